@@ -1,0 +1,1 @@
+"""Evaluation cards: scores on labelled chips, error slices, baselines, verdicts."""

@@ -1,0 +1,1 @@
+"""Labelled chips: Sen1Floods11, the simulator and augmentation; no training loop."""

@@ -1,0 +1,1 @@
+"""Simulated Sentinel-1 scenes with a flood whose truth is known."""

@@ -1,0 +1,35 @@
+"""The errors a user is meant to read.
+
+Everything that is the fault of an input (a file, a configuration key, an option) is an `InputError`: one line that
+names the thing, says what is wrong and what to do. The command line turns it into exit code 2, a Dagster asset into a
+failure that is not retried. Anything else that stops the program is a fault of ours or of the machine and keeps its
+traceback (exit code 1).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DrShymError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class InputError(DrShymError):
+    """An input that cannot be used.
+
+    Args:
+        subject: The file, configuration key or option at fault.
+        problem: What is wrong with it, without a full stop.
+        remedy: What the user can do about it, without a full stop.
+    """
+
+    def __init__(self, subject: str | Path, problem: str, remedy: str) -> None:
+        self.subject = str(subject)
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{self.subject}: {problem}. {remedy}.")
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        # Exceptions with several arguments do not survive pickling by default, and data loader workers pickle them.
+        return (type(self), (self.subject, self.problem, self.remedy))

@@ -1,0 +1,1 @@
+"""Networks, their training and the sealed bundle; no registry."""

@@ -1,0 +1,1 @@
+"""What is written for people: rasters, pictures, vectors, captions, the report page."""

@@ -1,0 +1,233 @@
+"""Typed configuration: what a YAML file or the environment may say, with every default in one place.
+
+A key nobody knows is an error that names the key and the nearest known one. Values are checked here; what they mean is
+decided by the rooms that use them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import BandMode, describe_validation
+from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
+
+SEED = 42
+HOME_FOLDER = ".dagster"
+
+
+class Section(BaseModel):
+    """Base of all configuration sections: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatedData(Section):
+    """How many labelled chips the simulator writes, and of what size."""
+
+    seed: int = SEED
+    train: int = Field(default=96, ge=1)
+    valid: int = Field(default=24, ge=1)
+    test: int = Field(default=24, ge=1)
+    hard: int = Field(default=24, ge=0)
+    size: int = Field(default=256, ge=64)
+
+
+class DataConfig(Section):
+    """Where the labelled chips come from.
+
+    `root` is a folder in Sen1Floods11's layout (the one that holds `data/` and `splits/`); with `kind: simulated` the
+    simulator fills it when it is empty, and a missing `root` means a folder named after the settings.
+    """
+
+    kind: Literal["simulated", "sen1floods11"] = "simulated"
+    root: Path | None = None
+    simulated: SimulatedData = SimulatedData()
+    labels: Literal["hand", "weak", "combined"] = "hand"
+    invalid_label: Literal["ignore", "non_flood"] = "ignore"
+
+
+class NetworkConfig(Section):
+    """The network. `start` is `random`, `imagenet` (needs the network once), `shipped` or a bundle's path."""
+
+    encoder: str = "resnet18"
+    norm: Literal["batch", "group"] = "batch"
+    bands: BandMode = "vv_vh"
+    decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+    start: str = "random"
+
+
+class TrainingConfig(Section):
+    """The optimiser's settings. Lengths are in optimiser steps, so that they do not depend on the size of the set."""
+
+    crop: int = Field(default=256, ge=32)
+    batch_size: int = Field(default=8, ge=1)
+    max_steps: int = Field(default=2000, ge=1)
+    validate_every: int = Field(default=100, ge=1)
+    patience: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    warmup_steps: int = Field(default=50, ge=0)
+    loss: Literal["bce", "bce_dice", "focal_dice"] = "bce_dice"
+    water_share: float = Field(default=0.5, ge=0, le=1, description="share of crops drawn from tiles with water")
+    drop_vh: float = Field(default=0.3, ge=0, le=1, description="share of crops trained on VV alone")
+    jitter_gain_db: float = Field(default=1.0, ge=0, description="standard deviation of a common offset, in dB")
+    jitter_noise_db: float = Field(default=0.5, ge=0, description="standard deviation of white noise, in dB")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    workers: int = Field(default=0, ge=0)
+
+
+class Floors(Section):
+    """Below either of them on the test split a candidate is `broken` and cannot be promoted."""
+
+    iou: float = Field(default=0.0, ge=0, le=1)
+    f1: float = Field(default=0.0, ge=0, le=1)
+
+
+class EvaluationConfig(Section):
+    """How a candidate is judged."""
+
+    floors: Floors = Floors()
+    bootstrap: int = Field(default=1000, ge=100)
+    interval: float = Field(default=0.9, gt=0, lt=1)
+
+
+class TrainConfig(Section):
+    """One training recipe: what `drshym train --config` and the training assets read."""
+
+    name: str = Field(default="unet_resnet18", pattern=r"^[A-Za-z0-9_.-]+$")
+    seed: int = SEED
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    promote: Literal["review", "better"] = "review"
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """The keys allowed at a place of a configuration; empty where the place is not a section."""
+    current: Any = model
+    for part in path:
+        field = current.model_fields.get(str(part)) if hasattr(current, "model_fields") else None
+        if field is None:
+            return []
+        current = field.annotation
+    return list(current.model_fields) if hasattr(current, "model_fields") else []
+
+
+def parse_config(model: type[ConfigT], values: Any, subject: str) -> ConfigT:
+    """Check parsed values against a configuration model.
+
+    Args:
+        model: The section to build.
+        values: What the YAML file holds; None counts as empty.
+        subject: The file or place to name in an error.
+
+    Raises:
+        InputError: The first fault: an unknown key (with the nearest known one), or a value out of its range.
+    """
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InputError(subject, "the top level must be a mapping of keys to values", "See configs/ for examples")
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] != "extra_forbidden":
+            raise InputError(
+                subject,
+                describe_validation(error).replace("field", "key", 1),
+                "Correct the value; configs/ has examples",
+            ) from error
+        *parents, key = first["loc"]
+        known = _known_keys(model, tuple(parents))
+        near = difflib.get_close_matches(str(key), known, n=1)
+        name = ".".join(str(part) for part in first["loc"])
+        remedy = f"Did you mean '{near[0]}'" if near else f"Known keys here: {', '.join(known)}"
+        raise InputError(subject, f"unknown key '{name}'", remedy) from error
+
+
+def load_config(path: Path, model: type[ConfigT]) -> ConfigT:
+    """Read a YAML configuration file.
+
+    Raises:
+        InputError: The file is missing, not YAML, or says something the model does not allow.
+    """
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(path, "the configuration file does not exist", "Check the path; see configs/") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"not valid YAML ({reason})", "Correct the syntax") from error
+    return parse_config(model, values, str(path))
+
+
+def find_home(start: Path | None = None) -> Path:
+    """The folder of all state: `$DAGSTER_HOME`, else `.dagster` of the checkout around `start`, else of `start`.
+
+    Args:
+        start: Where to look from; the working directory by default.
+    """
+    if home := os.environ.get("DAGSTER_HOME"):
+        return Path(home)
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "workspace.yaml").is_file() and (folder / "drshym_pipeline").is_dir():
+            return folder / HOME_FOLDER
+    return here / HOME_FOLDER
+
+
+class PipelineSettings(BaseSettings):
+    """What the Dagster location and the command read from the environment (prefix `DRSHYM_`).
+
+    Paths left out are inside `home`: `store` keeps all artefacts, `inbox` is the watched folder, `mlflow_uri` is a
+    SQLite file.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="DRSHYM_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=find_home)
+    store: Path | None = None
+    inbox: Path | None = None
+    train_config: Path | None = None
+    mlflow_uri: str | None = None
+    mlflow_ui: str = "http://127.0.0.1:5000"
+    dagster_ui: str = "http://127.0.0.1:3000"
+    tile: int = Field(default=DEFAULT_TILE, ge=1)
+    overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
+    batch_size: int = Field(default=4, ge=1)
+    keep_probabilities_days: float = Field(default=30.0, ge=0)
+    new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two looks at the inbox")
+    scenes_per_tick: int = Field(default=50, ge=1)
+
+    @property
+    def store_path(self) -> Path:
+        """Where artefacts are kept."""
+        return self.store or self.home / "store"
+
+    @property
+    def inbox_path(self) -> Path:
+        """The watched folder."""
+        return self.inbox or self.home / "inbox"
+
+    @property
+    def mlflow_tracking_uri(self) -> str:
+        """MLflow's tracking and registry store."""
+        return self.mlflow_uri or f"sqlite:///{(self.home / 'mlflow' / 'mlflow.db').resolve()}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Where MLflow keeps artefacts when the store is the local SQLite file."""
+        return self.home / "mlflow" / "artifacts"

@@ -1,0 +1,149 @@
+"""Paths, atomic writes and content hashes.
+
+Every product reaches its final name in one rename, after its bytes are on the disk: a reader never sees half a file and
+a killed writer leaves only a temporary name that the next run may delete. What a file contains is not decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from drshym_pipeline.errors import InputError
+
+_CHUNK = 1 << 20
+TEMPORARY_PREFIX = ".partial-"
+
+
+def fsync_directory(directory: Path) -> None:
+    """Flush a directory entry, so that a rename in it survives a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_file(path: Path) -> None:
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that becomes `path` when the block succeeds.
+
+    The temporary name keeps the suffix, because GDAL and others choose their format by it. When the block raises, the
+    temporary file is removed and `path` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    temporary = folder / path.name
+    try:
+        yield temporary
+        _fsync_file(temporary)
+        temporary.replace(path)
+        fsync_directory(path.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory beside `path` that replaces `path` when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    temporary = holder / path.name
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _fsync_file(file)
+        if path.exists():
+            # A directory cannot be replaced in one call: the old one steps aside first and is deleted with the holder.
+            path.replace(holder / "replaced")
+        temporary.replace(path)
+        fsync_directory(path.parent)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 `text` to `path` atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON to `path` atomically; NaN is refused, because JSON has none."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: The file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(path, "the file does not exist", "Check the path") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(path, f"not valid JSON ({error})", "Write the file again") from error
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as lower-case hex, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def sha256_files(files: Iterable[Path], root: Path) -> str:
+    """One SHA-256 for a set of files: their paths below `root` and their contents, in the order of the paths."""
+    parts: Mapping[str, str] = {file.relative_to(root).as_posix(): sha256_file(file) for file in files}
+    return sha256_json(dict(sorted(parts.items())))
+
+
+def to_uri(path: Path) -> str:
+    """The `file://` URI of a local path."""
+    return path.resolve().as_uri()
+
+
+def to_path(location: str | Path) -> Path:
+    """The local path of a plain path or a `file://` URI.
+
+    Raises:
+        InputError: The location has another scheme.
+    """
+    if isinstance(location, Path):
+        return location
+    parsed = urlparse(location)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    if "://" in location:
+        raise InputError(location, f"'{parsed.scheme}' locations cannot be read here", "Copy the file to a local disk")
+    return Path(location)
