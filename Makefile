@@ -1,0 +1,70 @@
+# Every target makes .venv on first use and reuses it until pyproject.toml changes.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STATE := $(CURDIR)/.dagster
+PYTEST_ARGS ?=
+# Two workers on two cores: each test process keeps to one thread, or they fight for both.
+TEST_WORKERS ?= 2
+UI_PORT ?= 3000
+MLFLOW_PORT ?= 5000
+
+export DAGSTER_HOME := $(STATE)
+export PYTHONHASHSEED := 0
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo test lint ui mlflow bench clean-state
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.product: pyproject.toml
+	@echo "Installing into $(VENV) (once; torch and the geospatial stack take some minutes) ..."
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on the PATH. Install Python 3.11, or name yours: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.product
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
+
+$(STATE)/dagster.yaml: dagster.yaml
+	mkdir -p $(STATE)
+	ln -sf ../dagster.yaml $@
+
+setup: $(VENV)/.product $(STATE)/dagster.yaml ## make .venv and the local Dagster instance
+
+demo: setup ## train, drop two scenes into the watched folder, map them; under six minutes
+	$(BIN)/python demo.py
+
+test: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: setup ## open Dagster on the local instance: http://127.0.0.1:3000
+	@echo "Dagster: http://127.0.0.1:$(UI_PORT)   (Ctrl+C stops the web server and the daemon)"
+	@$(BIN)/python -m deploy.local ui --port $(UI_PORT)
+
+mlflow: setup ## open the model registry: http://127.0.0.1:5000
+	@echo "MLflow: http://127.0.0.1:$(MLFLOW_PORT)   (Ctrl+C stops it)"
+	@$(BIN)/python -m deploy.local mlflow --port $(MLFLOW_PORT)
+
+bench: $(VENV)/.bench $(STATE)/dagster.yaml ## measure, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean-state: ## forget all runs, maps and models of the local instance
+	rm -rf $(STATE)

@@ -1,0 +1,71 @@
+"""Every shipped configuration is valid, and a wrong one says which key and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import PipelineSettings, TrainConfig, find_home, load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_configuration_is_valid(path: Path) -> None:
+    assert load_config(path, TrainConfig).seed == 42
+
+
+def test_both_encoders_of_the_original_are_named() -> None:
+    encoders = {load_config(path, TrainConfig).network.encoder for path in CONFIGS}
+    assert {"resnet18", "resnet50"} <= encoders
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_config_with_an_unknown_key_names_it_and_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, "training: {lerning_rate: 0.1}"), TrainConfig)
+    message = str(caught.value)
+    assert message.endswith("recipe.yaml: unknown key 'training.lerning_rate'. Did you mean 'learning_rate'.")
+
+
+def test_unknown_key_without_a_near_one_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Known keys here: name, seed, data"):
+        load_config(write(tmp_path, "zzz: 1"), TrainConfig)
+
+
+@pytest.mark.parametrize("text", ["training: {crop: 1}", "seed: many", "- a list", "a: [unclosed"])
+def test_wrong_values_are_one_line_that_names_the_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"recipe\.yaml") as caught:
+        load_config(write(tmp_path, text), TrainConfig)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.yaml: the configuration file does not exist"):
+        load_config(tmp_path / "nothing.yaml", TrainConfig)
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, ""), TrainConfig) == TrainConfig()
+
+
+def test_all_state_is_below_one_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    settings = PipelineSettings()
+    for place in (settings.store_path, settings.inbox_path, settings.mlflow_artifacts):
+        assert place.is_relative_to(tmp_path)
+    assert settings.mlflow_tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+
+
+def test_home_is_found_from_inside_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert find_home(ROOT / "tests") == ROOT / ".dagster"
+    assert find_home(tmp_path) == tmp_path.resolve() / ".dagster"

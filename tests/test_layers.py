@@ -1,0 +1,86 @@
+"""Imports run one way, and the science knows neither Dagster nor MLflow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "drshym_pipeline"
+
+# From the ground up: a room imports only rooms before it.
+ROOMS = [
+    "errors", "progress", "records", "settings", "storage", "tiling", "sar", "assessment", "datasets", "model",
+    "inference", "stitching", "products", "mapping", "benchmark", "cli",
+]  # fmt: skip
+LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
+ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}
+HEAVY = ("torch", "mlflow", "rasterio", "lightning", "matplotlib", "geopandas", "segmentation_models_pytorch", "zarr")
+
+
+def modules_imported(path: Path) -> Iterator[str]:
+    """Every absolute module name a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the direction"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def python_files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", python_files("drshym_pipeline"), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_science_knows_no_orchestration_and_no_room_above(path: Path) -> None:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    room = parts[0]
+    if room == "__init__":
+        return
+    assert room in ROOMS, f"{room} has no place in the order of the rooms"
+    for module in modules_imported(path):
+        top, *rest = module.split(".")
+        assert top not in ORCHESTRATION, f"{path} imports {module}"
+        assert top not in {*LOCATION[1:], "deploy", "demo", "tests"}, f"{path} imports {module} from the code location"
+        if top == "drshym_pipeline" and rest and rest[0] in ROOMS:
+            assert ROOMS.index(rest[0]) <= ROOMS.index(room), f"{path} imports upward: {module}"
+
+
+@pytest.mark.parametrize("layer", LOCATION[1:-1])
+def test_the_code_location_imports_one_way(layer: str) -> None:
+    files = python_files(layer)
+    assert files
+    for path in files:
+        for module in modules_imported(path):
+            top = module.split(".")[0]
+            if top in LOCATION:
+                assert LOCATION.index(top) <= LOCATION.index(layer), f"{path} imports upward: {module}"
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules a fresh interpreter holds after a statement."""
+    code = f"import sys; {statement}; print('\\n'.join({{name.split('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["definitions", "drshym_pipeline.cli", "drshym_pipeline.mapping"])
+def test_loading_is_light(module: str) -> None:
+    heavy = loaded_by(f"import {module}") & set(HEAVY)
+    assert not heavy, f"import {module} loads {sorted(heavy)}"
+
+
+def test_importing_the_whole_science_loads_no_orchestration() -> None:
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in python_files("drshym_pipeline")
+    ]
+    assert not loaded_by("; ".join(f"import {name}" for name in names)) & ORCHESTRATION
