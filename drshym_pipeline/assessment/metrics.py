@@ -1,0 +1,323 @@
+"""Scores of water masks: counts, figures and their intervals.
+
+Everything is derived from four counts a chip (tp, fp, fn, tn), so memory grows with chips and never with pixels. Pixels
+that are labelled -1 or not observed are in none of the four. A figure that is not defined (no water anywhere, no
+chips) is None, never 0 and never NaN. Intervals are percentile bootstraps over whole chips, because the pixels of one
+chip err together (B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). How well
+probabilities are calibrated is in `calibration`, areas are in `area`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from drshym_pipeline.records import Score
+from drshym_pipeline.settings import SEED
+
+Metric = Literal["iou", "f1", "precision", "recall", "false_water"]
+COUNT_NAMES = ("tp", "fp", "fn", "tn")
+
+# Every figure is one weighted sum of (tp, fp, fn, tn) over another, so that a bootstrap is one matrix product.
+_RATIOS: dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int]]] = {
+    "iou": ((1, 0, 0, 0), (1, 1, 1, 0)),
+    "f1": ((2, 0, 0, 0), (2, 1, 1, 0)),
+    "precision": ((1, 0, 0, 0), (1, 1, 0, 0)),
+    "recall": ((1, 0, 0, 0), (1, 0, 1, 0)),
+    "false_water": ((0, 1, 0, 0), (0, 1, 0, 1)),
+}
+METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall", "false_water")
+_MINIMUM_CHIPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionCounts:
+    """Scored pixels by prediction and label; water is the positive class.
+
+    Args:
+        tp: Water mapped as water.
+        fp: Dry land mapped as water.
+        fn: Water mapped as dry.
+        tn: Dry land mapped as dry.
+    """
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+
+    def __add__(self, other: ConfusionCounts) -> ConfusionCounts:
+        return ConfusionCounts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels were scored."""
+        return self.tp + self.fp + self.fn + self.tn
+
+    @property
+    def iou(self) -> float | None:
+        """Intersection over union of water, tp / (tp + fp + fn)."""
+        return self.metric("iou")
+
+    @property
+    def f1(self) -> float | None:
+        """2 tp / (2 tp + fp + fn)."""
+        return self.metric("f1")
+
+    @property
+    def precision(self) -> float | None:
+        """The share of mapped water that is water, tp / (tp + fp)."""
+        return self.metric("precision")
+
+    @property
+    def recall(self) -> float | None:
+        """The share of water that is mapped, tp / (tp + fn)."""
+        return self.metric("recall")
+
+    @property
+    def false_water(self) -> float | None:
+        """The share of dry land mapped as water, fp / (fp + tn)."""
+        return self.metric("false_water")
+
+    def metric(self, name: Metric) -> float | None:
+        """One figure by name, in [0, 1]; None where its denominator is zero."""
+        top, bottom = _RATIOS[name]
+        counts = self.as_tuple()
+        denominator = sum(weight * count for weight, count in zip(bottom, counts, strict=True))
+        if denominator == 0:
+            return None
+        return sum(weight * count for weight, count in zip(top, counts, strict=True)) / denominator
+
+    def as_tuple(self) -> tuple[int, int, int, int]:
+        """(tp, fp, fn, tn), the column order of all count arrays."""
+        return self.tp, self.fp, self.fn, self.tn
+
+
+def confusion(prediction: NDArray[np.bool_], label: NDArray[np.int8], observed: NDArray[np.bool_]) -> ConfusionCounts:
+    """Count the scored pixels of one chip or one window.
+
+    Args:
+        prediction: (h, w) bool, True for water.
+        label: (h, w) int8: 1 water, 0 dry, -1 unknown, which is never scored.
+        observed: (h, w) bool, False where the sensor saw nothing, which is never scored either.
+
+    Raises:
+        ValueError: The three arrays differ in shape.
+    """
+    if not prediction.shape == label.shape == observed.shape:
+        raise ValueError(f"shapes differ: {prediction.shape}, {label.shape}, {observed.shape}")
+    water = (label == 1) & observed
+    dry = (label == 0) & observed
+    tp = int(np.count_nonzero(prediction & water))
+    fp = int(np.count_nonzero(prediction & dry))
+    return ConfusionCounts(tp, fp, int(np.count_nonzero(water)) - tp, int(np.count_nonzero(dry)) - fp)
+
+
+class ChipScores:
+    """Counts by chip, gathered one chip (or one part of a chip) at a time."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, str] = {}
+        self._counts: dict[str, ConfusionCounts] = {}
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, chip_id: str, event: str, counts: ConfusionCounts) -> None:
+        """Add counts to a chip; a chip that is there already grows.
+
+        Raises:
+            ValueError: The chip is already there under another event.
+        """
+        if self._events.setdefault(chip_id, event) != event:
+            raise ValueError(f"chip {chip_id} belongs to {self._events[chip_id]}, not to {event}")
+        self._counts[chip_id] = self._counts.get(chip_id, ConfusionCounts()) + counts
+
+    def pooled(self) -> ConfusionCounts:
+        """The counts of all chips together."""
+        return sum(self._counts.values(), ConfusionCounts())
+
+    def array(self) -> NDArray[np.int64]:
+        """(chips, 4) int64 in the order of `table()`."""
+        return np.array([counts.as_tuple() for counts in self._counts.values()], dtype=np.int64).reshape(-1, 4)
+
+    def table(self) -> pd.DataFrame:
+        """One row a chip, indexed by chip: event, the four counts and every figure.
+
+        Figures are of the nullable type Float64: one that is not defined is missing (NA), and an empty cell in CSV.
+        """
+        frame = pd.DataFrame(self.array(), columns=list(COUNT_NAMES), index=pd.Index(list(self._counts), name="chip"))
+        frame.insert(0, "event", list(self._events.values()))
+        return with_figures(frame)
+
+
+def with_figures(counts: pd.DataFrame) -> pd.DataFrame:
+    """Add one column a figure (Float64, NA where not defined) to a table with tp, fp, fn, tn."""
+    frame = counts.copy()
+    values = frame[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
+    for name in METRICS:
+        numerator, denominator = _sums(values, name)
+        defined = denominator > 0
+        figure = np.divide(numerator, denominator, out=np.zeros(len(frame)), where=defined)
+        frame[name] = pd.array(figure, dtype="Float64")
+        frame.loc[~defined, name] = pd.NA
+    return frame
+
+
+def bootstrap_score(
+    counts: NDArray[np.int64], metric: Metric, *, resamples: int = 1000, level: float = 0.9, seed: int = SEED
+) -> Score:
+    """A figure pooled over pixels, with a percentile bootstrap interval over chips.
+
+    Chips without a scored pixel are no part of the sample. Fewer than two chips have no interval. Resamples in which
+    the figure is not defined (no water drawn) are left out of the percentiles.
+
+    Args:
+        counts: (chips, 4) integers, columns tp, fp, fn, tn.
+        metric: Which figure.
+        resamples: How many times the chips are drawn anew.
+        level: Share of the resamples inside the interval, in (0, 1).
+        seed: Of the random draw.
+    """
+    used = _scored(counts)
+    value = _total(used).metric(metric)
+    chips = len(used)
+    if value is None or chips < _MINIMUM_CHIPS:
+        return Score(value=value, chips=chips)
+    low, high = _interval(_draws(used, metric, _weights(chips, resamples, seed)), level)
+    return Score(value=value, low=low, high=high, chips=chips)
+
+
+def bootstrap_mean(
+    counts: NDArray[np.int64], metric: Metric, *, resamples: int = 1000, level: float = 0.9, seed: int = SEED
+) -> Score:
+    """The mean of a per-chip figure over the chips that have water, with its interval.
+
+    Chips without a labelled water pixel are left out: their IoU is 0 or not defined, whatever the method. A chip with
+    water where the figure is not defined (a precision without any mapped water) is left out as well.
+
+    Args:
+        counts: (chips, 4) integers, columns tp, fp, fn, tn.
+        metric: Which figure.
+        resamples: How many times the chips are drawn anew.
+        level: Share of the resamples inside the interval, in (0, 1).
+        seed: Of the random draw.
+    """
+    values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
+    wet = values[values[:, 0] + values[:, 2] > 0]
+    numerator, denominator = _sums(wet, metric)
+    figures = numerator[denominator > 0] / denominator[denominator > 0]
+    chips = len(figures)
+    if chips == 0:
+        return Score(value=None)
+    if chips < _MINIMUM_CHIPS:
+        return Score(value=float(figures[0]), chips=chips)
+    low, high = _interval(_weights(chips, resamples, seed) @ figures / chips, level)
+    return Score(value=float(np.mean(figures)), low=low, high=high, chips=chips)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """A pooled figure of one method minus that of another on the same chips, with its interval.
+
+    Args:
+        value: The difference, in [-1, 1]; None where one of the two is not defined.
+        low: Lower end of the interval; None where there is none.
+        high: Upper end of the interval.
+        chips: How many chips both were scored on.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    chips: int = 0
+
+
+def paired_difference(
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    metric: Metric,
+    *,
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = SEED,
+) -> PairedDifference:
+    """The figure of `a` minus that of `b`, both drawn with the same chips in every resample.
+
+    Pairing removes the difficulty of the chips from the comparison: a small but constant advantage shows on few chips.
+
+    Args:
+        a: (chips, 4) integers, columns tp, fp, fn, tn.
+        b: The same chips in the same order, scored with another method.
+        metric: Which figure.
+        resamples: How many times the chips are drawn anew.
+        level: Share of the resamples inside the interval, in (0, 1).
+        seed: Of the random draw.
+
+    Raises:
+        ValueError: The two were not scored on the same water and dry pixels of the same chips.
+    """
+    first = np.asarray(a, dtype=np.int64).reshape(-1, 4)
+    second = np.asarray(b, dtype=np.int64).reshape(-1, 4)
+    if first.shape != second.shape:
+        raise ValueError(f"{len(first)} chips cannot be paired with {len(second)}")
+    water_differs = first[:, 0] + first[:, 2] != second[:, 0] + second[:, 2]
+    dry_differs = first[:, 1] + first[:, 3] != second[:, 1] + second[:, 3]
+    if np.any(water_differs | dry_differs):
+        raise ValueError("the two were not scored on the same pixels")
+    used = first.sum(axis=1) > 0
+    first, second = first[used], second[used]
+    chips = len(first)
+    here, there = _total(first).metric(metric), _total(second).metric(metric)
+    if here is None or there is None:
+        return PairedDifference(None, chips=chips)
+    if chips < _MINIMUM_CHIPS:
+        return PairedDifference(here - there, chips=chips)
+    weights = _weights(chips, resamples, seed)
+    low, high = _interval(_draws(first, metric, weights) - _draws(second, metric, weights), level)
+    return PairedDifference(here - there, low, high, chips)
+
+
+def _scored(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
+    used: NDArray[np.int64] = values[values.sum(axis=1) > 0]
+    return used
+
+
+def _total(counts: NDArray[np.int64]) -> ConfusionCounts:
+    return ConfusionCounts(*(int(total) for total in counts.sum(axis=0)))
+
+
+def _sums(counts: NDArray[np.int64], metric: Metric) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    top, bottom = _RATIOS[metric]
+    return counts @ np.array(top, dtype=np.int64), counts @ np.array(bottom, dtype=np.int64)
+
+
+def _weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """(resamples, chips): how often each chip is drawn in each resample."""
+    drawn: NDArray[np.int64] = np.random.default_rng(seed).multinomial(
+        chips, np.full(chips, 1.0 / chips), size=resamples
+    )
+    return drawn
+
+
+def _draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The pooled figure of every resample, NaN where it is not defined."""
+    numerator, denominator = _sums(counts, metric)
+    tops = (weights @ numerator).astype(np.float64)
+    bottoms = (weights @ denominator).astype(np.float64)
+    draws: NDArray[np.float64] = np.divide(tops, bottoms, out=np.full(len(tops), np.nan), where=bottoms > 0)
+    return draws
+
+
+def _interval(draws: NDArray[np.float64], level: float) -> tuple[float | None, float | None]:
+    defined = draws[~np.isnan(draws)]
+    if len(defined) == 0:
+        return None, None
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(defined, [tail, 1.0 - tail])
+    return float(low), float(high)
