@@ -1,0 +1,71 @@
+"""Run the measurements and write `docs/benchmarks.md` and `docs/benchmarks.json`.
+
+`python -m benchmarks` runs all of them; `python -m benchmarks load chip` only those named, and the rows measured
+before stay as they were.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import chip_overhead, load_time, whole_commands
+from benchmarks.measure import ROOT, Row, machine
+from drshym_pipeline.storage import read_json, write_json, write_text
+
+TABLE = ROOT / "docs" / "benchmarks.md"
+DATA = ROOT / "docs" / "benchmarks.json"
+GROUPS: dict[str, Callable[[], list[Row]]] = {
+    "load": lambda: [load_time.measure()],
+    "chip": chip_overhead.measure,
+    "demo": lambda: [whole_commands.measure_demo()],
+    "test": lambda: [whole_commands.measure_test()],
+}
+
+
+def markdown(groups: dict[str, Any]) -> str:
+    """The table of all rows measured so far."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Measured by `make bench`, which writes this page and `benchmarks.json` (every sample). What is compared ran",
+        "in turn in one session; figures are medians. Machines differ: the ratios travel, the seconds do not.",
+        "",
+        "| what | measured | aim | reached | command | date |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group in GROUPS:
+        for row in groups.get(group, {}).get("rows", []):
+            lines.append(
+                f"| {row['what']} | {row['measured']} | {row['asked']} | {'yes' if row['met'] else 'no'} "
+                f"| `{row['command']}` | {groups[group]['date']} |"
+            )
+    machines = sorted({value["machine"] for value in groups.values()})
+    return "\n".join([*lines, "", "Measured on: " + "; and on: ".join(machines) + ".", ""])
+
+
+def main() -> None:
+    """Measure the groups asked for and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], default=[])
+    chosen = parser.parse_args().groups or list(GROUPS)
+    groups: dict[str, Any] = read_json(DATA) if DATA.exists() else {}
+    for name in chosen:
+        print(f"measuring {name} ...", flush=True)
+        rows = GROUPS[name]()
+        for row in rows:
+            print(f"  {row.what}: {row.measured} (aim: {row.asked})")
+        groups[name] = {
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": machine(),
+            "rows": [row.as_dict() for row in rows],
+        }
+        write_json(DATA, groups)
+        write_text(TABLE, markdown(groups))
+    print(f"written: {TABLE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""The whole lineage on one laptop, offline, in some minutes: `make demo`.
+
+Starts Dagster's daemon and web server on the local instance, runs the training job, copies two new simulated scenes
+into the watched folder, waits until the daemon's sensor has found and mapped them, and prints what came out. What is
+already done is not repeated. Everything started here is stopped here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deploy import local
+from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
+from drshym_pipeline.storage import read_json, sha256_json, write_json
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+ROOT = Path(__file__).resolve().parent
+RECIPE = ROOT / "configs" / "demo.yaml"
+POLL_SECONDS = 1.0
+RUN_SECONDS = 900.0
+RECIPE_TAG = "drshym/recipe"
+TRAINING_STEPS = (
+    "labelled_tiles",
+    "trained_checkpoint",
+    "calibration_temperature",
+    "slice_reports",
+    "candidate_model",
+    "flood_model",
+)
+MAPPING_STEPS = ("raw_scenes", "tiles", "tile_probabilities", "stitched_scenes", "scene_reports")
+
+
+@dataclass(frozen=True)
+class DemoScene:
+    """A simulated scene for the watched folder: larger than a tile, never seen in training."""
+
+    name: str
+    seed: int
+    height: int
+    width: int
+    crs: str
+    origin: tuple[float, float]
+
+
+SCENES = (
+    DemoScene("S1_demo_river_plain", 7001, 1100, 1500, "EPSG:32644", (400_000.0, 2_900_000.0)),
+    DemoScene("S1_demo_lake_country", 7002, 1300, 900, "EPSG:32737", (520_000.0, 7_800_000.0)),
+)
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says why and where to look."""
+
+
+console = Console()
+
+
+# --- watching runs -------------------------------------------------------------------------------------------------
+
+
+def step_states(instance: DagsterInstance, run: DagsterRun) -> dict[str, tuple[str, float | None]]:
+    """State and seconds of every step of a run so far, by step key."""
+    states: dict[str, tuple[str, float | None]] = {}
+    for stats in instance.get_run_step_stats(run.run_id):
+        state = stats.status.value if stats.status else "IN_PROGRESS"
+        end = stats.end_time or (time.time() if stats.start_time else None)
+        states[stats.step_key] = (state, end - stats.start_time if end and stats.start_time else None)
+    return states
+
+
+def progress_of(settings: PipelineSettings, run_id: str) -> tuple[str, int, int] | None:
+    """What the running step says of itself: (stage, done, total)."""
+    path = settings.store_path / "progress" / f"{run_id}.json"
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    return values["stage"], values["done"], values["total"]
+
+
+def failure_reason(instance: DagsterInstance, run_id: str) -> str:
+    """The first step failure of a run, in one line."""
+    for record in instance.all_logs(run_id):
+        event = record.dagster_event
+        if event is not None and event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            return f"{event.step_key}: {(cause.message if cause else 'unknown').strip().splitlines()[-1]}"
+    return "no step failed; see the run in `make ui`"
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """Progress bars; on a plain stream (a log file) only the finished ones are printed, by `follow`."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<44}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield progress
+
+
+class RunView:
+    """Shows one run's steps as bars, or as lines where there is no terminal."""
+
+    def __init__(self, progress: Progress, title: str, steps: Sequence[str]) -> None:
+        self.title = title
+        self.steps = steps
+        self.progress = progress
+        self.tasks = {step: progress.add_task(f"{title}: {step}", total=1, start=False) for step in steps}
+        self.finished: set[str] = set()
+        self.announced = ""
+
+    def update(self, states: Mapping[str, tuple[str, float | None]], now_doing: tuple[str, int, int] | None) -> None:
+        """Take over the states of the steps and what the running one says of itself."""
+        for step in self.steps:
+            if step not in states or step in self.finished:
+                continue
+            state, seconds = states[step]
+            task = self.tasks[step]
+            self.progress.start_task(task)
+            if state != "IN_PROGRESS":
+                self.finished.add(step)
+                self.progress.update(task, completed=1, total=1, description=f"{self.title}: {step}")
+                self.progress.stop_task(task)
+                self._line(f"  {self.title}: {step} {state.lower()} in {seconds or 0:.1f} s")
+            elif now_doing:
+                stage, done, total = now_doing
+                self.progress.update(
+                    task, completed=done, total=max(total, 1), description=f"{self.title}: {step} ({stage})"
+                )
+                self._line(f"  {self.title}: {step}, {stage} {done} of {total}", every=max(total // 5, 1), at=done)
+
+    def _line(self, text: str, every: int = 1, at: int = 0) -> None:
+        # Without a terminal a line per poll would drown the log: every fifth of a stage is enough.
+        key = text if every == 1 else f"{text.split(',', maxsplit=1)[0]}{at // every}"
+        if not console.is_terminal and key != self.announced:
+            self.announced = key
+            console.print(text, highlight=False)
+
+
+def follow(
+    instance: DagsterInstance,
+    settings: PipelineSettings,
+    views: Mapping[str, RunView],
+    find_runs: Callable[[], Mapping[str, DagsterRun]],
+) -> dict[str, DagsterRun]:
+    """Follow runs until all of them have ended.
+
+    Args:
+        instance: The Dagster instance.
+        settings: Where the runs write their progress.
+        views: One view a run that is expected.
+        find_runs: The runs that exist by now, by the key of their view.
+
+    Raises:
+        DemoError: A run failed, or not all ended in time.
+    """
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        runs = find_runs()
+        for key, run in runs.items():
+            views[key].update(step_states(instance, run), progress_of(settings, run.run_id))
+            if run.is_finished and not run.is_success:
+                raise DemoError(f"run {run.run_id} of {key} failed at {failure_reason(instance, run.run_id)}")
+        if set(runs) == set(views) and all(run.is_success for run in runs.values()):
+            return dict(runs)
+        time.sleep(POLL_SECONDS)
+    raise DemoError(f"not finished after {RUN_SECONDS:.0f} s; `make ui` shows what the runs are doing")
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+
+def finished_training(instance: DagsterInstance, recipe: str) -> DagsterRun | None:
+    """An earlier successful training run of this very recipe."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    found = instance.get_runs(
+        RunsFilter(job_name="train_model", statuses=[DagsterRunStatus.SUCCESS], tags={RECIPE_TAG: recipe}), limit=1
+    )
+    return found[0] if found else None
+
+
+def train(instance: DagsterInstance, settings: PipelineSettings, port: int) -> None:
+    """Run the training job through the web server, unless this recipe has been trained before."""
+    recipe = sha256_json(load_config(RECIPE, TrainConfig).model_dump(mode="json"))[:16]
+    if earlier := finished_training(instance, recipe):
+        console.print(f"  already trained by run {earlier.run_id[:8]}; nothing to repeat")
+        return
+    from dagster_graphql import DagsterGraphQLClient
+
+    run_id = DagsterGraphQLClient(local.HOST, port_number=port).submit_job_execution(
+        "train_model", tags={RECIPE_TAG: recipe}
+    )
+
+    def runs() -> dict[str, DagsterRun]:
+        run = instance.get_run_by_id(run_id)
+        return {"train": run} if run else {}
+
+    with bars() as progress:
+        follow(instance, settings, {"train": RunView(progress, "train", TRAINING_STEPS)}, runs)
+
+
+# --- new scenes ----------------------------------------------------------------------------------------------------
+
+
+def truth_path(settings: PipelineSettings, scene: DemoScene) -> Path:
+    """Where the demo keeps what the simulator knows of a scene; the pipeline never looks there."""
+    return settings.home / "demo" / f"{scene.name}_truth.json"
+
+
+def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
+    """Write one scene beside the inbox and remember its true water area."""
+    from drshym_pipeline.datasets.simulator.scene import simulate_scene
+    from drshym_pipeline.datasets.simulator.writer import write_scene
+
+    folder = settings.home / "demo"
+    simulated = simulate_scene(scene.seed, scene.height, scene.width, crs=scene.crs, origin=scene.origin)
+    written = write_scene(folder, scene.name, simulated)
+    pixel_km2 = abs(simulated.transform[0] * simulated.transform[4]) / 1e6
+    write_json(truth_path(settings, scene), {"water_km2": float((simulated.label == 1).sum()) * pixel_km2})
+    return written
+
+
+def drop(settings: PipelineSettings, scene: DemoScene) -> None:
+    """Copy a scene into the watched folder, as an analyst would; a scene that is there already stays."""
+    target = settings.inbox_path / f"{scene.name}.tif"
+    if target.is_file() and truth_path(settings, scene).is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(simulate(settings, scene), target)
+    console.print(f"  {scene.name}.tif ({scene.width} x {scene.height} pixels) copied into {short(target.parent)}")
+
+
+def mapped(settings: PipelineSettings, scene: DemoScene) -> SceneFolder | None:
+    """The scene's current finished map, if there is one."""
+    pointer = settings.store_path / "scenes" / scene.name / "current.json"
+    if not pointer.is_file():
+        return None
+    folder = SceneFolder(pointer.parent / read_json(pointer)["version"])
+    return folder if folder.is_complete() else None
+
+
+def map_scenes(instance: DagsterInstance, settings: PipelineSettings) -> None:
+    """Drop the scenes that have no map yet, and wait for the daemon's sensor and runs."""
+    from dagster import RunsFilter
+
+    waiting = [scene for scene in SCENES if mapped(settings, scene) is None]
+    if not waiting:
+        console.print("  both scenes are mapped; nothing to repeat")
+        return
+    for scene in waiting:
+        drop(settings, scene)
+
+    def runs() -> dict[str, DagsterRun]:
+        found: dict[str, DagsterRun] = {}
+        for scene in waiting:
+            tags = {"dagster/partition": scene.name, "dagster/sensor_name": "new_scenes"}
+            if latest := instance.get_runs(RunsFilter(job_name="map_scene", tags=tags), limit=1):
+                found[scene.name] = latest[0]
+        return found
+
+    console.print("  waiting for the daemon's sensor (a file must stand still over two looks) ...")
+    with bars() as progress:
+        views = {scene.name: RunView(progress, scene.name, MAPPING_STEPS) for scene in waiting}
+        follow(instance, settings, views, runs)
+
+
+# --- what came out -------------------------------------------------------------------------------------------------
+
+
+def short(path: Path) -> str:
+    """A path as the user sees it from the checkout."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def result_table(settings: PipelineSettings) -> Table:
+    """Scene, area with its interval, the simulator's truth, model and files."""
+    table = Table(title="Mapped scenes", title_justify="left", show_lines=True)
+    for column in ("scene", "open water found", "simulated truth", "model", "files"):
+        table.add_column(column, overflow="fold")
+    for scene in SCENES:
+        folder = mapped(settings, scene)
+        if folder is None:
+            raise DemoError(f"{scene.name} has no finished map; `make ui` shows its runs")
+        record = folder.record()
+        truth: dict[str, Any] = read_json(truth_path(settings, scene))
+        names = [record.files[kind] for kind in ("mask", "proba", "overlay", "flood", "report") if kind in record.files]
+        table.add_row(
+            scene.name,
+            record.flooded.text() if record.flooded else "not observed",
+            f"{truth['water_km2']:.1f} km2",
+            f"{record.model.name} {record.model.version} ({record.model.source}, sha256 {record.model.sha256[:12]})",
+            f"{short(folder.directory / 'products')}/\n" + "\n".join(names),
+        )
+    return table
+
+
+def next_steps() -> str:
+    """What to type next."""
+    inbox = short(PipelineSettings().inbox_path)
+    return "\n".join(
+        [
+            "What next:",
+            "  make ui                                        the lineage, the runs and the pictures in Dagster",
+            "  make mlflow                                    the model registry",
+            f"  {f'cp scene.tif {inbox}/':<46} map your own scene while `make ui` runs",
+            "  .venv/bin/drshym segment scene.tif --out maps  map it without Dagster",
+            "  .venv/bin/drshym status                        the model in service and the maps so far",
+        ]
+    )
+
+
+def run() -> None:
+    """The demo from start to stop."""
+    started = time.monotonic()
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))).resolve()
+    local.prepare_home(home)
+    settings = PipelineSettings()
+    settings.inbox_path.mkdir(parents=True, exist_ok=True)
+    port = local.free_port()
+    extra = {"DRSHYM_TRAIN_CONFIG": str(RECIPE), "DRSHYM_NEW_SCENES_INTERVAL": "5"}
+    console.print("[bold]1 of 4[/bold]  starting Dagster's daemon and web server")
+    with local.dagster(home, port, extra) as address:
+        from dagster import DagsterInstance
+
+        console.print(f"  {address} (until the demo ends; `make ui` opens it again)")
+        with DagsterInstance.from_config(str(home)) as instance:
+            console.print("[bold]2 of 4[/bold]  training on simulated scenes: the job train_model")
+            train(instance, settings, port)
+            console.print("[bold]3 of 4[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
+            map_scenes(instance, settings)
+    console.print("[bold]4 of 4[/bold]  what came out")
+    console.print(result_table(settings))
+    console.print(next_steps(), highlight=False)
+    console.print(f"\nDone in {time.monotonic() - started:.0f} s; daemon and web server are stopped.", highlight=False)
+
+
+def main() -> int:
+    """Run the demo; 0 when every scene is mapped, 1 with a reason otherwise."""
+    try:
+        run()
+    except (DemoError, local.ServiceError) as error:
+        console.print(f"error: {error}", style="red", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nstopped; what was finished is kept, `make demo` goes on from there")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
