@@ -52,7 +52,7 @@ class AreaErrorModel(Section):
         """One line for the record: where the interval comes from."""
         if self.quantile is None:
             return "not calibrated: the whole observed area"
-        short = "" if self.level >= self.nominal_level else f", too few for {self.nominal_level:.0%}"
+        short = "" if self.level >= self.nominal_level else f", too few for {100 * self.nominal_level:.0f} %"
         return f"conformal, relative area errors of {self.chips} validation chips{short}"
 
     def estimate(self, flooded_km2: float, observed_km2: float) -> AreaEstimate:
