@@ -78,12 +78,12 @@ class Service:
             tail = "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
             raise ServiceError(f"{self.name} stopped with exit code {code}; the end of {self.log}:\n{tail}")
 
-    def stop(self) -> None:
-        """Ask the whole process group to end, and insist when it does not."""
+    def stop(self, patience: float = STOP_SECONDS) -> None:
+        """Ask the whole process group to end, and insist when it has not after `patience` seconds."""
         group = self.process.pid  # started with its own session: the group has the leader's number
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline and _group_alive(group):
             self.process.poll()
             time.sleep(0.1)
@@ -93,11 +93,15 @@ class Service:
 
 
 def _group_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process of the group still runs; a dead one that its parent has not collected yet does not count."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended while we looked
+                # The command, in parentheses, may hold spaces: what follows its end is state, parent, group.
+                state, _parent, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(its_group) == group and state not in "ZX":
+                    return True
+    return False
 
 
 def start(name: str, command: Sequence[str], home: Path, extra: dict[str, str] | None = None) -> Service:

@@ -1,0 +1,79 @@
+"""Take the pictures of the documentation from the real pages: `python -m docs.screenshots`.
+
+Needs the extra `docs` and a Chromium browser; run `make demo` first, for the pages show the local instance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from deploy import local
+
+IMAGES = Path(__file__).resolve().parent / "images"
+SETTLE_MS = 2500
+BROWSER_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def browser_path() -> str:
+    """The Chromium of this machine."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    sys.exit("error: no Chromium on the PATH. Install one, then run this again.")
+
+
+def dagster_pages(page: Any, address: str, out: Path) -> None:
+    """The lineage graph, the page of one map, the sensor and the runs."""
+    page.goto(f"{address}/asset-groups", wait_until="networkidle")
+    page.wait_for_timeout(SETTLE_MS)
+    page.keyboard.press("Alt+e")
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=out / "lineage.png")
+    for key in ("stitched_scenes", "slice_reports", "labelled_tiles"):
+        page.goto(f"{address}/assets/{key}?view=overview", wait_until="networkidle")
+        page.wait_for_timeout(SETTLE_MS)
+        page.screenshot(path=out / f"asset_{key}.png")
+    page.goto(f"{address}/runs", wait_until="networkidle")
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=out / "runs.png")
+
+
+def mlflow_pages(page: Any, address: str, out: Path) -> None:
+    """The registered models and their versions."""
+    page.goto(f"{address}/#/models", wait_until="networkidle")
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=out / "mlflow_models.png")
+    page.goto(f"{address}/#/experiments", wait_until="networkidle")
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=out / "mlflow_experiments.png")
+
+
+def main() -> None:
+    """Start the services on the local instance, take the pictures, stop the services."""
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=IMAGES)
+    out: Path = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    home = Path(os.environ.get("DAGSTER_HOME", local.ROOT / ".dagster"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=BROWSER_ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        with local.dagster(home, local.free_port()) as address:
+            dagster_pages(page, address, out)
+        with local.mlflow(home, local.free_port()) as address:
+            mlflow_pages(page, address, out)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
