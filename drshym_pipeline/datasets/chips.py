@@ -1,0 +1,185 @@
+"""One labelled chip: where its files are and what its pixels say.
+
+Reads a Sentinel-1 chip and its label onto one grid and refuses pairs that do not fit. Which chips belong to which split
+is decided in `sen1floods11`; what a network is fed is decided in `crops` and in the model's own rooms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from affine import Affine
+
+InvalidLabel = Literal["ignore", "non_flood"]
+
+IGNORED, DRY, WATER = -1, 0, 1
+_MISSING_LABEL = 255  # the STAC-Overflow release of the same labels writes 255 where Sen1Floods11 writes -1
+_GRID_TOLERANCE = 0.1  # pixels; official images and labels were cut separately and differ in the last digits
+_BANDS = 2
+
+
+@dataclass(frozen=True)
+class ChipRef:
+    """A chip's identity and files.
+
+    Args:
+        chip_id: Such as `Ghana_103272`.
+        event: The flood event it was cut from, such as `Ghana`; chips of one event are not independent.
+        split: The list it was named by.
+        image: VV and VH in dB.
+        label: The label raster; None where the chip has none.
+        ancillary: Rasters on the same grid, by kind: `dem`, `landcover`, `permanent_water`, `pre_event`.
+    """
+
+    chip_id: str
+    event: str
+    split: str
+    image: Path
+    label: Path | None = None
+    ancillary: Mapping[str, Path] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class LabelledChip:
+    """The pixels of one chip.
+
+    Args:
+        ref: Where they come from.
+        db: (bands, h, w) float32 backscatter in dB, VV first; NaN in every band where one was not observed.
+        label: (h, w) int8: 1 water, 0 dry, -1 ignored; -1 wherever `db` is NaN.
+        crs: Such as `EPSG:4326`; empty when the file has none.
+        transform: Affine of the upper left corner of a pixel, in units of `crs`.
+    """
+
+    ref: ChipRef
+    db: NDArray[np.float32]
+    label: NDArray[np.int8]
+    crs: str
+    transform: Affine
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """A GeoTIFF opened for reading: no other driver is tried, so a chip cannot be a file that points elsewhere."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    if not path.is_file():
+        raise InputError(path, "the file does not exist", "Restore it or leave the chip out of the split list")
+    try:
+        with (
+            rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+            rasterio.open(path, driver="GTiff") as dataset,
+        ):
+            yield dataset
+    except RasterioError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(path, f"not a readable GeoTIFF ({reason})", "Fetch or write the file again") from error
+
+
+def _band_order(descriptions: tuple[str | None, ...], count: int) -> list[int]:
+    """Band numbers of VV and then VH: by description where both are named, else in file order."""
+    names = [(name or "").upper() for name in descriptions]
+    if "VV" in names:
+        order = [names.index("VV") + 1]
+        if "VH" in names:
+            order.append(names.index("VH") + 1)
+        return order
+    return list(range(1, min(count, _BANDS) + 1))
+
+
+def read_db(path: Path) -> tuple[NDArray[np.float32], str, Affine]:
+    """Read backscatter in dB.
+
+    Args:
+        path: GeoTIFF with VV[, VH] in dB.
+
+    Returns:
+        ((bands, h, w) float32 dB with NaN where a band was not observed, the CRS, the transform). NaN, infinities, the
+        declared nodata value and the zero fill of older chips all count as not observed.
+
+    Raises:
+        InputError: The file is missing or not a readable GeoTIFF.
+    """
+    with _open(path) as dataset:
+        values = dataset.read(_band_order(dataset.descriptions, dataset.count)).astype(np.float32)
+        nodata, crs, transform = dataset.nodata, dataset.crs, dataset.transform
+    missing = ~np.isfinite(values) | (values == 0)
+    if nodata is not None and np.isfinite(nodata):
+        missing |= values == np.float32(nodata)
+    values[:, missing.any(axis=0)] = np.nan
+    return values, crs.to_string() if crs else "", transform
+
+
+def _same_grid(first: Affine, second: Affine, height: int, width: int) -> bool:
+    """Whether two transforms put all corners of a raster within a tenth of a pixel of each other."""
+    to_pixels = ~first
+    for corner in ((0, 0), (width, 0), (0, height), (width, height)):
+        col, row = to_pixels @ (second @ corner) if hasattr(second, "__matmul__") else to_pixels * (second * corner)
+        if abs(col - corner[0]) > _GRID_TOLERANCE or abs(row - corner[1]) > _GRID_TOLERANCE:
+            return False
+    return True
+
+
+def _read_label(path: Path, image: Path, shape: tuple[int, int], crs: str, transform: Affine) -> NDArray[np.int8]:
+    """The label on the image's grid, -1 where it says nothing."""
+    with _open(path) as dataset:
+        found = (dataset.height, dataset.width)
+        if found != shape:
+            raise InputError(
+                path,
+                f"the label has {found[0]} x {found[1]} pixels, its image {image} has {shape[0]} x {shape[1]}",
+                "Write the label on the image's grid",
+            )
+        label_crs = dataset.crs.to_string() if dataset.crs else ""
+        if label_crs != crs or not _same_grid(transform, dataset.transform, *shape):
+            raise InputError(
+                path,
+                f"the label lies on another grid ({label_crs or 'no CRS'}) than its image {image} ({crs or 'no CRS'})",
+                "Write the label on the image's grid",
+            )
+        raw, nodata = dataset.read(1), dataset.nodata
+    ignored = (raw == IGNORED) | (raw == _MISSING_LABEL) | ~np.isfinite(raw)
+    if nodata is not None and nodata not in (DRY, WATER):
+        ignored |= raw == nodata
+    unknown = ~(ignored | (raw == DRY) | (raw == WATER))
+    if unknown.any():
+        raise InputError(
+            path, f"the label holds the value {raw[unknown][0]}", "Use 1 for water, 0 for dry and -1 for ignored"
+        )
+    label = np.full(shape, IGNORED, np.int8)
+    label[~ignored] = raw[~ignored].astype(np.int8)
+    return label
+
+
+def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledChip:
+    """Read a chip and its label.
+
+    Args:
+        ref: Which one. Without a label file every pixel is ignored.
+        invalid_label: `ignore` keeps -1; `non_flood` calls observed pixels of label -1 dry, as the system this one
+            follows did. Pixels that were not observed stay -1 either way.
+
+    Raises:
+        InputError: A file is missing or unreadable, or the label has another shape, grid or other values.
+    """
+    db, crs, transform = read_db(ref.image)
+    shape = (db.shape[1], db.shape[2])
+    if ref.label is None:
+        label = np.full(shape, IGNORED, np.int8)
+    else:
+        label = _read_label(ref.label, ref.image, shape, crs, transform)
+        if invalid_label == "non_flood":
+            label[label == IGNORED] = DRY
+    label[np.isnan(db[0])] = IGNORED
+    return LabelledChip(ref, db, label, crs, transform)

@@ -1,0 +1,221 @@
+"""What the training loop draws: augmented crops of labelled chips, and whole chips for validation.
+
+A crop is a function of (seed, index) alone, not of the worker that makes it or of what was drawn before, so a resumed
+run sees the crops it would have seen. How dB become network input is the model's business and is handed in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from drshym_pipeline.datasets.augmentation import SYMMETRIES, dihedral, drop_vh, jitter_db
+from drshym_pipeline.datasets.chips import DRY, IGNORED, WATER, ChipRef, InvalidLabel, read_chip
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.settings import TrainingConfig
+
+_log = logging.getLogger(__name__)
+
+ToInput = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+_CACHE_BYTES = 2 << 30
+_VISIBLE_IN_VV = 3.0  # dB by which water must be darker than land for VV alone to show it
+_CALM_VV = -15.0  # dB; a crop of water only is visible in VV when it is darker than this
+
+
+class ChipStore:
+    """The pixels of chips, kept in memory as half precision while they fit and read again otherwise.
+
+    Half precision keeps 0.02 dB, far below speckle; chips that do not fit go through it as well, so that memory never
+    changes a result.
+
+    Args:
+        refs: The chips.
+        invalid_label: See `chips.read_chip`.
+        cache_bytes: How much to keep.
+        progress: Told of every chip of the first reading.
+    """
+
+    def __init__(
+        self,
+        refs: Sequence[ChipRef],
+        invalid_label: InvalidLabel = "ignore",
+        *,
+        cache_bytes: int = _CACHE_BYTES,
+        progress: Progress = silent,
+    ) -> None:
+        self.refs = list(refs)
+        self._invalid_label: InvalidLabel = invalid_label
+        self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.int8]]] = {}
+        self.water_pixels = np.zeros(len(self.refs), np.int64)
+        self.labelled_pixels = np.zeros(len(self.refs), np.int64)
+        used = 0
+        for index in range(len(self.refs)):
+            db, label = self._read(index)
+            self.water_pixels[index] = np.count_nonzero(label == WATER)
+            self.labelled_pixels[index] = np.count_nonzero(label != IGNORED)
+            used += db.nbytes + label.nbytes
+            if used <= cache_bytes:
+                self._kept[index] = (db, label)
+            progress("read chips", index + 1, len(self.refs))
+
+    def _read(self, index: int) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
+        chip = read_chip(self.refs[index], self._invalid_label)
+        return chip.db.astype(np.float16), chip.label
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
+        return self._kept[index] if index in self._kept else self._read(index)
+
+
+def crop_window(
+    db: NDArray[np.float16], label: NDArray[np.int8], row: int, col: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Cut a square from a chip; what lies outside the chip is not observed.
+
+    Args:
+        db: (bands, h, w) dB.
+        label: (h, w).
+        row: First row, may be negative.
+        col: First column, may be negative.
+        size: Side in pixels.
+    """
+    height, width = label.shape
+    cut = np.full((db.shape[0], size, size), np.nan, np.float32)
+    truth = np.full((size, size), IGNORED, np.int8)
+    top, left, bottom, right = max(row, 0), max(col, 0), min(row + size, height), min(col + size, width)
+    target = (slice(top - row, bottom - row), slice(left - col, right - col))
+    cut[(slice(None), *target)] = db[:, top:bottom, left:right]
+    truth[target] = label[top:bottom, left:right]
+    return cut, truth
+
+
+def _to_sample(db: NDArray[np.float32], label: NDArray[np.int8], to_input: ToInput) -> Sample:
+    """Tensors of one chip: input (C, h, w) float32, label (h, w) float32 in {0, 1}, mask (h, w) bool of what counts."""
+    mask = label != IGNORED
+    truth = (label == WATER).astype(np.float32)
+    return torch.from_numpy(to_input(db)), torch.from_numpy(truth), torch.from_numpy(mask)
+
+
+def _water_shows_in_vv(vv: NDArray[np.float32], label: NDArray[np.int8]) -> bool:
+    """Whether VV alone could find the water of a crop.
+
+    Wind-roughened water looks like land in VV: a network asked to find it there learns to guess.
+    """
+    water, dry = vv[label == WATER], vv[label == DRY]
+    if water.size == 0:
+        return True
+    if dry.size == 0:
+        return bool(np.median(water) < _CALM_VV)
+    return bool(np.median(water) < np.median(dry) - _VISIBLE_IN_VV)
+
+
+class TrainingCrops(Dataset[Sample]):
+    """Random augmented crops; item `index` depends on (seed, index) alone.
+
+    Args:
+        store: The training chips. Chips without a single labelled pixel are never drawn.
+        config: Crop size, share of crops with water, jitter, and how often VH is dropped. VH is kept where VV does not
+            show the water.
+        to_input: Turns (bands, h, w) dB with NaN into (C, h, w) float32 network input; gets VV alone where VH is dropped.
+        seed: Of all crops.
+        length: How many items there are, such as steps x batch size.
+
+    Raises:
+        InputError: No chip has a labelled pixel.
+    """
+
+    def __init__(self, store: ChipStore, config: TrainingConfig, to_input: ToInput, *, seed: int, length: int) -> None:
+        self._store = store
+        self._config = config
+        self._to_input = to_input
+        self._seed = seed
+        self._length = length
+        self._usable = np.flatnonzero(store.labelled_pixels > 0)
+        self._with_water = np.flatnonzero(store.water_pixels > 0)
+        if self._usable.size == 0:
+            raise InputError(
+                "training split",
+                f"none of its {len(store)} chips has a labelled, observed pixel",
+                "Check the labels, or train with labels of another kind",
+            )
+        if self._usable.size < len(store):
+            _log.warning("%d training chips have no labelled pixel and are not used", len(store) - self._usable.size)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self._length:
+            raise IndexError(f"crop {index} of {self._length}")
+        db, label = self.draw(index)
+        return _to_sample(db, label, self._to_input)
+
+    def draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """The augmented crop in dB: ((bands, size, size) float32, (size, size) int8); one band where VH is dropped."""
+        config = self._config
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, index])))
+        wants_water = bool(rng.random() < config.water_share) and self._with_water.size > 0
+        chip = int(rng.choice(self._with_water if wants_water else self._usable))
+        db, label = self._store[chip]
+        row, col = self._corner(rng, label, wants_water)
+        cut, truth = crop_window(db, label, row, col, config.crop)
+        cut, truth = dihedral(cut, truth, int(rng.integers(SYMMETRIES)))
+        without_vh = bool(rng.random() < config.drop_vh)
+        if without_vh and cut.shape[0] > 1 and _water_shows_in_vv(cut[0], truth):
+            cut = drop_vh(cut)
+        cut = jitter_db(cut, rng, gain_db=config.jitter_gain_db, noise_db=config.jitter_noise_db)
+        return cut, truth
+
+    def _corner(self, rng: np.random.Generator, label: NDArray[np.int8], near_water: bool) -> tuple[int, int]:
+        """Upper left corner of a crop, inside the chip where it fits, with a water pixel in it when asked."""
+        size = self._config.crop
+        corner: list[int] = []
+        anchor = None
+        if near_water:
+            pixels = np.flatnonzero(label == WATER)
+            anchor = divmod(int(pixels[rng.integers(pixels.size)]), label.shape[1])
+        for axis, length in enumerate(label.shape):
+            last = length - size
+            if last <= 0:
+                # A chip smaller than the crop lies anywhere within it.
+                corner.append(-int(rng.integers(-last + 1)))
+            elif anchor is None:
+                corner.append(int(rng.integers(last + 1)))
+            else:
+                spread = size // 4
+                middle = anchor[axis] + int(rng.integers(-spread, spread + 1))
+                corner.append(int(np.clip(middle - size // 2, 0, last)))
+        return corner[0], corner[1]
+
+
+class WholeChips(Dataset[Sample]):
+    """Whole chips as they are, for validation; sizes differ when the chips' do.
+
+    Args:
+        store: The chips.
+        to_input: As for `TrainingCrops`.
+        vv_only: Hide VH, to judge the network on VV alone.
+    """
+
+    def __init__(self, store: ChipStore, to_input: ToInput, *, vv_only: bool = False) -> None:
+        self._store = store
+        self._to_input = to_input
+        self._vv_only = vv_only
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def __getitem__(self, index: int) -> Sample:
+        db, label = self._store[index]
+        bands = db.astype(np.float32)
+        return _to_sample(drop_vh(bands) if self._vv_only else bands, label, self._to_input)

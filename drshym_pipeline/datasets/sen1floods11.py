@@ -1,0 +1,242 @@
+"""Sen1Floods11 in its official folder layout: which chips there are, by split and kind of label.
+
+The layout is that of release 1.1 of the data set, and the simulator writes the same, so this loader serves both:
+
+    data/flood_events/HandLabeled/{S1Hand,LabelHand,JRCWaterHand,...}/<Event>_<number>_<folder>.tif
+    data/flood_events/WeaklyLabeled/{S1Weak,S1OtsuLabelWeak}/<Event>_<number>_<folder>.tif
+    splits/flood_handlabeled/flood_{train,valid,test,bolivia}_data.csv
+
+Split lists have one chip a row (image, label) and no header; a header row or bare chip names are understood too. Pixels
+are read in `chips`.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.storage import sha256_files
+
+_log = logging.getLogger(__name__)
+
+Labels = Literal["hand", "weak", "combined"]
+
+EVENTS_FOLDER = Path("data/flood_events")
+HAND_FOLDER = EVENTS_FOLDER / "HandLabeled"
+HAND_SPLITS = Path("splits/flood_handlabeled")
+_WEAK_FOLDERS = (EVENTS_FOLDER / "WeaklyLabeled", EVENTS_FOLDER / "WeakLabeled")  # the bucket's name, and the paper's
+_WEAK_SPLITS = (Path("splits/flood_weaklylabeled"), Path("splits/flood_weaklabeled"))
+WEAK = "weak"
+HELD_OUT_EVENT = "Bolivia"  # the data set's unseen event: its weak chips would leak it into training
+
+# Side rasters by kind, in the order of preference, as the folder (and file suffix) that holds them.
+_ANCILLARY: dict[str, tuple[str, ...]] = {
+    "dem": ("DEMSim",),
+    "landcover": ("LandCoverSim",),
+    "permanent_water": ("PermanentWaterSim", "JRCWaterHand"),
+    "pre_event": ("S1PreSim",),
+}
+_SPLIT_FILE = re.compile(r"^flood_(?P<split>.+)_data\.csv$")
+_CHIP_ID = re.compile(r"^[A-Za-z][A-Za-z0-9-]*_[A-Za-z0-9]+$")
+
+
+def split_file(split: str) -> str:
+    """Name of a split's list, such as `flood_train_data.csv`."""
+    return f"flood_{split}_data.csv"
+
+
+def event_of(chip_id: str) -> str:
+    """The flood event of a chip: all before the last underscore of `Sri-Lanka_534068`."""
+    return chip_id.rpartition("_")[0] or chip_id
+
+
+def _chip_ids(table: Path, suffix: str) -> list[str]:
+    """The chips a list names, in its order.
+
+    Args:
+        table: CSV with (image, label) rows, or bare chip names; a header row is skipped.
+        suffix: What follows the chip's name in an image's file name, such as `_S1Hand.tif`.
+
+    Raises:
+        InputError: A row names no chip, or a chip is named twice.
+    """
+    found: list[str] = []
+    with table.open(newline="", encoding="utf-8-sig") as handle:
+        for number, row in enumerate(csv.reader(handle), start=1):
+            cells = [Path(cell.strip()).name for cell in row if cell.strip()]
+            if not cells:
+                continue
+            image = next((cell for cell in cells if cell.endswith(suffix)), None)
+            if image is not None:
+                chip_id = image.removesuffix(suffix)
+            elif len(cells) == 1 and _CHIP_ID.match(cells[0]):
+                chip_id = cells[0]
+            elif number == 1 and not any(cell.endswith(".tif") for cell in cells):
+                continue
+            else:
+                raise InputError(
+                    f"{table} row {number}",
+                    f"names no chip ('{','.join(row)}')",
+                    f"Write rows such as Ghana_103272{suffix},Ghana_103272_LabelHand.tif",
+                )
+            found.append(chip_id)
+    repeated = {chip_id for chip_id in found if found.count(chip_id) > 1} if len(set(found)) < len(found) else set()
+    if repeated:
+        raise InputError(table, f"names the chip '{min(repeated)}' twice", "Keep one row a chip")
+    return found
+
+
+class Sen1Floods11:
+    """The chips of a folder in Sen1Floods11's layout.
+
+    Args:
+        root: The folder that holds `data/` and `splits/`, or the one that holds `v1.1/`.
+
+    Raises:
+        InputError: The folder does not have the layout.
+    """
+
+    def __init__(self, root: Path) -> None:
+        candidates = (root, root / "v1.1")
+        for candidate in candidates:
+            if (candidate / HAND_FOLDER / "S1Hand").is_dir() and (candidate / HAND_SPLITS).is_dir():
+                self.root = candidate
+                break
+        else:
+            raise InputError(
+                root,
+                "does not have the layout of Sen1Floods11",
+                f"Expected {HAND_FOLDER}/S1Hand, {HAND_FOLDER}/LabelHand and {HAND_SPLITS}/{split_file('train')} in it",
+            )
+        if not self._split_tables:
+            raise InputError(
+                self.root / HAND_SPLITS,
+                "holds no split list",
+                f"Expected {split_file('train')}, {split_file('valid')} and {split_file('test')}",
+            )
+
+    @cached_property
+    def _split_tables(self) -> dict[str, Path]:
+        tables = sorted((self.root / HAND_SPLITS).glob("flood_*_data.csv"))
+        return {match["split"]: table for table in tables if (match := _SPLIT_FILE.match(table.name))}
+
+    @cached_property
+    def _weak_folder(self) -> Path | None:
+        folders = (self.root / folder for folder in _WEAK_FOLDERS)
+        return next((folder for folder in folders if (folder / "S1Weak").is_dir()), None)
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits there are lists for, and `weak` where there are weakly labelled chips."""
+        return (*self._split_tables, *((WEAK,) if self._weak_folder else ()))
+
+    def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
+        """The chips of a split, in the order of its list.
+
+        Args:
+            split: `train`, `valid`, `test`, `bolivia`, `hard` (simulated sets) or `weak`.
+            labels: What to train on: `hand`, `weak` or `combined` (hand-labelled, then weak). Only the training split
+                has weak labels: every other split is judged on its hand labels whatever this says.
+            present_only: List the chips that are on the disk instead of refusing an incomplete copy. How many are
+                absent is logged. Scores of such a subset are not those of the split.
+
+        Raises:
+            InputError: The split is not there, or a chip it names is missing on the disk.
+        """
+        if split == WEAK:
+            return self._weak_chips(present_only)
+        if split == "train" and labels == "weak":
+            return self._weak_chips(present_only)
+        hand = self._hand_chips(split, present_only)
+        if split == "train" and labels == "combined":
+            return hand + self._weak_chips(present_only)
+        return hand
+
+    def _hand_chips(self, split: str, present_only: bool) -> list[ChipRef]:
+        table = self._split_tables.get(split)
+        if table is None:
+            raise InputError(
+                self.root / HAND_SPLITS / split_file(split),
+                "the split list does not exist",
+                f"Splits here: {', '.join(self.splits())}",
+            )
+        names = _chip_ids(table, "_S1Hand.tif")
+        folder = self.root / HAND_FOLDER
+        return self._refs(names, split, folder, ("S1Hand", "LabelHand"), table, present_only)
+
+    def _weak_chips(self, present_only: bool) -> list[ChipRef]:
+        """Weakly labelled chips: those of a list where there is one, else all of the folder but the unseen event's."""
+        folder = self._weak_folder
+        if folder is None:
+            raise InputError(
+                self.root / _WEAK_FOLDERS[0],
+                "there are no weakly labelled chips",
+                f"Put S1Weak and S1OtsuLabelWeak into {_WEAK_FOLDERS[0]}, or train on labels: hand",
+            )
+        tables = [
+            self.root / splits / split_file(name)
+            for splits in (*_WEAK_SPLITS, HAND_SPLITS)
+            for name in ("weak", "train")
+            if (splits, name) != (HAND_SPLITS, "train")
+        ]
+        table = next((table for table in tables if table.is_file()), None)
+        if table is not None:
+            names = _chip_ids(table, "_S1Weak.tif")
+        else:
+            table = folder / "S1Weak"
+            files = sorted(file.name for file in table.glob("*_S1Weak.tif"))
+            names = [name.removesuffix("_S1Weak.tif") for name in files]
+            names = [name for name in names if event_of(name) != HELD_OUT_EVENT]
+        return self._refs(names, WEAK, folder, ("S1Weak", "S1OtsuLabelWeak"), table, present_only)
+
+    def _refs(
+        self, names: list[str], split: str, folder: Path, kinds: tuple[str, str], table: Path, present_only: bool
+    ) -> list[ChipRef]:
+        image_kind, label_kind = kinds
+        refs: list[ChipRef] = []
+        for chip_id in names:
+            image = folder / image_kind / f"{chip_id}_{image_kind}.tif"
+            label = folder / label_kind / f"{chip_id}_{label_kind}.tif"
+            absent = next((file for file in (image, label) if not file.is_file()), None)
+            if absent is not None:
+                if present_only:
+                    continue
+                raise InputError(
+                    absent,
+                    f"the chip '{chip_id}' named by {table} is missing",
+                    "Fetch the whole data set, or ask for the chips that are present",
+                )
+            refs.append(ChipRef(chip_id, event_of(chip_id), split, image, label, self._ancillary(folder, chip_id)))
+        if len(refs) < len(names):
+            _log.warning("%s: %d of %d chips are absent and left out", table, len(names) - len(refs), len(names))
+        return refs
+
+    @staticmethod
+    def _ancillary(folder: Path, chip_id: str) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for kind, suffixes in _ANCILLARY.items():
+            files = (folder / suffix / f"{chip_id}_{suffix}.tif" for suffix in suffixes)
+            if (file := next((file for file in files if file.is_file()), None)) is not None:
+                found[kind] = file
+        return found
+
+    def sha256(self) -> str:
+        """One hash over the split lists and every image and label present; computed once and kept in memory."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
+        files = list(self._split_tables.values())
+        folders = [self.root / HAND_FOLDER / kind for kind in ("S1Hand", "LabelHand")]
+        if self._weak_folder:
+            folders += [self._weak_folder / kind for kind in ("S1Weak", "S1OtsuLabelWeak")]
+        for folder in folders:
+            files.extend(sorted(folder.glob("*.tif")))
+        for splits in _WEAK_SPLITS:
+            files.extend(sorted((self.root / splits).glob("*.csv")))
+        return sha256_files(files, self.root)

@@ -1,0 +1,75 @@
+"""What the sensor and the processor leave: noise floor, borders without data, and the doubts of a labeller."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from drshym_pipeline.datasets.simulator.speckle import speckle
+from drshym_pipeline.datasets.simulator.terrain import smooth_noise
+
+_LOWEST_POWER = np.float32(10 ** (-4.7))  # products without noise have a floor too: nothing is darker than -47 dB
+
+
+def detect(
+    rng: np.random.Generator,
+    mean_db: NDArray[np.float32],
+    *,
+    looks: float,
+    psf: tuple[float, float],
+    noise_db: float,
+    noise_removed: float,
+) -> NDArray[np.float32]:
+    """One polarisation as the product has it.
+
+    Signal and thermal noise share the multi-look detection, so both are speckled; the processor then subtracts the mean
+    noise, wholly or in part, which leaves very dark, ragged values over calm water.
+
+    Args:
+        rng: Source of randomness.
+        mean_db: (h, w) mean backscatter, dB.
+        looks: Equivalent number of looks.
+        psf: Neighbour weights of the point spread function.
+        noise_db: Noise-equivalent sigma zero, dB.
+        noise_removed: Share of the mean noise power that is subtracted.
+
+    Returns:
+        (h, w) float32 dB, all finite.
+    """
+    noise = np.float32(10 ** (noise_db / 10))
+    power = np.power(np.float32(10), mean_db / np.float32(10)) + noise
+    power *= speckle(rng, mean_db.shape, looks, psf)  # type: ignore[arg-type]
+    power -= np.float32(noise_removed) * noise
+    # Rounding to the product's digits differs over pixels: a hard floor would draw a line in the histogram.
+    floor = _LOWEST_POWER * rng.uniform(0.5, 4.0, mean_db.shape).astype(np.float32)
+    return np.asarray(10.0 * np.log10(np.maximum(power, floor)), np.float32)
+
+
+def not_observed(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A wedge without data along one or two sides: (h, w) bool, at most half of the scene."""
+    rows, cols = np.ogrid[: shape[0], : shape[1]]
+    missing = np.zeros(shape, bool)
+    for _ in range(1 if rng.random() < 0.8 else 2):
+        side = int(rng.integers(4))
+        along, depth = (cols, rows) if side < 2 else (rows, cols)
+        length = shape[0] if side < 2 else shape[1]
+        if side % 2:
+            depth = length - 1 - depth
+        edge = length * rng.uniform(0.02, 0.35) + along * rng.uniform(-0.25, 0.25)
+        missing |= depth < edge
+    return missing if missing.mean() < 0.5 else np.zeros(shape, bool)
+
+
+def label_doubts(rng: np.random.Generator, water: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels a labeller would leave undecided: a thin uncertain shore, now and then a cloud. (h, w) bool."""
+    shape: tuple[int, int] = water.shape  # type: ignore[assignment]
+    doubts = np.zeros(shape, bool)
+    chances = rng.random(2)
+    if chances[0] < 0.35:
+        ring = ndimage.binary_dilation(water) & ~ndimage.binary_erosion(water)
+        doubts |= ring & (smooth_noise(rng, shape, 25.0) > rng.uniform(-0.5, 0.8))
+    if chances[1] < 0.12:
+        cloud = smooth_noise(rng, shape, float(rng.uniform(60, 150)))
+        doubts |= cloud > rng.uniform(1.2, 2.2)
+    return doubts

@@ -1,0 +1,145 @@
+"""How bright everything is: mean backscatter before speckle and noise, in dB.
+
+Levels are relative to the acquisition's land and water (`conditions`); geometry adds the trend over incidence and the
+brightening of slopes that face the sensor, and finds the radar shadow. Speckle and noise come later, in `scene`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from drshym_pipeline.datasets.simulator.conditions import Conditions
+from drshym_pipeline.datasets.simulator.landcover import (
+    BARE,
+    BUILT,
+    GRASS,
+    SHRUB,
+    TREE,
+    WETLAND,
+    Fields,
+    LandCover,
+    by_field,
+)
+from drshym_pipeline.datasets.simulator.terrain import smooth_noise, spectral_noise
+from drshym_pipeline.datasets.simulator.water import Water
+
+_Float = NDArray[np.float32]
+_Bool = NDArray[np.bool_]
+
+# VV and VH of each class relative to cropland, dB, and the spread between acquisitions.
+_CLASSES: dict[int, tuple[float, float, float]] = {
+    TREE: (1.6, 2.9, 0.8),
+    SHRUB: (0.6, 1.2, 0.7),
+    GRASS: (-1.0, -1.6, 0.9),
+    BARE: (-2.2, -4.2, 1.5),
+    BUILT: (4.5, 4.0, 1.2),
+    WETLAND: (-0.8, -1.2, 1.2),
+}
+_REFERENCE_INCIDENCE = 38.0
+_LAND_TREND = (-0.12, -0.10)  # dB a degree, VV and VH
+_WATER_TREND = (-0.35, -0.15)
+_SWATH_DEGREES_PER_PIXEL = 16.0 / 25000.0  # 30 to 46 degrees over 250 km of 10 m pixels
+
+
+def incidence(conditions: Conditions, width: int) -> _Float:
+    """Incidence angle on flat ground for every column: (1, w) float32 degrees."""
+    columns = np.arange(width, dtype=np.float32)
+    if not conditions.look_right:
+        columns = columns[::-1]
+    return np.asarray(conditions.incidence + columns * _SWATH_DEGREES_PER_PIXEL, np.float32)[None, :]
+
+
+def land_backscatter(
+    rng: np.random.Generator, conditions: Conditions, fields: Fields, cover: LandCover
+) -> tuple[_Float, _Float]:
+    """Mean VV and VH of flat dry land: two (h, w) float32 in dB."""
+    shape = fields.code.shape
+    contrast = conditions.contrast
+    field_value = by_field(rng, fields, 1.5 * contrast)
+    volume = by_field(rng, fields, 0.9 * contrast)
+    offsets = np.zeros((2, 256), np.float32)
+    for code, (vv, vh, spread) in _CLASSES.items():
+        common = rng.normal(0, spread)
+        offsets[0, code] = vv * (0.7 + 0.3 * contrast) + common
+        offsets[1, code] = vh * (0.7 + 0.3 * contrast) + common + rng.normal(0, 0.5 * spread)
+    moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(rng.uniform(0.2, 0.9))
+    texture = spectral_noise(rng, shape, 1.6, cutoff=60.0) * np.float32(rng.uniform(0.2, 0.8))
+    farmed = np.isin(cover.classes, (TREE, SHRUB, BUILT, WETLAND), invert=True)
+    common = moisture + texture
+    vv = conditions.land[0] + offsets[0][cover.classes] + common + field_value * farmed
+    vh = conditions.land[1] + offsets[1][cover.classes] + common + (0.7 * field_value + volume) * farmed
+    built = cover.classes == BUILT
+    if built.any():
+        # Streets that face the sensor flash: a long bright tail, stronger in VV.
+        flash = (ndimage.gaussian_filter(rng.standard_exponential(shape, dtype=np.float32), 0.7) - 1.0) * 4.0
+        vv += built * flash
+        vh += built * (0.8 * flash)
+    sealed = cover.roads & ~built
+    vv[sealed] -= np.float32(rng.uniform(3.0, 7.0))
+    vh[sealed] -= np.float32(rng.uniform(3.0, 7.0))
+    # Smooth dry ground is dark in both, rarely quite as dark as calm water.
+    dark_vv = float(rng.uniform(-20.0, -14.5))
+    vv[cover.smooth_dark] = dark_vv + 0.7 * common[cover.smooth_dark]
+    vh[cover.smooth_dark] = dark_vv - float(rng.uniform(5.5, 8.5)) + 0.7 * common[cover.smooth_dark]
+    return vv.astype(np.float32), vh.astype(np.float32)
+
+
+def water_backscatter(
+    rng: np.random.Generator, conditions: Conditions, shape: tuple[int, int]
+) -> tuple[_Float, _Float]:
+    """Mean VV and VH of open water: two (h, w) float32 in dB, patchy where the wind blows in gusts."""
+    gusts = smooth_noise(rng, shape, float(rng.uniform(40, 200)))
+    depth = {"calm": rng.uniform(0.2, 1.4), "wind": rng.uniform(0.3, 1.5), "weak": rng.uniform(0.3, 1.2)}
+    patches = gusts * np.float32(depth[conditions.water])
+    ripples = spectral_noise(rng, shape, 1.8, cutoff=40.0) * np.float32(rng.uniform(0.1, 0.5))
+    vv = conditions.open_water[0] + patches + ripples
+    vh = np.minimum(conditions.open_water[1] + 0.45 * patches + 0.6 * ripples, conditions.land[1] - 3.0)
+    return vv.astype(np.float32), vh.astype(np.float32)
+
+
+def flooded_backscatter(
+    rng: np.random.Generator, water: Water, land: tuple[_Float, _Float], open_water: tuple[_Float, _Float]
+) -> tuple[_Float, _Float]:
+    """Mean VV and VH where the flood stands among trees or houses, and open water elsewhere: two (h, w) in dB."""
+    vv, vh = open_water[0].copy(), open_water[1].copy()
+    for mask, low, high in ((water.under_trees, 2.5, 6.0), (water.among_houses, 0.8, 3.0)):
+        if mask.any():
+            gain = float(rng.uniform(low, high))
+            vv[mask] = land[0][mask] + gain
+            vh[mask] = land[1][mask] + 0.3 * gain
+    return vv, vh
+
+
+def terrain_gain(dem: _Float, angle: _Float, spacing: float, look_right: bool) -> tuple[_Float, _Bool]:
+    """Effect of slopes in range.
+
+    Args:
+        dem: (h, w) float32 metres.
+        angle: (1, w) incidence on flat ground, degrees.
+        spacing: Pixel side in metres.
+        look_right: Range grows with the column; otherwise it falls.
+
+    Returns:
+        (gain in dB, shadow): the gain is 10 log10(sin(angle) / sin(angle - slope)), the growth of the ground area a
+        resolution cell covers (Ulander 1996), held at +12 dB where layover begins; shadow is where higher ground
+        nearer to the sensor hides the pixel.
+    """
+    toward = dem if look_right else dem[:, ::-1]
+    radians = np.deg2rad(angle if look_right else angle[:, ::-1])
+    slope = np.arctan(np.gradient(toward, spacing, axis=1))
+    local = np.maximum(np.sin(np.maximum(radians - slope, 0.03)), np.sin(radians) * 10**-1.2)
+    gain = 10.0 * np.log10(np.sin(radians) / local)
+    # A pixel is hidden when a pixel nearer to the sensor reaches above the ray that grazes it.
+    ray = toward + np.arange(dem.shape[1]) * spacing / np.tan(radians)
+    shadow = np.maximum.accumulate(ray, axis=1) > ray + 0.5
+    if not look_right:
+        gain, shadow = gain[:, ::-1], shadow[:, ::-1]
+    return np.ascontiguousarray(gain, np.float32), np.ascontiguousarray(shadow)
+
+
+def incidence_gain(angle: _Float, *, water: bool) -> tuple[_Float, _Float]:
+    """Trend of VV and VH over incidence: two (1, w) float32 in dB."""
+    trend = _WATER_TREND if water else _LAND_TREND
+    return trend[0] * (angle - _REFERENCE_INCIDENCE), trend[1] * (angle - _REFERENCE_INCIDENCE)

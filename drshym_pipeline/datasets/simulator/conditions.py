@@ -1,0 +1,120 @@
+"""What a whole acquisition has in common: radiometry, water state, looks, noise.
+
+Chips of one event share a `Conditions`, as chips cut from one Sentinel-1 scene do. Levels are typical of Sentinel-1 GRD
+in sigma0 (land VV about -10.5 dB, VH -17; calm water VV -20, VH -26) with the spread seen from scene to scene. Nothing
+spatial is decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+SceneKind = Literal["standard", "hard"]
+WaterState = Literal["calm", "wind", "weak"]
+
+# Cumulative shares of calm, wind-roughened and weak-contrast acquisitions.
+_STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.58, 0.84), "hard": (0.15, 0.62)}
+GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The state of one acquisition; all levels in dB.
+
+    Args:
+        kind: `hard` has more wind, weak contrast and look-alikes.
+        water: Calm, wind-roughened (VV near land, VH still well below) or of weak contrast.
+        land: VV and VH of cropland at the reference incidence.
+        open_water: VV and VH of open water.
+        contrast: Scale of the differences among land cover classes and fields (1 is typical).
+        incidence: Angle at the first column, degrees.
+        looks: Equivalent number of looks of the speckle.
+        psf: Weight of a pixel's neighbours in the point spread function, along rows and along columns.
+        noise: Noise-equivalent sigma zero of VV and VH.
+        noise_removed: Share of the mean noise power that the processor subtracted.
+        look_right: The sensor is to the left, so slopes that face left are bright.
+        double_bounce: Flooded vegetation shines.
+        relief: Height of the terrain above the valley floor, metres.
+    """
+
+    kind: SceneKind
+    water: WaterState
+    land: tuple[float, float]
+    open_water: tuple[float, float]
+    contrast: float
+    incidence: float
+    looks: float
+    psf: tuple[float, float]
+    noise: tuple[float, float]
+    noise_removed: float
+    look_right: bool
+    double_bounce: bool
+    relief: float
+
+
+def _water_levels(
+    rng: np.random.Generator, state: WaterState, land: tuple[float, float], vv_vh: float
+) -> tuple[float, float]:
+    """VV and VH of open water in dB, ordered below land in VH by at least 3 dB."""
+    if state == "calm":
+        vv = float(np.clip(rng.normal(-20.0, 1.8), -25.0, land[0] - 5.0))
+        vh = float(np.clip(vv - rng.normal(6.3, 1.2), -31.0, land[1] - 5.0))
+    elif state == "wind":
+        vv = land[0] - float(rng.uniform(0.3, 3.5))
+        vh = land[1] - float(rng.uniform(3.2, 7.0))
+    else:
+        vv = land[0] - float(rng.uniform(3.0, 5.5))
+        vh = land[1] - float(rng.uniform(3.2, 5.5))
+    return vv, min(vh, vv - vv_vh * 0.5)
+
+
+def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank: int | None = None) -> Conditions:
+    """Draw the conditions of an acquisition.
+
+    Args:
+        rng: Source of randomness.
+        kind: Which mixture to draw from.
+        rank: Number of the event within its set. Given, the water states are spread evenly over consecutive ranks (a
+            golden-ratio sequence), so that a small set holds its share of each; otherwise they are drawn freely.
+    """
+    draw = float(rng.random()) if rank is None else (0.31 + rank * GOLDEN) % 1.0
+    calm, wind = _STATES[kind]
+    state: WaterState = "calm" if draw < calm else "wind" if draw < wind else "weak"
+    land_vv = float(np.clip(rng.normal(-10.5, 1.5), -14.0, -7.0))
+    vv_vh = float(np.clip(rng.normal(6.5, 0.9), 4.5, 9.0))
+    land = (land_vv, land_vv - vv_vh)
+    noise_vh = float(rng.uniform(-27.5, -23.5))
+    return Conditions(
+        kind=kind,
+        water=state,
+        land=land,
+        open_water=_water_levels(rng, state, land, vv_vh),
+        contrast=float(rng.uniform(0.5, 1.4)),
+        incidence=float(rng.uniform(30.0, 44.0)),
+        looks=float(rng.uniform(3.7, 5.6)),
+        psf=(float(rng.uniform(0.36, 0.46)), float(rng.uniform(0.36, 0.46))),
+        noise=(noise_vh + float(rng.uniform(-0.5, 1.0)), noise_vh),
+        noise_removed=float(rng.choice([0.0, 0.85, 0.95, 1.0], p=[0.3, 0.25, 0.25, 0.2])),
+        look_right=bool(rng.random() < 0.5),
+        double_bounce=bool(rng.random() < (0.25 if kind == "hard" else 0.15)),
+        relief=float(np.clip(rng.lognormal(np.log(18.0), 1.25), 2.0, 450.0)),
+    )
+
+
+def vary(rng: np.random.Generator, conditions: Conditions) -> Conditions:
+    """The same acquisition a few kilometres on: land, water, incidence and relief drift a little."""
+    shift_vv, shift_vh = rng.normal(0.0, 0.5, 2)
+    land = (conditions.land[0] + float(shift_vv), conditions.land[1] + float(shift_vv + 0.4 * shift_vh))
+    moved = rng.normal(0.0, 0.5, 2)
+    vv = conditions.open_water[0] + float(moved[0])
+    vh = min(conditions.open_water[1] + float(0.6 * moved[0] + 0.6 * moved[1]), land[1] - 3.2)
+    return replace(
+        conditions,
+        land=land,
+        open_water=(vv, vh),
+        incidence=conditions.incidence + float(rng.uniform(-1.0, 1.0)),
+        relief=conditions.relief * float(rng.lognormal(0.0, 0.5)),
+    )

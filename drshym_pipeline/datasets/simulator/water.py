@@ -1,0 +1,126 @@
+"""Where water stands: permanent water (river, lakes, ponds, a coast) and the flood upon it.
+
+The flood has one level above the river and covers the low ground that is joined to it; rain may pond in hollows that
+are not. How water looks to the radar is decided in `backscatter`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from drshym_pipeline.datasets.simulator.landcover import BUILT, TREE, Fields, LandCover
+from drshym_pipeline.datasets.simulator.terrain import Terrain, smooth_noise, spectral_noise
+
+_Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Water:
+    """Water of one scene; the two masks never overlap.
+
+    Args:
+        permanent: (h, w) bool, there before the event too.
+        flood: (h, w) bool, only during the event.
+        under_trees: (h, w) bool, the part of the flood below a canopy that the radar sees as bright double bounce.
+        among_houses: (h, w) bool, the part of the flood in built-up land.
+    """
+
+    permanent: _Bool
+    flood: _Bool
+    under_trees: _Bool
+    among_houses: _Bool
+
+
+def permanent_water(rng: np.random.Generator, terrain: Terrain, fields: Fields) -> _Bool:
+    """River, lakes, ponds laid out like fields, and now and then a coast or the shore of a great lake."""
+    shape = terrain.river.shape
+    water = terrain.river.copy()
+    chances = rng.random(3)
+    if chances[0] < 0.45:
+        lakes = spectral_noise(rng, shape, 3.4, cutoff=float(rng.uniform(40, 200)))
+        share = float(np.exp(rng.uniform(np.log(0.002), np.log(0.06))))
+        water |= (lakes > np.quantile(lakes[::4, ::4], 1.0 - share)) & (
+            terrain.above_river < np.quantile(terrain.above_river[::4, ::4], 0.7)
+        )
+    if chances[1] < 0.12:
+        near = smooth_noise(rng, shape, 90.0) > rng.uniform(0.3, 1.3)
+        ponds = (rng.random(4096) < rng.uniform(0.3, 0.9))[fields.code] & near
+        # Ponds are parted by dikes.
+        dikes = (ndimage.maximum_filter(fields.code, 2) != ndimage.minimum_filter(fields.code, 2)) & ponds
+        water |= ponds & ~dikes
+    if chances[2] < 0.08:
+        shore = spectral_noise(rng, shape, 3.0, cutoff=300.0) * 14.0
+        rows, cols = np.ogrid[: shape[0], : shape[1]]
+        angle = rng.uniform(0, 2 * np.pi)
+        across = (rows - shape[0] / 2) * np.sin(angle) + (cols - shape[1] / 2) * np.cos(angle)
+        water |= across + shore > rng.uniform(-0.3, 0.45) * min(shape)
+    return water
+
+
+def _target_share(rng: np.random.Generator) -> float:
+    """Share of the scene the flood should cover: often nothing or little, sometimes nearly all."""
+    draw = rng.random()
+    if draw < 0.17:
+        return 0.0
+    if draw < 0.50:
+        return float(np.exp(rng.uniform(np.log(0.004), np.log(0.08))))
+    if draw < 0.90:
+        return float(rng.uniform(0.05, 0.40))
+    return float(rng.uniform(0.4, 0.95))
+
+
+def _joined(low: _Bool, source: _Bool) -> _Bool:
+    """The parts of `low` that touch `source` by a side or a corner."""
+    parts, count = ndimage.label(low | source, np.ones((3, 3), bool))
+    keep = np.zeros(count + 1, bool)
+    keep[np.unique(parts[source])] = True
+    keep[0] = False
+    return np.asarray(keep[parts])
+
+
+def flood_water(
+    rng: np.random.Generator,
+    terrain: Terrain,
+    permanent: _Bool,
+    cover: LandCover,
+    *,
+    double_bounce: bool,
+    share: float | None = None,
+) -> Water:
+    """Let the water rise.
+
+    Args:
+        rng: Source of randomness.
+        terrain: Relief.
+        permanent: (h, w) bool.
+        cover: Towns stand a little higher; under trees a flood counts only where the radar can see it.
+        double_bounce: Flooded trees are bright, and labelled as water near the open flood.
+        share: Share of the scene to flood; drawn when None.
+    """
+    shape = permanent.shape
+    wanted = _target_share(rng) if share is None else share
+    nothing = np.zeros(shape, bool)
+    if wanted <= 0.0:
+        return Water(permanent, nothing, nothing, nothing)
+    height = terrain.above_river + np.float32(rng.uniform(0.3, 1.5)) * (cover.classes == BUILT)
+    height += np.float32(rng.uniform(0.0, 0.8)) * (cover.roads | cover.smooth_dark)
+    level = float(np.quantile(height[~permanent][::7], min(wanted, 0.98))) if (~permanent).any() else 0.0
+    low = (height < level) & ~permanent
+    if terrain.river.any():
+        ponding = rng.random() < 0.4
+        flood = low if ponding else _joined(low, permanent) & low
+    else:
+        flood = low
+    flood = ndimage.binary_opening(flood, np.ones((2, 2), bool)) if rng.random() < 0.7 else flood
+    trees = flood & (cover.classes == TREE)
+    reached = nothing
+    if double_bounce and trees.any():
+        open_flood = flood & ~trees
+        reached = trees & (ndimage.distance_transform_edt(~open_flood) < rng.uniform(3, 14))
+    flood = flood & (~trees | reached)
+    houses = flood & (cover.classes == BUILT)
+    return Water(permanent, flood, reached & flood, houses)

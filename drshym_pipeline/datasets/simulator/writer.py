@@ -1,0 +1,227 @@
+"""Simulated scenes on the disk: single scenes, and whole data sets in Sen1Floods11's layout.
+
+Every file reaches its name in one rename, and a data set's done marker is written last, so that an interrupted run is
+taken up where it stopped. What the pixels are is decided in `scene`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
+from drshym_pipeline.datasets.simulator.conditions import Conditions, SceneKind, draw_conditions, vary
+from drshym_pipeline.datasets.simulator.scene import SimulatedScene, generator, simulate_scene
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.settings import SimulatedData
+from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_json, write_text
+
+_log = logging.getLogger(__name__)
+
+# Part of a data set's identity: raise it when the same settings would give other pixels.
+SIMULATOR_VERSION = 1
+STARTED_MARKER = "simulation.started.json"
+DONE_MARKER = "simulation.json"
+_CHIPS_PER_EVENT = 3
+_SPLIT_CODES: dict[str, int] = {"train": 1, "valid": 2, "test": 3, "hard": 4}
+_CHIPS_PER_ROW = 16
+_FIRST_CORNER = (300_000.0, 2_900_000.0)
+_SPACING = 10.0
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One raster of a scene: pixels (bands, h, w), band names, nodata."""
+
+    pixels: NDArray[Any]
+    names: tuple[str, ...]
+    nodata: float | None
+
+
+def _layers(scene: SimulatedScene) -> dict[str, _Layer]:
+    """All rasters of a scene by the folder of the layout they belong in; the label last."""
+    return {
+        "S1Hand": _Layer(scene.db, ("VV", "VH"), float("nan")),
+        "DEMSim": _Layer(scene.dem[None], ("elevation",), None),
+        "LandCoverSim": _Layer(scene.landcover[None], ("landcover",), 0),
+        "PermanentWaterSim": _Layer(scene.permanent_water[None].astype(np.uint8), ("permanent_water",), 255),
+        "S1PreSim": _Layer(scene.pre_event_db, ("VV", "VH"), float("nan")),
+        "LabelHand": _Layer(scene.label[None].astype(np.int16), ("label",), -1),
+    }
+
+
+def _write_layer(path: Path, layer: _Layer, scene: SimulatedScene) -> None:
+    import rasterio
+
+    with atomic_path(path) as temporary:
+        profile = {
+            "driver": "GTiff",
+            "dtype": layer.pixels.dtype.name,
+            "count": layer.pixels.shape[0],
+            "height": layer.pixels.shape[1],
+            "width": layer.pixels.shape[2],
+            "crs": scene.crs,
+            "transform": scene.transform,
+            "nodata": layer.nodata,
+            "compress": "deflate",
+            "predictor": 3 if layer.pixels.dtype.kind == "f" else 2,
+            "zlevel": 3,
+        }
+        with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(temporary, "w", **profile) as dataset:
+            dataset.write(layer.pixels)
+            dataset.descriptions = layer.names
+
+
+def write_scene(directory: Path, name: str, scene: SimulatedScene) -> Path:
+    """Write one scene as GeoTIFFs.
+
+    Args:
+        directory: Where to; made when missing.
+        name: File name without suffix: `<name>.tif` holds VV and VH, the side rasters are `<name>_<kind>.tif` with the
+            kinds label, dem, landcover, permanent_water and pre_event.
+        scene: What to write.
+
+    Returns:
+        The path of the VV and VH raster (float32 dB, NaN not observed); it is written last.
+    """
+    kinds = {
+        "DEMSim": "dem",
+        "LandCoverSim": "landcover",
+        "PermanentWaterSim": "permanent_water",
+        "S1PreSim": "pre_event",
+        "LabelHand": "label",
+    }
+    layers = _layers(scene)
+    for folder, kind in kinds.items():
+        _write_layer(directory / f"{name}_{kind}.tif", layers[folder], scene)
+    image = directory / f"{name}.tif"
+    _write_layer(image, layers["S1Hand"], scene)
+    return image
+
+
+@dataclass(frozen=True)
+class _ChipPlan:
+    """A chip to be simulated: its name, its place in the set and the seeds it hangs on."""
+
+    chip_id: str
+    split: str
+    index: int
+    number: int
+
+
+def _plan(config: SimulatedData) -> list[_ChipPlan]:
+    """All chips of a set. A split's chips do not depend on how many the other splits have, only their numbers do."""
+    plans: list[_ChipPlan] = []
+    events = 0
+    for split, count in (
+        ("train", config.train),
+        ("valid", config.valid),
+        ("test", config.test),
+        ("hard", config.hard),
+    ):
+        for index in range(count):
+            event = events + index // _CHIPS_PER_EVENT
+            number = len(plans)
+            plans.append(_ChipPlan(f"Sim-{event:03d}_{number:05d}", split, index, number))
+        events += -(-count // _CHIPS_PER_EVENT)
+    return plans
+
+
+def _conditions(config: SimulatedData, plan: _ChipPlan) -> tuple[Conditions, int]:
+    """The chip's conditions, drifting from those of its event, and the seed of its scene."""
+    code = _SPLIT_CODES[plan.split]
+    rank, place = divmod(plan.index, _CHIPS_PER_EVENT)
+    kind: SceneKind = "hard" if plan.split == "hard" else "standard"
+    event = draw_conditions(generator(config.seed, code, rank), kind, rank + 7 * code)
+    chip = generator(config.seed, code, rank, place)
+    return vary(chip, event), int(chip.integers(2**62))
+
+
+def _simulate(config: SimulatedData, plan: _ChipPlan) -> SimulatedScene:
+    conditions, seed = _conditions(config, plan)
+    row, col = divmod(plan.number, _CHIPS_PER_ROW)
+    side = config.size * _SPACING
+    origin = (_FIRST_CORNER[0] + col * side, _FIRST_CORNER[1] - row * side)
+    return simulate_scene(
+        seed,
+        config.size,
+        config.size,
+        kind=conditions.kind,
+        origin=origin,
+        pixel_spacing=_SPACING,
+        conditions=conditions,
+    )
+
+
+def settings_record(config: SimulatedData) -> dict[str, Any]:
+    """What identifies a simulated set: its settings and the simulator's version."""
+    return {"simulator": SIMULATOR_VERSION, **config.model_dump(mode="json")}
+
+
+def settings_digest(config: SimulatedData) -> str:
+    """Twelve hex digits that differ between settings."""
+    return sha256_json(settings_record(config))[:12]
+
+
+def _refuse_other_content(root: Path, record: dict[str, Any]) -> None:
+    for marker in (root / DONE_MARKER, root / STARTED_MARKER):
+        if marker.is_file():
+            if read_json(marker) != record:
+                raise InputError(
+                    root,
+                    "holds a simulated set with other settings",
+                    "Choose another folder, or delete this one to simulate it anew",
+                )
+            return
+    if root.exists() and any(root.iterdir()):
+        raise InputError(root, "is not empty and holds no simulated set", "Choose an empty folder")
+
+
+def _rows(plans: list[_ChipPlan], split: str) -> Iterator[str]:
+    return (f"{plan.chip_id}_S1Hand.tif,{plan.chip_id}_LabelHand.tif\n" for plan in plans if plan.split == split)
+
+
+def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent) -> Path:
+    """Write a simulated set of labelled chips in Sen1Floods11's layout.
+
+    Chips come in events that share an acquisition's radiometry; no event is in two splits. Beside the images and labels
+    stand `DEMSim`, `LandCoverSim`, `PermanentWaterSim` and `S1PreSim`. The split `hard` is left out when it is empty.
+
+    Args:
+        root: An empty or missing folder, or one that holds this very set, finished or not.
+        config: How many chips, of what size, from which seed.
+        progress: Told of every chip.
+
+    Returns:
+        `root`.
+
+    Raises:
+        InputError: The folder holds something else.
+    """
+    record = settings_record(config)
+    _refuse_other_content(root, record)
+    if (root / DONE_MARKER).is_file():
+        return root
+    write_json(root / STARTED_MARKER, record)
+    plans = _plan(config)
+    progress("simulate", 0, len(plans))
+    for done, plan in enumerate(plans, start=1):
+        # The label is written last: where it stands, the chip is whole.
+        if not (root / HAND_FOLDER / "LabelHand" / f"{plan.chip_id}_LabelHand.tif").is_file():
+            scene = _simulate(config, plan)
+            for folder, layer in _layers(scene).items():
+                _write_layer(root / HAND_FOLDER / folder / f"{plan.chip_id}_{folder}.tif", layer, scene)
+        progress("simulate", done, len(plans))
+    for split in dict.fromkeys(plan.split for plan in plans):
+        write_text(root / HAND_SPLITS / split_file(split), "".join(_rows(plans, split)))
+    write_json(root / DONE_MARKER, record)
+    (root / STARTED_MARKER).unlink()
+    _log.info("%s: %d simulated chips of %d x %d pixels", root, len(plans), config.size, config.size)
+    return root
