@@ -1,0 +1,54 @@
+"""Initial weights of a network, by the word in its configuration.
+
+The one place of the package that may fetch something: pretrained encoder weights, and only when asked for by name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.model.network import build_network, load_state
+from drshym_pipeline.settings import NetworkConfig
+
+
+def _imagenet_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
+    try:
+        return dict(build_network(config, encoder_weights="imagenet").state_dict())
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(
+            "network.start", f"there are no imagenet weights for '{config.encoder}'", "Use start: random"
+        ) from error
+    except Exception as error:
+        # The download passes through several libraries, each with its own errors; all of them mean the same here.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            "network.start",
+            f"the imagenet weights of '{config.encoder}' cannot be fetched ({reason})",
+            "Connect to the internet once, or use start: random or start: shipped",
+        ) from error
+
+
+def initial_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
+    """The weights a training run starts from.
+
+    Args:
+        config: `start` is `random` (drawn from torch's generator: seed it first), `imagenet` (pretrained encoder,
+            random decoder; fetched once, then kept by the download library), `shipped` or the path of a bundle.
+
+    Raises:
+        InputError: The weights cannot be fetched or found, or belong to another architecture.
+    """
+    if config.start == "random":
+        return dict(build_network(config).state_dict())
+    if config.start == "imagenet":
+        return _imagenet_state(config)
+    bundle = shipped_bundle() if config.start == "shipped" else ModelBundle.load(Path(config.start))
+    network = build_network(config)
+    load_state(network, bundle.state(), f"network.start ({config.start})")
+    return dict(network.state_dict())
