@@ -1,0 +1,139 @@
+"""Which band of which file is VV and which is VH.
+
+Descriptions and tags are believed first, then the file's name, then the order (VV first). Whether the pixels agree is
+judged by `scene`, which reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import Polarisation, Units
+from drshym_pipeline.sar.products import is_horizontal, named_polarisations, parse_name, units_of
+
+_NEEDS_VV = "This program needs VV (alone or with VH); give the file that holds VV"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the header of one file says about its bands, without pixels.
+
+    `described` has one entry a band: the polarisation its description or tags name, if they name one.
+    """
+
+    path: Path
+    count: int
+    dtype: str
+    nodata: float | None
+    described: tuple[str | None, ...]
+    units_hint: Units | None
+
+
+@dataclass(frozen=True, slots=True)
+class BandRole:
+    """One polarisation and where it is read; `stated` is False when only the order of bands speaks for it."""
+
+    polarisation: Polarisation
+    path: Path
+    band: int
+    stated: bool
+
+
+def file_facts(dataset: Any, path: Path) -> FileFacts:
+    """Read the header of an open dataset.
+
+    Raises:
+        InputError: The values are complex.
+    """
+    dtype = str(dataset.dtypes[0])
+    if "complex" in dtype:
+        raise InputError(path, f"complex values ({dtype}): a single-look complex SLC", "Use a GRD or RTC product")
+    described: list[str | None] = []
+    texts: list[str] = []
+    for band in dataset.indexes:
+        parts = [dataset.descriptions[band - 1] or "", *map(str, dataset.tags(band).values())]
+        text = " ".join(parts)
+        found = set(named_polarisations(text))
+        described.append(found.pop() if len(found) == 1 else None)
+        texts.extend((text, str(dataset.units[band - 1] or "")))
+    if dataset.count == 1 and described == [None]:
+        tags = {key.lower(): str(value) for key, value in dataset.tags().items()}
+        found = set(named_polarisations(tags.get("polarisation", tags.get("polarization", ""))))
+        described = [found.pop() if len(found) == 1 else None]
+    stated = {units for text in texts if (units := units_of(text)) is not None}
+    return FileFacts(
+        path=path,
+        count=dataset.count,
+        dtype=dtype,
+        nodata=None if dataset.nodata is None else float(dataset.nodata),
+        described=tuple(described),
+        units_hint=stated.pop() if len(stated) == 1 else parse_name(path.name).units,
+    )
+
+
+def _roles_of_one(facts: FileFacts) -> dict[str, BandRole]:
+    """Every polarisation one file is known to hold; an unnamed file of one band is VV, of more bands VV and VH."""
+    described = {name: index for index, name in reversed(list(enumerate(facts.described, 1))) if name}
+    if described:
+        return {
+            name: BandRole(name, facts.path, band, True)  # type: ignore[arg-type]  # HH and HV are refused by callers
+            for name, band in described.items()
+        }
+    named = [name for name in named_polarisations(facts.path.stem) if name in ("VV", "VH")]
+    if facts.count == 1:
+        name = named[0] if len(set(named)) == 1 else "VV"
+        return {name: BandRole(name, facts.path, 1, len(set(named)) == 1)}  # type: ignore[arg-type]
+    return {"VV": BandRole("VV", facts.path, 1, False), "VH": BandRole("VH", facts.path, 2, False)}
+
+
+def assign_roles(files: Sequence[FileFacts]) -> tuple[list[BandRole], list[str]]:
+    """Decide which band is which.
+
+    Args:
+        files: One file with VV or VV and VH, or two files of one polarisation each.
+
+    Returns:
+        The roles, VV first, and warnings for the user.
+
+    Raises:
+        InputError: There is no VV, a polarisation comes twice, or the files hold something else.
+    """
+    warnings: list[str] = []
+    found: dict[str, BandRole] = {}
+    for facts in files:
+        names = [name for name in facts.described if name]
+        horizontal = bool(names) and not {"VV", "VH"} & set(names)
+        if horizontal or (not names and is_horizontal(facts.path.name)):
+            shown = " and ".join(dict.fromkeys(names)) or "HH or HV"
+            raise InputError(facts.path, f"holds {shown}, sent horizontally, and no VV", _NEEDS_VV)
+        roles = {key: role for key, role in _roles_of_one(facts).items() if key in ("VV", "VH")}
+        if len(files) > 1:
+            roles = _one_of_pair(facts, roles, found)
+        for key, role in roles.items():
+            if key in found:
+                raise InputError(facts.path, f"a second {key} band", "Give one file a polarisation: one VV, one VH")
+            found[key] = role
+        if facts.count > 2 and not names:
+            warnings.append(f"{facts.path.name} has {facts.count} unnamed bands; the first two are taken as VV and VH")
+    if "VV" not in found:
+        raise InputError(files[0].path, "only VH in it, and no VV band", _NEEDS_VV)
+    roles_in_order = [found[key] for key in ("VV", "VH") if key in found]
+    if not any(role.stated for role in roles_in_order) and len(roles_in_order) == 1:
+        warnings.append("no polarisation is named in the file; its band is taken as VV")
+    return roles_in_order, warnings
+
+
+def _one_of_pair(facts: FileFacts, roles: dict[str, BandRole], found: dict[str, BandRole]) -> dict[str, BandRole]:
+    """The one polarisation a file adds to a pair."""
+    if len(roles) > 1:
+        raise InputError(
+            facts.path, f"{facts.count} bands, where one file a polarisation is expected", "Give this file alone"
+        )
+    ((key, role),) = roles.items()
+    if not role.stated and key in found:
+        return {"VH": BandRole("VH", role.path, role.band, False)}
+    return roles

@@ -1,0 +1,283 @@
+"""Describing a Sentinel-1 scene by reading every pixel of it once: the road from files to `SceneMeta`.
+
+Nothing is written here; `scene` stages what is described, `reader` reads windows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import BandSource, BandStatistics, Polarisation, SceneMeta, Units
+from drshym_pipeline.sar import products
+from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_facts
+from drshym_pipeline.sar.completeness import check_blocks, check_zero_tail
+from drshym_pipeline.sar.georeference import Grid, find_grid, warped
+from drshym_pipeline.sar.open import check_location, open_raster
+from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
+from drshym_pipeline.sar.reader import decibels, read_raw, strips
+from drshym_pipeline.sar.statistics import DecibelHistogram
+from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
+
+# Part of every version: raised when the same bytes would be read to other dB values than before.
+_READING = 1
+_SAMPLE_WINDOWS = 24
+_ENOUGH_PIXELS = 20_000
+_SAMPLE_PIXELS = 200_000
+# VV is above VH in 99 % of pixels; below this share the two have changed places.
+_SWAPPED_BELOW = 0.2
+
+
+def content_version(sha256: str, units: Units | None) -> str:
+    """The version of a scene: 12 hex digits over its content and the options that change how it is read."""
+    return sha256_json({"sha256": sha256, "units": units, "reading": _READING})[:12]
+
+
+def content_hash(bands: Sequence[BandSource | BandRole], directory: Path) -> str:
+    """The content hash of a scene: of its file, or of the hashes by polarisation when there are two.
+
+    Args:
+        bands: The bands and their files.
+        directory: What relative paths are relative to.
+    """
+    hashes = {str(band.path): sha256_file(directory / band.path) for band in bands}
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    return sha256_json({band.polarisation: hashes[str(band.path)] for band in bands})
+
+
+def _check_sources(sources: Sequence[Path]) -> list[Path]:
+    if not 1 <= len(sources) <= 2:
+        raise InputError("scene", f"needs one or two files, got {len(sources)}", "Give VV, and VH if there is one")
+    paths = [check_location(Path(source)) for source in sources]
+    if len({path.resolve() for path in paths}) != len(paths):
+        raise InputError(paths[0], "given twice", "Give one file a polarisation, or one file with both")
+    return paths
+
+
+class _OpenScene:
+    """The open files of a scene on one grid, with the role of each band."""
+
+    def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
+        datasets = {path: stack.enter_context(open_raster(path)) for path in paths}
+        self.facts: list[FileFacts] = [file_facts(dataset, path) for path, dataset in datasets.items()]
+        self.roles, self.warnings = assign_roles(self.facts)
+        grids = {path: find_grid(dataset, path) for path, dataset in datasets.items()}
+        self.grid: Grid = grids[self.roles[0].path]
+        for path, grid in grids.items():
+            if grid != self.grid:
+                raise InputError(
+                    path, f"not on the same grid as {self.roles[0].path.name}", "Give two polarisations of one product"
+                )
+        for path, dataset in datasets.items():
+            check_blocks(dataset, path)
+        self.stored = datasets
+        self.views = datasets
+        if self.grid.georeference == "gcps":
+            grid = self.grid
+            self.views = {
+                path: stack.enter_context(warped(dataset, grid.crs, grid.transform, grid.height, grid.width))
+                for path, dataset in datasets.items()
+            }
+
+    def windows(self) -> list[Any]:
+        """Windows that cover the scene, in the order of its rows."""
+        return list(strips(self.grid.height, self.grid.width, self.views[self.roles[0].path].block_shapes[0]))
+
+    def raw(self, window: Any) -> list[NDArray[Any]]:
+        """Raw values of a window, one (h, w) array a role."""
+        return [read_raw(self.views[role.path], [role.band], window)[0] for role in self.roles]
+
+    def nodata(self, role: BandRole) -> float | None:
+        """The nodata value of the role's file on the grid."""
+        value = self.views[role.path].nodata
+        return None if value is None else float(value)
+
+
+def _sample(scene: _OpenScene) -> list[NDArray[Any]]:
+    """Raw values observed in every band, one (n,) array a role: from windows all over the scene, more where few are."""
+    windows = scene.windows()
+    step = max(1, len(windows) // _SAMPLE_WINDOWS)
+    order = windows[::step] + [window for index, window in enumerate(windows) if index % step]
+    first = len(windows[::step])
+    pieces: list[list[NDArray[Any]]] = [[] for _ in scene.roles]
+    found = 0
+    for index, window in enumerate(order):
+        if index >= first and found >= _ENOUGH_PIXELS:
+            break
+        layers = scene.raw(window)
+        mask = np.logical_and.reduce(
+            [observed(layer, scene.nodata(role)) for layer, role in zip(layers, scene.roles, strict=True)]
+        )
+        count = int(mask.sum())
+        thin = max(1, count * min(first, len(order)) // _SAMPLE_PIXELS)
+        found += count
+        for piece, layer in zip(pieces, layers, strict=True):
+            piece.append(layer[mask][::thin])
+    return [np.concatenate(piece) for piece in pieces]
+
+
+def _check_order(scene: _OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Swap the roles when the pixels contradict a mere order of bands; warn when they contradict a statement."""
+    if len(scene.roles) < 2 or sample[0].size < 100:
+        return sample
+    above = float((sample[0] > sample[1]).mean())
+    if above >= _SWAPPED_BELOW:
+        return sample
+    first, second = scene.roles
+    if first.stated or second.stated or first.path != second.path:
+        scene.warnings.append(
+            f"the band called VV is above the one called VH in only {above:.0%} of pixels (99 % is usual); "
+            "they may have changed places"
+        )
+        return sample
+    scene.roles = [
+        BandRole("VV", second.path, second.band, False),
+        BandRole("VH", first.path, first.band, False),
+    ]
+    scene.warnings.append(
+        f"the first band is above the second in only {above:.0%} of pixels (99 % is usual for VV over VH): "
+        f"band {second.band} is read as VV and band {first.band} as VH"
+    )
+    return sample[::-1]
+
+
+def _find_units(scene: _OpenScene, sample: list[NDArray[Any]], given: Units | None) -> UnitsFound:
+    facts = {facts.path: facts for facts in scene.facts}[scene.roles[0].path]
+    return detect_units(
+        sample[0],
+        sample[1] if len(sample) > 1 else None,
+        facts.dtype,
+        subject=str(facts.path),
+        given=given,
+        hint=facts.units_hint,
+    )
+
+
+def _read_all(scene: _OpenScene, units: Units, progress: Progress) -> tuple[float, dict[Polarisation, BandStatistics]]:
+    """Read every pixel: the observed fraction, and the statistics of each polarisation."""
+    histograms = [DecibelHistogram() for _ in scene.roles]
+    windows = scene.windows()
+    count = zeros = 0
+    progress("describe", 0, len(windows))
+    for index, window in enumerate(windows, 1):
+        layers = scene.raw(window)
+        zeros += sum(int((layer == 0).sum()) for layer in layers)
+        db = np.stack(
+            [decibels(layer, scene.nodata(role), units) for layer, role in zip(layers, scene.roles, strict=True)]
+        )
+        mask = np.isfinite(db).all(axis=0)
+        count += int(mask.sum())
+        for histogram, layer in zip(histograms, db, strict=True):
+            histogram.add(layer[mask])
+        progress("describe", index, len(windows))
+    for path, dataset in scene.stored.items():
+        note = check_zero_tail(dataset, path, zeros)
+        if note is not None:
+            scene.warnings.append(note)
+    statistics = {
+        role.polarisation: found
+        for role, histogram in zip(scene.roles, histograms, strict=True)
+        if (found := histogram.statistics()) is not None
+    }
+    return count / (scene.grid.height * scene.grid.width), statistics
+
+
+def _processing(scene: _OpenScene, units: Units) -> tuple[str, ...]:
+    steps = []
+    if scene.grid.georeference == "gcps":
+        steps.append(f"georeference:gcps->{scene.grid.crs}:nearest")
+    if units == "dn":
+        steps.append(f"calibrate:nominal-sigma0:{-DN_OFFSET_DB:.2f}dB")
+    if units != "db":
+        steps.append(f"units:{units}->db")
+    return tuple(steps)
+
+
+def _orbit(scene: _OpenScene, named: products.OrbitDirection | None) -> products.OrbitDirection | None:
+    for dataset in scene.stored.values():
+        for key, value in dataset.tags().items():
+            word = str(value).strip().lower()
+            if "orbit" in key.lower() and word in ("ascending", "descending"):
+                return "ascending" if word == "ascending" else "descending"
+    return named
+
+
+def describe_scene(
+    sources: Sequence[Path],
+    *,
+    scene_id: str | None = None,
+    units: Units | None = None,
+    source_uris: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> SceneMeta:
+    """Read a scene whole and say what it is.
+
+    Args:
+        sources: One file with VV (and VH), or one file a polarisation, VV first where names do not tell.
+        scene_id: The scene's name; by default made from the file names.
+        units: The units of the pixels where they cannot be told from them.
+        source_uris: Where the files came from, one for each of `sources`; by default their `file://` URIs.
+        progress: Told of every strip read, as stage `describe`.
+
+    Returns:
+        The record; paths of its bands are absolute. A scene without one observed pixel is valid and says so.
+
+    Raises:
+        InputError: A file is missing, damaged, incomplete, without VV, without georeference or of unknown units, or two
+            files are not on one grid.
+    """
+    paths = _check_sources(sources)
+    uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
+    with ExitStack() as stack:
+        scene = _OpenScene(paths, stack)
+        sample = _check_order(scene, _sample(scene))
+        found = _find_units(scene, sample, units)
+        fraction, statistics = _read_all(scene, found.units, progress)
+        first = scene.roles[0]
+        facts = {facts.path: facts for facts in scene.facts}[first.path]
+        warnings = [*scene.warnings, *found.warnings]
+        if found.units == "dn":
+            warnings.append("approximate radiometry: digital numbers converted with a nominal calibration constant")
+        if scene.grid.georeference == "gcps":
+            warnings.append("georeferenced from ground control points, without terrain correction")
+        if fraction == 0.0:
+            warnings.append("not observed anywhere: the scene has no valid pixel")
+        names = [products.parse_name(path.name) for path in paths]
+        orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
+        sha256 = content_hash(scene.roles, Path())
+        grid = scene.grid
+        return SceneMeta(
+            scene_id=scene_id or products.scene_id([path.name for path in paths]),
+            version=content_version(sha256, units),
+            source_uris=uris,
+            sha256=sha256,
+            height=grid.height,
+            width=grid.width,
+            crs=grid.crs,
+            transform=grid.transform,
+            pixel_spacing=grid.pixel_spacing,
+            bounds=grid.bounds,
+            georeference=grid.georeference,
+            bands=tuple(
+                BandSource(polarisation=role.polarisation, path=str(role.path), band=role.band) for role in scene.roles
+            ),
+            units=found.units,
+            units_evidence=found.evidence,
+            dtype=facts.dtype,
+            nodata=facts.nodata if facts.nodata is not None and np.isfinite(facts.nodata) else None,
+            observed_fraction=fraction,
+            statistics=statistics,
+            processing=_processing(scene, found.units),
+            warnings=tuple(warnings),
+            mission=next((name.mission for name in names if name.mission), None),
+            acquired_at=next((name.acquired_at for name in names if name.acquired_at), None),
+            orbit_direction=orbit,
+        )

@@ -1,0 +1,184 @@
+"""Where pixels lie: the CRS kept to the letter, the area of a pixel, grids for scenes with control points only.
+
+Geometry only: no backscatter is interpreted here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyproj
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import calculate_default_transform
+
+from drshym_pipeline.errors import InputError
+
+_GEOD = pyproj.Geod(ellps="WGS84")
+_NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD have a CRS)"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixel grid of a scene: CRS as text, affine (a, b, c, d, e, f) of rasterio, size in pixels."""
+
+    crs: str
+    transform: tuple[float, float, float, float, float, float]
+    height: int
+    width: int
+    georeference: Literal["transform", "gcps"]
+
+    @property
+    def affine(self) -> Affine:
+        """The transform as rasterio's class."""
+        return Affine(*self.transform)
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float]:
+        """Length of a pixel's sides (x, y) in units of the CRS, both positive."""
+        a, b, _, d, e, _ = self.transform
+        return math.hypot(a, d), math.hypot(b, e)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """(left, bottom, right, top) around all pixels, in units of the CRS."""
+        corners = [
+            self.affine * corner for corner in ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))
+        ]
+        xs, ys = [x for x, _ in corners], [y for _, y in corners]
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+def crs_text(crs: CRS) -> str:
+    """`EPSG:n` when that code means exactly this CRS, else its WKT."""
+    authority = crs.to_authority()
+    if authority is not None and authority[0] == "EPSG":
+        text = f"EPSG:{authority[1]}"
+        if CRS.from_user_input(text) == crs:
+            return text
+    return str(crs.to_wkt())
+
+
+def utm_epsg(longitude: float, latitude: float) -> str:
+    """The UTM zone of a place on WGS84, such as `EPSG:32630`."""
+    zone = min(max(int((longitude + 180.0) // 6.0) + 1, 1), 60)
+    return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"
+
+
+def find_grid(dataset: Any, path: Path) -> Grid:
+    """The grid a dataset is read on.
+
+    A dataset with a CRS and a transform is read as it is. One with ground control points only (raw GRD) is read on a
+    UTM grid with square pixels of about the source's spacing.
+
+    Args:
+        dataset: rasterio's reader.
+        path: The file to name in an error.
+
+    Raises:
+        InputError: There is neither, or the transform is not usable.
+    """
+    points, points_crs = dataset.gcps
+    if dataset.crs is not None and not dataset.transform.is_identity:
+        transform = dataset.transform
+        if transform.is_degenerate or not all(math.isfinite(value) for value in tuple(transform)[:6]):
+            raise InputError(path, "its transform is not invertible", _NO_GEOREFERENCE)
+        return Grid(crs_text(dataset.crs), _six(transform), dataset.height, dataset.width, "transform")
+    if len(points) < 3:
+        missing = "no transform" if dataset.crs is not None else "no CRS"
+        raise InputError(path, f"{missing} and no ground control points (GCPs)", _NO_GEOREFERENCE)
+    if points_crs is None:
+        raise InputError(path, "its ground control points have no CRS", _NO_GEOREFERENCE)
+    middle = points[len(points) // 2]
+    to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(points_crs.to_wkt()), "EPSG:4326", always_xy=True)
+    longitude, latitude = to_degrees.transform(middle.x, middle.y)
+    target = utm_epsg(longitude, latitude)
+    try:
+        transform, width, height = calculate_default_transform(
+            points_crs, target, dataset.width, dataset.height, gcps=points
+        )
+    except (RasterioError, ValueError) as error:
+        raise InputError(path, "its ground control points do not make a map", _NO_GEOREFERENCE) from error
+    return Grid(target, _six(transform), int(height), int(width), "gcps")
+
+
+def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
+    a, b, c, d, e, f = (float(value) for value in tuple(transform)[:6])
+    return a, b, c, d, e, f
+
+
+def fill_value(dtype: str, nodata: float | None) -> float:
+    """What stands for "not observed" where a warp leaves the source: the tag, else NaN for floats, 0 for integers."""
+    if nodata is not None:
+        return nodata
+    return float("nan") if dtype.startswith("float") else 0.0
+
+
+def warped(dataset: Any, crs: str, transform: tuple[float, ...], height: int, width: int) -> WarpedVRT:
+    """A view of a dataset with control points on a map grid, nearest neighbour, read window by window.
+
+    Args:
+        dataset: rasterio's reader with GCPs; must stay open as long as the view.
+        crs: CRS of the grid.
+        transform: Affine (a, b, c, d, e, f) of the grid.
+        height: Rows of the grid.
+        width: Columns of the grid.
+    """
+    fill = fill_value(dataset.dtypes[0], dataset.nodata)
+    return WarpedVRT(
+        dataset,
+        src_crs=dataset.gcps[1],
+        crs=crs,
+        transform=Affine(*transform),
+        height=height,
+        width=width,
+        resampling=Resampling.nearest,
+        src_nodata=fill,
+        nodata=fill,
+    )
+
+
+@lru_cache(maxsize=32)
+def _to_degrees(crs: str) -> pyproj.Transformer | None:
+    projected = pyproj.CRS.from_user_input(crs)
+    return None if projected.is_geographic else pyproj.Transformer.from_crs(projected, "EPSG:4326", always_xy=True)
+
+
+def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int, width: int) -> NDArray[np.float64]:
+    """The true area of a pixel on the WGS84 ellipsoid, by row.
+
+    The quadrilateral of the pixel in the middle column of each row is measured on the ellipsoid (Karney's method in
+    pyproj). Over a scene of a few degrees the area changes along a row by far less than from row to row in degrees,
+    and by less than 0.1 % in UTM.
+
+    Args:
+        crs: `EPSG:n` or WKT.
+        transform: Affine of rasterio, at least (a, b, c, d, e, f).
+        height: Rows of the scene.
+        width: Columns of the scene.
+
+    Returns:
+        (height,) float64 km2 of one pixel.
+    """
+    affine = Affine(*tuple(transform)[:6])
+    # Rows far apart are enough: the area is smooth in latitude, and a scene has tens of thousands of rows.
+    rows = np.unique(np.linspace(0, height - 1, min(height, 129)).round().astype(np.int64))
+    col = (width - 1) / 2.0
+    to_degrees = _to_degrees(crs)
+    areas = np.empty(rows.size)
+    for index, row in enumerate(rows):
+        corners = [affine * (col + dc, row + dr) for dr, dc in ((0, 0), (0, 1), (1, 1), (1, 0))]
+        xs, ys = np.array([x for x, _ in corners]), np.array([y for _, y in corners])
+        if to_degrees is not None:
+            xs, ys = to_degrees.transform(xs, ys)
+        areas[index] = abs(_GEOD.polygon_area_perimeter(xs, ys)[0]) / 1e6
+    return np.interp(np.arange(height), rows, areas)

@@ -1,0 +1,160 @@
+"""Opening GeoTIFFs nobody vouches for.
+
+A file is opened as GeoTIFF or not at all, without side-cars, overviews, virtual file systems or the network, and its
+nominal size is checked before a pixel is read. Everything GDAL has to say about a bad file leaves here as an
+`InputError` that names the file. What the pixels mean is decided elsewhere in this room.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from drshym_pipeline.errors import InputError
+
+MAX_BYTES = 48 << 30
+MAX_BLOCK_BYTES = 1 << 30
+# Deflate cannot shrink by more than 1032, so an honest file of any common compression stays below; sparse files and
+# zstd bombs do not. Small rasters are let through, because a chip without one observed pixel shrinks to its header.
+MAX_RATIO = 2000
+RATIO_FREE_BYTES = 64 << 20
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Drivers that lead from one file to others or to the network. GDAL drops them only when it registers its drivers, so
+# this is the second lock; naming the GTiff driver at every open is the first.
+_SKIPPED_DRIVERS = (
+    "VRT DERIVED GTI WMS WMTS WCS HTTP PLMOSAIC EEDA EEDAI STACIT STACTA TIL MRF KMLSUPEROVERLAY DAAS ESRIC NGSGEOID "
+    "SAFE SENTINEL2 DIMAP PDS PDS4 ISIS2 ISIS3 VICAR ENVI EHdr ERS RS2 TSX COSAR GTX HDF5 HDF5Image netCDF Zarr NITF "
+    "GRIB MBTiles GPKG SQLite Rasterlite PCIDSK HFA AAIGrid PDF OSM MVT XYZ RRASTER BAG S102 S104 S111"
+)
+
+
+@contextmanager
+def safe_env() -> Iterator[None]:
+    """A GDAL environment that reads nothing but the bytes of the file it is given, and writes nothing beside it."""
+    with rasterio.Env(
+        GDAL_SKIP=_SKIPPED_DRIVERS,
+        GDAL_PAM_ENABLED="NO",
+        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        GDAL_GEOREF_SOURCES="INTERNAL",
+        CPL_VSIL_CURL_ALLOWED_EXTENSIONS=".never",
+        CPL_VSIL_CURL_USE_HEAD="NO",
+        GDAL_HTTP_MAX_RETRY="0",
+    ):
+        yield
+
+
+def one_line(error: BaseException) -> str:
+    """What GDAL says about a failure, with its causes' first words, on one line and without a full stop."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    return " ".join(str(cause).split()).rstrip(".") or type(error).__name__
+
+
+def damaged(path: Path, error: BaseException) -> InputError:
+    """The error for a file GDAL could not open or read."""
+    return InputError(path, f"damaged or cut short ({one_line(error)})", "Download or copy it again")
+
+
+def check_location(path: Path) -> Path:
+    """The absolute path of a local regular file that starts like a TIFF.
+
+    Raises:
+        InputError: A virtual or remote location, a missing or empty file, or something that is not a TIFF.
+    """
+    text = str(path)
+    if "\0" in text or "\n" in text or text.startswith(("/vsi", "<")) or ":/" in text:
+        raise InputError(repr(text), "not a path of a local file", "Copy the scene to a local disk and give its path")
+    path = path.absolute()
+    if not path.exists():
+        raise InputError(path, "the file does not exist", "Check the path")
+    if not path.is_file():
+        raise InputError(path, "not a regular file", "Give the path of one GeoTIFF")
+    try:
+        with path.open("rb") as handle:
+            magic = handle.read(4)
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
+    if not magic:
+        raise InputError(path, "the file is empty (zero bytes)", "Download or copy it again")
+    if magic not in _TIFF_MAGIC:
+        raise InputError(path, "not a TIFF", "Give a GeoTIFF with Sentinel-1 backscatter")
+    return path
+
+
+def _check_size(path: Path, dataset: Any) -> None:
+    itemsize = max(np.dtype("complex64").itemsize if "complex" in t else np.dtype(t).itemsize for t in dataset.dtypes)
+    nominal = dataset.width * dataset.height * dataset.count * itemsize
+    remedy = "Give a scene of ordinary size, or cut it into parts"
+    if nominal > MAX_BYTES:
+        raise InputError(
+            path,
+            f"{dataset.width} x {dataset.height} pixels in {dataset.count} bands are {nominal / 2**30:.0f} GiB, "
+            f"more than the limit of {MAX_BYTES >> 30} GiB",
+            remedy,
+        )
+    stored = max(path.stat().st_size, 1)
+    if nominal > RATIO_FREE_BYTES and nominal / stored > MAX_RATIO:
+        raise InputError(
+            path,
+            f"{stored} bytes claim to hold {nominal / 2**20:.0f} MiB of pixels ({nominal / stored:.0f} times as much)",
+            "Write the file again without sparse blocks",
+        )
+    rows, cols = dataset.block_shapes[0]
+    bands = dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1
+    if rows * cols * itemsize * bands > MAX_BLOCK_BYTES:
+        raise InputError(
+            path, f"its blocks of {cols} x {rows} pixels do not fit in memory", "Write it in 512x512 tiles"
+        )
+
+
+def _check_indirection(path: Path, dataset: Any) -> None:
+    spaces = set(dataset.tag_namespaces())
+    for band in dataset.indexes:
+        spaces |= set(dataset.tag_namespaces(band))
+    if "OVERVIEWS" in spaces:
+        raise InputError(
+            path, "its metadata points to another file (tag domain OVERVIEWS)", "Write it again without that metadata"
+        )
+
+
+def _open_geotiff(path: Path) -> Any:
+    with warnings.catch_warnings():
+        # Whether a file without georeference can be used is for the caller to say.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path, driver="GTiff", OVERVIEW_LEVEL="NONE", sharing=False)
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[Any]:
+    """Open one GeoTIFF safely, for reading.
+
+    The environment of `safe_env` holds inside the block; a failure of GDAL in it, such as a read past a truncated end,
+    is this file's failure.
+
+    Args:
+        path: A local file.
+
+    Yields:
+        rasterio's `DatasetReader`.
+
+    Raises:
+        InputError: The file is missing, empty, not a TIFF, damaged, too large, or points to other files.
+    """
+    path = check_location(path)
+    try:
+        with safe_env(), _open_geotiff(path) as dataset:
+            if dataset.count < 1:
+                raise InputError(path, "no raster band inside", "Give a GeoTIFF with Sentinel-1 backscatter")
+            _check_size(path, dataset)
+            _check_indirection(path, dataset)
+            yield dataset
+    except (RasterioError, CPLE_BaseError) as error:
+        raise damaged(path, error) from error

@@ -1,0 +1,171 @@
+"""What the name of a Sentinel-1 file says: mission, time, polarisation, units, and which files belong together.
+
+Names are hints: they come from many producers and people rename files. Nothing is opened here.
+
+Known patterns: native GRD products and their measurement files, ASF HyP3 RTC
+(`S1x_yy_..._RTCzz_G_defklm_ssss`, e = p/d/a), OPERA RTC-S1, the RTC collection of the Planetary Computer, Sen1Floods11
+chips, and any name with a polarisation or a date in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Literal, cast
+
+from drshym_pipeline.records import Polarisation, Units
+
+OrbitDirection = Literal["ascending", "descending"]
+
+_EDGE = r"(?:^|(?<=[^A-Za-z0-9]))"
+_END = r"(?=[^A-Za-z0-9]|$)"
+_POLARISATION = re.compile(rf"{_EDGE}(VV|VH|HH|HV){_END}", re.IGNORECASE)
+_EXTENSION = re.compile(r"\.(tiff?|safe|zip)$", re.IGNORECASE)
+_MEASUREMENT = re.compile(r"^s1[a-d]-[a-z0-9]{2}-grd-(?P<pol>vv|vh|hh|hv)-.+-(?P<image>\d{3})(?:-cog)?$", re.IGNORECASE)
+_NATIVE = re.compile(
+    r"^(?P<product>S1[A-D]_[A-Z0-9]{2}_(?:GRD[FHM]|SLC)_+[0-9A][SA](?P<pol>[SDVH]{2})_\d{8}T\d{6}_\d{8}T\d{6}_\d{6}_[0-9A-F]{6})"
+    r"_[0-9A-F]{4}(?:_COG)?",
+    re.IGNORECASE,
+)
+_HYP3 = re.compile(
+    r"S1[A-D]_[A-Z0-9]{2}_\d{8}T\d{6}_[SD][VH][A-Z]_RTC\d{2}_[A-Z]_[gs](?P<scale>[pda])[a-z]{4}_[0-9A-F]{4}",
+    re.IGNORECASE,
+)
+_OPERA = re.compile(r"^OPERA_L2_RTC-S1_", re.IGNORECASE)
+_PLANETARY = re.compile(r"\.rtc$|_rtc$", re.IGNORECASE)
+_SEN1FLOODS11 = re.compile(r"_S1(Hand|Weak|OtsuLabelHand)$", re.IGNORECASE)
+_MISSION = re.compile(rf"(?:{_EDGE}|_)(S1[A-D]){_END}", re.IGNORECASE)
+_TIME = re.compile(r"(?<!\d)((?:19|20)\d{6})(?:[T_-]{1,2}(\d{6}|\d{4})(?!\d))?", re.IGNORECASE)
+_ORBIT = re.compile(rf"{_EDGE}(ascending|descending|asc|desc){_END}", re.IGNORECASE)
+_UNITS: tuple[tuple[re.Pattern[str], Units], ...] = (
+    (re.compile(rf"{_EDGE}(db|decibel){_END}", re.IGNORECASE), "db"),
+    (re.compile(rf"{_EDGE}(power|pwr|linear|lin){_END}", re.IGNORECASE), "power"),
+    (re.compile(rf"{_EDGE}(amplitude|amp){_END}", re.IGNORECASE), "amplitude"),
+    (re.compile(rf"{_EDGE}dn{_END}", re.IGNORECASE), "dn"),
+)
+_HYP3_UNITS: dict[str, Units] = {"p": "power", "d": "db", "a": "amplitude"}
+
+
+@dataclass(frozen=True, slots=True)
+class NameFacts:
+    """What a file name says; None where it is silent."""
+
+    mission: str | None = None
+    acquired_at: datetime | None = None
+    orbit_direction: OrbitDirection | None = None
+    polarisation: Polarisation | None = None
+    units: Units | None = None
+
+
+def stem(filename: str) -> str:
+    """The last part of a path without the extensions of a raster or product."""
+    return _EXTENSION.sub("", PurePath(filename).name)
+
+
+def named_polarisations(text: str) -> tuple[str, ...]:
+    """The polarisations (VV, VH, HH, HV) that stand in a name or description as words of their own, in order."""
+    return tuple(match.upper() for match in _POLARISATION.findall(text))
+
+
+def is_horizontal(filename: str) -> bool:
+    """Whether the name says that the product was sent horizontally (HH, HV), and so has no VV."""
+    name = stem(filename)
+    if native := _NATIVE.match(name):
+        return native["pol"].upper() in {"SH", "DH", "HH", "HV"}
+    found = named_polarisations(name)
+    return bool(found) and not {"VV", "VH"} & set(found)
+
+
+def units_of(text: str) -> Units | None:
+    """The units a name or description states by a word such as `dB` or `power`."""
+    return next((units for pattern, units in _UNITS if pattern.search(text)), None)
+
+
+def _named_units(name: str) -> Units | None:
+    if hyp3 := _HYP3.search(name):
+        return _HYP3_UNITS[hyp3["scale"].lower()]
+    if units := units_of(name):
+        return units
+    if _OPERA.match(name) or _PLANETARY.search(name):
+        return "power"
+    return "db" if _SEN1FLOODS11.search(name) else None
+
+
+def _named_time(name: str) -> datetime | None:
+    for day, clock in _TIME.findall(name):
+        try:
+            return datetime.strptime(day + (clock or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            continue  # eight digits that are no date, such as an orbit and a frame written together
+    return None
+
+
+def _single_polarisation(name: str) -> Polarisation | None:
+    found = set(named_polarisations(name)) & {"VV", "VH"}
+    return cast("Polarisation", found.pop()) if len(found) == 1 else None
+
+
+def parse_name(filename: str) -> NameFacts:
+    """Read what a file or product name says.
+
+    Args:
+        filename: A name or path; only the last part counts.
+
+    Returns:
+        The facts; times are UTC, a date without a time of day is its midnight.
+    """
+    name = stem(filename)
+    mission = _MISSION.search(name)
+    orbit = _ORBIT.search(name)
+    direction: OrbitDirection | None = None
+    if orbit is not None:
+        direction = "ascending" if orbit[1].lower().startswith("asc") else "descending"
+    return NameFacts(
+        mission=mission[1].upper() if mission else None,
+        acquired_at=_named_time(name),
+        orbit_direction=direction,
+        polarisation=_single_polarisation(name),
+        units=_named_units(name),
+    )
+
+
+def pair_key(filename: str) -> tuple[str, Polarisation | None]:
+    """What the files of one scene have in common, and which polarisation this one holds.
+
+    Args:
+        filename: Such as `pxs10_vv.tif`.
+
+    Returns:
+        Such as `("pxs10", "VV")`; the polarisation is None when the name has none or more than one.
+    """
+    name = stem(filename)
+    polarisation = _single_polarisation(name)
+    if native := _NATIVE.match(name):
+        # The COG copy of a product differs in the last four digits: it is the same scene.
+        rest = name[native.end() :]
+        name = native["product"] + rest
+    elif measurement := _MEASUREMENT.match(name):
+        # The files of a product are numbered by polarisation.
+        name = name[: measurement.start("image") - 1]
+    if polarisation is None:
+        return name, None
+    parts = [part for part in _POLARISATION.split(name) if part.upper() != polarisation]
+    key = parts[0]
+    for part in parts[1:]:
+        # One separator goes with the word it led to.
+        key = key.rstrip("_-. ") + part if part[:1] in "_-. " or not part else key + part
+    return key.strip("_-. ") or name, polarisation
+
+
+def scene_id(filenames: Sequence[str]) -> str:
+    """A name for the scene of these files, of letters, digits, `_`, `-` and `.` only.
+
+    Args:
+        filenames: One file, or one a polarisation.
+    """
+    key = pair_key(filenames[0])[0]
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", key).strip("._-")
+    return safe[:120] or "scene"

@@ -1,0 +1,145 @@
+"""Reading windows of a described scene as dB, and walking over a whole raster in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import BandSource, SceneMeta, Units
+from drshym_pipeline.sar.georeference import warped
+from drshym_pipeline.sar.open import damaged, open_raster, safe_env
+from drshym_pipeline.sar.radiometry import observed, to_db
+from drshym_pipeline.tiling import Window
+
+_PIXELS_AT_ONCE = 2 << 20
+
+
+def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
+    """Windows that cover a raster once, in whole blocks, of about two million pixels where blocks allow.
+
+    Args:
+        height: Rows of the raster.
+        width: Columns of the raster.
+        block: Rows and columns of a stored block.
+    """
+    rows, cols = min(block[0], height), min(block[1], width)
+    if rows * width <= _PIXELS_AT_ONCE:
+        tall, wide = max(1, _PIXELS_AT_ONCE // (rows * width)) * rows, width
+    elif cols < width:
+        tall, wide = rows, max(1, _PIXELS_AT_ONCE // (rows * cols)) * cols
+    else:
+        # One block as large as the raster: GDAL's cache keeps it while its rows are handed out.
+        tall, wide = max(1, _PIXELS_AT_ONCE // width), width
+    for row in range(0, height, tall):
+        for col in range(0, width, wide):
+            yield Window(row, col, min(tall, height - row), min(wide, width - col))
+
+
+def read_raw(dataset: Any, bands: Sequence[int], window: Window) -> NDArray[np.generic]:
+    """Raw values (bands, h, w) of a window, in the file's own data type."""
+    place = RasterWindow(window.col, window.row, window.width, window.height)
+    values: NDArray[np.generic] = dataset.read(list(bands), window=place)
+    return values
+
+
+def decibels(values: NDArray[np.generic], nodata: float | None, units: Units) -> NDArray[np.float32]:
+    """Raw values of any shape as float32 dB, NaN where not observed."""
+    db = to_db(values, units)
+    # to_db may return the very array it was given.
+    return np.where(observed(values, nodata), db, np.float32(np.nan))
+
+
+@contextmanager
+def scene_dataset(path: Path, meta: SceneMeta) -> Iterator[Any]:
+    """A file of a scene on the scene's grid: as it is, or warped from its control points."""
+    with open_raster(path) as dataset:
+        if meta.georeference == "transform":
+            yield dataset
+        else:
+            with warped(dataset, meta.crs, meta.transform, meta.height, meta.width) as view:
+                yield view
+
+
+class SceneReader:
+    """Windows of a scene in dB.
+
+    One reader may be shared by threads: reads take turns.
+
+    Args:
+        meta: The scene's description.
+        directory: What the paths of `meta.bands` are relative to; absolute paths are used as they are.
+    """
+
+    def __init__(self, meta: SceneMeta, directory: Path) -> None:
+        self.meta = meta
+        self.directory = directory
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._open: list[tuple[Any, BandSource]] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            datasets: dict[str, Any] = {}
+            for band in self.meta.bands:
+                if band.path not in datasets:
+                    path = self.directory / band.path
+                    datasets[band.path] = stack.enter_context(scene_dataset(path, self.meta))
+                dataset = datasets[band.path]
+                if (dataset.height, dataset.width) != self.meta.shape or band.band > dataset.count:
+                    raise InputError(
+                        self.directory / band.path, "not the file the scene was described from", "Stage the scene again"
+                    )
+                self._open.append((dataset, band))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = []
+        self._stack.close()
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Backscatter of a window that lies inside the scene.
+
+        Args:
+            window: Rows and columns of the scene.
+
+        Returns:
+            (bands, h, w) float32 dB in the order VV[, VH]; NaN in every band where any band is not observed.
+
+        Raises:
+            InputError: The file cannot be read there.
+            ValueError: The window reaches past the scene, or the reader is not open.
+        """
+        if not self._open:
+            raise ValueError("the reader is not open; use it in a with block")
+        if (
+            window.row < 0
+            or window.col < 0
+            or window.rows.stop > self.meta.height
+            or window.cols.stop > self.meta.width
+        ):
+            raise ValueError(f"{window} reaches past the scene of {self.meta.height} x {self.meta.width} pixels")
+        layers = []
+        with self._lock, safe_env():
+            for dataset, band in self._open:
+                try:
+                    raw = read_raw(dataset, [band.band], window)[0]
+                except (RasterioError, CPLE_BaseError) as error:
+                    raise damaged(self.directory / band.path, error) from error
+                layers.append(decibels(raw, dataset.nodata, self.meta.units))
+        db = np.stack(layers)
+        db[:, ~np.isfinite(db).all(axis=0)] = np.nan
+        return db

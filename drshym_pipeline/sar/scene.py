@@ -1,0 +1,114 @@
+"""A Sentinel-1 scene as the other rooms see it: describe it, stage it under its version, read windows of it.
+
+This module keeps staged copies and their records; how a scene is described is in `description`, how windows become dB
+in `reader`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import SceneMeta, Units, describe_validation
+from drshym_pipeline.sar.description import content_hash, describe_scene
+from drshym_pipeline.sar.reader import SceneReader
+from drshym_pipeline.storage import atomic_directory, write_text
+
+__all__ = ["SCENE_META_NAME", "SOURCE_FOLDER", "SceneReader", "describe_scene", "read_scene_meta", "stage_scene"]
+
+SCENE_META_NAME = "scene_meta.json"
+SOURCE_FOLDER = "source"
+
+
+def read_scene_meta(directory: Path) -> SceneMeta:
+    """The record of a staged scene.
+
+    Raises:
+        InputError: There is none in the directory, or it is not a `SceneMeta`.
+    """
+    path = directory / SCENE_META_NAME
+    remedy = "Stage the scene again"
+    try:
+        return SceneMeta.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(path, "the file does not exist", remedy) from error
+    except ValidationError as error:
+        raise InputError(path, describe_validation(error), remedy) from error
+
+
+def _staged_before(directory: Path, meta: SceneMeta) -> SceneMeta | None:
+    """The record of a complete copy of the same scene, if the directory holds one."""
+    if not (directory / SCENE_META_NAME).is_file():
+        return None
+    try:
+        staged = read_scene_meta(directory)
+    except InputError:
+        return None  # written by another version of the program: staged anew
+    whole = staged.sha256 == meta.sha256 and all((directory / band.path).is_file() for band in staged.bands)
+    return staged if whole else None
+
+
+def _staged_names(meta: SceneMeta) -> dict[str, str]:
+    """The name of each source below the version's directory: its own, told apart where two are called the same."""
+    names: dict[str, str] = {}
+    for band in meta.bands:
+        if band.path not in names:
+            name = Path(band.path).name
+            taken = f"{SOURCE_FOLDER}/{name}" in names.values()
+            names[band.path] = f"{SOURCE_FOLDER}/{band.polarisation}_{name}" if taken else f"{SOURCE_FOLDER}/{name}"
+    return names
+
+
+def stage_scene(
+    sources: Sequence[Path],
+    root: Path,
+    *,
+    scene_id: str | None = None,
+    units: Units | None = None,
+    source_uris: Sequence[str] | None = None,
+    progress: Progress = silent,
+) -> tuple[SceneMeta, Path]:
+    """Describe a scene and keep a copy of its files.
+
+    The files go to `root/<scene_id>/<version>/source/`, the record beside that folder; the whole directory appears in
+    one rename, and a second call with the same content and options finds it and copies nothing.
+
+    Args:
+        sources: As for `describe_scene`.
+        root: Folder of all staged scenes.
+        scene_id: The scene's name; by default made from the file names.
+        units: The units of the pixels where they cannot be told from them.
+        source_uris: Where the files came from.
+        progress: Told of stages `describe` (by strip) and `stage` (by file).
+
+    Returns:
+        The record, whose band paths are relative to the returned directory, and that directory.
+
+    Raises:
+        InputError: As `describe_scene`; or a file changed while it was copied. Nothing is left behind then.
+    """
+    described = describe_scene(sources, scene_id=scene_id, units=units, source_uris=source_uris, progress=progress)
+    directory = root / described.scene_id / described.version
+    if (staged := _staged_before(directory, described)) is not None:
+        return staged, directory
+    names = _staged_names(described)
+    meta = described.model_copy(
+        update={"bands": tuple(band.model_copy(update={"path": names[band.path]}) for band in described.bands)}
+    )
+    with atomic_directory(directory) as temporary:
+        (temporary / SOURCE_FOLDER).mkdir()
+        for done, (source, name) in enumerate(names.items()):
+            progress("stage", done, len(names))
+            shutil.copyfile(source, temporary / name)
+        progress("stage", len(names), len(names))
+        if content_hash(meta.bands, temporary) != meta.sha256:
+            raise InputError(
+                Path(sources[0]), "changed while it was being copied", "Wait until it is written whole, then try again"
+            )
+        write_text(temporary / SCENE_META_NAME, meta.model_dump_json(indent=2) + "\n")
+    return meta, directory
