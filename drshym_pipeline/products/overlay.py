@@ -1,0 +1,94 @@
+"""Pictures of a map: VV backscatter in grey, flood in translucent blue, not observed hatched and transparent.
+
+The picture is averaged down while the scene streams by, so that no decimated read of an untrusted file is needed and
+memory is that of the picture. Legends and scale bars belong to the page around it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from drshym_pipeline.products.names import FLOODED, MASK_NOT_OBSERVED
+from drshym_pipeline.storage import atomic_path
+
+OVERLAY_SIDE: Final = 1600
+THUMBNAIL_SIDE: Final = 512
+_FLOOD: Final = np.array([0.0, 110.0, 255.0])
+_FLOOD_OPACITY: Final = 0.55
+_HATCH: Final = (128, 128, 128, 110)
+_HATCH_PERIOD: Final = 12
+_DEFAULT_STRETCH: Final = (-25.0, -5.0)
+
+
+class OverlayCanvas:
+    """Collects a scene into a picture of at most `side` pixels on its long side.
+
+    Args:
+        height: Scene height in pixels.
+        width: Scene width in pixels.
+        side: Longest side of the picture.
+    """
+
+    def __init__(self, height: int, width: int, side: int = OVERLAY_SIDE) -> None:
+        self._factor = -(-max(height, width) // side)
+        shape = (-(-height // self._factor), -(-width // self._factor))
+        self._starts = np.arange(0, width, self._factor)
+        self._vv = np.zeros(shape)
+        self._observed = np.zeros(shape)
+        self._flooded = np.zeros(shape)
+
+    def add(self, row: int, vv: NDArray[np.float32], mask: NDArray[np.uint8]) -> None:
+        """Add one band of the scene.
+
+        Args:
+            row: First row of the band.
+            vv: (rows, width) VV in dB, NaN where not observed.
+            mask: (rows, width), values of `names.MASK_LEGEND`.
+        """
+        observed = (mask != MASK_NOT_OBSERVED) & ~np.isnan(vv)
+        lines = (row + np.arange(mask.shape[0])) // self._factor
+        layers = (
+            (self._vv, np.where(observed, vv, 0.0)),
+            (self._observed, observed),
+            (self._flooded, mask == FLOODED),
+        )
+        for target, values in layers:
+            np.add.at(target, lines, np.add.reduceat(values, self._starts, axis=1, dtype=np.float64))
+
+    def render(self, stretch: tuple[float, float] | None) -> Image.Image:
+        """The picture as RGBA.
+
+        Args:
+            stretch: VV in dB shown as black and as white; a fixed range when None.
+        """
+        low, high = stretch if stretch and stretch[1] > stretch[0] else _DEFAULT_STRETCH
+        seen = self._observed > 0
+        count = np.maximum(self._observed, 1.0)
+        grey = np.clip((self._vv / count - low) / (high - low), 0.0, 1.0) * 255.0
+        share = (self._flooded / count)[..., np.newaxis]
+        colour = grey[..., np.newaxis] * (1.0 - _FLOOD_OPACITY * share) + _FLOOD * (_FLOOD_OPACITY * share)
+        picture = np.zeros((*seen.shape, 4), np.uint8)
+        picture[..., :3] = np.rint(colour)
+        picture[..., 3] = 255
+        rows, cols = np.indices(seen.shape)
+        hatch = ((rows + cols) % _HATCH_PERIOD) < 2
+        picture[~seen] = 0
+        picture[~seen & hatch] = _HATCH
+        return Image.fromarray(picture, "RGBA")
+
+
+def write_pictures(
+    canvas: OverlayCanvas, overlay: Path, thumbnail: Path, *, stretch: tuple[float, float] | None = None
+) -> None:
+    """Write the overlay and its thumbnail as PNG."""
+    picture = canvas.render(stretch)
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    for path, image in ((overlay, picture), (thumbnail, small)):
+        with atomic_path(path) as temporary:
+            image.save(temporary, optimize=False)

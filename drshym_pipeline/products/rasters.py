@@ -1,0 +1,205 @@
+"""The mask and the probability as cloud-optimised GeoTIFFs.
+
+Bands of rows go into uncompressed tiled GeoTIFFs in a scratch folder, which GDAL's COG driver then copies; no raster is
+ever held whole. CRS and transform are the scene's own. The tags name the model, the threshold and the source but not
+the time of production, which the map record has: the same scene and model then give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.shutil import copy as copy_raster
+from rasterio.transform import Affine
+
+from drshym_pipeline import __version__
+from drshym_pipeline.inference import PredictionSummary
+from drshym_pipeline.products.names import (
+    DRY,
+    EXCLUDED,
+    FLOODED,
+    MASK_LEGEND,
+    MASK_NOT_OBSERVED,
+    PERMANENT,
+)
+from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.stitching import NOT_OBSERVED, PROBABILITY_SCALE, PROBABILITY_STEPS
+from drshym_pipeline.storage import atomic_path
+
+LICENCE_NOTE: Final = (
+    "Contains modified Copernicus Sentinel data. Preliminary automatic result, not validated in the field; "
+    "no warranty of any kind."
+)
+_BLOCK = 512
+_COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
+    DRY: (242, 240, 235, 255),
+    FLOODED: (0, 92, 230, 255),
+    PERMANENT: (115, 178, 255, 255),
+    EXCLUDED: (150, 150, 150, 255),
+    MASK_NOT_OBSERVED: (0, 0, 0, 0),
+}
+
+
+def threshold_steps(threshold: float) -> int:
+    """The smallest stored probability that counts as flooded, in steps of 1e-4.
+
+    Deciding on the stored integers makes the mask reproducible from the probability file alone.
+    """
+    # Rounding first: 0.45 * 10000 is 4500.000000000001 in binary.
+    return math.ceil(round(threshold * PROBABILITY_STEPS, 6))
+
+
+def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
+    """The mask of stored probabilities.
+
+    Args:
+        stored: Any shape, uint16 in steps of 1e-4, 65535 where not observed.
+        threshold: Probability from which a pixel is flooded.
+
+    Returns:
+        Same shape, uint8: 0 dry, 1 flooded, 255 not observed.
+    """
+    mask = (stored >= threshold_steps(threshold)).astype(np.uint8)
+    mask[stored == NOT_OBSERVED] = MASK_NOT_OBSERVED
+    return mask
+
+
+def provenance_tags(meta: SceneMeta, prediction: PredictionSummary) -> dict[str, str]:
+    """What both rasters say about themselves in their TIFF tags."""
+    tags = {
+        "TIFFTAG_SOFTWARE": f"drshym-pipeline {__version__}",
+        "TIFFTAG_COPYRIGHT": LICENCE_NOTE,
+        "DRSHYM_SCENE": meta.scene_id,
+        "DRSHYM_SOURCE": " ".join(meta.source_uris),
+        "DRSHYM_SOURCE_SHA256": meta.sha256,
+        "DRSHYM_MODEL": prediction.reference.name,
+        "DRSHYM_MODEL_VERSION": prediction.reference.version,
+        "DRSHYM_MODEL_SHA256": prediction.reference.sha256,
+        "DRSHYM_BANDS": prediction.mode,
+        "DRSHYM_THRESHOLD": f"{prediction.calibration.threshold:g}",
+        "DRSHYM_CALIBRATION": prediction.calibration.text(),
+        "DRSHYM_PRECISION": prediction.precision,
+    }
+    if meta.acquired_at is not None:
+        tags["DRSHYM_ACQUIRED_AT"] = meta.acquired_at.isoformat()
+    return tags
+
+
+def _profile(meta: SceneMeta, dtype: str, nodata: int) -> dict[str, Any]:
+    return {
+        "driver": "GTiff",
+        "dtype": dtype,
+        "nodata": nodata,
+        "count": 1,
+        "height": meta.height,
+        "width": meta.width,
+        "crs": CRS.from_user_input(meta.crs),
+        "transform": Affine(*meta.transform),
+        "tiled": True,
+        "blockxsize": _BLOCK,
+        "blockysize": _BLOCK,
+        "BIGTIFF": "IF_SAFER",
+    }
+
+
+class _Statistics:
+    """Statistics of a band's observed values in GDAL's own tags.
+
+    The COG driver could compute them, but only through a virtual raster, and the environment in which scenes are opened
+    removes that driver from the process.
+    """
+
+    def __init__(self) -> None:
+        self._low, self._high, self._count, self._sum, self._squares = NOT_OBSERVED, 0, 0, 0, 0
+
+    def add(self, values: NDArray[Any]) -> None:
+        if values.size:
+            self._low, self._high = min(self._low, int(values.min())), max(self._high, int(values.max()))
+            self._count += values.size
+            self._sum += int(values.sum(dtype=np.int64))
+            self._squares += int(np.square(values, dtype=np.int64).sum())
+
+    def tags(self) -> dict[str, str]:
+        if not self._count:
+            return {}
+        mean = self._sum / self._count
+        deviation = math.sqrt(max(self._squares / self._count - mean**2, 0.0))
+        return {
+            "STATISTICS_MINIMUM": str(self._low),
+            "STATISTICS_MAXIMUM": str(self._high),
+            "STATISTICS_MEAN": f"{mean:.10g}",
+            "STATISTICS_STDDEV": f"{deviation:.10g}",
+        }
+
+
+class MapRasters:
+    """The two rasters of a map while they are being written; a context manager around the scratch files.
+
+    Args:
+        meta: The scene; its grid is the rasters' grid.
+        scratch: An existing folder for the uncompressed files.
+        tags: TIFF tags of both.
+    """
+
+    def __init__(self, meta: SceneMeta, scratch: Path, tags: Mapping[str, str]) -> None:
+        self._mask_path = scratch / "mask.tif"
+        self._probability_path = scratch / "probability.tif"
+        self._mask_statistics, self._probability_statistics = _Statistics(), _Statistics()
+        self._mask = rasterio.open(self._mask_path, "w", **_profile(meta, "uint8", MASK_NOT_OBSERVED))
+        self._mask.write_colormap(1, _COLOURS)
+        self._mask.set_band_description(1, "flood mask")
+        self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
+        self._probability = rasterio.open(self._probability_path, "w", **_profile(meta, "uint16", NOT_OBSERVED))
+        self._probability.scales = (PROBABILITY_SCALE,)
+        self._probability.set_band_description(1, "calibrated probability of open water")
+        self._probability.update_tags(**tags)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._mask.close()
+        self._probability.close()
+
+    def write(self, row: int, stored: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
+        """Write one band of both rasters: (rows, width) from `row` down."""
+        self._mask_statistics.add(mask[mask != MASK_NOT_OBSERVED])
+        self._probability_statistics.add(stored[stored != NOT_OBSERVED])
+        window = ((row, row + mask.shape[0]), (0, mask.shape[1]))
+        self._mask.write(mask, 1, window=window)
+        self._probability.write(stored, 1, window=window)
+
+    def publish(self, mask: Path, probability: Path) -> None:
+        """Close the scratch files and copy them to their COGs; each appears whole or not at all."""
+        self._mask.update_tags(1, **self._mask_statistics.tags())
+        self._probability.update_tags(1, **self._probability_statistics.tags())
+        self._mask.close()
+        self._probability.close()
+        # Averaging class numbers, or the driver's default cubic, would lose thin floods in the overviews.
+        _copy_cog(self._mask_path, mask, resampling="NEAREST", predictor="NO")
+        _copy_cog(self._probability_path, probability, resampling="AVERAGE", predictor="YES")
+
+
+def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) -> None:
+    with rasterio.Env(GDAL_PAM_ENABLED=False), atomic_path(target) as temporary:
+        copy_raster(
+            source,
+            temporary,
+            driver="COG",
+            BLOCKSIZE=_BLOCK,
+            COMPRESS="DEFLATE",
+            PREDICTOR=predictor,
+            OVERVIEW_RESAMPLING=resampling,
+            BIGTIFF="IF_SAFER",
+        )

@@ -1,0 +1,73 @@
+"""The exchange records of a scene's tiles, as lines of JSON and as a table.
+
+Tiles are windows, not copies: the pixels are read here only to say how much of each tile was observed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from drshym_pipeline.products.folder import SceneFolder
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import DrShymRecord, PixelWindow, SceneMeta, TileProvenance
+from drshym_pipeline.sar.scene import SceneReader
+from drshym_pipeline.storage import atomic_path, write_text
+from drshym_pipeline.tiling import TileGrid, Window
+
+STAGE = "tiles"
+
+
+def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, valid_fraction: float) -> DrShymRecord:
+    """The exchange record of one tile.
+
+    Args:
+        meta: The scene.
+        index: The tile's place in the grid.
+        window: Its pixels.
+        grid: The grid.
+        valid_fraction: Observed share of its pixels.
+    """
+    a, b, c, d, e, f = meta.transform
+    corners = [(row, col) for row in (window.rows.start, window.rows.stop) for col in (window.col, window.cols.stop)]
+    xs = [a * col + b * row + c for row, col in corners]
+    ys = [d * col + e * row + f for row, col in corners]
+    steps = (*meta.processing, "normalize:0-1", f"tile:{grid.tile}x{grid.tile}", f"overlap:{grid.overlap}")
+    return DrShymRecord(
+        image_id=f"{meta.scene_id}_tile_{index:05d}",
+        modality=meta.modality,
+        crs=meta.crs,
+        pixel_spacing=meta.pixel_spacing,
+        tile_size=(window.height, window.width),
+        bounds=(min(xs), min(ys), max(xs), max(ys)),
+        provenance=TileProvenance(source_uri=meta.source_uris[0], processing=tuple(dict.fromkeys(steps))),
+        schema_version="0.1",
+        window=PixelWindow(row=window.row, col=window.col, height=window.height, width=window.width),
+        valid_fraction=valid_fraction,
+    )
+
+
+def write_tile_records(folder: SceneFolder, grid: TileGrid, progress: Progress = silent) -> list[float]:
+    """Write `tiles.jsonl` and `tiles.parquet`; nested fields are dotted columns of the table.
+
+    Args:
+        folder: A staged scene.
+        grid: Its tiles.
+        progress: Told after every tile.
+
+    Returns:
+        The observed share of each tile.
+    """
+    meta = folder.meta()
+    records, fractions = [], []
+    progress(STAGE, 0, len(grid))
+    with SceneReader(meta, folder.directory) as reader:
+        for index, window in enumerate(grid):
+            fractions.append(float(np.isfinite(reader.read(window)[0]).mean()))
+            records.append(tile_record(meta, index, window, grid, fractions[-1]))
+            progress(STAGE, index + 1, len(grid))
+    write_text(folder.tiles_jsonl, "".join(record.to_json() + "\n" for record in records))
+    table = pd.json_normalize([record.model_dump(mode="json", exclude_none=True) for record in records])
+    with atomic_path(folder.tiles_parquet) as temporary:
+        table.to_parquet(temporary, index=False)
+    return fractions
