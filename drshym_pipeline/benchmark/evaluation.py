@@ -1,0 +1,203 @@
+"""What an evaluation found: counts by chip, calibration and slices, and the figures that follow from them.
+
+Holds and writes; the network is run in `evaluate`, the Markdown card is laid out in `card`, pictures are in `plots`.
+Figures are kept in full; rounding happens only where they are printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from drshym_pipeline.assessment.area import AreaErrorModel, area_shares
+from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.metrics import (
+    COUNT_NAMES,
+    METRICS,
+    ConfusionCounts,
+    Metric,
+    bootstrap_mean,
+    bootstrap_score,
+    with_figures,
+)
+from drshym_pipeline.records import BandMode, Calibration, Score
+from drshym_pipeline.storage import write_json, write_text
+
+FILES = ("evaluation.json", "evaluation.md", "chips.csv", "slices.csv")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of one model on one list of chips.
+
+    Args:
+        model: `name`, `version` and `sha256`.
+        data: What the chips are: their splits, joined by `+`.
+        counts: Indexed by chip, in the order given: `event`, `mode` (the bands it was mapped with), tp, fp, fn, tn.
+        baselines: The same for every baseline that could map all of these chips, without `mode`.
+        histograms: Logits by label, before any scaling, by band mode.
+        calibrations: The model's own calibration of those modes.
+        area_errors: The model's own area intervals, by band mode.
+        slices: See `SliceScores.table`.
+        unscored: Chips without a scored pixel, and why.
+        weights_finite: False when a weight of the network is not finite.
+        not_finite_pixels: Observed pixels whose output was not finite; they count as dry.
+        notes: What a reader must know to read the figures.
+        resamples: Bootstrap resamples of all intervals.
+        level: Of all intervals.
+    """
+
+    model: Mapping[str, str]
+    data: str
+    counts: pd.DataFrame
+    baselines: Mapping[str, pd.DataFrame]
+    histograms: Mapping[BandMode, LogitHistogram]
+    calibrations: Mapping[BandMode, Calibration]
+    area_errors: Mapping[BandMode, AreaErrorModel]
+    slices: pd.DataFrame
+    unscored: Mapping[str, str] = field(default_factory=dict)
+    weights_finite: bool = True
+    not_finite_pixels: int = 0
+    notes: tuple[str, ...] = ()
+    resamples: int = 1000
+    level: float = 0.9
+
+    @property
+    def finite(self) -> bool:
+        """True when every weight and every output on an observed pixel is finite."""
+        return self.weights_finite and self.not_finite_pixels == 0
+
+    @property
+    def pooled(self) -> ConfusionCounts:
+        """All chips together."""
+        return ConfusionCounts(*(int(n) for n in self.counts[list(COUNT_NAMES)].sum()))
+
+    @cached_property
+    def scores(self) -> dict[Metric, Score]:
+        """Every figure, pooled over pixels, with its interval over chips."""
+        return self.score(self.counts)
+
+    @cached_property
+    def mean_chip_iou(self) -> Score:
+        """The mean IoU of the chips that have water, which one large flood cannot dominate."""
+        return bootstrap_mean(_array(self.counts), "iou", resamples=self.resamples, level=self.level)
+
+    @cached_property
+    def by_event(self) -> dict[str, dict[Metric, Score]]:
+        """The scores of each event alone."""
+        return {str(event): self.score(part) for event, part in self.counts.groupby("event", sort=True)}
+
+    def score(self, counts: pd.DataFrame) -> dict[Metric, Score]:
+        """Every figure of any table of counts, with this evaluation's intervals."""
+        array = _array(counts)
+        return {
+            metric: bootstrap_score(array, metric, resamples=self.resamples, level=self.level) for metric in METRICS
+        }
+
+    def chips(self) -> pd.DataFrame:
+        """The counts with every figure of every chip."""
+        return with_figures(self.counts)
+
+    def calibration(self) -> dict[BandMode, dict[str, Any]]:
+        """By band mode: pixels, T, bias, and log loss, Brier and ECE before and after scaling (None without pixels)."""
+        report: dict[BandMode, dict[str, Any]] = {}
+        for mode, histogram in self.histograms.items():
+            item = self.calibrations[mode]
+            report[mode] = {
+                "pixels": histogram.pixels,
+                "T": item.T,
+                "bias": item.bias,
+                "threshold": item.threshold,
+                "before": _calibration_figures(histogram, 1.0, 0.0),
+                "after": _calibration_figures(histogram, item.T, item.bias),
+            }
+        return report
+
+    def area_intervals(self) -> dict[str, dict[str, Any]]:
+        """By band mode: how often the model's area interval of a chip held the chip's true water area."""
+        report: dict[str, dict[str, Any]] = {}
+        for mode, part in self.counts.groupby("mode", sort=True):
+            if mode not in self.area_errors:
+                continue
+            model = self.area_errors[mode]
+            areas = [(model.estimate(p, 1.0), t) for p, t in zip(*area_shares(_array(part)), strict=True)]
+            held = [area.low_km2 <= true <= area.high_km2 for area, true in areas]
+            report[str(mode)] = {
+                "level": model.level,
+                "method": model.method,
+                "chips": len(held),
+                "held": float(np.mean(held)) if held else None,
+            }
+        return report
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as one JSON value, unrounded; undefined figures are null."""
+        chips = self.chips().reset_index()
+        return {
+            "model": dict(self.model),
+            "data": self.data,
+            "interval": {"level": self.level, "resamples": self.resamples, "over": "chips"},
+            "finite": self.finite,
+            "not_finite_pixels": self.not_finite_pixels,
+            "pooled": {**dict(zip(COUNT_NAMES, self.pooled.as_tuple(), strict=True)), **_plain(self.scores)},
+            "mean_chip_iou": self.mean_chip_iou.model_dump(),
+            "events": {event: _plain(scores) for event, scores in self.by_event.items()},
+            "calibration": self.calibration(),
+            "area_intervals": self.area_intervals(),
+            "baselines": {name: _plain(self.score(counts)) for name, counts in self.baselines.items()},
+            "slices": records(self.slices),
+            "chips": records(chips),
+            "unscored": dict(self.unscored),
+            "notes": list(self.notes),
+            "logits": {mode: histogram.to_dict() for mode, histogram in self.histograms.items()},
+        }
+
+    def to_markdown(self) -> str:
+        """The evaluation card."""
+        from drshym_pipeline.benchmark.card import markdown
+
+        return markdown(self)
+
+    def write(self, directory: Path) -> dict[str, Path]:
+        """Write evaluation.json, evaluation.md, chips.csv and slices.csv, each atomically; other files stay.
+
+        Returns:
+            The paths by file name. Undefined figures are empty cells in the tables.
+        """
+        paths = {name: directory / name for name in FILES}
+        write_text(paths["chips.csv"], self.chips().to_csv())
+        write_text(paths["slices.csv"], self.slices.to_csv(index=False))
+        write_text(paths["evaluation.md"], self.to_markdown())
+        write_json(paths["evaluation.json"], self.to_dict())
+        return paths
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON objects; missing values are None."""
+    return [
+        {str(key): None if value is pd.NA else value for key, value in row.items()}
+        for row in frame.astype(object).to_dict("records")
+    ]
+
+
+def _array(counts: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+    array: np.ndarray[Any, np.dtype[np.int64]] = counts[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
+    return array
+
+
+def _plain(scores: Mapping[Metric, Score]) -> dict[str, Any]:
+    return {metric: score.model_dump() for metric, score in scores.items()}
+
+
+def _calibration_figures(histogram: LogitHistogram, T: float, bias: float) -> dict[str, float | None]:
+    return {
+        "log_loss": histogram.log_loss(T, bias),
+        "brier": histogram.brier(T, bias),
+        "ece": histogram.ece(T, bias),
+    }

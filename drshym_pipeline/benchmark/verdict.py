@@ -1,0 +1,146 @@
+"""Is a candidate better than what it would replace? A pure function of counts; what follows from it is policy.
+
+A verdict is data. Models are compared on the same pixels of the same chips, by a paired bootstrap over chips: only a
+difference whose whole interval lies on one side of zero has a winner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from drshym_pipeline.assessment.metrics import (
+    COUNT_NAMES,
+    ConfusionCounts,
+    Metric,
+    PairedDifference,
+    paired_difference,
+)
+from drshym_pipeline.benchmark.baselines import TITLES
+from drshym_pipeline.settings import SEED, Floors
+
+if TYPE_CHECKING:
+    from drshym_pipeline.benchmark.evaluation import Evaluation
+
+Word = Literal["better", "not distinguishable", "worse", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One word, why, and the figures behind it.
+
+    Args:
+        word: `better` or `worse` when the interval of the difference lies on one side of zero, `broken` when the
+            candidate must not be used, else `not distinguishable`.
+        reason: One sentence with the figures.
+        difference: Candidate minus the other; None when nothing was compared.
+        metric: Which figure was compared.
+    """
+
+    word: Word
+    reason: str
+    difference: PairedDifference | None = None
+    metric: Metric = "iou"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON."""
+        return asdict(self)
+
+
+def verdict(
+    candidate: pd.DataFrame,
+    in_service: pd.DataFrame | None,
+    floors: Floors,
+    *,
+    finite: bool = True,
+    other: str = "the model in service",
+    metric: Metric = "iou",
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = SEED,
+) -> Verdict:
+    """Judge a candidate.
+
+    Args:
+        candidate: Counts by chip (index chip; columns tp, fp, fn, tn), such as `Evaluation.counts`.
+        in_service: The counts of what it is compared with on the same chips, in any order; None when there is none.
+        floors: Pooled IoU and F1 below which the candidate is broken.
+        finite: False when a weight or an output of the candidate is not finite.
+        other: What to call the opponent.
+        metric: The pooled figure to compare.
+        resamples: Bootstrap resamples over chips.
+        level: Of the interval.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: The two were not scored on the same pixels of the same chips.
+    """
+    fault = _fault(candidate, floors, finite)
+    if fault:
+        return Verdict("broken", fault, metric=metric)
+    if in_service is None:
+        return Verdict("not distinguishable", f"There is nothing to compare with in place of {other}.", metric=metric)
+    if set(candidate.index) != set(in_service.index):
+        raise ValueError("the two were not scored on the same chips")
+    difference = paired_difference(
+        _array(candidate),
+        _array(in_service.loc[candidate.index]),
+        metric,
+        resamples=resamples,
+        level=level,
+        seed=seed,
+    )
+    return _compared(difference, other, metric, level)
+
+
+def compare_baselines(evaluation: Evaluation) -> dict[str, Verdict]:
+    """The verdict of a model against each baseline that was scored on the same chips."""
+    return {
+        name: verdict(
+            evaluation.counts,
+            counts,
+            Floors(),
+            finite=evaluation.finite,
+            other=TITLES[name],
+            resamples=evaluation.resamples,
+            level=evaluation.level,
+        )
+        for name, counts in evaluation.baselines.items()
+    }
+
+
+def _array(counts: pd.DataFrame) -> NDArray[np.int64]:
+    array: NDArray[np.int64] = counts[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
+    return array
+
+
+def _fault(counts: pd.DataFrame, floors: Floors, finite: bool) -> str | None:
+    """Why a candidate must not be used; None when it may be."""
+    if not finite:
+        return "A weight or an output of the network is not finite."
+    pooled = ConfusionCounts(*(int(n) for n in _array(counts).sum(axis=0)))
+    for name, figure, floor in (("IoU", pooled.iou, floors.iou), ("F1", pooled.f1, floors.f1)):
+        if figure is None:
+            return f"The pooled {name} is not defined: there is no water among {pooled.pixels} scored pixels."
+        if figure < floor:
+            return f"The pooled {name} {figure:.3f} is below the floor {floor:.3f}."
+    return None
+
+
+def _compared(difference: PairedDifference, other: str, metric: Metric, level: float) -> Verdict:
+    name = {"iou": "IoU", "f1": "F1"}.get(metric, metric.replace("_", " "))
+    if difference.value is None:
+        return Verdict("not distinguishable", f"The pooled {name} of {other} is not defined.", difference, metric)
+    if difference.low is None or difference.high is None:
+        reason = f"{difference.chips} chip is too few for an interval (difference to {other} {difference.value:+.3f})."
+        return Verdict("not distinguishable", reason, difference, metric)
+    word: Word = "better" if difference.low > 0 else "worse" if difference.high < 0 else "not distinguishable"
+    reason = (
+        f"Pooled {name} differs from that of {other} by {difference.value:+.3f} "
+        f"({100 * level:.0f} % interval {difference.low:+.3f} to {difference.high:+.3f}, {difference.chips} chips)."
+    )
+    return Verdict(word, reason, difference, metric)
