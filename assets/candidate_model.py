@@ -1,0 +1,55 @@
+"""`candidate_model`: the sealed bundle registered in MLflow, with its signature, scores, card, plots and verdict."""
+
+from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
+
+from assets.evaluating import Judgement
+from assets.metadata import table
+from assets.promotion import BROKEN
+from assets.running import permanent_input_errors
+from assets.training_state import TrainingState
+from resources.registry import CANDIDATE, ModelRegistry
+from resources.store import ArtefactStore
+
+
+@asset(
+    deps=["slice_reports"],
+    group_name="training",
+    code_version="1",
+    kinds={"mlflow"},
+    description="The bundle as a registered MLflow version with the alias candidate, waiting for its review.",
+)
+def candidate_model(context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry) -> MaterializeResult:
+    """Register the bundle. A broken one is refused here too: a blocking check stops its own run only."""
+    from drshym_pipeline.model.bundle import ModelBundle
+
+    with permanent_input_errors():
+        state = TrainingState.load(store)
+        folder = store.training(state.id)
+        bundle = ModelBundle.load(folder / "bundle")
+        judgement = Judgement.load(folder)
+    if judgement.verdict == BROKEN or judgement.sha256 != bundle.sha256:
+        reason = judgement.reason if judgement.verdict == BROKEN else "The verdict is about another bundle."
+        raise Failure(f"The candidate is not registered: {reason}", allow_retries=False)
+    cards = sorted(folder.glob("*/evaluation.md"))
+    registry.log_files(state.mlflow_run, [folder / "thresholds.json", folder / "verdict.json"], "reports")
+    for card in cards:
+        registry.log_files(state.mlflow_run, sorted(card.parent.glob("*.*")), f"reports/{card.parent.name}")
+    text = "\n\n".join(card.read_text("utf-8") for card in cards)
+    tags = {"dagster.run_id": context.run_id, "name": bundle.name, "bundle_version": bundle.version}
+    version = registry.register(
+        state.mlflow_run, folder / "bundle", sha256=bundle.sha256, verdict=judgement.verdict, card=text, tags=tags
+    )
+    registry.set_alias(CANDIDATE, version.version)
+    registry.end_run(state.mlflow_run)
+    return MaterializeResult(
+        data_version=DataVersion(bundle.sha256),
+        metadata={
+            "version": version.version,
+            "sha256": bundle.sha256,
+            "verdict": judgement.verdict,
+            "reason": judgement.reason,
+            "scores": table([{"figure": name, "value": value} for name, value in judgement.metrics.items()]),
+            "MLflow version": MetadataValue.url(registry.version_url(version.version)),
+            "MLflow run": MetadataValue.url(state.mlflow_url),
+        },
+    )

@@ -1,0 +1,60 @@
+"""What a data set of labelled chips looks like: counts by split and an example."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+
+_MOST_CHIPS = 600  # a split; the weak list of Sen1Floods11 has over four thousand chips and is sampled
+
+
+def chip_table(data: "Sen1Floods11") -> "pd.DataFrame":
+    """One row a chip: split, chip, event, share of its pixels that are labelled, share of those that are water."""
+    import pandas as pd
+
+    from drshym_pipeline.datasets.chips import read_chip
+
+    rows: list[dict[str, Any]] = []
+    for split in data.splits():
+        chips = data.chips(split)
+        for ref in chips[:: max(1, -(-len(chips) // _MOST_CHIPS))]:
+            label = read_chip(ref).label
+            labelled = int((label >= 0).sum())
+            rows.append(
+                {
+                    "split": split,
+                    "chip": ref.chip_id,
+                    "event": ref.event,
+                    "labelled share": labelled / label.size,
+                    "water share": int((label == 1).sum()) / labelled if labelled else 0.0,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def split_table(chips: "pd.DataFrame") -> "pd.DataFrame":
+    """Chips, events, chips with water and mean water share of every split."""
+    grouped = chips.groupby("split", sort=False)
+    table = grouped.agg(
+        chips=("chip", "size"),
+        events=("event", "nunique"),
+        with_water=("water share", lambda share: int((share > 0).sum())),
+        water_share=("water share", "mean"),
+        labelled_share=("labelled share", "mean"),
+    )
+    return table.reset_index()
+
+
+def example_chip(data: "Sen1Floods11", chips: "pd.DataFrame") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """VV in dB and the label of the chip with most water: both (h, w), NaN where not observed or not labelled."""
+    from drshym_pipeline.datasets.chips import read_chip
+
+    best = chips.sort_values("water share", ascending=False).iloc[0]
+    chip = read_chip(next(ref for ref in data.chips(str(best["split"])) if ref.chip_id == best["chip"]))
+    label = np.where(chip.label >= 0, chip.label, np.nan).astype(np.float32)
+    return chip.db[0], label

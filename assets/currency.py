@@ -1,0 +1,49 @@
+"""Which maps were made by the model now in service."""
+
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterInstance
+
+from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.records import ModelReference
+from resources.store import ArtefactStore
+
+
+def served_reference(store: ArtefactStore) -> ModelReference:
+    """The model in service: the recorded one, else the shipped one."""
+    from drshym_pipeline.model.bundle import shipped_bundle
+    from drshym_pipeline.model.service_record import in_service_record
+
+    record = in_service_record(store.path)
+    return record.reference if record else shipped_bundle().reference("shipped")
+
+
+def currency(store: ArtefactStore, folder: SceneFolder) -> tuple[bool, str, str]:
+    """Whether a map is current, the model that made it and the model in service."""
+    used = folder.stitched().reference
+    served = served_reference(store)
+    return used.sha256 == served.sha256, f"{used.name} {used.version}", f"{served.name} {served.version}"
+
+
+def report_currency(instance: DagsterInstance, store: ArtefactStore) -> int:
+    """Evaluate `model_is_current` for every finished map, and count those made by another model.
+
+    A check runs with its asset; this is how the check of maps made long ago turns red when the model changes.
+    """
+    outdated = 0
+    for partition in store.mapped_scenes():
+        folder = store.current(partition)
+        if folder is None or not folder.stitched_summary.is_file():
+            continue
+        passed, used, served = currency(store, folder)
+        outdated += not passed
+        instance.report_runless_asset_event(
+            AssetCheckEvaluation(
+                asset_key=AssetKey("stitched_scenes"),
+                check_name="model_is_current",
+                passed=passed,
+                severity=AssetCheckSeverity.WARN,
+                metadata={"map": used, "in service": served},
+                partition=partition,
+                blocking=False,
+            )
+        )
+    return outdated

@@ -1,0 +1,116 @@
+"""Scoring a candidate, and what is kept of it: the evaluation's files and one `verdict.json`."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drshym_pipeline.progress import Progress
+from drshym_pipeline.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from drshym_pipeline.benchmark.evaluation import Evaluation
+    from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+    from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.settings import TrainConfig
+
+TEST, HARD = "test", "hard"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was decided about a candidate.
+
+    Args:
+        verdict: `better`, `not distinguishable`, `worse` or `broken`: against the model in service on the test split.
+        reason: One sentence with the figures.
+        opponent: The model in service it was compared with.
+        sha256: Of the candidate.
+        comparisons: One row an opponent and split: split, opponent, verdict, difference of IoU and its interval.
+        metrics: Pooled figures by name, such as `test_iou`.
+    """
+
+    verdict: str
+    reason: str
+    opponent: str
+    sha256: str
+    comparisons: list[dict[str, Any]]
+    metrics: dict[str, float]
+
+    def save(self, folder: Path) -> None:
+        """Keep the judgement with the training."""
+        write_json(folder / "verdict.json", asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Judgement":
+        """The judgement kept with a training."""
+        return cls(**read_json(folder / "verdict.json"))
+
+
+def judge(
+    candidate: "ModelBundle",
+    served: "ModelBundle",
+    data: "Sen1Floods11",
+    config: "TrainConfig",
+    folder: Path,
+    *,
+    progress: Progress,
+) -> "tuple[Judgement, dict[str, Evaluation]]":
+    """Score a candidate and the model in service on the same held-out chips, and compare them.
+
+    Args:
+        candidate: The sealed bundle.
+        served: The model in service.
+        data: The chips; `test` decides, `hard` is told where there is one.
+        config: Floors and intervals.
+        folder: Where the evaluations are written, in a folder a split.
+        progress: Told of every chip.
+
+    Returns:
+        The judgement and the candidate's evaluations by split.
+    """
+    from drshym_pipeline.benchmark.evaluate import evaluate
+    from drshym_pipeline.benchmark.verdict import compare_baselines, verdict
+
+    options = {"invalid_label": config.data.invalid_label, "config": config.evaluation}
+    evaluations, rows, decisive = {}, [], None
+    for split in (name for name in (TEST, HARD) if name in data.splits()):
+        refs = data.chips(split)
+        found = evaluate(candidate, refs, progress=_named(progress, f"{split}: candidate"), **options)
+        other = evaluate(served, refs, progress=_named(progress, f"{split}: in service"), **options)
+        found.write(folder / split)
+        limits = {"resamples": found.resamples, "level": found.level}
+        floors = config.evaluation.floors if split == TEST else type(config.evaluation.floors)()
+        against = verdict(found.counts, other.counts, floors, finite=found.finite, **limits)
+        opponents = {f"in service: {served.name} {served.version}": against, **compare_baselines(found)}
+        rows += [_row(split, name, outcome) for name, outcome in opponents.items()]
+        evaluations[split] = found
+        decisive = decisive or against
+    if decisive is None:
+        raise ValueError(f"the data set has no {TEST} split")
+    metrics = {f"{split}_{name}": value for split, found in evaluations.items() for name, value in _figures(found)}
+    opponent = f"{served.name} {served.version} ({served.sha256[:12]})"
+    return Judgement(decisive.word, decisive.reason, opponent, candidate.sha256, rows, metrics), evaluations
+
+
+def _named(progress: Progress, name: str) -> Progress:
+    return lambda stage, done, total: progress(name, done, total)
+
+
+def _row(split: str, opponent: str, outcome: Any) -> dict[str, Any]:
+    difference = outcome.difference
+    return {
+        "split": split,
+        "against": opponent,
+        "verdict": outcome.word,
+        "difference of IoU": difference.value if difference else None,
+        "low": difference.low if difference else None,
+        "high": difference.high if difference else None,
+        "reason": outcome.reason,
+    }
+
+
+def _figures(found: "Evaluation") -> list[tuple[str, float]]:
+    pooled = [(name, score.value) for name, score in found.scores.items() if score.value is not None]
+    for mode, item in found.calibration().items():
+        pooled += [(f"{mode}_{name}", value) for name, value in item["after"].items() if value is not None]
+    return pooled

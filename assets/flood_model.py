@@ -1,0 +1,59 @@
+"""`flood_model`: the model in service, pinned by version and sha256. Scenes are mapped by what this record names.
+
+Who decides: the alias `champion` in MLflow (see `promotion`). Until anything was promoted it is the shipped checkpoint.
+"""
+
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
+
+from assets.currency import report_currency, served_reference
+from assets.metadata import table
+from assets.promotion import Contender, decide
+from assets.running import permanent_input_errors
+from assets.serving import put_in_service, served_card
+from resources.recipe import TrainingRecipe
+from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
+from resources.store import ArtefactStore
+
+
+def _contender(found: RegisteredVersion | None) -> Contender | None:
+    return Contender(found.version, found.verdict) if found else None
+
+
+@asset(
+    deps=["candidate_model"],
+    group_name="training",
+    code_version="1",
+    kinds={"pytorch"},
+    description="The model that maps scenes now, pinned by version and sha256.",
+)
+def flood_model(
+    context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, recipe: TrainingRecipe
+) -> MaterializeResult:
+    """Follow the alias champion, setting it first where the rules allow; whatever comes out is told."""
+    with permanent_input_errors():
+        before = served_reference(store)
+        candidate = registry.candidate()
+        decision = decide(_contender(registry.champion()), _contender(candidate), recipe.load().promote)
+        if decision.serve is not None:
+            put_in_service(store, registry, decision.serve, decision.reason)
+        if decision.serve is not None and decision.promote:
+            registry.set_alias(CHAMPION, decision.serve)
+        served = served_reference(store)
+        outdated = report_currency(context.instance, store)
+        card = served_card(store)
+    context.log.info("%s; in service: %s %s", decision.reason, served.name, served.version)
+    return MaterializeResult(
+        data_version=DataVersion(served.sha256),
+        metadata={
+            "model": f"{served.name} {served.version}",
+            "sha256": served.sha256,
+            "source": served.source,
+            "reason": decision.reason,
+            "changed": served.sha256 != before.sha256,
+            "candidate waits for review": decision.waiting,
+            "candidate": f"version {candidate.version}: {candidate.verdict}" if candidate else "none",
+            "maps by another model": outdated,
+            "calibration": table(card["calibration"]),
+            "scores": table(card["scores"]),
+        },
+    )

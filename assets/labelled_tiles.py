@@ -1,0 +1,46 @@
+"""`labelled_tiles`: the labelled chips the recipe asks for, simulated or Sen1Floods11's own, checked and counted."""
+
+from pathlib import Path
+
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
+
+from assets.chip_summary import chip_table, example_chip, split_table
+from assets.metadata import file_link, picture, table
+from assets.pictures import DB_RANGE
+from assets.running import permanent_input_errors, run_progress
+from resources.recipe import TrainingRecipe
+from resources.store import ArtefactStore
+
+
+@asset(
+    group_name="training",
+    code_version="1",
+    kinds={"geotiff"},
+    description="Labelled chips in Sen1Floods11's layout: simulated, or the data set itself, as the recipe says.",
+)
+def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store: ArtefactStore) -> MaterializeResult:
+    """Prepare the chips and note the recipe and their content hash for the stages that follow."""
+    from drshym_pipeline.datasets.prepare import prepare
+
+    with permanent_input_errors():
+        config = recipe.load()
+        data = prepare(config.data, Path(recipe.cache), progress=run_progress(context, store))
+        chips = chip_table(data)
+        sha256 = data.sha256()
+        backscatter, label = example_chip(data, chips)
+    value = {"config": config.model_dump(mode="json"), "root": str(data.root.resolve()), "sha256": sha256}
+    store.write_record("labelled_tiles", value)
+    return MaterializeResult(
+        data_version=DataVersion(sha256),
+        metadata={
+            "example: VV backscatter": picture(backscatter, "VV of the chip with most water", *DB_RANGE),
+            "example: label": picture(label, "label of the chip with most water"),
+            "chips by split": table(split_table(chips)),
+            "wettest chips": table(chips.sort_values("water share", ascending=False).head(10)),
+            "chips": len(chips),
+            "kind": config.data.kind,
+            "sha256": sha256,
+            "recipe": file_link(Path(recipe.path)),
+            "files": file_link(data.root),
+        },
+    )

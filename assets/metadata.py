@@ -1,0 +1,102 @@
+"""What an asset shows on its page: small pictures, tables and links.
+
+Metadata stays in Dagster's event log for ever, so pictures are thumbnails; the full files are linked.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dagster import MarkdownMetadataValue, MetadataValue, TableColumn, TableMetadataValue, TableRecord, TableSchema
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+LONGEST_SIDE = 320
+_MOST_ROWS = 100
+_STOPS = np.array([[16, 24, 48], [36, 84, 140], [72, 160, 180], [190, 220, 160], [250, 240, 120]], dtype=float)
+_NOT_OBSERVED = (128, 128, 128)
+_TYPES = {bool: "bool", int: "int", float: "float"}
+
+
+def _embedded(png: bytes, alt: str) -> MarkdownMetadataValue:
+    return MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+
+
+def _small(image: "Image", alt: str) -> MarkdownMetadataValue:
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    buffer = io.BytesIO()
+    image.convert("P", palette=1, colors=128).save(buffer, "PNG", optimize=True)
+    return _embedded(buffer.getvalue(), alt)
+
+
+def picture_file(path: Path, alt: str) -> MarkdownMetadataValue:
+    """A picture on disk as a thumbnail; transparent parts become white."""
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        image = opened.convert("RGBA")
+    ground = Image.new("RGBA", image.size, "white")
+    return _small(Image.alpha_composite(ground, image).convert("RGB"), alt)
+
+
+def picture(values: NDArray[np.floating[Any]], alt: str, low: float = 0.0, high: float = 1.0) -> MarkdownMetadataValue:
+    """An array as a coloured thumbnail.
+
+    Args:
+        values: (h, w), NaN where not observed (grey).
+        alt: What it shows.
+        low: Value of the darkest colour.
+        high: Value of the brightest colour.
+    """
+    from PIL import Image
+
+    scaled = np.clip((values - low) / (high - low), 0.0, 1.0)
+    at = np.nan_to_num(scaled) * (len(_STOPS) - 1)
+    below = np.minimum(at.astype(int), len(_STOPS) - 2)
+    rgb = _STOPS[below] + (at - below)[..., None] * (_STOPS[below + 1] - _STOPS[below])
+    rgb[~np.isfinite(values)] = _NOT_OBSERVED
+    grow = max(1, LONGEST_SIDE // (2 * max(values.shape)))
+    pixels = np.kron(rgb.astype(np.uint8), np.ones((grow, grow, 1), dtype=np.uint8))
+    return _small(Image.fromarray(pixels), alt)
+
+
+def plot(figure: "Figure", alt: str) -> MarkdownMetadataValue:
+    """A matplotlib figure as a small picture."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=60, bbox_inches="tight")
+    return _embedded(buffer.getvalue(), alt)
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 4)
+    return value if isinstance(value, str | int | bool) else str(value)
+
+
+def table(rows: "pd.DataFrame | Sequence[Mapping[str, Any]]") -> TableMetadataValue:
+    """A table of at most a hundred rows."""
+    listed = rows if isinstance(rows, Sequence) else rows.reset_index(drop=True).to_dict("records")
+    records = [{str(key): _plain(value) for key, value in row.items()} for row in listed[:_MOST_ROWS]]
+    columns: dict[str, str] = {}
+    for record in records:
+        for key, value in record.items():
+            if value is not None or key not in columns:
+                columns[key] = _TYPES.get(type(value), "string")
+    schema = TableSchema([TableColumn(name, kind) for name, kind in columns.items()])
+    return MetadataValue.table([TableRecord(record) for record in records], schema)
+
+
+def file_link(path: Path) -> MetadataValue:
+    """A link to a file or folder on disk."""
+    return MetadataValue.path(str(path))

@@ -1,0 +1,72 @@
+"""Small arrays worth a look, taken from a scene's files without ever reading it whole."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.tiling import Window
+
+DB_RANGE = (-25.0, 0.0)
+_ROWS = 240
+_BINS = 10
+
+
+def _places(length: int, most: int) -> NDArray[np.int64]:
+    """Evenly spaced pixels along an axis, at most `most`."""
+    count = min(length, most)
+    return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
+
+
+def quicklook(folder: SceneFolder) -> NDArray[np.float32]:
+    """VV in dB on a coarse grid: (h, w) float32 with at most 240 pixels a side, NaN where not observed."""
+    from drshym_pipeline.sar.scene import SceneReader
+
+    meta = folder.meta()
+    side = _ROWS / max(meta.shape)
+    rows = _places(meta.height, max(1, round(min(1.0, side) * meta.height)))
+    columns = _places(meta.width, max(1, round(min(1.0, side) * meta.width)))
+    with SceneReader(meta, folder.directory) as reader:
+        lines = [reader.read(Window(int(row), 0, 1, meta.width))[0, 0, columns] for row in rows]
+    return np.stack(lines)
+
+
+def valid_share(folder: SceneFolder) -> NDArray[np.float64]:
+    """Observed share of every tile, laid out as the grid: (rows of tiles, columns of tiles)."""
+    import pandas as pd
+
+    grid = folder.grid()
+    tiles = pd.read_parquet(folder.tiles_parquet, columns=["valid_fraction"])
+    return tiles["valid_fraction"].to_numpy(dtype=float).reshape(grid.shape)
+
+
+def probability_overview(folder: SceneFolder) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
+    """The stored tile probabilities at a glance.
+
+    Returns:
+        The mean probability of every tile as laid out in the grid, NaN where nothing was observed; and a histogram over
+        ten classes of probability of every 16th pixel along both axes.
+    """
+    import zarr
+
+    from drshym_pipeline.stitching import NOT_OBSERVED, PROBABILITY_STEPS
+
+    grid = folder.grid()
+    stored = zarr.open_array(str(folder.probabilities), mode="r")
+    rows, columns = grid.shape
+    means = np.full(len(grid), np.nan)
+    counts = np.zeros(_BINS, dtype=np.int64)
+    for row in range(rows):
+        tiles = np.asarray(stored[row * columns : (row + 1) * columns])[:, ::16, ::16]
+        for column, tile in enumerate(tiles):
+            values = tile[tile != NOT_OBSERVED] / PROBABILITY_STEPS
+            if values.size:
+                means[row * columns + column] = values.mean()
+                counts += np.histogram(values, bins=_BINS, range=(0.0, 1.0))[0]
+    total = max(int(counts.sum()), 1)
+    histogram = [
+        {"probability": f"{index / _BINS:.1f} to {(index + 1) / _BINS:.1f}", "share of pixels": count / total}
+        for index, count in enumerate(counts)
+    ]
+    return means.reshape(grid.shape), histogram

@@ -1,0 +1,32 @@
+"""What all asset bodies share: turning a bad input into a failure that is not retried, and telling how far they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dagster import AssetExecutionContext, Failure, MetadataValue
+
+from drshym_pipeline.errors import InputError
+from resources.progress import RunProgress
+from resources.store import ArtefactStore
+
+
+@contextmanager
+def permanent_input_errors() -> Iterator[None]:
+    """Make an `InputError` a failure that is not retried: the same input gives the same answer."""
+    try:
+        yield
+    except InputError as error:
+        raise Failure(
+            description=str(error),
+            metadata={
+                "subject": MetadataValue.text(error.subject),
+                "problem": MetadataValue.text(error.problem),
+                "remedy": MetadataValue.text(error.remedy),
+            },
+            allow_retries=False,
+        ) from error
+
+
+def run_progress(context: AssetExecutionContext, store: ArtefactStore) -> RunProgress:
+    """The progress listener of this run."""
+    return RunProgress(store.progress_path(context.run_id), context.log)

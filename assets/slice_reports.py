@@ -1,0 +1,56 @@
+"""`slice_reports`: how good the sealed model is, where it errs, and whether it is better than the model in service.
+
+The model in service is read through the engine, not as an asset dependency: that would make the graph a cycle.
+"""
+
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+
+from assets.evaluating import judge
+from assets.metadata import file_link, plot, table
+from assets.running import permanent_input_errors, run_progress
+from assets.training_state import TrainingState
+from drshym_pipeline.storage import sha256_file
+from resources.engine import InferenceEngine
+from resources.registry import ModelRegistry
+from resources.store import ArtefactStore
+
+
+@asset(
+    deps=["calibration_temperature", "labelled_tiles"],
+    group_name="training",
+    code_version="1",
+    kinds={"pandas", "mlflow"},
+    description="Scores and errors by slice on held-out chips, against baselines and the model in service; a verdict.",
+)
+def slice_reports(
+    context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, engine: InferenceEngine
+) -> MaterializeResult:
+    """Evaluate the sealed bundle. The verdict is data: only `broken` stops what follows."""
+    from drshym_pipeline.benchmark.plots import slice_plot
+    from drshym_pipeline.model.bundle import ModelBundle
+
+    with permanent_input_errors():
+        state = TrainingState.load(store)
+        folder = store.training(state.id)
+        candidate = ModelBundle.load(folder / "bundle")
+        served, _ = engine.load()
+        progress = run_progress(context, store)
+        judgement, evaluations = judge(candidate, served, state.data(), state.recipe, folder, progress=progress)
+    judgement.save(folder)
+    registry.log_metrics(state.mlflow_run, judgement.metrics)
+    registry.tag_run(state.mlflow_run, {"verdict": judgement.verdict})
+    cards = {f"{split} card": MetadataValue.md(found.to_markdown()) for split, found in evaluations.items()}
+    return MaterializeResult(
+        data_version=DataVersion(sha256_file(folder / "verdict.json")),
+        metadata={
+            "errors by slice": plot(slice_plot(evaluations["test"].slices), "errors by slice"),
+            "verdict": judgement.verdict,
+            "reason": judgement.reason,
+            "comparisons": table(judgement.comparisons),
+            "slices": table(evaluations["test"].slices),
+            **judgement.metrics,
+            **cards,
+            "MLflow run": MetadataValue.url(state.mlflow_url),
+            "files": file_link(folder),
+        },
+    )

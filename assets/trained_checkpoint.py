@@ -1,0 +1,51 @@
+"""`trained_checkpoint`: the network trained by the recipe; opens the MLflow run that the later stages write to."""
+
+from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
+
+from assets.metadata import file_link, plot, table
+from assets.running import permanent_input_errors, run_progress
+from assets.training_state import begin
+from resources.links import PageLinks
+from resources.registry import ModelRegistry
+from resources.store import ArtefactStore
+
+CODE_VERSION = "1"
+
+
+@asset(
+    deps=["labelled_tiles"],
+    group_name="training",
+    code_version=CODE_VERSION,
+    kinds={"pytorch", "mlflow"},
+    description="The U-Net trained on the labelled tiles, early stopped on pooled validation IoU.",
+)
+def trained_checkpoint(
+    context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, links: PageLinks
+) -> MaterializeResult:
+    """Train, or go on where a killed training stopped."""
+    from drshym_pipeline.benchmark.plots import training_curves
+    from drshym_pipeline.model.training import train
+
+    tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}
+    with permanent_input_errors():
+        state = begin(store, registry, CODE_VERSION, tags)
+        registry.log_params(state.mlflow_run, {**state.config, "data_sha256": state.data_sha256})
+        folder = store.training(state.id) / "checkpoint"
+        trained = train(state.recipe, state.data(), folder, progress=run_progress(context, store))
+    registry.log_curves(state.mlflow_run, trained.history)
+    return MaterializeResult(
+        data_version=DataVersion(trained.weights_sha256),
+        metadata={
+            "curves": plot(training_curves(trained.history), "training curves"),
+            "validation": table(trained.history),
+            "best validation IoU": round(trained.best_iou, 4),
+            "best step": trained.best_step,
+            "steps": trained.steps,
+            "stopped early": trained.stopped_early,
+            "seconds": round(trained.seconds, 1),
+            "device and precision": f"{trained.device}, {trained.precision}",
+            "encoder": state.recipe.network.encoder,
+            "MLflow run": MetadataValue.url(state.mlflow_url),
+            "checkpoint": file_link(trained.weights),
+        },
+    )

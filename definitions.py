@@ -1,0 +1,51 @@
+"""The Dagster code location: every asset, check, job, sensor, schedule and resource, assembled in one place.
+
+`workspace.yaml` loads this file from the checkout. Tests and other deployments come in by the same door, `build_defs`,
+and hand over other resources. Nothing heavy (torch, MLflow, rasterio) is imported here or by anything this imports.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster import Definitions
+
+from assets.graph import inference_assets, training_assets
+from assets.scene_checks import scene_checks
+from assets.training_checks import training_checks
+from drshym_pipeline.settings import PipelineSettings
+from resources.build import build_resources
+from sensors.failures import failed_runs
+from sensors.jobs import map_scene, put_in_service, train_model
+from sensors.new_scenes import new_scenes_sensor
+from sensors.retention import old_probabilities_sensor
+from sensors.reviewed_models import reviewed_models
+from sensors.schedules import weekly_training
+
+CHECKOUT = Path(__file__).resolve().parent
+
+
+def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSettings | None = None) -> Definitions:
+    """Assemble the code location.
+
+    Args:
+        overrides: Resources to use instead of ours, by name.
+        settings: Taken from the environment by default.
+    """
+    settings = settings or PipelineSettings()
+    return Definitions(
+        assets=[*training_assets, *inference_assets],
+        asset_checks=[*training_checks, *scene_checks],
+        jobs=[train_model, map_scene, put_in_service],
+        schedules=[weekly_training],
+        sensors=[
+            new_scenes_sensor(settings),
+            reviewed_models,
+            failed_runs,
+            old_probabilities_sensor(settings),
+        ],
+        resources={**build_resources(settings, CHECKOUT), **(overrides or {})},
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,44 @@
+"""The watched folder, as Dagster hands it to sensors and assets.
+
+What counts as a scene file is decided in `listing`; what to do about a new one in `sensors.plan`.
+"""
+
+from pathlib import Path
+
+from dagster import ConfigurableResource
+from pydantic import Field
+
+from drshym_pipeline.errors import InputError
+from resources.listing import SourceFile, list_scenes
+
+
+class SceneBucket(ConfigurableResource):
+    """A local folder, with subfolders, that scenes are copied into."""
+
+    root: str = Field(description="The watched folder.")
+    create: bool = Field(default=False, description="Make the folder when it is not there (our own default folder).")
+
+    def listing(self) -> tuple[SourceFile, ...]:
+        """All scene files, complete.
+
+        Raises:
+            OSError: The folder cannot be read. It is never reported as empty.
+        """
+        root = Path(self.root)
+        if self.create:
+            root.mkdir(parents=True, exist_ok=True)
+        return list_scenes(root)
+
+    def local_path(self, key: str) -> Path:
+        """Where the bytes of one file can be read.
+
+        Raises:
+            InputError: The file is no longer there, or the key leads out of the folder.
+        """
+        root = Path(self.root).resolve()
+        path = root / key
+        if ".." in Path(key).parts or Path(key).is_absolute():
+            raise InputError(key, "is not a path below the watched folder", "Use a path relative to the folder")
+        if not path.is_file():
+            raise InputError(key, f"is no longer in the watched folder {root}", "Copy the scene into it again")
+        return path

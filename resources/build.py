@@ -1,0 +1,40 @@
+"""All resources of the code location, made from the settings."""
+
+from pathlib import Path
+from typing import Any
+
+from drshym_pipeline.settings import PipelineSettings
+from resources.bucket import SceneBucket
+from resources.engine import InferenceEngine
+from resources.links import PageLinks
+from resources.recipe import TrainingRecipe
+from resources.registry import ModelRegistry
+from resources.store import ArtefactStore
+
+DEFAULT_RECIPE = Path("configs/demo.yaml")
+
+
+def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any]:
+    """All resources, with the values of the settings.
+
+    Args:
+        settings: Paths and options.
+        checkout: Folder of the code location, for the default recipe.
+    """
+    store = settings.store_path.absolute()
+    recipe = settings.train_config or checkout / DEFAULT_RECIPE
+    return {
+        "store": ArtefactStore(root=str(store)),
+        # Our own folder is made on first use; one that was named must be there: a lost mount is not an empty folder.
+        "bucket": SceneBucket(root=str(settings.inbox_path.absolute()), create=settings.inbox is None),
+        "registry": ModelRegistry(
+            tracking_uri=settings.mlflow_tracking_uri,
+            artifact_root=str(settings.mlflow_artifacts.absolute()),
+            ui=settings.mlflow_ui,
+        ),
+        "engine": InferenceEngine(
+            store=str(store), tile=settings.tile, overlap=settings.overlap, batch_size=settings.batch_size
+        ),
+        "recipe": TrainingRecipe(path=str(recipe.absolute()), cache=str(store / "training" / "data")),
+        "links": PageLinks(dagster=settings.dagster_ui),
+    }

@@ -1,0 +1,14 @@
+"""Where Dagster's own pages are, so that other systems can link back to them."""
+
+from dagster import ConfigurableResource
+from pydantic import Field
+
+
+class PageLinks(ConfigurableResource):
+    """Addresses of pages."""
+
+    dagster: str = Field(description="Address of Dagster's web server.")
+
+    def run(self, run_id: str) -> str:
+        """The page of a run."""
+        return f"{self.dagster}/runs/{run_id}"

@@ -1,0 +1,141 @@
+"""The artefact store: where every stage leaves its files, and the small records by which stages find them.
+
+Layout: `scenes/<partition>/<version>/`, with `sources.json` (which files make up the scene), `staged.json` (the version
+in work) and `current.json` (the last finished map) beside the versions; `training/<id>/`; `models/<sha256>/`;
+`records/<name>.json`; `failures/<partition>.json`; `progress/<run id>.json`; `objects/<kind>/<digest>.json`. Everything
+is written atomically. What the files mean is decided by the rooms of `drshym_pipeline`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from dagster import ConfigurableResource
+from pydantic import Field
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.storage import read_json, sha256_json, write_json
+
+_KEPT_OBJECTS = 20
+
+
+def _read_if_there(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+class ArtefactStore(ConfigurableResource):
+    """Paths and records below one folder."""
+
+    root: str = Field(description="The folder of all artefacts.")
+
+    @property
+    def path(self) -> Path:
+        """The folder of all artefacts."""
+        return Path(self.root)
+
+    def read_record(self, name: str) -> dict[str, Any]:
+        """The record `name`.
+
+        Raises:
+            InputError: The stage that writes it has not run.
+        """
+        return read_json(self.path / "records" / f"{name}.json")
+
+    def find_record(self, name: str) -> dict[str, Any] | None:
+        """The record `name`, or None when the stage that writes it has not run."""
+        return _read_if_there(self.path / "records" / f"{name}.json")
+
+    def write_record(self, name: str, value: dict[str, Any]) -> None:
+        """Replace the record `name`."""
+        write_json(self.path / "records" / f"{name}.json", value)
+
+    def training(self, training_id: str) -> Path:
+        """The folder of one training."""
+        return self.path / "training" / training_id
+
+    @property
+    def scenes(self) -> Path:
+        """The folder of all scenes."""
+        return self.path / "scenes"
+
+    def write_sources(self, partition: str, value: dict[str, Any]) -> None:
+        """Note which files of the bucket make up a scene, so that a run needs nothing but its partition key."""
+        write_json(self.scenes / partition / "sources.json", value)
+
+    def sources(self, partition: str) -> list[str]:
+        """The files of the bucket that make up a scene.
+
+        Raises:
+            InputError: The scene never came through the watched folder.
+        """
+        listed = _read_if_there(self.scenes / partition / "sources.json")
+        if listed is None:
+            raise InputError(partition, "no source files are known for this scene", "Copy it into the watched folder")
+        return list(listed["files"])
+
+    def set_staged(self, folder: SceneFolder, partition: str) -> None:
+        """Note the version of a scene that the later stages work on."""
+        write_json(self.scenes / partition / "staged.json", {"version": folder.directory.name})
+
+    def staged(self, partition: str) -> SceneFolder:
+        """The version of a scene that the later stages work on.
+
+        Raises:
+            InputError: The scene has not been staged.
+        """
+        noted = _read_if_there(self.scenes / partition / "staged.json")
+        if noted is None:
+            raise InputError(partition, "the scene has not been staged", "Materialise raw_scenes for it first")
+        return SceneFolder((self.scenes / partition / noted["version"]).resolve())
+
+    def set_current(self, folder: SceneFolder, partition: str) -> None:
+        """Note the finished map of a scene."""
+        write_json(self.scenes / partition / "current.json", {"version": folder.directory.name})
+
+    def current(self, partition: str) -> SceneFolder | None:
+        """The last finished map of a scene, or None."""
+        noted = _read_if_there(self.scenes / partition / "current.json")
+        return SceneFolder((self.scenes / partition / noted["version"]).resolve()) if noted else None
+
+    def mapped_scenes(self) -> list[str]:
+        """The partitions that have a finished map."""
+        return sorted(path.parent.name for path in self.scenes.glob("*/current.json"))
+
+    def versions(self) -> list[SceneFolder]:
+        """Every staged version of every scene."""
+        return [SceneFolder(path.parent.resolve()) for path in sorted(self.scenes.glob("*/*/scene_meta.json"))]
+
+    def write_failure(self, name: str, value: dict[str, Any]) -> Path:
+        """Keep the reason of a failure beside the scenes."""
+        path = self.path / "failures" / f"{name}.json"
+        write_json(path, value)
+        return path
+
+    def clear_failure(self, name: str) -> None:
+        """Forget a failure: the scene has been mapped since."""
+        (self.path / "failures" / f"{name}.json").unlink(missing_ok=True)
+
+    def put_object(self, kind: str, value: Any) -> str:
+        """Keep a JSON value under its own digest and return the digest; old ones of the same kind are dropped.
+
+        Because the name is the digest, a writer that dies leaves what the old digest names untouched.
+        """
+        digest = sha256_json(value)
+        folder = self.path / "objects" / kind
+        path = folder / f"{digest}.json"
+        if path.is_file():
+            path.touch()  # it is the newest again, and must not be dropped below
+            return digest
+        write_json(path, value)
+        files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        for stale in files[:-_KEPT_OBJECTS]:
+            stale.unlink(missing_ok=True)
+        return digest
+
+    def get_object(self, kind: str, digest: str) -> Any:
+        """The JSON value with this digest, or None when it is not kept any more."""
+        return _read_if_there(self.path / "objects" / kind / f"{digest}.json")
+
+    def progress_path(self, run_id: str) -> Path:
+        """Where a run says how far it is."""
+        return self.path / "progress" / f"{run_id}.json"

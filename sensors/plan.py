@@ -1,0 +1,190 @@
+"""What to do about the files of the watched folder; pure functions, without Dagster and without a disk.
+
+`plan_tick` is given a complete listing and what earlier ticks saw, and answers which scenes are to be mapped now and
+what the next tick must remember. A file is taken when its size and etag stood still over two ticks; a VH file waits for
+its VV file; a VV file waits some ticks for a VH file, then goes alone, and goes again with it when it comes later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from drshym_pipeline.sar.products import pair_key
+from resources.listing import SourceFile
+
+PARTNER_TICKS = 3
+_LONGEST_NAME = 120  # file names of products carry the partition key and must fit any file system's 255 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRequest:
+    """One scene to be mapped.
+
+    Args:
+        partition: Its partition key.
+        run_key: Unique to this content of these files: partition, how many times it was requested, etags and sizes.
+        files: Keys of its files, VV first.
+    """
+
+    partition: str
+    run_key: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneState:
+    """What is remembered of one scene.
+
+    Args:
+        partition: Its partition key, kept for good.
+        seen: Fingerprints of its files at the last tick, by key.
+        mapped: Fingerprints of the files it was last requested with; empty when it never was.
+        requested: How many times it was requested.
+        waited: Ticks it has waited for a second polarisation since its files stood still.
+    """
+
+    partition: str
+    seen: Mapping[str, str] = field(default_factory=dict)
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    requested: int = 0
+    waited: int = 0
+
+
+Seen = Mapping[str, SceneState]
+
+
+@dataclass(frozen=True, slots=True)
+class TickPlan:
+    """What one tick decided.
+
+    Args:
+        requests: Scenes to be mapped now.
+        seen: What the next tick must be given.
+        waiting: Why each of the other unfinished scenes is not mapped yet, by partition.
+    """
+
+    requests: tuple[SceneRequest, ...]
+    seen: Seen
+    waiting: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The files of one scene, by role: `whole`, or `VV` and `VH`."""
+
+    stem: str
+    roles: Mapping[str, SourceFile]
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        return tuple(self.roles[role] for role in ("whole", "VV", "VH") if role in self.roles)
+
+
+def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan:
+    """Decide about one tick.
+
+    Args:
+        listing: All scene files, complete.
+        seen: What the tick before returned; empty at first.
+        limit: Most scenes to request now; the others stay for later ticks.
+    """
+    groups = _group(listing)
+    # What was mapped is remembered after its file is gone, so that the same file brought back is not mapped again.
+    after = {name: state for name, state in seen.items() if name in groups or state.mapped}
+    requests: list[SceneRequest] = []
+    waiting: dict[str, str] = {}
+    for name, group in groups.items():
+        state = seen.get(name)
+        if state is None:
+            state = SceneState(partition_key(group.stem, name, (other.partition for other in after.values())))
+        now = {file.key: file.fingerprint for file in group.files}
+        still, moved = now == state.seen, _changed(state, now)
+        state = SceneState(state.partition, now, state.mapped, state.requested, state.waited if still else 0)
+        reason = _reason_to_wait(group, state, still)
+        if moved and reason is None and len(requests) >= limit:
+            reason = f"more than {limit} scenes at once"
+        if moved and reason is None:
+            count = state.requested + 1
+            parts = "+".join(file.fingerprint for file in group.files)
+            files = tuple(file.key for file in group.files)
+            requests.append(SceneRequest(state.partition, f"{state.partition}:{count}:{parts}", files))
+            state = SceneState(state.partition, now, now, count, 0)
+        elif moved:
+            waiting[state.partition] = str(reason)
+            if still and set(group.roles) == {"VV"}:
+                state = SceneState(state.partition, now, state.mapped, state.requested, state.waited + 1)
+        after[name] = state
+    return TickPlan(tuple(requests), dict(sorted(after.items())), waiting)
+
+
+def _changed(state: SceneState, now: Mapping[str, str]) -> bool:
+    """Whether a file is new or other than when the scene was last requested; a file taken away is no change."""
+    return any(state.mapped.get(key) != fingerprint for key, fingerprint in now.items())
+
+
+def _reason_to_wait(group: _Group, state: SceneState, still: bool) -> str | None:
+    if not still:
+        return "its files were still changing"
+    if set(group.roles) == {"VH"}:
+        return "its VV file is not there"
+    if set(group.roles) == {"VV"} and state.waited < PARTNER_TICKS:
+        return "a VH file may follow"
+    return None
+
+
+def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
+    """The scenes of a listing, by a name unique to each: two folders, two extensions or two roles never mix."""
+    members: dict[str, dict[str, SourceFile]] = {}
+    stems: dict[str, str] = {}
+    for file in sorted(listing):
+        path = PurePosixPath(file.key)
+        stem, polarisation = pair_key(path.name)
+        folder = path.parent.as_posix()
+        stem = stem if folder == "." else f"{folder}/{stem}"
+        role = polarisation or "whole"
+        name = f"{stem}|pair" if polarisation else file.key
+        if role in members.get(name, {}):  # scene_vv.tif beside scene_VV.tiff: the second is a scene of its own
+            name, stem = file.key, file.key
+        members.setdefault(name, {})[role] = file
+        stems.setdefault(name, stem)
+    return {name: _Group(stems[name], roles) for name, roles in sorted(members.items())}
+
+
+def partition_key(stem: str, name: str, taken: Iterable[str]) -> str:
+    """A partition key of safe characters for a scene, unlike every key in `taken`.
+
+    Args:
+        stem: The scene's path without extension and polarisation, such as `rome/S1_scene`.
+        name: What makes the scene unique.
+        taken: Keys that belong to other scenes.
+    """
+    # Dots go too: "..." is forbidden in Dagster's keys, and a key must never be taken for a name with an extension.
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "scene"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    if len(safe) <= _LONGEST_NAME and safe not in set(taken):
+        return safe
+    return f"{safe[:_LONGEST_NAME]}-{digest}"
+
+
+def seen_to_json(seen: Seen) -> dict[str, Any]:
+    """What ticks remember, as plain JSON values."""
+    return {
+        name: {
+            "partition": state.partition,
+            "seen": dict(state.seen),
+            "mapped": dict(state.mapped),
+            "requested": state.requested,
+            "waited": state.waited,
+        }
+        for name, state in seen.items()
+    }
+
+
+def seen_from_json(value: Mapping[str, Any]) -> Seen:
+    """The inverse of `seen_to_json`."""
+    return {name: SceneState(**state) for name, state in value.items()}
