@@ -268,7 +268,11 @@ class ModelBundle:
         from drshym_pipeline.model.network import build_network, load_state
 
         # On the meta device nothing is allocated or drawn at random, which is most of the time of building a network.
-        with torch.device("meta"):
+        try:
+            with torch.device("meta"):
+                network = build_network(self.network)
+        except RuntimeError:
+            # The mit encoders read values while they are built, which that device does not have.
             network = build_network(self.network)
         load_state(network, self.state(), f"model {self.name}")
         return network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]

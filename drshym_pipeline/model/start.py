@@ -34,6 +34,15 @@ def _imagenet_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
         ) from error
 
 
+def _starting_bundle(start: str) -> ModelBundle:
+    return shipped_bundle() if start == "shipped" else ModelBundle.load(Path(start))
+
+
+def start_sha256(config: NetworkConfig) -> str | None:
+    """The hash of the bundle a run starts from; None when it starts from no bundle."""
+    return None if config.start in ("random", "imagenet") else _starting_bundle(config.start).sha256
+
+
 def initial_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
     """The weights a training run starts from.
 
@@ -48,7 +57,7 @@ def initial_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
         return dict(build_network(config).state_dict())
     if config.start == "imagenet":
         return _imagenet_state(config)
-    bundle = shipped_bundle() if config.start == "shipped" else ModelBundle.load(Path(config.start))
+    bundle = _starting_bundle(config.start)
     network = build_network(config)
     load_state(network, bundle.state(), f"network.start ({config.start})")
     return dict(network.state_dict())

@@ -1,0 +1,234 @@
+"""The training loop's moving parts on Lightning: steps, schedule, validation, and what a killed run needs to go on.
+
+A Lightning epoch is `validate_every` optimiser steps. Everything random is a function of (seed, step), so a run resumed
+at an epoch's end is the run that was never stopped. How a run is set up and closed is in `training`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from drshym_pipeline.assessment.calibration import LogitHistogram, best_threshold
+from drshym_pipeline.datasets.crops import Sample
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.checkpoint import RESUME_FILE, keep_weights
+from drshym_pipeline.model.losses import loss_function
+from drshym_pipeline.model.predict import Precision, predict_logits
+from drshym_pipeline.progress import Progress
+from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.storage import atomic_path
+
+OnEpoch = Callable[[dict[str, float]], None]
+
+_STATE = "drshym_run"
+
+
+def learning_rate_factor(step: int, warmup: int, total: int) -> float:
+    """Share of the full learning rate at a step: a linear rise over `warmup` steps, then a half cosine down to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def is_exhausted(history: list[dict[str, float]], patience: int) -> bool:
+    """Whether the last `patience` validations all stayed at or below the best score before them."""
+    scores = [entry["valid_iou"] for entry in history]
+    return len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def best_entry(history: list[dict[str, float]]) -> dict[str, float]:
+    """The first validation with the highest score: the one whose weights are kept."""
+    return max(history, key=lambda entry: entry["valid_iou"])
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for convolution kernels only: pulling norms and biases to zero changes what they mean."""
+    kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+class FloodModule(pl.LightningModule):
+    """One network in training.
+
+    Args:
+        network: With its initial weights.
+        config: The recipe.
+        crops: Training crops, `max_steps * batch_size` of them, in the order they are used.
+        validation: Whole validation chips by band mode, the network's own mode first.
+        directory: Where the best weights go.
+        precision: Of validation; that of the training steps is the trainer's.
+        progress: Told of every step.
+        on_epoch: Told of every validation.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        crops: Dataset[Sample],
+        validation: dict[str, Dataset[Sample]],
+        directory: Path,
+        *,
+        precision: Precision,
+        progress: Progress,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.history: list[dict[str, float]] = []
+        self._config = config
+        self._crops = crops
+        self._validation = validation
+        self._directory = directory
+        self._precision: Precision = precision
+        self._progress = progress
+        self._on_epoch = on_epoch
+        self._loss = loss_function(config.training.loss)
+        self._train_losses: list[Tensor] = []
+        self._valid_losses: list[float] = []
+        self._histograms: list[LogitHistogram] = []
+        self._spent_before = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run, earlier parts of a resumed one included."""
+        return self._spent_before + time.monotonic() - self._started
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with the schedule advanced every step."""
+        training = self._config.training
+        optimiser = torch.optim.AdamW(
+            parameter_groups(self.network, training.weight_decay), lr=training.learning_rate, foreach=False
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: learning_rate_factor(step, training.warmup_steps, training.max_steps)
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """The crops of the steps up to the next validation."""
+        training = self._config.training
+        first = self.global_step
+        last = min(first + training.validate_every, training.max_steps)
+        rows = range(first * training.batch_size, last * training.batch_size)
+        return DataLoader(
+            Subset(self._crops, rows),
+            batch_size=training.batch_size,
+            num_workers=training.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> list[DataLoader[Sample]]:
+        """Whole chips one at a time, because their sizes may differ; one loader a band mode."""
+        return [DataLoader(chips, num_workers=self._config.training.workers) for chips in self._validation.values()]
+
+    def on_train_start(self) -> None:
+        """Stop at once when a resumed run had already run out of patience."""
+        self.trainer.should_stop = is_exhausted(self.history, self._config.training.patience)
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """The loss of one batch of crops."""
+        del batch_idx
+        inputs, truth, mask = batch
+        # Dropout and its kin draw here: from the step, not from what came before, or a resumed run would differ.
+        torch.manual_seed(self._config.seed * 1_000_003 + self.global_step)
+        logits = self.network(inputs.contiguous(memory_format=torch.channels_last))[:, 0]
+        loss = self._loss(logits, truth, mask)
+        self._train_losses.append(loss.detach())
+        return loss
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Report the step."""
+        del args
+        self._progress("train", self.global_step, self._config.training.max_steps)
+
+    def on_validation_epoch_start(self) -> None:
+        """Empty the accumulators."""
+        self._valid_losses = []
+        self._histograms = [LogitHistogram() for _ in self._validation]
+
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Count one whole chip, predicted the way scenes are."""
+        del batch_idx
+        inputs, truth, mask = (tensor.cpu() for tensor in batch)
+        logits = predict_logits(self.network, inputs.numpy(), device=str(self.device), precision=self._precision)
+        labels = np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8)
+        self._histograms[dataloader_idx].add(logits, labels)
+        if dataloader_idx == 0 and bool(mask.any()):
+            self._valid_losses.append(float(self._loss(torch.from_numpy(logits), truth, mask)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the validation, keep the weights when they are the best so far, and decide whether to go on."""
+        entry = self._entry()
+        if not all(map(math.isfinite, entry.values())):
+            raise InputError(
+                "training.learning_rate",
+                f"the training diverged: the loss is not finite at step {self.global_step}",
+                "Lower it, or raise warmup_steps",
+            )
+        self.history.append(entry)
+        if best_entry(self.history) is entry:
+            keep_weights(self._directory, self.network.state_dict())
+        if self._on_epoch is not None:
+            self._on_epoch(dict(entry))
+        if is_exhausted(self.history, self._config.training.patience):
+            self.trainer.should_stop = True
+
+    def _entry(self) -> dict[str, float]:
+        optimiser = self.trainer.optimizers[0]
+        entry = {
+            "step": float(self.global_step),
+            "train_loss": float(torch.stack(self._train_losses).mean()),
+            "valid_loss": float(np.mean(self._valid_losses)),
+            "valid_iou": _best_iou(self._histograms[0]),
+            "learning_rate": float(optimiser.param_groups[0]["lr"]),
+        }
+        for mode, histogram in list(zip(self._validation, self._histograms, strict=True))[1:]:
+            entry[f"valid_iou_{mode}"] = _best_iou(histogram)
+        self._train_losses = []
+        return entry
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the history and the time spent, in types that load without executing anything."""
+        checkpoint[_STATE] = {"history": self.history, "seconds": self.seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the history of the part that was done before."""
+        self.history = list(checkpoint[_STATE]["history"])
+        self._spent_before = float(checkpoint[_STATE]["seconds"])
+
+
+def _best_iou(histogram: LogitHistogram) -> float:
+    """Pooled IoU at the threshold of the best F1, which is the threshold the sealed model would get; 0 if undefined."""
+    _, f1 = best_threshold(histogram, 1.0)
+    return 0.0 if f1 is None else f1 / (2.0 - f1)
+
+
+class ResumePoint(Checkpoint):
+    """Keeps the state of the last validation for a run that may be killed.
+
+    Lightning's own callback moves its file from the system's temporary folder, which is a copy, not a rename, when that
+    is another disk: a kill in between would leave half a file.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / RESUME_FILE
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the file in one rename."""
+        del pl_module
+        with atomic_path(self._path) as temporary:
+            trainer.save_checkpoint(temporary)

@@ -1,0 +1,222 @@
+"""Training a network: sets a run up in a directory, goes on where a killed one stopped, and closes it.
+
+Takes callbacks; loggers and progress bars come from outside. The loop's parts are in `loop`, what is left on disk in
+`checkpoint`, and calibration in `sealing`.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, Subset
+
+from drshym_pipeline.datasets.crops import ChipStore, Sample, TrainingCrops, WholeChips
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.bundle import served_modes
+from drshym_pipeline.model.checkpoint import (
+    RESUME_FILE,
+    WEIGHTS_FILE,
+    TrainedCheckpoint,
+    claim_directory,
+    is_finished,
+    run_identity,
+)
+from drshym_pipeline.model.determinism import deterministic, training_precision
+from drshym_pipeline.model.inputs import network_input
+from drshym_pipeline.model.loop import FloodModule, OnEpoch, ResumePoint, best_entry, is_exhausted
+from drshym_pipeline.model.network import STRIDE, build_network, check_network, load_state
+from drshym_pipeline.model.predict import best_device
+from drshym_pipeline.model.start import initial_state, start_sha256
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.storage import sha256_file
+
+__all__ = ["TrainedCheckpoint", "train"]
+
+_CLIP = 1.0  # norm of the gradient; keeps the first steps of a random network from throwing it off
+_EVERY_NTH_FOR_VV = 2  # VV alone is watched, not what decides, so half of the chips will do
+
+
+def check_training(config: TrainConfig) -> None:
+    """Refuse a recipe that cannot be trained, before any data is read.
+
+    Raises:
+        InputError: The network cannot be built, the crop is no multiple of 32, or batches are too small to normalise.
+    """
+    check_network(config.network)
+    training = config.training
+    if training.crop % STRIDE:
+        raise InputError(
+            "training.crop", f"must be a multiple of {STRIDE}, got {training.crop}", "Choose 64, 128, 256 or 512"
+        )
+    if config.network.norm == "batch" and training.batch_size * (training.crop // STRIDE) ** 2 < 2:
+        raise InputError(
+            "training.batch_size",
+            "BatchNorm has one value a channel to normalise with batch_size 1 and crop 32",
+            "Raise either, or use norm: group",
+        )
+
+
+def train(
+    config: TrainConfig,
+    data: Sen1Floods11,
+    directory: Path,
+    *,
+    progress: Progress = silent,
+    on_epoch: OnEpoch | None = None,
+) -> TrainedCheckpoint:
+    """Train a network, or go on with a run that was killed, or return one that is finished.
+
+    The same configuration and data on the same machine with the same number of threads give the same weights, whether
+    or not the run was interrupted.
+
+    Args:
+        config: The recipe.
+        data: The labelled chips; splits `train` and `valid` are used.
+        directory: The run's own directory.
+        progress: Told of every chip read and every step.
+        on_epoch: Told of every validation, in order, those of an earlier part left out; see
+            `TrainedCheckpoint.history` for the keys.
+
+    Raises:
+        InputError: The recipe cannot be trained, the directory belongs to another run, the data has nothing to learn
+            from, or the loss is not finite.
+    """
+    check_training(config)
+    data_sha256 = data.sha256()
+    claim_directory(directory, run_identity(config, data_sha256, start_sha256(config.network)))
+    if is_finished(directory):
+        return TrainedCheckpoint.load(directory)
+    device = best_device()
+    precision = training_precision(config.training.precision, device)
+    with deterministic(config.seed), _quiet(), _interruptible():
+        module = _module(config, data, directory, precision=precision, progress=progress, on_epoch=on_epoch)
+        _fit(module, config, directory, device=device, precision=precision)
+    best = best_entry(module.history)
+    outcome = TrainedCheckpoint(
+        directory=directory,
+        history=tuple(module.history),
+        best_step=int(best["step"]),
+        best_iou=best["valid_iou"],
+        steps=int(module.history[-1]["step"]),
+        stopped_early=is_exhausted(module.history, config.training.patience),
+        seconds=round(module.seconds, 3),
+        precision=precision,
+        device=device,
+        data_sha256=data_sha256,
+        weights_sha256=sha256_file(directory / WEIGHTS_FILE),
+    )
+    outcome.save()
+    # The optimiser's state is three times the size of the weights and of no use to a finished run.
+    (directory / RESUME_FILE).unlink(missing_ok=True)
+    return outcome
+
+
+def _module(
+    config: TrainConfig,
+    data: Sen1Floods11,
+    directory: Path,
+    *,
+    precision: Any,
+    progress: Progress,
+    on_epoch: OnEpoch | None,
+) -> FloodModule:
+    training, invalid = config.training, config.data.invalid_label
+
+    def to_input(db: NDArray[np.float32]) -> NDArray[np.float32]:
+        return network_input(db, config.network.bands)
+
+    network = build_network(config.network)
+    torch.manual_seed(config.seed)
+    load_state(network, initial_state(config.network), "network.start")
+    network.to(memory_format=torch.channels_last)
+    train_chips = ChipStore(data.chips("train", config.data.labels), invalid, progress=progress)
+    crops = TrainingCrops(
+        train_chips, training, to_input, seed=config.seed, length=training.max_steps * training.batch_size
+    )
+    valid_chips = ChipStore(data.chips("valid"), invalid, progress=progress)
+    water, labelled = int(valid_chips.water_pixels.sum()), int(valid_chips.labelled_pixels.sum())
+    if not 0 < water < labelled:
+        raise InputError(
+            "validation split",
+            f"has {water} water pixels of {labelled} labelled ones, which scores nothing",
+            "Give it chips with water and with dry land",
+        )
+    own, *others = served_modes(config.network.bands)
+    validation: dict[str, Dataset[Sample]] = {own: WholeChips(valid_chips, to_input, vv_only=own == "vv")}
+    for mode in others:
+        chips = WholeChips(valid_chips, to_input, vv_only=True)
+        validation[mode] = Subset(chips, range(0, len(chips), _EVERY_NTH_FOR_VV))
+    return FloodModule(
+        network, config, crops, validation, directory, precision=precision, progress=progress, on_epoch=on_epoch
+    )
+
+
+def _fit(module: FloodModule, config: TrainConfig, directory: Path, *, device: str, precision: str) -> None:
+    resume = directory / RESUME_FILE
+    trainer = pl.Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        max_steps=config.training.max_steps,
+        max_epochs=-1,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        gradient_clip_val=_CLIP,
+        deterministic=True,
+        callbacks=[ResumePoint(directory)],
+        default_root_dir=directory,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    try:
+        trainer.fit(module, ckpt_path=resume if resume.is_file() else None, weights_only=True)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise InputError(
+            resume, "not a resume point written here", "Delete the file to train from the beginning"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's chatter off: what a user should know comes through the callbacks."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*lightning.*|.*dataloader.*|.*lr_scheduler.*|.*LeafSpec.*")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt: Lightning makes it an exit and leaves the signal ignored."""
+    here = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if here else None
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if here:
+            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.inputs import channels, network_input
+
+NAN = np.nan
+
+
+def test_decibels_become_values_between_zero_and_one() -> None:
+    db = np.array([[[-40.0, -30.0, -15.0, 0.0, 5.0]]], dtype=np.float32)
+    np.testing.assert_allclose(network_input(db, "vv")[0, 0], [0, 0, 0.5, 1, 1], atol=1e-6)
+
+
+def test_unobserved_pixels_are_zero_in_every_channel() -> None:
+    db = np.full((2, 2, 2), -10.0, dtype=np.float32)
+    db[:, 0, 1] = NAN
+    out = network_input(db, "vv_vh")
+    assert np.isfinite(out).all()
+    assert (out[:, 0, 1] == 0).all()
+    assert (out[:, 1, 1] > 0).all()
+
+
+def test_vv_alone_tells_a_two_band_network_that_vh_is_absent() -> None:
+    out = network_input(np.full((1, 3, 3), -10.0, dtype=np.float32), "vv_vh")
+    assert out.shape == (len(channels("vv_vh")), 3, 3)
+    assert (out[0] > 0).all()
+    assert (out[1:] == 0).all()
+
+
+def test_vh_missing_in_some_pixels_leaves_their_vv() -> None:
+    db = np.full((2, 1, 2), -10.0, dtype=np.float32)
+    db[1, 0, 0] = NAN
+    out = network_input(db, "vv_vh")
+    assert (out[0] > 0).all()
+    assert out[2].tolist() == [[0.0, 1.0]]
+
+
+def test_vv_network_ignores_vh() -> None:
+    db = np.stack([np.full((2, 2), -12.0), np.full((2, 2), -20.0)]).astype(np.float32)
+    np.testing.assert_array_equal(network_input(db, "vv"), network_input(db[:1], "vv"))
+
+
+def test_an_array_without_bands_is_refused() -> None:
+    with pytest.raises(InputError, match="1 or 2 bands"):
+        network_input(np.zeros((4, 4), dtype=np.float32), "vv")
