@@ -50,7 +50,7 @@ def jitter_db(
         noise_db: Standard deviation of white noise.
     """
     bands = db.shape[0]
-    offsets = rng.normal(0.0, gain_db) + rng.normal(0.0, gain_db / 3.0, bands)
+    offsets = np.asarray(rng.normal(0.0, gain_db) + rng.normal(0.0, gain_db / 3.0, bands))
     noise = rng.standard_normal(db.shape, dtype=np.float32) * np.float32(noise_db)
     return np.asarray(db + offsets.astype(np.float32)[:, None, None] + noise, np.float32)
 

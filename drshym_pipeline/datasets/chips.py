@@ -6,16 +6,16 @@ is decided in `sen1floods11`; what a network is fed is decided in `crops` and in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.radiometry import observed
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -68,25 +68,6 @@ class LabelledChip:
     transform: Affine
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    """A GeoTIFF opened for reading: no other driver is tried, so a chip cannot be a file that points elsewhere."""
-    import rasterio
-    from rasterio.errors import RasterioError
-
-    if not path.is_file():
-        raise InputError(path, "the file does not exist", "Restore it or leave the chip out of the split list")
-    try:
-        with (
-            rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
-            rasterio.open(path, driver="GTiff") as dataset,
-        ):
-            yield dataset
-    except RasterioError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(path, f"not a readable GeoTIFF ({reason})", "Fetch or write the file again") from error
-
-
 def _band_order(descriptions: tuple[str | None, ...], count: int) -> list[int]:
     """Band numbers of VV and then VH: by description where both are named, else in file order."""
     names = [(name or "").upper() for name in descriptions]
@@ -111,13 +92,18 @@ def read_db(path: Path) -> tuple[NDArray[np.float32], str, Affine]:
     Raises:
         InputError: The file is missing or not a readable GeoTIFF.
     """
-    with _open(path) as dataset:
-        values = dataset.read(_band_order(dataset.descriptions, dataset.count)).astype(np.float32)
+    import rasterio
+
+    from drshym_pipeline.sar.open import open_raster
+
+    with open_raster(path) as dataset:
+        # Opened without overviews, as `open_raster` does, GDAL hides the names of the bands: they are read beside.
+        with rasterio.open(path, driver="GTiff", sharing=False) as named:
+            names = named.descriptions
+        raw = dataset.read(_band_order(names, dataset.count))
         nodata, crs, transform = dataset.nodata, dataset.crs, dataset.transform
-    missing = ~np.isfinite(values) | (values == 0)
-    if nodata is not None and np.isfinite(nodata):
-        missing |= values == np.float32(nodata)
-    values[:, missing.any(axis=0)] = np.nan
+    values = raw.astype(np.float32)
+    values[:, ~observed(raw, nodata).all(axis=0)] = np.nan
     return values, crs.to_string() if crs else "", transform
 
 
@@ -125,7 +111,7 @@ def _same_grid(first: Affine, second: Affine, height: int, width: int) -> bool:
     """Whether two transforms put all corners of a raster within a tenth of a pixel of each other."""
     to_pixels = ~first
     for corner in ((0, 0), (width, 0), (0, height), (width, height)):
-        col, row = to_pixels @ (second @ corner) if hasattr(second, "__matmul__") else to_pixels * (second * corner)
+        col, row = to_pixels @ (second @ corner)
         if abs(col - corner[0]) > _GRID_TOLERANCE or abs(row - corner[1]) > _GRID_TOLERANCE:
             return False
     return True
@@ -133,7 +119,9 @@ def _same_grid(first: Affine, second: Affine, height: int, width: int) -> bool:
 
 def _read_label(path: Path, image: Path, shape: tuple[int, int], crs: str, transform: Affine) -> NDArray[np.int8]:
     """The label on the image's grid, -1 where it says nothing."""
-    with _open(path) as dataset:
+    from drshym_pipeline.sar.open import open_raster
+
+    with open_raster(path) as dataset:
         found = (dataset.height, dataset.width)
         if found != shape:
             raise InputError(

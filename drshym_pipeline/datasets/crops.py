@@ -126,7 +126,8 @@ class TrainingCrops(Dataset[Sample]):
         store: The training chips. Chips without a single labelled pixel are never drawn.
         config: Crop size, share of crops with water, jitter, and how often VH is dropped. VH is kept where VV does not
             show the water.
-        to_input: Turns (bands, h, w) dB with NaN into (C, h, w) float32 network input; gets VV alone where VH is dropped.
+        to_input: Turns (bands, h, w) dB with NaN into (C, h, w) float32 network input; gets VV alone where VH is
+            dropped.
         seed: Of all crops.
         length: How many items there are, such as steps x batch size.
 

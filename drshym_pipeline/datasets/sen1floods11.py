@@ -167,7 +167,7 @@ class Sen1Floods11:
             )
         names = _chip_ids(table, "_S1Hand.tif")
         folder = self.root / HAND_FOLDER
-        return self._refs(names, split, folder, ("S1Hand", "LabelHand"), table, present_only)
+        return self._refs(names, split, folder, ("S1Hand", "LabelHand"), table, present_only=present_only)
 
     def _weak_chips(self, present_only: bool) -> list[ChipRef]:
         """Weakly labelled chips: those of a list where there is one, else all of the folder but the unseen event's."""
@@ -192,10 +192,10 @@ class Sen1Floods11:
             files = sorted(file.name for file in table.glob("*_S1Weak.tif"))
             names = [name.removesuffix("_S1Weak.tif") for name in files]
             names = [name for name in names if event_of(name) != HELD_OUT_EVENT]
-        return self._refs(names, WEAK, folder, ("S1Weak", "S1OtsuLabelWeak"), table, present_only)
+        return self._refs(names, WEAK, folder, ("S1Weak", "S1OtsuLabelWeak"), table, present_only=present_only)
 
     def _refs(
-        self, names: list[str], split: str, folder: Path, kinds: tuple[str, str], table: Path, present_only: bool
+        self, names: list[str], split: str, folder: Path, kinds: tuple[str, str], table: Path, *, present_only: bool
     ) -> list[ChipRef]:
         image_kind, label_kind = kinds
         refs: list[ChipRef] = []

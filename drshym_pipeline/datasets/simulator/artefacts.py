@@ -39,7 +39,7 @@ def detect(
     """
     noise = np.float32(10 ** (noise_db / 10))
     power = np.power(np.float32(10), mean_db / np.float32(10)) + noise
-    power *= speckle(rng, mean_db.shape, looks, psf)  # type: ignore[arg-type]
+    power *= speckle(rng, mean_db.shape, looks, psf)
     power -= np.float32(noise_removed) * noise
     # Rounding to the product's digits differs over pixels: a hard floor would draw a line in the histogram.
     floor = _LOWEST_POWER * rng.uniform(0.5, 4.0, mean_db.shape).astype(np.float32)
@@ -63,7 +63,7 @@ def not_observed(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np
 
 def label_doubts(rng: np.random.Generator, water: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels a labeller would leave undecided: a thin uncertain shore, now and then a cloud. (h, w) bool."""
-    shape: tuple[int, int] = water.shape  # type: ignore[assignment]
+    shape: tuple[int, int] = water.shape
     doubts = np.zeros(shape, bool)
     chances = rng.random(2)
     if chances[0] < 0.35:

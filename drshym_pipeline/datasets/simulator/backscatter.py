@@ -61,15 +61,20 @@ def land_backscatter(
     volume = by_field(rng, fields, 0.9 * contrast)
     offsets = np.zeros((2, 256), np.float32)
     for code, (vv, vh, spread) in _CLASSES.items():
-        common = rng.normal(0, spread)
-        offsets[0, code] = vv * (0.7 + 0.3 * contrast) + common
-        offsets[1, code] = vh * (0.7 + 0.3 * contrast) + common + rng.normal(0, 0.5 * spread)
+        shift = rng.normal(0, spread)
+        offsets[0, code] = vv * (0.7 + 0.3 * contrast) + shift
+        offsets[1, code] = vh * (0.7 + 0.3 * contrast) + shift + rng.normal(0, 0.5 * spread)
     moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(rng.uniform(0.2, 0.9))
     texture = spectral_noise(rng, shape, 1.6, cutoff=60.0) * np.float32(rng.uniform(0.2, 0.8))
     farmed = np.isin(cover.classes, (TREE, SHRUB, BUILT, WETLAND), invert=True)
-    common = moisture + texture
-    vv = conditions.land[0] + offsets[0][cover.classes] + common + field_value * farmed
-    vh = conditions.land[1] + offsets[1][cover.classes] + common + (0.7 * field_value + volume) * farmed
+    uneven = moisture + texture
+    vv = conditions.land[0] + offsets[0][cover.classes] + uneven + field_value * farmed
+    vh = conditions.land[1] + offsets[1][cover.classes] + uneven + (0.7 * field_value + volume) * farmed
+    # Single houses, pylons and trees stand out of the fields.
+    points = (rng.random(shape, dtype=np.float32) < rng.uniform(0.0, 0.0015)).astype(np.float32)
+    lift = ndimage.gaussian_filter(points, 0.6) * np.float32(rng.uniform(12.0, 30.0)) * ~cover.smooth_dark
+    vv += lift
+    vh += lift
     built = cover.classes == BUILT
     if built.any():
         # Streets that face the sensor flash: a long bright tail, stronger in VV.
@@ -81,8 +86,8 @@ def land_backscatter(
     vh[sealed] -= np.float32(rng.uniform(3.0, 7.0))
     # Smooth dry ground is dark in both, rarely quite as dark as calm water.
     dark_vv = float(rng.uniform(-20.0, -14.5))
-    vv[cover.smooth_dark] = dark_vv + 0.7 * common[cover.smooth_dark]
-    vh[cover.smooth_dark] = dark_vv - float(rng.uniform(5.5, 8.5)) + 0.7 * common[cover.smooth_dark]
+    vv[cover.smooth_dark] = dark_vv + 0.7 * uneven[cover.smooth_dark]
+    vh[cover.smooth_dark] = dark_vv - float(rng.uniform(5.5, 8.5)) + 0.7 * uneven[cover.smooth_dark]
     return vv.astype(np.float32), vh.astype(np.float32)
 
 

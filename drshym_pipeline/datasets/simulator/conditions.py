@@ -60,8 +60,8 @@ def _water_levels(
 ) -> tuple[float, float]:
     """VV and VH of open water in dB, ordered below land in VH by at least 3 dB."""
     if state == "calm":
-        vv = float(np.clip(rng.normal(-20.0, 1.8), -25.0, land[0] - 5.0))
-        vh = float(np.clip(vv - rng.normal(6.3, 1.2), -31.0, land[1] - 5.0))
+        vv = float(np.clip(rng.normal(-20.3, 2.2), -27.0, land[0] - 5.0))
+        vh = float(np.clip(vv - rng.normal(6.3, 1.2), -33.0, land[1] - 5.0))
     elif state == "wind":
         vv = land[0] - float(rng.uniform(0.3, 3.5))
         vh = land[1] - float(rng.uniform(3.2, 7.0))
@@ -86,7 +86,7 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
     land_vv = float(np.clip(rng.normal(-10.5, 1.5), -14.0, -7.0))
     vv_vh = float(np.clip(rng.normal(6.5, 0.9), 4.5, 9.0))
     land = (land_vv, land_vv - vv_vh)
-    noise_vh = float(rng.uniform(-27.5, -23.5))
+    noise_vh = float(rng.uniform(-29.5, -24.0))
     return Conditions(
         kind=kind,
         water=state,
@@ -94,10 +94,10 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
         open_water=_water_levels(rng, state, land, vv_vh),
         contrast=float(rng.uniform(0.5, 1.4)),
         incidence=float(rng.uniform(30.0, 44.0)),
-        looks=float(rng.uniform(3.7, 5.6)),
-        psf=(float(rng.uniform(0.36, 0.46)), float(rng.uniform(0.36, 0.46))),
+        looks=float(rng.uniform(3.9, 6.0)),
+        psf=(float(rng.uniform(0.48, 0.62)), float(rng.uniform(0.48, 0.62))),
         noise=(noise_vh + float(rng.uniform(-0.5, 1.0)), noise_vh),
-        noise_removed=float(rng.choice([0.0, 0.85, 0.95, 1.0], p=[0.3, 0.25, 0.25, 0.2])),
+        noise_removed=float(rng.choice([0.0, 0.7, 0.9, 1.0], p=[0.35, 0.25, 0.25, 0.15])),
         look_right=bool(rng.random() < 0.5),
         double_bounce=bool(rng.random() < (0.25 if kind == "hard" else 0.15)),
         relief=float(np.clip(rng.lognormal(np.log(18.0), 1.25), 2.0, 450.0)),

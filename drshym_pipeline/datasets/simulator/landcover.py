@@ -142,7 +142,7 @@ def make_landcover(
     untilled = patch + 0.4 * wild > np.quantile((patch + 0.4 * wild)[::4, ::4], cultivated)
     classes[untilled] = np.where(wild[untilled] > rng.uniform(-1.0, 1.0), SHRUB, GRASS)
     trees = spectral_noise(rng, shape, 2.4, cutoff=float(rng.uniform(60, 300))) + np.clip(slope * 6.0, 0.0, 2.0)
-    classes[trees > rng.uniform(0.3, 2.6)] = TREE
+    classes[trees > rng.uniform(0.2, 2.1)] = TREE
     hedges = float(rng.random()) < 0.4
     if hedges:
         edge = (np.diff(fields.code, axis=0, prepend=fields.code[:1]) != 0) & (wild > 0.2)
@@ -152,5 +152,5 @@ def make_landcover(
     bars = terrain.river_distance < rng.uniform(1.0, 14.0)
     classes[bars & (wild > 0.6)] = BARE
     town = smooth_noise(rng, shape, float(rng.uniform(50, 120))) + 0.35 * wild
-    classes[(town > rng.uniform(1.3, 3.6)) & (slope < 0.25)] = BUILT
+    classes[(town > rng.uniform(0.9, 3.0)) & (slope < 0.25)] = BUILT
     return LandCover(classes, _roads(rng, shape), _smooth_dark(rng, shape, fields, hard))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _DEFAULT_ORIGIN = (500_000.0, 2_900_000.0)  # on the central meridian of the zone, at about 26 degrees north
 _NODATA_SHARE = 0.2
 _RIVER_SHARE = 0.72
+_WITHOUT_WATER_SHARE = 0.1
 _MIXED_PIXEL = 0.55  # Gaussian sigma, in pixels, by which shores mix land and water
 
 
@@ -90,12 +91,16 @@ def _make_world(
 ) -> _World:
     hard = conditions.kind == "hard"
     fields = make_fields(rng, shape)
-    terrain = make_terrain(rng, shape, conditions.relief, fields.step, has_river=bool(rng.random() < _RIVER_SHARE))
-    permanent = permanent_water(rng, terrain, fields)
+    waterless = bool(rng.random() < _WITHOUT_WATER_SHARE) and share is None
+    has_river = bool(rng.random() < _RIVER_SHARE) and not waterless
+    terrain = make_terrain(rng, shape, conditions.relief, fields.step, has_river=has_river)
+    permanent = np.zeros(shape, bool) if waterless else permanent_water(rng, terrain, fields)
     base = np.float32(rng.uniform(5.0, 400.0))
     dem = terrain.above_river + terrain.fall + base
     cover = make_landcover(rng, terrain, fields, _slope(dem, spacing), hard=hard)
-    water = flood_water(rng, terrain, permanent, cover, double_bounce=conditions.double_bounce, share=share)
+    water = flood_water(
+        rng, terrain, permanent, cover, double_bounce=conditions.double_bounce, share=0.0 if waterless else share
+    )
     return _World(fields, terrain, dem.astype(np.float32), cover, water)
 
 
@@ -111,7 +116,7 @@ def _observe(rng: np.random.Generator, world: _World, conditions: Conditions, sp
     water_trend = backscatter.incidence_gain(angle, water=True)
     acquisitions = []
     for wet in (world.water.permanent | world.water.flood, world.water.permanent):
-        surface = backscatter.water_backscatter(rng, conditions, world.dem.shape)  # type: ignore[arg-type]
+        surface = backscatter.water_backscatter(rng, conditions, world.dem.shape)
         surface = backscatter.flooded_backscatter(rng, world.water, land, surface)
         share = np.clip(ndimage.gaussian_filter(wet.astype(np.float32), _MIXED_PIXEL), 0, 1)
         bands = []

@@ -6,15 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+_REACH = 2
+
+
+def _kernel(neighbour: float) -> NDArray[np.float32]:
+    second = 0.13 * (neighbour - 0.25)
+    kernel = np.array([second, neighbour, 1.0, neighbour, second], np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
 
 def speckle(
     rng: np.random.Generator, shape: tuple[int, int], looks: float, psf: tuple[float, float]
 ) -> NDArray[np.float32]:
     """Multiplicative speckle of unit mean.
 
-    White gamma noise is averaged by the separable kernel (a, 1, a) / (1 + 2a), whose autocorrelation is
-    2a / (1 + 2a^2) at one pixel and a^2 / (1 + 2a^2) at two: with a near 0.4, 0.61 and 0.12, as real products have.
-    The shape of the white noise is chosen so that the average has the wanted number of looks.
+    White gamma noise is averaged by a separable kernel proportional to (c, a, 1, a, c) with c = 0.13 (a - 0.25). With a
+    near 0.56 what is left after a 9 x 9 mean is taken off correlates by 0.63 at one pixel and 0.1 at two, as it does
+    over even ground in real products. The shape of the white noise is chosen so that the average has the wanted number
+    of looks.
 
     Args:
         rng: Source of randomness.
@@ -25,11 +34,11 @@ def speckle(
     Returns:
         (h, w) float32 power factors, mean 1, variance 1 / looks.
     """
-    down, along = ((np.array([a, 1.0, a]) / (1.0 + 2.0 * a)).astype(np.float32) for a in psf)
+    down, along = (_kernel(a) for a in psf)
     concentration = float((down**2).sum() * (along**2).sum())
     shape_parameter = looks * concentration
-    padded = (shape[0] + 2, shape[1] + 2)
+    padded = (shape[0] + 2 * _REACH, shape[1] + 2 * _REACH)
     white = rng.standard_gamma(shape_parameter, padded, dtype=np.float32)
     white /= np.float32(shape_parameter)
     mixed = ndimage.correlate1d(ndimage.correlate1d(white, down, axis=0), along, axis=1)
-    return np.asarray(mixed[1:-1, 1:-1], np.float32)
+    return np.asarray(mixed[_REACH:-_REACH, _REACH:-_REACH], np.float32)

@@ -41,8 +41,7 @@ def spectral_noise(
     spectrum[0, 0] = 0.0
     field = fft.irfft2(spectrum, s=(height, width))[: shape[0], : shape[1]].astype(np.float32)
     field -= field.mean()
-    field /= max(float(field.std()), 1e-9)
-    return field
+    return np.asarray(field / max(float(field.std()), 1e-9), np.float32)
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength: float) -> _Float:
@@ -100,7 +99,7 @@ def _distance_to(line: NDArray[np.float64], shape: tuple[int, int], margin: int)
     raster = np.ones(padded, bool)
     raster[rows[inside], cols[inside]] = False
     distance = ndimage.distance_transform_edt(raster)
-    return distance[margin : margin + shape[0], margin : margin + shape[1]].astype(np.float32)
+    return np.asarray(distance[margin : margin + shape[0], margin : margin + shape[1]], np.float32)
 
 
 def make_terrain(
@@ -131,7 +130,8 @@ def make_terrain(
         return Terrain(height - height.min(), fall, river, distance)
     distance = found
     half_width = float(np.exp(rng.normal(np.log(4.0), 0.9)))
-    width = half_width * np.exp(0.3 * smooth_noise(rng, shape, 60.0))
+    # A wide river widens and narrows over a longer way than a brook does.
+    width = half_width * np.exp(0.22 * smooth_noise(rng, shape, 50.0 + 8.0 * half_width))
     river = distance < np.clip(width, 0.6, 60.0)
     flat = half_width + float(rng.uniform(10, 160))
     hills = np.maximum(distance - flat * np.exp(0.4 * smooth_noise(rng, shape, 90.0)), 0.0) / float(

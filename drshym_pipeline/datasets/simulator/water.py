@@ -66,10 +66,10 @@ def _target_share(rng: np.random.Generator) -> float:
     draw = rng.random()
     if draw < 0.17:
         return 0.0
-    if draw < 0.50:
+    if draw < 0.55:
         return float(np.exp(rng.uniform(np.log(0.004), np.log(0.08))))
-    if draw < 0.90:
-        return float(rng.uniform(0.05, 0.40))
+    if draw < 0.92:
+        return float(rng.uniform(0.04, 0.35))
     return float(rng.uniform(0.4, 0.95))
 
 

@@ -1,0 +1,182 @@
+"""Training crops: a function of (seed, index), water where it is wanted, truth that follows the pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drshym_pipeline.datasets.augmentation import dihedral, drop_vh, jitter_db
+from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.crops import ChipStore, TrainingCrops, WholeChips
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import TrainingConfig
+
+STILL = TrainingConfig(crop=32, jitter_gain_db=0.0, jitter_noise_db=0.0, drop_vh=0.0)
+
+
+def make_chip(folder: Path, name: str, db: np.ndarray, label: np.ndarray) -> ChipRef:
+    files = []
+    for kind, pixels in (("S1Hand", db.astype(np.float32)), ("LabelHand", label[None].astype(np.int16))):
+        files.append(folder / f"{name}_{kind}.tif")
+        with rasterio.open(
+            files[-1],
+            "w",
+            driver="GTiff",
+            dtype=pixels.dtype,
+            count=pixels.shape[0],
+            height=pixels.shape[1],
+            width=pixels.shape[2],
+            crs="EPSG:32644",
+            transform=Affine(10.0, 0.0, 0.0, 0.0, -10.0, 0.0),
+        ) as dataset:
+            dataset.write(pixels)
+    return ChipRef(name, "Made", "train", files[0], files[1])
+
+
+def scene(vv_water: float = -20.0) -> tuple[np.ndarray, np.ndarray]:
+    """A chip of 64 x 64 with a small pond in a corner, 40 pixels of it."""
+    label = np.zeros((64, 64), np.int8)
+    label[4:9, 50:58] = 1
+    db = np.stack([np.where(label == 1, vv_water, -10.0), np.where(label == 1, -26.0, -17.0)])
+    return db, label
+
+
+def as_input(db: np.ndarray) -> np.ndarray:
+    """Two channels whatever comes in; the second is 0 where VH is not there."""
+    filled = np.nan_to_num(db, nan=0.0).astype(np.float32)
+    return filled if len(filled) == 2 else np.concatenate([filled, np.zeros_like(filled)])
+
+
+@pytest.fixture
+def store(tmp_path) -> ChipStore:
+    wet, pond = scene()
+    dry = np.stack([np.full((64, 64), -9.0), np.full((64, 64), -16.0)])
+    return ChipStore([make_chip(tmp_path, "Made_1", wet, pond), make_chip(tmp_path, "Made_2", dry, np.zeros((64, 64)))])
+
+
+def crops(store: ChipStore, config: TrainingConfig = STILL, seed: int = 42) -> TrainingCrops:
+    return TrainingCrops(store, config, as_input, seed=seed, length=60)
+
+
+def test_a_crop_depends_on_seed_and_index_alone(store):
+    config = TrainingConfig(crop=32)
+    first, again, other = crops(store, config), crops(store, config), crops(store, config, seed=43)
+    order = [5, 0, 5, 17]
+    for index in order:
+        for left, right in zip(first[index], again[index], strict=True):
+            assert torch.equal(left, right)
+    assert not torch.equal(first[5][0], first[6][0])
+    assert any(not torch.equal(first[index][0], other[index][0]) for index in range(5))
+
+
+def test_memory_does_not_change_a_crop(store):
+    config = TrainingConfig(crop=32)
+    from_disk = ChipStore(store.refs, cache_bytes=0)
+    for index in range(6):
+        for left, right in zip(crops(store, config)[index], crops(from_disk, config)[index], strict=True):
+            assert torch.equal(left, right)
+
+
+def test_every_crop_drawn_for_water_holds_water_and_none_otherwise_guaranteed(store):
+    wet = crops(store, STILL.model_copy(update={"water_share": 1.0}))
+    assert all((wet.draw(index)[1] == 1).any() for index in range(60))
+    free = crops(store, STILL.model_copy(update={"water_share": 0.0}))
+    assert sum((free.draw(index)[1] == 1).any() for index in range(60)) < 40
+
+
+def test_truth_follows_the_pixels_through_every_turn(store):
+    drawn = crops(store)
+    for index in range(60):
+        db, label = drawn.draw(index)
+        np.testing.assert_array_equal(db[1] < -20, label == 1)
+
+
+def test_samples_have_the_shapes_and_types_the_network_is_fed(store):
+    values, truth, mask = crops(store)[0]
+    assert values.shape == (2, 32, 32)
+    assert values.dtype == truth.dtype == torch.float32
+    assert mask.dtype == torch.bool
+    assert set(truth.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_a_crop_larger_than_the_chip_is_padded_with_pixels_that_do_not_count(store):
+    drawn = crops(store, STILL.model_copy(update={"crop": 96}))
+    for index in range(8):
+        db, label = drawn.draw(index)
+        assert label.shape == (96, 96)
+        assert np.isnan(db).any(axis=0).sum() == (label == -1).sum() == 96 * 96 - 64 * 64
+
+
+def test_vh_is_dropped_as_often_as_asked_but_kept_where_vv_cannot_see_the_water(store, tmp_path):
+    asked = STILL.model_copy(update={"drop_vh": 1.0, "water_share": 1.0})
+    assert all(len(crops(store, asked).draw(index)[0]) == 1 for index in range(10))
+    windy, pond = scene(vv_water=-10.5)
+    wind = ChipStore([make_chip(tmp_path, "Made_3", windy, pond)])
+    assert all(len(crops(wind, asked).draw(index)[0]) == 2 for index in range(10))
+    never = asked.model_copy(update={"drop_vh": 0.0})
+    assert all(len(crops(store, never).draw(index)[0]) == 2 for index in range(10))
+
+
+def test_chips_without_a_labelled_pixel_are_never_drawn(store, tmp_path):
+    blank = make_chip(tmp_path, "Made_4", np.full((2, 64, 64), -5.0), np.full((64, 64), -1))
+    mixed = ChipStore([*store.refs, blank])
+    drawn = crops(mixed, STILL.model_copy(update={"water_share": 0.0}))
+    assert all((drawn.draw(index)[1] != -1).any() for index in range(60))
+    with pytest.raises(InputError, match="labelled, observed pixel"):
+        crops(ChipStore([blank]))
+
+
+def test_an_index_past_the_end_ends_the_iteration(store):
+    assert len(crops(store)) == 60
+    with pytest.raises(IndexError):
+        crops(store)[60]
+
+
+def test_whole_chips_come_as_they_are(store):
+    values, truth, mask = WholeChips(store, as_input)[0]
+    db, label = scene()
+    np.testing.assert_allclose(values.numpy(), db, atol=0.01)
+    np.testing.assert_array_equal(truth.numpy(), label)
+    assert mask.all()
+    hidden, _, _ = WholeChips(store, as_input, vv_only=True)[0]
+    assert (hidden[1] == 0).all()
+
+
+@given(k=st.integers(0, 7), height=st.integers(1, 6), width=st.integers(1, 6))
+def test_symmetries_move_pixels_and_labels_together_and_lose_none(k, height, width):
+    label = np.arange(height * width, dtype=np.int8).reshape(height, width)
+    db = np.stack([label, label]).astype(np.float32)
+    turned_db, turned = dihedral(db, label, k)
+    np.testing.assert_array_equal(turned_db[0], turned)
+    assert sorted(turned.ravel()) == sorted(label.ravel())
+
+
+def test_the_eight_symmetries_differ():
+    label = np.arange(6, dtype=np.int8).reshape(2, 3)
+    db = label[None].astype(np.float32)
+    assert len({(dihedral(db, label, k)[1].shape, dihedral(db, label, k)[1].tobytes()) for k in range(8)}) == 8
+    with pytest.raises(ValueError, match="0 to 7"):
+        dihedral(db, label, 8)
+
+
+def test_jitter_keeps_what_was_not_observed_and_moves_the_level():
+    db = np.full((2, 50, 50), -10.0, np.float32)
+    db[:, 0] = np.nan
+    rng = np.random.default_rng(1)
+    shifted = jitter_db(db, rng, gain_db=2.0, noise_db=0.5)
+    assert np.isnan(shifted[:, 0]).all()
+    assert np.isfinite(shifted[:, 1:]).all()
+    assert shifted[0, 1:].std() == pytest.approx(0.5, rel=0.1)
+    levels = [jitter_db(db, rng, gain_db=2.0, noise_db=0.0)[0, 1:].mean() for _ in range(200)]
+    assert np.std(levels) == pytest.approx(2.1, rel=0.2)
+
+
+def test_dropping_vh_leaves_vv():
+    assert drop_vh(np.zeros((2, 3, 3), np.float32)).shape == (1, 3, 3)

@@ -1,0 +1,175 @@
+"""The simulator: same seed same scene, and physics a radar analyst would recognise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drshym_pipeline.datasets.simulator import simulate_scene
+from drshym_pipeline.datasets.simulator.backscatter import terrain_gain
+from drshym_pipeline.datasets.simulator.conditions import draw_conditions
+from drshym_pipeline.datasets.simulator.scene import generator
+from drshym_pipeline.datasets.simulator.speckle import speckle
+from drshym_pipeline.errors import InputError
+
+WORLDCOVER = {10, 20, 30, 40, 50, 60, 80, 90}
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [simulate_scene(seed, 128, 128, kind="hard" if seed % 4 == 3 else "standard") for seed in range(32)]
+
+
+def test_the_same_seed_gives_the_same_scene_and_another_seed_another():
+    first, again, other = (simulate_scene(seed, 64, 80) for seed in (5, 5, 6))
+    for name in ("db", "label", "flood", "permanent_water", "dem", "landcover", "pre_event_db"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    assert not np.array_equal(first.db, other.db)
+
+
+def test_label_is_all_water_where_decided_and_ignored_where_not_observed(scenes):
+    for scene in scenes:
+        assert not (scene.flood & scene.permanent_water).any()
+        decided = scene.label >= 0
+        np.testing.assert_array_equal((scene.label == 1)[decided], (scene.flood | scene.permanent_water)[decided])
+        assert (scene.label[np.isnan(scene.db).any(axis=0)] == -1).all()
+        # Doubts are a fringe, not a way out.
+        assert decided[~np.isnan(scene.db[0])].mean() > 0.5
+
+
+def test_rasters_have_the_shapes_types_and_codes_they_promise(scenes):
+    for scene in scenes:
+        assert scene.db.shape == scene.pre_event_db.shape == (2, 128, 128)
+        assert scene.db.dtype == scene.pre_event_db.dtype == scene.dem.dtype == np.float32
+        assert scene.label.dtype == np.int8
+        assert scene.landcover.dtype == np.uint8
+        assert set(np.unique(scene.landcover)) <= WORLDCOVER
+        assert (scene.landcover[scene.permanent_water] == 80).all()
+        assert np.isfinite(scene.dem).all()
+        assert np.isfinite(scene.pre_event_db).all()
+        np.testing.assert_array_equal(np.isnan(scene.db[0]), np.isnan(scene.db[1]))
+
+
+def _medians(scenes, band, water):
+    """Median dB over water or dry land of the scenes that have enough of both."""
+    found = []
+    for scene in scenes:
+        masks = scene.label == 1, scene.label == 0
+        if min(mask.sum() for mask in masks) > 300:
+            found.append(np.median(scene.db[band][masks[0] if water else masks[1]]))
+    assert len(found) > 8
+    return np.array(found)
+
+
+def test_water_is_darker_than_land_in_vh_in_every_scene(scenes):
+    assert (_medians(scenes, 1, water=True) < _medians(scenes, 1, water=False) - 1.0).all()
+
+
+def test_levels_lie_where_real_scenes_have_them(scenes):
+    assert -13.0 < np.median(_medians(scenes, 0, water=False)) < -8.5
+    assert -20.0 < np.median(_medians(scenes, 1, water=False)) < -14.5
+    assert -31.0 < _medians(scenes, 1, water=True).min() < -24.0
+
+
+def test_cross_polarised_land_is_weaker(scenes):
+    ratios = [np.nanmedian(scene.db[0] - scene.db[1]) for scene in scenes]
+    assert 4.0 < np.median(ratios) < 9.0
+
+
+def test_wind_brings_water_near_land_in_vv_but_not_in_vh():
+    for rank in range(200):
+        conditions = draw_conditions(generator(1, rank))
+        assert conditions.open_water[1] <= conditions.land[1] - 3.0
+        if conditions.water == "wind":
+            assert conditions.open_water[0] > conditions.land[0] - 4.0
+        elif conditions.water == "calm":
+            assert conditions.open_water[0] <= conditions.land[0] - 5.0
+
+
+def test_most_standard_acquisitions_are_calm_and_most_hard_ones_are_not():
+    share = {
+        kind: np.mean([draw_conditions(generator(2, rank), kind, rank).water == "calm" for rank in range(60)])
+        for kind in ("standard", "hard")
+    }
+    assert 0.5 <= share["standard"] <= 0.65
+    assert share["hard"] <= 0.2
+
+
+def test_before_the_event_only_permanent_water_is_dark():
+    checked = 0
+    for seed in range(40):
+        scene = simulate_scene(seed, 96, 96, nodata_border=False, flood_share=0.3)
+        conditions = scene.conditions
+        if conditions.water != "calm" or conditions.double_bounce or scene.flood.sum() < 400:
+            continue
+        before, during = scene.pre_event_db[1][scene.flood], scene.db[1][scene.flood]
+        assert np.median(before) > np.median(during) + 2.0
+        dry = ~(scene.flood | scene.permanent_water)
+        assert abs(np.median(scene.pre_event_db[1][dry]) - np.median(scene.db[1][dry])) < 0.3
+        # Independent speckle: what is left of both acquisitions on dry land does not agree pixel by pixel.
+        assert np.abs(scene.pre_event_db[0][dry] - scene.db[0][dry]).mean() > 1.0
+        checked += 1
+    assert checked >= 5
+
+
+def test_a_set_of_scenes_has_dry_ones_flooded_ones_and_nodata(scenes):
+    shares = np.array([(scene.label == 1).mean() for scene in scenes])
+    borders = np.array([np.isnan(scene.db[0]).any() for scene in scenes])
+    assert (shares == 0).any()
+    assert (shares > 0.5).any()
+    assert 0.05 < borders.mean() < 0.45
+
+
+def test_no_border_when_not_wanted():
+    assert not any(np.isnan(simulate_scene(seed, 48, 48, nodata_border=False).db).any() for seed in range(15))
+
+
+def test_the_flood_covers_what_was_asked_and_nothing_when_asked():
+    assert not simulate_scene(3, 96, 96, flood_share=0.0).flood.any()
+    shares = [simulate_scene(seed, 96, 96, flood_share=0.5).flood.mean() for seed in range(6)]
+    assert 0.1 < np.mean(shares) <= 0.6
+
+
+def test_a_scene_keeps_the_grid_it_was_given():
+    scene = simulate_scene(1, 40, 56, crs="EPSG:32631", pixel_spacing=20.0, origin=(400_000.0, 5_000_000.0))
+    assert scene.crs == "EPSG:32631"
+    assert scene.transform @ (0, 0) == (400_000.0, 5_000_000.0)
+    assert scene.transform @ (56, 40) == (401_120.0, 4_999_200.0)
+
+
+def test_a_scene_too_small_is_refused():
+    with pytest.raises(InputError, match="16 x 16"):
+        simulate_scene(1, 8, 100)
+
+
+@settings(max_examples=12, deadline=None)
+@given(looks=st.floats(3.0, 8.0), down=st.floats(0.45, 0.65), along=st.floats(0.45, 0.65))
+def test_speckle_has_unit_mean_and_the_wanted_looks(looks, down, along):
+    field = speckle(generator(4), (400, 400), looks, (down, along))
+    assert field.mean() == pytest.approx(1.0, abs=0.02)
+    assert field.mean() ** 2 / field.var() == pytest.approx(looks, rel=0.08)
+
+
+def test_speckle_is_correlated_as_in_real_products():
+    field = speckle(generator(5), (300, 300), 4.4, (0.56, 0.56))
+    field = field - field.mean()
+    near = (field[1:] * field[:-1]).mean() / field.var()
+    far = (field[4:] * field[:-4]).mean() / field.var()
+    assert 0.6 < near < 0.8
+    assert abs(far) < 0.05
+
+
+def test_slopes_that_face_the_sensor_shine_and_steep_backs_lie_in_shadow():
+    profile = np.concatenate([np.zeros(20), np.linspace(0, 400, 60), np.linspace(400, 0, 20), np.zeros(60)])
+    dem = np.tile(profile.astype(np.float32), (4, 1))
+    angle = np.full((1, dem.shape[1]), 38.0, np.float32)
+    gain, shadow = terrain_gain(dem, angle, 10.0, look_right=True)
+    assert gain[:, 30:70].min() > 2.0
+    assert np.abs(gain[:, :15]).max() < 1e-3
+    assert not shadow[:, :80].any()
+    assert shadow[:, 85:100].all()
+    mirrored_gain, mirrored_shadow = terrain_gain(dem[:, ::-1], angle, 10.0, look_right=False)
+    np.testing.assert_allclose(mirrored_gain[:, ::-1], gain, atol=1e-5)
+    np.testing.assert_array_equal(mirrored_shadow[:, ::-1], shadow)

@@ -1,0 +1,151 @@
+"""Simulated sets on the disk: the layout, the round trip, resuming, and folders that hold something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from drshym_pipeline.datasets.chips import read_chip
+from drshym_pipeline.datasets.prepare import prepare
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, Sen1Floods11
+from drshym_pipeline.datasets.simulator import simulate_scene, write_dataset, write_scene
+from drshym_pipeline.datasets.simulator.writer import DONE_MARKER
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import DataConfig, SimulatedData
+
+SMALL = SimulatedData(seed=42, train=5, valid=2, test=1, hard=2, size=64)
+KINDS = {"dem", "landcover", "permanent_water", "pre_event"}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("sim") / "set", SMALL)
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(root).as_posix(): rasterio.open(file).read().tobytes() for file in sorted(root.rglob("*.tif"))
+    }
+
+
+def test_a_written_set_is_read_by_the_loader_of_the_real_one(written):
+    data = Sen1Floods11(written)
+    assert set(data.splits()) == {"train", "valid", "test", "hard"}
+    assert [len(data.chips(split)) for split in ("train", "valid", "test", "hard")] == [5, 2, 1, 2]
+    for split in data.splits():
+        for ref in data.chips(split):
+            chip = read_chip(ref)
+            assert chip.db.shape == (2, 64, 64)
+            assert chip.crs == "EPSG:32644"
+            assert set(ref.ancillary) == KINDS
+            with rasterio.open(ref.image) as image:
+                assert image.descriptions == ("VV", "VH")
+                assert image.dtypes == ("float32", "float32")
+                assert image.compression.name == "deflate"
+                assert np.isnan(image.nodata)
+                for side in ref.ancillary.values():
+                    with rasterio.open(side) as raster:
+                        assert (raster.crs, raster.transform, raster.shape) == (image.crs, image.transform, image.shape)
+
+
+def test_no_event_is_in_two_splits(written):
+    data = Sen1Floods11(written)
+    events = [{ref.event for ref in data.chips(split)} for split in data.splits()]
+    assert sum(map(len, events)) == len(set().union(*events))
+
+
+def test_the_same_settings_write_the_same_pixels(written, tmp_path):
+    again = write_dataset(tmp_path / "again", SMALL)
+    assert content(again) == content(written)
+    assert Sen1Floods11(again).sha256() == Sen1Floods11(written).sha256()
+
+
+def test_another_seed_writes_other_pixels(written, tmp_path):
+    other = write_dataset(tmp_path / "other", SMALL.model_copy(update={"seed": 43, "train": 1}))
+    name = f"{HAND_FOLDER.as_posix()}/S1Hand/Sim-000_00000_S1Hand.tif"
+    assert content(other)[name] != content(written)[name]
+
+
+def test_an_interrupted_set_is_finished_without_repeating_what_is_there(written, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    def killer(stage: str, done: int, total: int) -> None:
+        if done == 4:
+            raise KilledError
+
+    root = tmp_path / "set"
+    with pytest.raises(KilledError):
+        write_dataset(root, SMALL, killer)
+    assert not (root / DONE_MARKER).exists()
+    first = root / HAND_FOLDER / "LabelHand" / "Sim-000_00000_LabelHand.tif"
+    untouched = first.stat().st_mtime_ns
+    write_dataset(root, SMALL)
+    assert first.stat().st_mtime_ns == untouched
+    assert content(root) == content(written)
+    assert (root / DONE_MARKER).is_file()
+
+
+def test_a_finished_set_is_left_alone(written):
+    before = {file: file.stat().st_mtime_ns for file in written.rglob("*")}
+    write_dataset(written, SMALL)
+    assert {file: file.stat().st_mtime_ns for file in written.rglob("*")} == before
+
+
+def test_a_folder_with_a_set_of_other_settings_is_refused(written):
+    with pytest.raises(InputError, match="other settings"):
+        write_dataset(written, SMALL.model_copy(update={"seed": 7}))
+
+
+def test_a_folder_with_other_content_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="not empty"):
+        write_dataset(tmp_path, SMALL)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_set_without_hard_scenes_has_no_such_split(tmp_path):
+    tiny = SimulatedData(train=1, valid=1, test=1, hard=0, size=64)
+    assert "hard" not in Sen1Floods11(write_dataset(tmp_path / "set", tiny)).splits()
+
+
+def test_one_scene_is_written_with_its_side_rasters(tmp_path):
+    scene = simulate_scene(9, 48, 64)
+    image = write_scene(tmp_path, "S1_scene", scene)
+    assert image == tmp_path / "S1_scene.tif"
+    with rasterio.open(image) as dataset:
+        np.testing.assert_array_equal(dataset.read(), scene.db)
+        assert dataset.transform == scene.transform
+    names = {file.stem.removeprefix("S1_scene_") for file in tmp_path.glob("S1_scene_*.tif")}
+    assert names == {*KINDS, "label"}
+
+
+def test_prepare_simulates_once_and_serves_the_set_from_then_on(tmp_path):
+    config = DataConfig(simulated=SimulatedData(train=1, valid=1, test=1, hard=0, size=64))
+    calls: list[str] = []
+    data = prepare(config, tmp_path, lambda stage, done, total: calls.append(stage))
+    assert len(data.chips("train")) == 1
+    told = len(calls)
+    assert told > 0
+    assert prepare(config, tmp_path, lambda stage, done, total: calls.append(stage)).root == data.root
+    assert len(calls) == told
+
+
+def test_prepare_checks_a_real_set_before_anything_is_trained_on_it(written, tmp_path):
+    config = DataConfig(kind="sen1floods11", root=written)
+    assert prepare(config, tmp_path).root == written
+    with pytest.raises(InputError, match="layout"):
+        prepare(DataConfig(kind="sen1floods11", root=tmp_path), tmp_path)
+    with pytest.raises(InputError, match=r"data\.root"):
+        prepare(DataConfig(kind="sen1floods11"), tmp_path)
+
+
+def test_prepare_refuses_a_set_with_a_chip_missing(tmp_path):
+    config = SimulatedData(train=1, valid=1, test=1, hard=0, size=64)
+    root = write_dataset(tmp_path / "set", config)
+    (root / HAND_SPLITS / "flood_valid_data.csv").write_text("Sim-1_9_S1Hand.tif,Sim-1_9_LabelHand.tif\n")
+    with pytest.raises(InputError, match="Sim-1_9"):
+        prepare(DataConfig(kind="sen1floods11", root=root), tmp_path)
