@@ -109,12 +109,14 @@ def slope_degrees(dem: NDArray[np.floating[Any]], size: tuple[float, float]) -> 
         size: (x, y) sides of a pixel in metres.
 
     Returns:
-        (h, w) float64 degrees in [0, 90), NaN where the DEM or a neighbour is; all zero on an axis one pixel long.
+        (h, w) float64 degrees in [0, 90), NaN where the DEM or a neighbour is NaN; flat on an axis one pixel long.
     """
     heights = np.asarray(dem, dtype=np.float64)
     down = np.gradient(heights, size[1], axis=0) if heights.shape[0] > 1 else heights * 0.0
     across = np.gradient(heights, size[0], axis=1) if heights.shape[1] > 1 else heights * 0.0
     degrees: NDArray[np.float64] = np.rad2deg(np.arctan(np.hypot(down, across)))
+    # Central differences look past the pixel itself.
+    degrees[np.isnan(heights)] = np.nan
     return degrees
 
 
