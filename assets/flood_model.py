@@ -16,7 +16,7 @@ from resources.store import ArtefactStore
 
 
 def _contender(found: RegisteredVersion | None) -> Contender | None:
-    return Contender(found.version, found.verdict) if found else None
+    return Contender(found.version, found.verdict, found.considered) if found else None
 
 
 @asset(
@@ -38,6 +38,8 @@ def flood_model(
             put_in_service(store, registry, decision.serve, decision.reason)
         if decision.serve is not None and decision.promote:
             registry.set_alias(CHAMPION, decision.serve)
+        if candidate is not None:
+            registry.mark_considered(candidate.version)
         served = served_reference(store)
         outdated = report_currency(context.instance, store)
         card = served_card(store)

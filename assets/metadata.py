@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from PIL.Image import Image
 
 LONGEST_SIDE = 320
@@ -67,11 +66,9 @@ def picture(values: NDArray[np.floating[Any]], alt: str, low: float = 0.0, high:
     return _small(Image.fromarray(pixels), alt)
 
 
-def plot(figure: "Figure", alt: str) -> MarkdownMetadataValue:
-    """A matplotlib figure as a small picture."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=60, bbox_inches="tight")
-    return _embedded(buffer.getvalue(), alt)
+def plot(png: bytes, alt: str) -> MarkdownMetadataValue:
+    """A plot, drawn small already, as it is."""
+    return _embedded(png, alt)
 
 
 def _plain(value: Any) -> str | int | float | bool | None:

@@ -8,10 +8,17 @@ BROKEN, WORSE, BETTER = "broken", "worse", "better"
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A registered version as the decision sees it."""
+    """A registered version as the decision sees it.
+
+    Args:
+        version: Its number.
+        verdict: What its evaluation said.
+        considered: Whether it was decided about before: what a reviewer did since is not undone.
+    """
 
     version: str
     verdict: str
+    considered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ def decide(champion: Contender | None, candidate: Contender | None, policy: Lite
     following = Decision(champion.version, False, f"version {champion.version} has the alias champion")
     if candidate is None or candidate.version == champion.version or candidate.verdict == BROKEN:
         return following
-    if policy == BETTER and candidate.verdict == BETTER:
+    if policy == BETTER and candidate.verdict == BETTER and not candidate.considered:
         reason = f"version {candidate.version} is better than what is in service, and the recipe promotes better ones"
         return Decision(candidate.version, True, reason)
     return replace(following, waiting=True)
@@ -63,4 +70,8 @@ def _without_champion(candidate: Contender | None) -> Decision:
         return Decision(None, False, f"version {candidate.version} is broken")
     if candidate.verdict == WORSE:
         return Decision(None, False, f"version {candidate.version} is worse: it waits for review", waiting=True)
+    if candidate.considered:
+        return Decision(
+            None, False, f"a reviewer took the alias champion away; {candidate.version} waits", waiting=True
+        )
     return Decision(candidate.version, True, f"version {candidate.version} is the first that is fit for service")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CANDIDATE = "candidate"
 CHAMPION = "champion"
 BUNDLE_ARTIFACT = "bundle"
+CONSIDERED = "promotion.considered"
 _PYFUNC = Path(__file__).with_name("pyfunc_model.py")
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow answers an unknown alias with the second
 _BATCH = 1000  # the largest number of metrics MLflow takes in one call
@@ -38,6 +39,7 @@ class RegisteredVersion:
     sha256: str
     verdict: str
     run_id: str
+    considered: bool = False
 
 
 class ModelRegistry(ConfigurableResource):
@@ -198,6 +200,10 @@ class ModelRegistry(ConfigurableResource):
         """Point an alias at a version."""
         self._client().set_registered_model_alias(self.model_name, alias, version)
 
+    def mark_considered(self, version: str) -> None:
+        """Note that the rules of promotion have been applied to a version."""
+        self._client().set_model_version_tag(self.model_name, version, CONSIDERED, "true")
+
     def aliased(self, alias: str) -> RegisteredVersion | None:
         """The version an alias points at, or None."""
         if self.database and not self.database.is_file():
@@ -253,7 +259,11 @@ def _active_run(run_id: str) -> Iterator[None]:
 def _registered(version: Any) -> RegisteredVersion:
     tags = dict(version.tags)
     return RegisteredVersion(
-        str(version.version), tags.get("sha256", ""), tags.get("verdict", ""), str(version.run_id or "")
+        version=str(version.version),
+        sha256=tags.get("sha256", ""),
+        verdict=tags.get("verdict", ""),
+        run_id=str(version.run_id or ""),
+        considered=CONSIDERED in tags,
     )
 
 

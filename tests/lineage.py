@@ -1,0 +1,88 @@
+"""The code location on a folder of its own, driven as the daemon drives it: ticks, run requests, jobs."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    DagsterInstance,
+    ExecuteInProcessResult,
+    RunRequest,
+    SensorResult,
+    SkipReason,
+    build_sensor_context,
+)
+
+from definitions import CHECKOUT, build_defs
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.service_record import write_in_service
+from drshym_pipeline.settings import PipelineSettings
+from resources.build import build_resources
+from resources.store import ArtefactStore
+
+
+@dataclass
+class Lineage:
+    """One instance with its inbox, store and cursor.
+
+    Args:
+        home: Folder of all state.
+        options: More settings.
+    """
+
+    home: Path
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.settings = PipelineSettings(home=self.home, **self.options)
+        self.repository = build_defs(settings=self.settings).get_repository_def()
+        self.instance = DagsterInstance.ephemeral()
+        self.store = ArtefactStore(root=str(self.settings.store_path))
+        self.inbox = self.settings.inbox_path
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        self.cursor: str | None = None
+        self.message: str | None = None
+
+    def serve(self, bundle: ModelBundle) -> None:
+        """Put a model in service without a registry."""
+        folder = bundle.save(self.store.path / "models" / bundle.sha256)
+        write_in_service(self.store.path, folder, bundle.reference("checkpoint"), "for a test")
+
+    def drop(self, source: Path, name: str | None = None) -> Path:
+        """Copy a file into the watched folder."""
+        target = self.inbox / (name or source.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        return target
+
+    def tick(self, sensor: str = "new_scenes") -> list[RunRequest]:
+        """One tick of a sensor as the daemon makes it: the cursor is carried over, partitions are added."""
+        resources = build_resources(self.settings, CHECKOUT)
+        with build_sensor_context(
+            instance=self.instance, cursor=self.cursor, repository_def=self.repository, resources=resources
+        ) as context:
+            outcome = self.repository.get_sensor_def(sensor)(context)
+            self.cursor = context.cursor
+        self.message = outcome.skip_message if isinstance(outcome, SkipReason) else None
+        if isinstance(outcome, SensorResult):
+            self.cursor = outcome.cursor
+            for request in outcome.dynamic_partitions_requests or []:
+                self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+            return list(outcome.run_requests or [])
+        return [outcome] if isinstance(outcome, RunRequest) else []
+
+    def run(self, job: str, partition: str | None = None, **options: Any) -> ExecuteInProcessResult:
+        """Execute a job as the run coordinator does, and answer with its result whether it succeeded or not."""
+        return self.repository.get_job(job).execute_in_process(
+            instance=self.instance, partition_key=partition, raise_on_error=False, **options
+        )
+
+    def map_all(self, ticks: int = 2) -> dict[str, ExecuteInProcessResult]:
+        """Tick, run what was requested, and answer with the results by partition."""
+        results = {}
+        for _ in range(ticks):
+            for request in self.tick():
+                assert request.partition_key is not None
+                results[request.partition_key] = self.run("map_scene", request.partition_key, tags=request.tags)
+        return results

@@ -1,0 +1,91 @@
+"""The watched folder: what is listed, and that a failed listing is never an empty one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from drshym_pipeline.errors import InputError
+from resources.bucket import SceneBucket
+
+
+def touch(path: Path, content: bytes = b"x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scene.tif.part",
+        "scene.part",
+        "scene.tif.tmp",
+        "scene.tif~",
+        "~scene.tif",
+        ".scene.tif",
+        ".partial-1/scene.tif",
+        "scene.json",
+        "scene.tif.aux.xml",
+    ],
+)
+def test_uploads_in_progress_hidden_files_and_other_formats_are_left_alone(tmp_path: Path, name: str):
+    touch(tmp_path / name)
+    assert SceneBucket(root=str(tmp_path)).listing() == ()
+
+
+def test_scenes_of_all_folders_are_listed_with_size_and_an_etag_that_changes(tmp_path: Path):
+    bucket = SceneBucket(root=str(tmp_path))
+    for name in ("b.tif", "a/x.TIFF", "a/b/y.tif"):
+        touch(tmp_path / name, b"12345")
+    before = bucket.listing()
+    assert [file.key for file in before] == ["a/b/y.tif", "a/x.TIFF", "b.tif"]
+    assert {file.size for file in before} == {5}
+    os.utime(tmp_path / "b.tif", ns=(1, 1))
+    after = bucket.listing()
+    assert after[:2] == before[:2]
+    assert after[2].fingerprint != before[2].fingerprint
+
+
+def test_a_folder_that_is_gone_is_an_error_not_an_empty_listing(tmp_path: Path):
+    with pytest.raises(OSError, match="not there"):
+        SceneBucket(root=str(tmp_path / "unmounted")).listing()
+
+
+def test_a_subfolder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path / "a" / "x.tif")
+    real = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "a":
+            raise PermissionError(13, "denied", str(path))
+        return real(path)
+
+    # Permission bits do not stop root, which tests may run as.
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        SceneBucket(root=str(tmp_path)).listing()
+
+
+def test_our_own_folder_is_made_on_first_use(tmp_path: Path):
+    assert SceneBucket(root=str(tmp_path / "inbox"), create=True).listing() == ()
+    assert (tmp_path / "inbox").is_dir()
+
+
+def test_a_dangling_link_does_not_stop_the_others(tmp_path: Path):
+    (tmp_path / "gone.tif").symlink_to(tmp_path / "nowhere.tif")
+    touch(tmp_path / "a.tif")
+    assert [file.key for file in SceneBucket(root=str(tmp_path)).listing()] == ["a.tif"]
+
+
+@pytest.mark.parametrize("key", ["../secret.tif", "/etc/passwd", "a/../../secret.tif"])
+def test_a_key_cannot_lead_out_of_the_folder(tmp_path: Path, key: str):
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    touch(tmp_path / "secret.tif")
+    with pytest.raises(InputError, match="not a path below"):
+        SceneBucket(root=str(inbox)).local_path(key)
+
+
+def test_a_file_that_has_left_the_folder_is_an_input_error(tmp_path: Path):
+    with pytest.raises(InputError, match="no longer"):
+        SceneBucket(root=str(tmp_path)).local_path("a.tif")

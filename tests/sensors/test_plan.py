@@ -1,0 +1,165 @@
+"""What a tick decides, without Dagster and without a disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resources.listing import SourceFile
+from sensors.plan import (
+    PARTNER_TICKS,
+    Seen,
+    TickPlan,
+    partition_key,
+    plan_tick,
+    seen_from_json,
+    seen_to_json,
+)
+
+
+def file(key: str, content: str = "a", size: int = 10) -> SourceFile:
+    return SourceFile(key=key, size=size, etag=content)
+
+
+def ticks(*listings: list[SourceFile], limit: int = 10) -> list[TickPlan]:
+    seen: Seen = {}
+    plans = []
+    for listing in listings:
+        plans.append(plan_tick(listing, seen, limit))
+        seen = plans[-1].seen
+    return plans
+
+
+def requested(plans: list[TickPlan]) -> list[list[tuple[str, ...]]]:
+    return [[request.files for request in plan.requests] for plan in plans]
+
+
+def test_a_file_is_taken_when_it_stood_still_over_two_ticks():
+    scene = [file("a.tif")]
+    assert requested(ticks(scene, scene, scene)) == [[], [("a.tif",)], []]
+
+
+def test_a_growing_file_is_left_alone():
+    growing = [[file("a.tif", size=size)] for size in (1, 2, 3)]
+    plans = ticks(*growing, growing[-1])
+    assert requested(plans) == [[], [], [], [("a.tif",)]]
+    assert plans[1].waiting == {"a": "its files were still changing"}
+
+
+def test_a_changed_file_is_mapped_again_under_the_same_partition_with_another_run_key():
+    old, new = [file("a.tif", "old")], [file("a.tif", "new")]
+    plans = ticks(old, old, new, new, new)
+    first, second = plans[1].requests[0], plans[3].requests[0]
+    assert first.partition == second.partition == "a"
+    assert first.run_key != second.run_key
+    assert plans[4].requests == ()
+
+
+def test_going_back_to_earlier_bytes_is_a_change_too():
+    a, b = [file("s.tif", "a")], [file("s.tif", "b")]
+    keys = [request.run_key for plan in ticks(a, a, b, b, a, a) for request in plan.requests]
+    assert len(keys) == len(set(keys)) == 3
+
+
+def test_the_run_key_holds_etag_and_size():
+    request = ticks(*[[file("a.tif", "e7a6", 4711)]] * 2)[1].requests[0]
+    assert "e7a6" in request.run_key
+    assert "4711" in request.run_key
+
+
+def test_a_file_taken_away_and_brought_back_is_not_mapped_again():
+    scene = [file("a.tif")]
+    assert requested(ticks(scene, scene, [], scene, scene)) == [[], [("a.tif",)], [], [], []]
+
+
+def test_a_pair_is_one_scene_with_vv_first():
+    pair = [file("x_vh.tif"), file("x_vv.tif")]
+    plans = ticks(pair, pair)
+    assert requested(plans) == [[], [("x_vv.tif", "x_vh.tif")]]
+    assert plans[1].requests[0].partition == "x"
+
+
+def test_vh_waits_for_its_vv():
+    alone, pair = [file("x_vh.tif")], [file("x_vh.tif"), file("x_vv.tif")]
+    plans = ticks(*[alone] * 10, pair, pair)
+    assert requested(plans[:11]) == [[]] * 11
+    assert plans[9].waiting == {"x": "its VV file is not there"}
+    assert requested(plans[11:]) == [[("x_vv.tif", "x_vh.tif")]]
+
+
+def test_vv_waits_some_ticks_then_goes_alone_and_again_with_its_partner():
+    alone, pair = [file("x_vv.tif")], [file("x_vv.tif"), file("x_vh.tif")]
+    plans = ticks(*[alone] * (PARTNER_TICKS + 3), pair, pair, pair)
+    when = [index for index, plan in enumerate(plans) if plan.requests]
+    assert when == [PARTNER_TICKS + 1, PARTNER_TICKS + 4]
+    assert plans[when[0]].requests[0].files == ("x_vv.tif",)
+    assert plans[when[1]].requests[0].files == ("x_vv.tif", "x_vh.tif")
+    assert plans[when[0]].requests[0].partition == plans[when[1]].requests[0].partition
+
+
+def test_a_partner_taken_away_does_not_map_again():
+    pair, alone = [file("x_vv.tif"), file("x_vh.tif")], [file("x_vv.tif")]
+    assert requested(ticks(pair, pair, *[alone] * 8))[2:] == [[]] * 8
+
+
+def test_a_limit_leaves_the_rest_for_later_ticks():
+    scenes = [file(f"{name}.tif") for name in "abcde"]
+    plans = ticks(*[scenes] * 5, limit=2)
+    assert [len(plan.requests) for plan in plans] == [0, 2, 2, 1, 0]
+    assert "more than 2" in next(iter(plans[1].waiting.values()))
+
+
+def test_two_folders_two_extensions_and_two_roles_are_scenes_of_their_own():
+    listing = [
+        file(key)
+        for key in ("a/s.tif", "b/s.tif", "a-s.tif", "s.tif", "s.tiff", "s_vv.tif", "s_vh.tif", "s_VV.tif", "a s.tif")
+    ]
+    plans = ticks(*[listing] * (PARTNER_TICKS + 3))
+    requests = [request for plan in plans for request in plan.requests]
+    assert len({request.partition for request in requests}) == len(requests)
+    assert sorted(key for request in requests for key in request.files) == sorted(one.key for one in listing)
+
+
+def test_a_partition_key_has_safe_characters_only_and_a_bounded_length():
+    key = partition_key("Überflutung/…/S1 (VV) … .. \n" + "x" * 400, "name", ())
+    assert all(character.isascii() and (character.isalnum() or character in "-_") for character in key)
+    assert len(key) <= 140
+
+
+KEYS = st.sampled_from(["a.tif", "b.tif", "p_vv.tif", "p_vh.tif", "d/a.tif"])
+LISTINGS = st.lists(st.dictionaries(KEYS, st.sampled_from("xy"), max_size=5), min_size=1, max_size=12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(LISTINGS, st.integers(1, 3))
+def test_no_upload_is_launched_twice_and_none_is_forgotten(contents: list[dict[str, str]], limit: int):
+    listings = [[file(key, etag) for key, etag in sorted(listing.items())] for listing in contents]
+    # Whatever went before: once the folder stands still, everything in it is mapped but a VH file without its VV.
+    listings += [listings[-1]] * (PARTNER_TICKS + 8)
+    plans = ticks(*listings, limit=limit)
+    keys = [request.run_key for plan in plans for request in plan.requests]
+    assert len(keys) == len(set(keys))
+    assert all(len(plan.requests) <= limit for plan in plans)
+    mapped: dict[str, str] = {}
+    for plan, listing in zip(plans, listings, strict=True):
+        there = {one.key: one.etag for one in listing}
+        for request in plan.requests:
+            assert set(request.files) <= set(there)
+            mapped |= {key: there[key] for key in request.files}
+    final = {one.key: one.etag for one in listings[-1]}
+    orphan = {"p_vh.tif"} if "p_vv.tif" not in final else set()
+    assert all(mapped.get(key) == etag for key, etag in final.items() if key not in orphan)
+
+
+@given(LISTINGS)
+def test_what_is_remembered_survives_json(contents: list[dict[str, str]]):
+    plans = ticks(*[[file(key, etag) for key, etag in sorted(listing.items())] for listing in contents])
+    assert seen_from_json(seen_to_json(plans[-1].seen)) == plans[-1].seen
+
+
+def test_planning_needs_no_dagster():
+    code = "import sensors.plan, sys; sys.exit('dagster' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
