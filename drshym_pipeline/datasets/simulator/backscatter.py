@@ -65,7 +65,7 @@ def land_backscatter(
         offsets[0, code] = vv * (0.7 + 0.3 * contrast) + shift
         offsets[1, code] = vh * (0.7 + 0.3 * contrast) + shift + rng.normal(0, 0.5 * spread)
     moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(rng.uniform(0.2, 0.9))
-    texture = spectral_noise(rng, shape, 1.6, cutoff=60.0) * np.float32(rng.uniform(0.2, 0.8))
+    texture = spectral_noise(rng, shape, 2.0, cutoff=60.0) * np.float32(rng.uniform(0.1, 0.6))
     farmed = np.isin(cover.classes, (TREE, SHRUB, BUILT, WETLAND), invert=True)
     uneven = moisture + texture
     vv = conditions.land[0] + offsets[0][cover.classes] + uneven + field_value * farmed

@@ -94,7 +94,7 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
         open_water=_water_levels(rng, state, land, vv_vh),
         contrast=float(rng.uniform(0.5, 1.4)),
         incidence=float(rng.uniform(30.0, 44.0)),
-        looks=float(rng.uniform(3.9, 6.0)),
+        looks=float(rng.uniform(4.2, 6.0)),
         psf=(float(rng.uniform(0.48, 0.62)), float(rng.uniform(0.48, 0.62))),
         noise=(noise_vh + float(rng.uniform(-0.5, 1.0)), noise_vh),
         noise_removed=float(rng.choice([0.0, 0.7, 0.9, 1.0], p=[0.35, 0.25, 0.25, 0.15])),

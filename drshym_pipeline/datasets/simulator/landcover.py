@@ -100,7 +100,7 @@ def _smooth_dark(rng: np.random.Generator, shape: tuple[int, int], fields: Field
     """Dry surfaces too smooth for the radar. In hard scenes there nearly always are some."""
     dark = np.zeros(shape, bool)
     likely = 0.9 if hard else 0.4
-    kinds = rng.random(3) < likely * np.array([0.35, 0.55, 0.45])
+    kinds = rng.random(3) < likely * np.array([0.2, 0.55, 0.45])
     if kinds[0]:
         start, angle = rng.uniform(0.1, 0.6, 2) * np.array(shape), float(rng.uniform(0, np.pi / 2))
         length, width = float(rng.uniform(110, 320)), float(rng.uniform(4, 7))

@@ -14,6 +14,9 @@ from scipy import fft, ndimage
 
 _Float = NDArray[np.float32]
 
+# Of a sum of unit normals with cubic B-spline weights: 151/315 of the variance stays along each of two axes.
+_SPLINE_DEVIATION = 151 / 315
+
 
 def spectral_noise(
     rng: np.random.Generator, shape: tuple[int, int], beta: float, cutoff: float | None = None
@@ -44,13 +47,23 @@ def spectral_noise(
     return np.asarray(field / max(float(field.std()), 1e-9), np.float32)
 
 
+def _spline(length: int, step: float) -> tuple[NDArray[np.intp], _Float]:
+    """First knot and the four weights of the uniform cubic B-spline for every pixel of an axis."""
+    position = np.arange(length) / step
+    first = np.floor(position).astype(np.intp)
+    t = position - first
+    weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6.0
+    return first, weights.astype(np.float32)
+
+
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength: float) -> _Float:
-    """A smooth random field that varies over `wavelength` pixels: (h, w) float32, about mean 0 and deviation 1."""
+    """A smooth random field that varies over `wavelength` pixels: (h, w) float32, mean 0 and deviation 1 on average."""
     step = max(wavelength / 2.0, 1.0)
-    coarse = rng.standard_normal((int(shape[0] / step) + 4, int(shape[1] / step) + 4)).astype(np.float32)
-    zoomed = ndimage.zoom(coarse, (step, step) if step > 1 else 1.0, order=3, mode="nearest", grid_mode=False)
-    start = int(step)
-    return np.ascontiguousarray(zoomed[start : start + shape[0], start : start + shape[1]], np.float32)
+    (rows, row_weights), (cols, col_weights) = (_spline(side, step) for side in shape)
+    knots = rng.standard_normal((int(rows[-1]) + 4, int(cols[-1]) + 4), dtype=np.float32)
+    down = sum(row_weights[:, tap, None] * knots[rows + tap] for tap in range(4))
+    field = sum(col_weights[:, tap] * np.asarray(down)[:, cols + tap] for tap in range(4))
+    return np.asarray(field / np.float32(_SPLINE_DEVIATION), np.float32)
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,9 @@ def _target_share(rng: np.random.Generator) -> float:
         return 0.0
     if draw < 0.55:
         return float(np.exp(rng.uniform(np.log(0.004), np.log(0.08))))
-    if draw < 0.92:
+    if draw < 0.88:
         return float(rng.uniform(0.04, 0.35))
-    return float(rng.uniform(0.4, 0.95))
+    return float(rng.uniform(0.4, 0.98))
 
 
 def _joined(low: _Bool, source: _Bool) -> _Bool:
