@@ -219,9 +219,13 @@ class ModelBundle:
     def save(self, directory: Path) -> Path:
         """Write the two files into `directory`, which appears whole or not at all, and return it."""
         with atomic_directory(directory) as temporary:
-            write_bytes(temporary / WEIGHTS_FILE, self.weights)
-            write_json(temporary / RECORD_FILE, self.as_dict())
+            self.write_files(temporary)
         return directory
+
+    def write_files(self, directory: Path) -> None:
+        """Write the two files into a directory that exists: for whoever makes a larger directory appear at once."""
+        write_bytes(directory / WEIGHTS_FILE, self.weights)
+        write_json(directory / RECORD_FILE, self.as_dict())
 
     @classmethod
     def load(cls, path: Path) -> ModelBundle:

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11

@@ -1,0 +1,248 @@
+"""From trained weights to a model that may map scenes: calibrated on validation chips, packed and described.
+
+Every figure of the bundle's card is computed here from validation pixels, with the weights as they are packed. Scores
+on the test split are `benchmark`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from drshym_pipeline import __version__
+from drshym_pipeline.assessment.area import AreaErrorModel, fit_area_errors
+from drshym_pipeline.assessment.calibration import LogitHistogram, calibrate, write_thresholds
+from drshym_pipeline.assessment.metrics import Metric, bootstrap_score
+from drshym_pipeline.datasets.crops import ChipStore, WholeChips
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.bundle import ModelBundle, pack_weights, served_modes, unpack_weights
+from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+from drshym_pipeline.model.inputs import network_input
+from drshym_pipeline.model.network import build_network, load_state
+from drshym_pipeline.model.predict import best_device, predict_logits
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Score, describe_validation
+from drshym_pipeline.settings import EvaluationConfig, TrainConfig
+from drshym_pipeline.storage import atomic_directory, read_json, write_json
+
+THRESHOLDS_FILE = "thresholds.json"
+CALIBRATION_FILE = "calibration.json"
+
+_METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall")
+
+
+class CalibrationFigures(Record):
+    """How far probabilities are from what they say; None without a counted pixel."""
+
+    log_loss: float | None
+    brier: float | None
+    ece: float | None
+
+
+class ModeCalibration(Record):
+    """What was learnt from the validation chips in one band mode, and the pixels it was learnt from.
+
+    `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots.
+    """
+
+    calibration: Calibration
+    before: CalibrationFigures
+    after: CalibrationFigures
+    area_errors: AreaErrorModel
+    scores: dict[str, Score]
+    chips: int
+    histogram: dict[str, Any]
+
+
+def calibration_figures(histogram: LogitHistogram, calibration: Calibration) -> CalibrationFigures:
+    """Log loss, Brier score and expected calibration error (15 bins) under a calibration."""
+    T, bias = calibration.T, calibration.bias
+    return CalibrationFigures(
+        log_loss=histogram.log_loss(T, bias), brier=histogram.brier(T, bias), ece=histogram.ece(T, bias)
+    )
+
+
+def calibrate_mode(histograms: Sequence[LogitHistogram], evaluation: EvaluationConfig) -> ModeCalibration:
+    """Fit one band mode.
+
+    Args:
+        histograms: One a validation chip; chips without a counted pixel say nothing and are left out.
+        evaluation: How the intervals of the scores and of the area are made.
+    """
+    counted = [histogram for histogram in histograms if histogram.pixels]
+    pooled = reduce(add, counted, LogitHistogram())
+    calibration = calibrate(pooled)
+    counts = [chip.scores_at(calibration.threshold, calibration.T, calibration.bias) for chip in counted]
+    table = np.array([chip.as_tuple() for chip in counts], dtype=np.int64).reshape(-1, 4)
+    pixels = table.sum(axis=1)
+    mapped, true = table[:, 0] + table[:, 1], table[:, 0] + table[:, 2]
+    return ModeCalibration(
+        calibration=calibration,
+        before=calibration_figures(pooled, Calibration()),
+        after=calibration_figures(pooled, calibration),
+        area_errors=fit_area_errors(mapped / pixels, true / pixels, level=evaluation.interval),
+        scores={
+            metric: bootstrap_score(table, metric, resamples=evaluation.bootstrap, level=evaluation.interval)
+            for metric in _METRICS
+        },
+        chips=len(counted),
+        histogram=pooled.to_dict(),
+    )
+
+
+def read_calibration(directory: Path) -> dict[str, ModeCalibration]:
+    """What `seal` wrote beside a bundle, by band mode.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    path = directory / CALIBRATION_FILE
+    values = read_json(path)
+    try:
+        return {mode: ModeCalibration.model_validate(entry) for mode, entry in dict(values).items()}
+    except (ValidationError, TypeError, ValueError) as error:
+        detail = describe_validation(error) if isinstance(error, ValidationError) else "not a calibration"
+        raise InputError(path, detail, "Seal the model again") from error
+
+
+def seal(
+    config: TrainConfig,
+    data: Sen1Floods11,
+    checkpoint: TrainedCheckpoint,
+    directory: Path,
+    *,
+    progress: Progress = silent,
+) -> ModelBundle:
+    """Calibrate trained weights on the validation chips and write the bundle.
+
+    `directory` appears whole, with the bundle's two files, `thresholds.json` and `calibration.json`.
+
+    Args:
+        config: The recipe of the run.
+        data: The labelled chips it was trained on.
+        checkpoint: The finished run.
+        directory: Where the bundle goes; one that is there is replaced.
+        progress: Told of every chip predicted.
+
+    Raises:
+        InputError: The data is not what the run was trained on, or the weights do not fit the configuration.
+    """
+    if checkpoint.data_sha256 != data.sha256():
+        raise InputError(
+            checkpoint.directory,
+            "was trained on other data than is given to calibrate it",
+            "Train again, or restore it",
+        )
+    # What is calibrated must be what is shipped, rounding included.
+    state = unpack_weights(pack_weights(checkpoint.state(), "float16"))
+    device = best_device()
+    network = build_network(config.network)
+    load_state(network, state, str(checkpoint.weights))
+    network.to(device)
+    histograms = _validation_histograms(network, config, data, device, progress)
+    modes = {mode: calibrate_mode(chips, config.evaluation) for mode, chips in histograms.items()}
+    weights_count = sum(parameter.numel() for parameter in network.parameters())
+    bundle = ModelBundle.create(
+        name=config.name,
+        version=version_of(config, checkpoint),
+        network=config.network,
+        state=state,
+        calibration={mode: entry.calibration for mode, entry in modes.items()},
+        area_errors={mode: entry.area_errors for mode, entry in modes.items()},
+        card=_card(config, data, checkpoint, modes, weights_count),
+        training_sha256=checkpoint.data_sha256,
+        training=_recipe(config),
+    )
+    with atomic_directory(directory) as temporary:
+        bundle.write_files(temporary)
+        write_thresholds(temporary / THRESHOLDS_FILE, bundle.calibration, bundle.default_mode)
+        write_json(temporary / CALIBRATION_FILE, {mode: entry.model_dump(mode="json") for mode, entry in modes.items()})
+    return bundle
+
+
+def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:
+    """Such as `unet_resnet18_v0.1-3f9a2c41`: the recipe's name, the program's version, the weights' hash."""
+    release = ".".join(__version__.split("+")[0].split(".")[:2])
+    return f"{config.name}_v{release}-{checkpoint.weights_sha256[:8]}"
+
+
+def _validation_histograms(
+    network: Any, config: TrainConfig, data: Sen1Floods11, device: str, progress: Progress
+) -> dict[BandMode, list[LogitHistogram]]:
+    """Logits by label of every validation chip, in each band mode the network serves."""
+
+    def to_input(db: NDArray[np.float32]) -> NDArray[np.float32]:
+        return network_input(db, config.network.bands)
+
+    store = ChipStore(data.chips("valid"), config.data.invalid_label)
+    modes = served_modes(config.network.bands)
+    found: dict[BandMode, list[LogitHistogram]] = {mode: [] for mode in modes}
+    for turn, mode in enumerate(modes):
+        chips = WholeChips(store, to_input, vv_only=mode == "vv")
+        for index in range(len(chips)):
+            inputs, truth, mask = chips[index]
+            logits = predict_logits(network, inputs[None].numpy(), device=device)[0]
+            histogram = LogitHistogram()
+            histogram.add(logits, np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8))
+            found[mode].append(histogram)
+            progress("calibrate", turn * len(chips) + index + 1, len(modes) * len(chips))
+    return found
+
+
+def _recipe(config: TrainConfig) -> dict[str, Any]:
+    """The recipe without the places of this machine."""
+    values = config.model_dump(mode="json")
+    values["data"]["root"] = None
+    values["network"]["start"] = Path(config.network.start).name
+    return values
+
+
+def _card(
+    config: TrainConfig,
+    data: Sen1Floods11,
+    checkpoint: TrainedCheckpoint,
+    modes: Mapping[BandMode, ModeCalibration],
+    parameters: int,
+) -> ModelCard:
+    trained_on, validated_on = len(data.chips("train", config.data.labels)), len(data.chips("valid"))
+    simulated = config.data.kind == "simulated"
+    source = "simulated Sentinel-1 scenes" if simulated else f"Sen1Floods11 ({config.data.labels} labels)"
+    scores = {}
+    for mode, entry in modes.items():
+        figures = {
+            f"{name}_{moment}": Score(value=value, chips=entry.chips)
+            for moment, part in (("before", entry.before), ("after", entry.after))
+            for name, value in part.model_dump().items()
+        }
+        scores[f"valid_{mode}"] = {**entry.scores, **figures}
+    limits = [
+        "Flood and permanent water look alike to it: it finds open water.",
+        "Wind-roughened water is missed in VV, and radar shadow, asphalt or dry sand can be taken for water.",
+        "Scores are of the validation chips its threshold and temperature were fitted on.",
+    ]
+    if simulated:
+        limits.append("It never saw a real pixel: scores on simulated chips say little about real scenes.")
+    return ModelCard(
+        name=config.name,
+        version=version_of(config, checkpoint),
+        architecture=f"U-Net, {config.network.norm} norm, decoder {list(config.network.decoder_channels)}",
+        encoder=config.network.encoder,
+        parameters=parameters,
+        bands=config.network.bands,
+        training_data=(
+            f"{trained_on} chips of {source}, validated on {validated_on}; "
+            f"best weights after {checkpoint.best_step} of {checkpoint.steps} steps"
+        ),
+        training_sha256=checkpoint.data_sha256,
+        scores=scores,
+        intended_use="Open-water maps of Sentinel-1 GRD scenes of about 10 m, with or without VH, checked by people.",
+        limits=tuple(limits),
+    )
