@@ -1,0 +1,62 @@
+"""The evaluation on real labelled chips: what is scored, and how far the classical baselines come."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from drshym_pipeline.assessment.metrics import with_figures
+from drshym_pipeline.benchmark.baselines import BASELINES
+from drshym_pipeline.benchmark.evaluate import Evaluation, evaluate
+from drshym_pipeline.benchmark.slices import INTENSITY, LAND_COVER, SLOPE, UNKNOWN
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.network import build_network
+from drshym_pipeline.records import Calibration, ModelCard
+from drshym_pipeline.settings import EvaluationConfig, NetworkConfig
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def evaluation(real_data) -> Evaluation:
+    torch.manual_seed(42)
+    network = NetworkConfig(encoder="resnet18", decoder_channels=(8, 8, 8, 8, 8))
+    card = ModelCard(
+        name="untrained", version="1", architecture="unet", encoder="resnet18", parameters=1, bands="vv_vh",
+        training_data="none", training_sha256="0" * 64, scores={}, intended_use="tests", limits=(),
+    )  # fmt: skip
+    bundle = ModelBundle.create(
+        name="untrained", version="1", network=network, state=build_network(network).state_dict(),
+        calibration={"vv_vh": Calibration()}, area_errors={}, card=card, training_sha256="0" * 64,
+    )  # fmt: skip
+    refs = Sen1Floods11(real_data / "sen1floods11").chips("test", present_only=True)
+    return evaluate(bundle, refs, config=EvaluationConfig(bootstrap=200))
+
+
+def test_only_labelled_and_observed_pixels_of_real_chips_are_scored(evaluation) -> None:
+    assert evaluation.unscored == {
+        "Ghana_83483": "no observed pixel has a known label",
+        "Paraguay_34417": "no pixel was observed",
+    }
+    assert set(evaluation.counts.index) == {"Ghana_53713", "Mekong_333434", "Spain_7370579", "Sri-Lanka_534068"}
+    spain = evaluation.counts.loc["Spain_7370579"]
+    assert 0 <= 70_035 + 192_010 - spain[["tp", "fp", "fn", "tn"]].sum() < 2622
+    assert evaluation.finite
+
+
+def test_baselines_see_calm_water_and_only_vh_sees_wind_roughened_water(evaluation) -> None:
+    """Spain's flood is calm in both bands; on Sri-Lanka's, wind lifts VV almost to the level of land."""
+    iou = {name: with_figures(counts)["iou"] for name, counts in evaluation.baselines.items()}
+    for name in BASELINES:
+        assert 0.5 < iou[name]["Spain_7370579"] < 0.7
+    assert iou["fixed_vh"]["Sri-Lanka_534068"] > 0.95
+    assert iou["fixed_vv"]["Sri-Lanka_534068"] < 0.1
+    assert not evaluation.baselines["fixed_vh"].loc["Ghana_53713", ["tp", "fp"]].any()
+
+
+def test_real_chips_without_side_rasters_are_sliced_by_backscatter_alone(evaluation) -> None:
+    table = evaluation.slices.set_index("slicing")
+    assert table.loc[[LAND_COVER], "slice"].tolist() == [UNKNOWN]
+    assert table.loc[[SLOPE], "slice"].tolist() == [UNKNOWN]
+    assert len(table.loc[[INTENSITY]]) >= 5
