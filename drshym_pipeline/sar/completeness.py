@@ -1,6 +1,7 @@
 """Whether a TIFF still has all its bytes: what reading pixels alone does not show.
 
-An uncompressed file whose tail is missing, or was never filled by an interrupted download, may read as zeros.
+A file whose tail is missing, or was preallocated and never filled, may read without an error: as zeros where it is not
+compressed, as noise inside a compressed block.
 """
 
 from __future__ import annotations
@@ -14,14 +15,22 @@ import numpy as np
 
 from drshym_pipeline.errors import InputError
 
-_CHUNK = 1 << 20
 _REMEDY = "Download or copy it again"
+_STREAMS = {"DEFLATE", "LZW", "ZSTD", "LZMA", "PACKBITS"}
+# Streams begin with a marker and end with a checksum or an end code: so many zero bytes in a row are never theirs.
+_STREAM_ZEROS = 16
+# Fewer zero samples than this say nothing.
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
+    """A stored block: its bytes in the file, and how many of its rows and columns lie inside the scene."""
+
     offset: int
     size: int
+    rows: int
+    cols: int
 
     @property
     def end(self) -> int:
@@ -29,59 +38,77 @@ class _Block:
 
 
 def _stored_blocks(dataset: Any) -> Iterator[_Block]:
-    """Where the stored blocks of full resolution lie in the file; sparse ones have no place."""
+    """Where the blocks of full resolution lie in the file; sparse ones have no place."""
     bands = dataset.indexes if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "BAND" else (1,)
     for band in bands:
-        rows, cols = dataset.block_shapes[band - 1]
-        for y in range(-(-dataset.height // rows)):
-            for x in range(-(-dataset.width // cols)):
+        height, width = dataset.block_shapes[band - 1]
+        for y in range(-(-dataset.height // height)):
+            for x in range(-(-dataset.width // width)):
                 offset = dataset.get_tag_item(f"BLOCK_OFFSET_{x}_{y}", "TIFF", bidx=band)
                 size = dataset.get_tag_item(f"BLOCK_SIZE_{x}_{y}", "TIFF", bidx=band)
                 if offset is not None and size is not None and int(size) > 0:
-                    yield _Block(int(offset), int(size))
+                    rows, cols = min(height, dataset.height - y * height), min(width, dataset.width - x * width)
+                    yield _Block(int(offset), int(size), rows, cols)
 
 
 def check_blocks(dataset: Any, path: Path) -> None:
-    """Compare where the blocks should lie with the file's length, and look for compressed blocks of zero bytes.
+    """Compare where blocks should lie with the file's length, and look for compressed blocks that were never written.
 
     Raises:
-        InputError: A block reaches past the end of the file, or was never written.
+        InputError: A block reaches past the end of the file, or holds zero bytes instead of a compressed stream.
     """
     length = path.stat().st_size
-    compressed = "COMPRESSION" in dataset.tags(ns="IMAGE_STRUCTURE")
+    streams = dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION") in _STREAMS
     with path.open("rb") as handle:
         for block in _stored_blocks(dataset):
             if block.end > length:
                 raise InputError(path, f"cut short: {length} bytes, but its pixels reach to {block.end}", _REMEDY)
-            if compressed:
-                # No compression in use begins a block with zero bytes.
+            if streams and block.size > _STREAM_ZEROS:
                 handle.seek(block.offset)
-                head = handle.read(min(8, block.size))
-                if not any(head) and block.size > len(head):
-                    raise InputError(path, "incomplete: compressed blocks of nothing but zero bytes", _REMEDY)
+                head = handle.read(_STREAM_ZEROS)
+                handle.seek(block.end - _STREAM_ZEROS)
+                if not any(head) or not any(handle.read(_STREAM_ZEROS)):
+                    raise InputError(path, "incomplete: a compressed block with zero bytes in its place", _REMEDY)
 
 
-def _zero_run(path: Path, start: int, end: int) -> int:
-    """How many of the bytes before `end`, down to `start`, are zero without a break."""
-    with path.open("rb") as handle:
-        position = end
-        while position > start:
-            size = min(_CHUNK, position - start)
-            handle.seek(position - size)
-            values = np.frombuffer(handle.read(size), dtype=np.uint8)
-            filled = np.flatnonzero(values)
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The zeros an uncompressed file ends with, in samples inside the scene."""
+
+    samples: int
+    total: int
+    inside: bool
+    row: int
+
+
+def _zero_tail(dataset: Any, path: Path, blocks: list[_Block]) -> _Tail | None:
+    itemsize = np.dtype(dataset.dtypes[0]).itemsize
+    pixel_bytes = itemsize * (dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1)
+    row_bytes = dataset.block_shapes[0][1] * pixel_bytes
+    total = sum(block.rows * block.cols for block in blocks) * pixel_bytes // itemsize
+    tiles_across = dataset.block_shapes[0][1] < dataset.width
+    found = row = 0
+    for block in reversed(blocks):
+        if block.size % row_bytes or block.size < block.rows * row_bytes:
+            return None  # samples packed into bits: nothing such is backscatter
+        stored = np.memmap(path, np.uint8, "r", block.offset, (block.size // row_bytes, row_bytes))
+        row = block.cols * pixel_bytes // itemsize
+        for line in range(block.rows - 1, -1, -1):
+            filled = np.flatnonzero(stored[line, : block.cols * pixel_bytes])
             if filled.size:
-                return end - (position - size + int(filled[-1]) + 1)
-            position -= size
-    return end - start
+                rest = row - (int(filled[-1]) // itemsize + 1)
+                # Zeros of a border at the bottom would fill the neighbouring tiles to the same row.
+                inside_tile = tiles_across and line < block.rows - 1
+                return _Tail(found + rest, total, rest > 0 or inside_tile, row)
+            found += row
+    return _Tail(found, total, False, row)
 
 
 def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
-    """Find a preallocated file that was never filled to its end.
+    """Find an uncompressed file that was preallocated and never filled to its end.
 
-    Only uncompressed files can hide it: their missing part reads as zeros, which may as well be the fill of a scene's
-    border. It is taken for damage when zero is not the declared fill, or when zeros are found nowhere else and begin in
-    the middle of a row.
+    Its missing part reads as zeros, which may as well be the fill of a scene's border. It is taken for damage when
+    zeros are found nowhere else and either begin inside a row or a tile, or are not the declared fill.
 
     Args:
         dataset: The open file.
@@ -94,29 +121,17 @@ def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
     Raises:
         InputError: The tail was never written.
     """
-    structure = dataset.tags(ns="IMAGE_STRUCTURE")
-    if "COMPRESSION" in structure:
+    if "COMPRESSION" in dataset.tags(ns="IMAGE_STRUCTURE"):
         return None
     blocks = sorted(_stored_blocks(dataset), key=lambda block: block.offset)
-    if not blocks:
+    tail = _zero_tail(dataset, path, blocks) if blocks else None
+    if tail is None or tail.samples < _FEW:
         return None
-    itemsize = np.dtype(dataset.dtypes[0]).itemsize
-    rows, cols = dataset.block_shapes[0]
-    samples = dataset.count if structure.get("INTERLEAVE") == "PIXEL" else 1
-    row_bytes = cols * itemsize * samples
-    last = blocks[-1]
-    run = _zero_run(path, blocks[0].offset, last.end)
-    tiled = cols < dataset.width
-    # The last tile of a scene is padded below and to the right, so that only whole tiles of zeros mean something.
-    if run < (last.size if tiled or rows > dataset.height else 2 * row_bytes):
+    share = f"the last {tail.samples / tail.total:.1%} of its pixels are zero bytes"
+    other_fill = dataset.nodata is not None and dataset.nodata != 0
+    if zeros - tail.samples < _FEW and (tail.inside or other_fill):
+        where = "which is not its nodata value" if other_fill else "beginning inside a row or a tile"
+        raise InputError(path, f"incomplete: {share}, {where}", _REMEDY)
+    if tail.samples < 2 * tail.row:
         return None
-    share = run / sum(block.size for block in blocks)
-    problem = f"incomplete: the last {share:.1%} of its pixels are zero bytes"
-    if dataset.nodata is not None and dataset.nodata != 0:
-        raise InputError(path, problem + ", which is not its nodata value", _REMEDY)
-    begin = last.end - run
-    home = max((block for block in blocks if block.offset <= begin), key=lambda block: block.offset)
-    inside_row = itemsize <= (begin - home.offset) % row_bytes <= row_bytes - itemsize
-    if inside_row and zeros - run // itemsize < 16:
-        raise InputError(path, problem + ", beginning inside a row", _REMEDY)
-    return f"{path.name}: the last {share:.1%} of its pixels are zero bytes: a border, or an interrupted download"
+    return f"{path.name}: {share}: a border, or an interrupted download"

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
@@ -19,10 +21,10 @@ from drshym_pipeline.records import BandSource, BandStatistics, Polarisation, Sc
 from drshym_pipeline.sar import products
 from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_facts
 from drshym_pipeline.sar.completeness import check_blocks, check_zero_tail
-from drshym_pipeline.sar.georeference import Grid, find_grid, warped
-from drshym_pipeline.sar.open import check_location, open_raster
+from drshym_pipeline.sar.georeference import Grid, find_grid
+from drshym_pipeline.sar.open import check_location, damaged, open_header
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
-from drshym_pipeline.sar.reader import decibels, read_raw, strips
+from drshym_pipeline.sar.reader import decibels, on_grid, read_raw, strips
 from drshym_pipeline.sar.statistics import DecibelHistogram
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 
@@ -66,26 +68,23 @@ class _OpenScene:
     """The open files of a scene on one grid, with the role of each band."""
 
     def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
-        datasets = {path: stack.enter_context(open_raster(path)) for path in paths}
-        self.facts: list[FileFacts] = [file_facts(dataset, path) for path, dataset in datasets.items()]
+        self.facts: list[FileFacts] = []
+        grids: dict[Path, Grid] = {}
+        self.tags: dict[str, str] = {}
+        for path in paths:
+            with open_header(path) as header:
+                self.facts.append(file_facts(header, path))
+                grids[path] = find_grid(header, path)
+                check_blocks(header, path)
+                self.tags |= header.tags()
         self.roles, self.warnings = assign_roles(self.facts)
-        grids = {path: find_grid(dataset, path) for path, dataset in datasets.items()}
         self.grid: Grid = grids[self.roles[0].path]
         for path, grid in grids.items():
             if grid != self.grid:
                 raise InputError(
                     path, f"not on the same grid as {self.roles[0].path.name}", "Give two polarisations of one product"
                 )
-        for path, dataset in datasets.items():
-            check_blocks(dataset, path)
-        self.stored = datasets
-        self.views = datasets
-        if self.grid.georeference == "gcps":
-            grid = self.grid
-            self.views = {
-                path: stack.enter_context(warped(dataset, grid.crs, grid.transform, grid.height, grid.width))
-                for path, dataset in datasets.items()
-            }
+        self.views = {path: stack.enter_context(on_grid(path, self.grid)) for path in paths}
 
     def windows(self) -> list[Any]:
         """Windows that cover the scene, in the order of its rows."""
@@ -93,7 +92,13 @@ class _OpenScene:
 
     def raw(self, window: Any) -> list[NDArray[Any]]:
         """Raw values of a window, one (h, w) array a role."""
-        return [read_raw(self.views[role.path], [role.band], window)[0] for role in self.roles]
+        layers = []
+        for role in self.roles:
+            try:
+                layers.append(read_raw(self.views[role.path], [role.band], window)[0])
+            except (RasterioError, CPLE_BaseError) as error:
+                raise damaged(role.path, error) from error
+        return layers
 
     def nodata(self, role: BandRole) -> float | None:
         """The nodata value of the role's file on the grid."""
@@ -166,6 +171,7 @@ def _read_all(scene: _OpenScene, units: Units, progress: Progress) -> tuple[floa
     histograms = [DecibelHistogram() for _ in scene.roles]
     windows = scene.windows()
     count = zeros = 0
+    alone = [0] * len(scene.roles)
     progress("describe", 0, len(windows))
     for index, window in enumerate(windows, 1):
         layers = scene.raw(window)
@@ -173,15 +179,25 @@ def _read_all(scene: _OpenScene, units: Units, progress: Progress) -> tuple[floa
         db = np.stack(
             [decibels(layer, scene.nodata(role), units) for layer, role in zip(layers, scene.roles, strict=True)]
         )
-        mask = np.isfinite(db).all(axis=0)
+        finite = np.isfinite(db)
+        mask = finite.all(axis=0)
+        alone = [total + int(band.sum()) for total, band in zip(alone, finite, strict=True)]
         count += int(mask.sum())
         for histogram, layer in zip(histograms, db, strict=True):
             histogram.add(layer[mask])
         progress("describe", index, len(windows))
-    for path, dataset in scene.stored.items():
-        note = check_zero_tail(dataset, path, zeros)
+    for path in scene.views:
+        with open_header(path) as header:
+            note = check_zero_tail(header, path, zeros)
         if note is not None:
             scene.warnings.append(note)
+    if max(alone) > 0 and min(alone) == 0:
+        empty, full = scene.roles[alone.index(0)], scene.roles[1 - alone.index(0)]
+        raise InputError(
+            empty.path,
+            f"incomplete: {empty.polarisation} has not one valid pixel, while {full.polarisation} has {max(alone)}",
+            "Download or copy it again, or give VV alone",
+        )
     statistics = {
         role.polarisation: found
         for role, histogram in zip(scene.roles, histograms, strict=True)
@@ -202,11 +218,10 @@ def _processing(scene: _OpenScene, units: Units) -> tuple[str, ...]:
 
 
 def _orbit(scene: _OpenScene, named: products.OrbitDirection | None) -> products.OrbitDirection | None:
-    for dataset in scene.stored.values():
-        for key, value in dataset.tags().items():
-            word = str(value).strip().lower()
-            if "orbit" in key.lower() and word in ("ascending", "descending"):
-                return "ascending" if word == "ascending" else "descending"
+    for key, value in scene.tags.items():
+        word = value.strip().lower()
+        if "orbit" in key.lower() and word in ("ascending", "descending"):
+            return "ascending" if word == "ascending" else "descending"
     return named
 
 
@@ -235,6 +250,9 @@ def describe_scene(
             files are not on one grid.
     """
     paths = _check_sources(sources)
+    name = scene_id or products.scene_id([path.name for path in paths])
+    if not products.is_scene_id(name):
+        raise InputError(name, "not usable as a scene's name", "Use letters, digits, '_', '-' and '.'")
     uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
     with ExitStack() as stack:
         scene = _OpenScene(paths, stack)
@@ -255,7 +273,7 @@ def describe_scene(
         sha256 = content_hash(scene.roles, Path())
         grid = scene.grid
         return SceneMeta(
-            scene_id=scene_id or products.scene_id([path.name for path in paths]),
+            scene_id=name,
             version=content_version(sha256, units),
             source_uris=uris,
             sha256=sha256,

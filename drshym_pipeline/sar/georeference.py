@@ -38,11 +38,6 @@ class Grid:
     georeference: Literal["transform", "gcps"]
 
     @property
-    def affine(self) -> Affine:
-        """The transform as rasterio's class."""
-        return Affine(*self.transform)
-
-    @property
     def pixel_spacing(self) -> tuple[float, float]:
         """Length of a pixel's sides (x, y) in units of the CRS, both positive."""
         a, b, _, d, e, _ = self.transform
@@ -51,11 +46,18 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) around all pixels, in units of the CRS."""
-        corners = [
-            self.affine * corner for corner in ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))
-        ]
-        xs, ys = [x for x, _ in corners], [y for _, y in corners]
-        return min(xs), min(ys), max(xs), max(ys)
+        xs, ys = map_position(
+            self.transform, np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height])
+        )
+        return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+
+
+def map_position(
+    transform: tuple[float, ...] | Affine, cols: NDArray[Any], rows: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Map coordinates (x, y) of pixel positions, (n,) columns and rows; whole numbers are upper left corners."""
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return a * cols + b * rows + c, d * cols + e * rows + f
 
 
 def crs_text(crs: CRS) -> str:
@@ -123,24 +125,21 @@ def fill_value(dtype: str, nodata: float | None) -> float:
     return float("nan") if dtype.startswith("float") else 0.0
 
 
-def warped(dataset: Any, crs: str, transform: tuple[float, ...], height: int, width: int) -> WarpedVRT:
+def warped(dataset: Any, grid: Grid) -> WarpedVRT:
     """A view of a dataset with control points on a map grid, nearest neighbour, read window by window.
 
     Args:
         dataset: rasterio's reader with GCPs; must stay open as long as the view.
-        crs: CRS of the grid.
-        transform: Affine (a, b, c, d, e, f) of the grid.
-        height: Rows of the grid.
-        width: Columns of the grid.
+        grid: The grid of the view, as `find_grid` made it.
     """
     fill = fill_value(dataset.dtypes[0], dataset.nodata)
     return WarpedVRT(
         dataset,
         src_crs=dataset.gcps[1],
-        crs=crs,
-        transform=Affine(*transform),
-        height=height,
-        width=width,
+        crs=grid.crs,
+        transform=Affine(*grid.transform),
+        height=grid.height,
+        width=grid.width,
         resampling=Resampling.nearest,
         src_nodata=fill,
         nodata=fill,
@@ -169,15 +168,13 @@ def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int,
     Returns:
         (height,) float64 km2 of one pixel.
     """
-    affine = Affine(*tuple(transform)[:6])
     # Rows far apart are enough: the area is smooth in latitude, and a scene has tens of thousands of rows.
     rows = np.unique(np.linspace(0, height - 1, min(height, 129)).round().astype(np.int64))
     col = (width - 1) / 2.0
     to_degrees = _to_degrees(crs)
     areas = np.empty(rows.size)
     for index, row in enumerate(rows):
-        corners = [affine * (col + dc, row + dr) for dr, dc in ((0, 0), (0, 1), (1, 1), (1, 0))]
-        xs, ys = np.array([x for x, _ in corners]), np.array([y for _, y in corners])
+        xs, ys = map_position(transform, col + np.array([0, 1, 1, 0]), row + np.array([0, 0, 1, 1]))
         if to_degrees is not None:
             xs, ys = to_degrees.transform(xs, ys)
         areas[index] = abs(_GEOD.polygon_area_perimeter(xs, ys)[0]) / 1e6

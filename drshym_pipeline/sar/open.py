@@ -125,19 +125,19 @@ def _check_indirection(path: Path, dataset: Any) -> None:
         )
 
 
-def _open_geotiff(path: Path) -> Any:
+def _open_geotiff(path: Path, **options: str) -> Any:
     with warnings.catch_warnings():
         # Whether a file without georeference can be used is for the caller to say.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, driver="GTiff", OVERVIEW_LEVEL="NONE", sharing=False)
+        return rasterio.open(path, driver="GTiff", sharing=False, **options)
 
 
 @contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
-    """Open one GeoTIFF safely, for reading.
+def open_header(path: Path) -> Iterator[Any]:
+    """Open one GeoTIFF for its header: tags, band descriptions, CRS, transform, control points.
 
-    The environment of `safe_env` holds inside the block; a failure of GDAL in it, such as a read past a truncated end,
-    is this file's failure.
+    GDAL hides them in the form `open_raster` reads pixels in, so this form is also what a scene is warped from by its
+    control points. Decimated reads may come from the file's own overviews here; pixels are to be read at full size.
 
     Args:
         path: A local file.
@@ -146,7 +146,7 @@ def open_raster(path: Path) -> Iterator[Any]:
         rasterio's `DatasetReader`.
 
     Raises:
-        InputError: The file is missing, empty, not a TIFF, damaged, too large, or points to other files.
+        InputError: As `open_raster`.
     """
     path = check_location(path)
     try:
@@ -155,6 +155,32 @@ def open_raster(path: Path) -> Iterator[Any]:
                 raise InputError(path, "no raster band inside", "Give a GeoTIFF with Sentinel-1 backscatter")
             _check_size(path, dataset)
             _check_indirection(path, dataset)
+            yield dataset
+    except (RasterioError, CPLE_BaseError) as error:
+        raise damaged(path, error) from error
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[Any]:
+    """Open one GeoTIFF safely, for reading pixels.
+
+    The environment of `safe_env` holds inside the block; a failure of GDAL in it, such as a read past a truncated end,
+    is this file's failure. Band descriptions and tags are not seen here: see `open_header`.
+
+    Args:
+        path: A local file.
+
+    Yields:
+        rasterio's `DatasetReader`, without overviews.
+
+    Raises:
+        InputError: The file is missing, empty, not a TIFF, damaged, too large, or points to other files.
+    """
+    with open_header(path) as header:
+        # The header's checks come first: what points to other files must not be opened for pixels.
+        path = Path(header.name)
+    try:
+        with safe_env(), _open_geotiff(path, OVERVIEW_LEVEL="NONE") as dataset:
             yield dataset
     except (RasterioError, CPLE_BaseError) as error:
         raise damaged(path, error) from error

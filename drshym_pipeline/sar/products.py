@@ -160,6 +160,11 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
     return key.strip("_-. ") or name, polarisation
 
 
+def is_scene_id(text: str) -> bool:
+    """Whether a text can be a scene's name: it becomes part of paths and of partition keys."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", text) is not None
+
+
 def scene_id(filenames: Sequence[str]) -> str:
     """A name for the scene of these files, of letters, digits, `_`, `-` and `.` only.
 

@@ -170,7 +170,8 @@ def detect_units(
     negative = float((sample < 0).mean())
     seen = f"1 % {p01:.4g}, median {p50:.4g}, 99 % {p99:.4g}, {negative:.0%} negative".replace("%,", " %,")
     found: UnitsFound | None = None
-    if negative >= 0.5 and p01 > -80 and -45 <= p50 <= 3 and p99 < 40 and p99 - p01 > 0.5:
+    # Speckle alone spreads dB by more than 2; an index between -1 and 1 stays below.
+    if negative >= 0.5 and p01 > -80 and -45 <= p50 <= 1 and p99 < 40 and p99 - p01 > 2:
         found = UnitsFound("db", f"distribution of dB: {seen}")
     elif negative <= 0.01 and p50 >= 5 and p99 <= 65535 and p99 > p01:
         found = UnitsFound("dn", f"distribution of digital numbers: {seen}")

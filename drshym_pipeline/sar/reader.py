@@ -17,8 +17,8 @@ from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandSource, SceneMeta, Units
-from drshym_pipeline.sar.georeference import warped
-from drshym_pipeline.sar.open import damaged, open_raster, safe_env
+from drshym_pipeline.sar.georeference import Grid, warped
+from drshym_pipeline.sar.open import damaged, open_header, open_raster, safe_env
 from drshym_pipeline.sar.radiometry import observed, to_db
 from drshym_pipeline.tiling import Window
 
@@ -61,14 +61,18 @@ def decibels(values: NDArray[np.generic], nodata: float | None, units: Units) ->
 
 
 @contextmanager
-def scene_dataset(path: Path, meta: SceneMeta) -> Iterator[Any]:
-    """A file of a scene on the scene's grid: as it is, or warped from its control points."""
-    with open_raster(path) as dataset:
-        if meta.georeference == "transform":
+def on_grid(path: Path, grid: Grid) -> Iterator[Any]:
+    """A file's pixels on the grid of its scene: as they are, or warped from the control points.
+
+    Raises:
+        InputError: As `open_raster`.
+    """
+    if grid.georeference == "transform":
+        with open_raster(path) as dataset:
             yield dataset
-        else:
-            with warped(dataset, meta.crs, meta.transform, meta.height, meta.width) as view:
-                yield view
+    else:
+        with open_header(path) as dataset, warped(dataset, grid) as view:
+            yield view
 
 
 class SceneReader:
@@ -89,14 +93,16 @@ class SceneReader:
         self._open: list[tuple[Any, BandSource]] = []
 
     def __enter__(self) -> Self:
+        meta = self.meta
+        grid = Grid(meta.crs, meta.transform, meta.height, meta.width, meta.georeference)
         with ExitStack() as stack:
             datasets: dict[str, Any] = {}
-            for band in self.meta.bands:
+            for band in meta.bands:
                 if band.path not in datasets:
                     path = self.directory / band.path
-                    datasets[band.path] = stack.enter_context(scene_dataset(path, self.meta))
+                    datasets[band.path] = stack.enter_context(on_grid(path, grid))
                 dataset = datasets[band.path]
-                if (dataset.height, dataset.width) != self.meta.shape or band.band > dataset.count:
+                if (dataset.height, dataset.width) != meta.shape or band.band > dataset.count:
                     raise InputError(
                         self.directory / band.path, "not the file the scene was described from", "Stage the scene again"
                     )

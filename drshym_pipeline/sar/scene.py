@@ -90,7 +90,7 @@ def stage_scene(
         The record, whose band paths are relative to the returned directory, and that directory.
 
     Raises:
-        InputError: As `describe_scene`; or a file changed while it was copied. Nothing is left behind then.
+        InputError: As `describe_scene`; or a file changed while it was copied. No version is left behind then.
     """
     described = describe_scene(sources, scene_id=scene_id, units=units, source_uris=source_uris, progress=progress)
     directory = root / described.scene_id / described.version

@@ -1,0 +1,98 @@
+"""What file names say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from drshym_pipeline.sar.products import is_horizontal, is_scene_id, pair_key, parse_name, scene_id
+
+GRD = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_1A2B.SAFE"
+GRD_COG = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_9F00_COG.SAFE"
+HYP3 = "S1B_IW_20180128T161201_DVP_RTC30_G_gpuned_FD6A_VV.tif"
+OPERA = "OPERA_L2_RTC-S1_T035-073251-IW2_20230812T135200Z_20230813T010203Z_S1A_30_v1.0_VH.tif"
+
+
+@pytest.mark.parametrize(
+    ("name", "mission", "time", "polarisation", "units"),
+    [
+        (GRD, "S1A", datetime(2021, 1, 11, 12, 34, 56, tzinfo=UTC), None, None),
+        (HYP3, "S1B", datetime(2018, 1, 28, 16, 12, 1, tzinfo=UTC), "VV", "power"),
+        (HYP3.replace("gpuned", "gduned"), "S1B", datetime(2018, 1, 28, 16, 12, 1, tzinfo=UTC), "VV", "db"),
+        (HYP3.replace("gpuned", "sauned"), "S1B", datetime(2018, 1, 28, 16, 12, 1, tzinfo=UTC), "VV", "amplitude"),
+        (OPERA, "S1A", datetime(2023, 8, 12, 13, 52, 0, tzinfo=UTC), "VH", "power"),
+        ("Spain_7370579_S1Hand.tif", None, None, None, "db"),
+        ("pxs10_vv.tif", None, None, "VV", None),
+        ("iw-vh.rtc.tiff", None, None, "VH", "power"),
+        ("s1d-iw-grd-vv-20250711t123456-20250711t123521-000100-0000ab-001.tiff", "S1D",
+         datetime(2025, 7, 11, 12, 34, 56, tzinfo=UTC), "VV", None),
+        ("S1_20210111_T1234.tif", None, datetime(2021, 1, 11, 12, 34, tzinfo=UTC), None, None),
+        ("flood_20201231_VV_dB.tif", None, datetime(2020, 12, 31, tzinfo=UTC), "VV", "db"),
+        ("scene_99999999_7370579.tif", None, None, None, None),
+        ("savvy_adverse.tif", None, None, None, None),
+    ],
+)  # fmt: skip
+def test_a_name_says_mission_time_polarisation_and_units(name, mission, time, polarisation, units):
+    facts = parse_name(name)
+    assert (facts.mission, facts.acquired_at, facts.polarisation, facts.units) == (mission, time, polarisation, units)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("pxs10_vv.tif", ("pxs10", "VV")),
+        ("pxs10_VH.TIF", ("pxs10", "VH")),
+        ("Spain_7370579_S1Hand.tif", ("Spain_7370579_S1Hand", None)),
+        ("VV_lake.tiff", ("lake", "VV")),
+        ("lake-vh-2020.tif", ("lake-2020", "VH")),
+        ("iw-vv.rtc.tiff", ("iw.rtc", "VV")),
+        (HYP3, ("S1B_IW_20180128T161201_DVP_RTC30_G_gpuned_FD6A", "VV")),
+        ("both_VV_VH.tif", ("both_VV_VH", None)),
+    ],
+)
+def test_a_pair_is_known_by_what_its_names_share(name, key):
+    assert pair_key(name) == key
+
+
+def test_measurement_files_of_a_product_pair_although_they_are_numbered():
+    vv = "s1a-iw-grd-vv-20210111t123456-20210111t123521-036100-043b5e-001.tiff"
+    vh = "s1a-iw-grd-vh-20210111t123456-20210111t123521-036100-043b5e-002.tiff"
+    assert pair_key(vv)[0] == pair_key(vh)[0]
+    assert (pair_key(vv)[1], pair_key(vh)[1]) == ("VV", "VH")
+
+
+def test_the_cog_copy_of_a_product_is_the_same_scene():
+    assert scene_id([GRD]) == scene_id([GRD_COG]) == "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E"
+
+
+def test_two_products_of_one_pass_are_two_scenes():
+    assert scene_id([GRD]) != scene_id([GRD.replace("T123456", "T123521")])
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "a b/ç lake (1).tif", "....tif", ".tif", "x" * 300 + ".tif", "_vv.tif"]
+)
+def test_a_scene_id_is_safe_in_paths(name):
+    assert is_scene_id(scene_id([name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("scene_HH.tif", True),
+        ("scene-hv-001.tif", True),
+        (GRD.replace("1SDV", "1SDH"), True),
+        (GRD, False),
+        ("scene.tif", False),
+        ("scene_vv.tif", False),
+    ],
+)
+def test_horizontal_products_are_known_by_name(name, expected):
+    assert is_horizontal(name) is expected
+
+
+@pytest.mark.parametrize(("word", "direction"), [("ASC", "ascending"), ("descending", "descending")])
+def test_orbit_direction_in_a_name(word, direction):
+    assert parse_name(f"lake_{word}_vv.tif").orbit_direction == direction
+    assert parse_name("landscape_vv.tif").orbit_direction is None

@@ -1,0 +1,123 @@
+"""Real Sentinel-1 chips, and files made to break readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.open import open_raster
+from drshym_pipeline.sar.radiometry import from_db
+from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
+from drshym_pipeline.tiling import Window
+
+pytestmark = pytest.mark.real
+S1HAND = "sen1floods11/v1.1/data/flood_events/HandLabeled/S1Hand"
+
+
+def test_a_chip_in_degrees_is_read_as_it_is(real_data, tmp_path):
+    path = real_data / S1HAND / "Spain_7370579_S1Hand.tif"
+    meta, directory = stage_scene([path], tmp_path)
+    with rasterio.open(path) as source:
+        assert meta.transform == tuple(source.transform)[:6]
+        assert (meta.crs, meta.shape) == ("EPSG:4326", source.shape)
+        expected = source.read()
+    assert (meta.units, meta.mode, meta.observed_fraction, meta.warnings) == ("db", "vv_vh", 1.0, ())
+    assert meta.statistics["VV"].p50 == pytest.approx(-10.5, abs=0.1)
+    with SceneReader(meta, directory) as reader:
+        np.testing.assert_array_equal(reader.read(Window(100, 200, 64, 32)), expected[:, 100:164, 200:232])
+
+
+def test_a_chip_of_nothing_but_nan_is_valid_and_says_so(real_data):
+    meta = describe_scene([real_data / S1HAND / "Paraguay_34417_S1Hand.tif"])
+    assert (meta.observed_fraction, meta.statistics, meta.units) == (0.0, {}, "db")
+    assert any("not observed anywhere" in warning for warning in meta.warnings)
+
+
+@pytest.mark.parametrize(
+    ("chip", "crs", "observed"),
+    [
+        ("awc00", "EPSG:32720", 0.7325),
+        ("jja10", "EPSG:32721", 1.0),
+        ("pxs10", "EPSG:32646", 1.0),
+        ("qxb32", "EPSG:32644", 1.0),
+    ],
+)
+def test_a_pair_in_utm_with_zero_as_nodata(real_data, chip, crs, observed):
+    folder = real_data / "stac_overflow"
+    meta = describe_scene([folder / f"{chip}_vh.tif", folder / f"{chip}_vv.tif"])
+    assert (meta.scene_id, meta.crs, meta.units, meta.mode) == (chip, crs, "db", "vv_vh")
+    assert meta.observed_fraction == pytest.approx(observed, abs=1e-4)
+    assert meta.bands[0].path.endswith("_vv.tif")
+    assert meta.warnings == ()
+    with SceneReader(meta, Path()) as reader:
+        db = reader.read(Window(0, 0, *meta.shape))
+    assert not (db == 0).any()
+    assert np.isfinite(db[0]).mean() == pytest.approx(meta.observed_fraction)
+
+
+def test_rtc_chips_of_double_precision(real_data):
+    files = sorted((real_data / "terramind" / "S1RTC").glob("*.tif"))
+    assert len(files) == 5
+    for path in files:
+        meta = describe_scene([path])
+        assert (meta.units, meta.dtype, meta.observed_fraction, meta.warnings) == ("db", "float64", 1.0, ())
+
+
+def test_real_backscatter_as_linear_power_is_never_taken_for_anything_else(real_data, tmp_path):
+    for path in sorted((real_data / S1HAND).glob("*.tif")):
+        if path.name.startswith("Paraguay"):
+            continue
+        with rasterio.open(path) as source:
+            profile, db = source.profile, source.read()
+        power = tmp_path / path.name.replace("_S1Hand", "")
+        with rasterio.open(power, "w", **profile) as target:
+            target.write(from_db(db, "power").astype(np.float32))
+        assert describe_scene([power]).units == "power", path.name
+
+
+def test_swapped_bands_of_real_chips_are_noticed(real_data, tmp_path):
+    for path in sorted((real_data / S1HAND).glob("*.tif")):
+        if path.name.startswith("Paraguay"):
+            continue
+        with rasterio.open(path) as source:
+            profile, db = source.profile, source.read()
+        swapped = tmp_path / path.name
+        with rasterio.open(swapped, "w", **profile) as target:
+            target.write(db[::-1])
+        meta = describe_scene([swapped])
+        assert [band.band for band in meta.bands] == [2, 1], path.name
+
+
+def test_a_single_look_complex_is_refused_with_a_way_out(real_data):
+    with pytest.raises(InputError, match=r"complex.*SLC.*GRD or RTC"):
+        describe_scene([real_data / "ancillary" / "sentinel1a_slc_gcps.tif"])
+
+
+def test_a_label_and_a_land_cover_are_no_backscatter(real_data):
+    folder = real_data / "sen1floods11/v1.1/data/flood_events/HandLabeled/LabelHand"
+    for path in (folder / "Spain_7370579_LabelHand.tif", real_data / "stac_overflow" / "ayt12_jrc_seasonality.tif"):
+        with pytest.raises(InputError, match="units beyond recognition"):
+            describe_scene([path])
+
+
+def test_hostile_files_are_refused_or_read(real_data):
+    files = sorted((real_data / "hostile_tiffs").iterdir())
+    assert len(files) == 147
+    before = {path: path.stat().st_mtime_ns for path in files}
+    read = 0
+    for path in files:
+        try:
+            with open_raster(path) as dataset:
+                dataset.read()
+            read += 1
+        except InputError as error:
+            assert "\n" not in str(error) and path.name in str(error)
+        # None of them has a place on Earth, a CRS and backscatter: none may become a scene.
+        with pytest.raises(InputError):
+            describe_scene([path], units="db")
+    assert read == 9
+    assert {path: path.stat().st_mtime_ns for path in sorted((real_data / "hostile_tiffs").iterdir())} == before
