@@ -6,6 +6,8 @@ Geometry only: no backscatter is interpreted here.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +17,11 @@ import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform
 
 from drshym_pipeline.errors import InputError
 
@@ -105,12 +107,10 @@ def find_grid(dataset: Any, path: Path) -> Grid:
     longitude, latitude = to_degrees.transform(middle.x, middle.y)
     target = utm_epsg(longitude, latitude)
     try:
-        transform, width, height = calculate_default_transform(
-            points_crs, target, dataset.width, dataset.height, gcps=points
-        )
-    except (RasterioError, ValueError) as error:
+        with _warp(dataset, target) as view:
+            return Grid(target, _six(view.transform), view.height, view.width, "gcps")
+    except (RasterioError, CPLE_BaseError, ValueError) as error:
         raise InputError(path, "its ground control points do not make a map", _NO_GEOREFERENCE) from error
-    return Grid(target, _six(transform), int(height), int(width), "gcps")
 
 
 def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
@@ -125,25 +125,31 @@ def fill_value(dtype: str, nodata: float | None) -> float:
     return float("nan") if dtype.startswith("float") else 0.0
 
 
-def warped(dataset: Any, grid: Grid) -> WarpedVRT:
+def _warp(dataset: Any, crs: str) -> WarpedVRT:
+    fill = fill_value(dataset.dtypes[0], dataset.nodata)
+    # Given a transform of its own, the view would pass the control points over; left alone it makes the same grid from
+    # the same points every time: square pixels that keep the length of the scene's diagonal.
+    return WarpedVRT(
+        dataset, src_crs=dataset.gcps[1], crs=crs, resampling=Resampling.nearest, src_nodata=fill, nodata=fill
+    )
+
+
+@contextmanager
+def warped(dataset: Any, grid: Grid, path: Path) -> Iterator[WarpedVRT]:
     """A view of a dataset with control points on a map grid, nearest neighbour, read window by window.
 
     Args:
-        dataset: rasterio's reader with GCPs; must stay open as long as the view.
+        dataset: rasterio's reader with GCPs.
         grid: The grid of the view, as `find_grid` made it.
+        path: The file to name in an error.
+
+    Raises:
+        InputError: The control points make another grid, so this is not the file the grid was made for.
     """
-    fill = fill_value(dataset.dtypes[0], dataset.nodata)
-    return WarpedVRT(
-        dataset,
-        src_crs=dataset.gcps[1],
-        crs=grid.crs,
-        transform=Affine(*grid.transform),
-        height=grid.height,
-        width=grid.width,
-        resampling=Resampling.nearest,
-        src_nodata=fill,
-        nodata=fill,
-    )
+    with _warp(dataset, grid.crs) as view:
+        if (view.height, view.width, _six(view.transform)) != (grid.height, grid.width, grid.transform):
+            raise InputError(path, "its control points make another grid than before", "Stage the scene again")
+        yield view
 
 
 @lru_cache(maxsize=32)

@@ -71,7 +71,7 @@ def on_grid(path: Path, grid: Grid) -> Iterator[Any]:
         with open_raster(path) as dataset:
             yield dataset
     else:
-        with open_header(path) as dataset, warped(dataset, grid) as view:
+        with open_header(path) as dataset, warped(dataset, grid, path) as view:
             yield view
 
 
