@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
 
 os.environ.setdefault("PYTHONHASHSEED", "0")
 
@@ -23,3 +27,55 @@ def real_data() -> Path:
     if os.environ.get("CI"):
         raise RuntimeError(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def random_bundle() -> ModelBundle:
+    """A sealed model of a real architecture with random weights: its maps mean nothing, its road is the real one."""
+    import torch
+
+    from drshym_pipeline.assessment.area import AreaErrorModel
+    from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.model.network import build_network
+    from drshym_pipeline.records import Calibration, ModelCard
+    from drshym_pipeline.settings import NetworkConfig
+
+    config = NetworkConfig(encoder="resnet18", decoder_channels=(32, 16, 16, 8, 8))
+    with torch.random.fork_rng():
+        torch.manual_seed(42)
+        network = build_network(config)
+        network.train()
+        with torch.no_grad():
+            # One pass settles the running statistics of the norms, without which the outputs hardly vary.
+            ramp = torch.linspace(0.2, 0.8, 64).expand(2, 3, 64, 64)
+            network(ramp + 0.2 * torch.rand(2, 3, 64, 64))
+            logits = network.eval()(ramp + 0.2 * torch.rand(2, 3, 64, 64))
+        # Random weights answer nearly the same everywhere; stretched like this, maps have both classes.
+        T = float(logits.std())
+        bias = -float(logits.median()) / T
+    errors = AreaErrorModel(floor=0.01, quantile=0.3, chips=24)
+    return ModelBundle.create(
+        name="random",
+        version="0.0.1",
+        network=config,
+        state=network.state_dict(),
+        calibration={
+            "vv": Calibration(T=T, bias=bias, threshold=0.45),
+            "vv_vh": Calibration(T=T, bias=bias, threshold=0.47),
+        },
+        area_errors={"vv": errors, "vv_vh": errors},
+        card=ModelCard(
+            name="random",
+            version="0.0.1",
+            architecture="unet",
+            encoder="resnet18",
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            bands="vv_vh",
+            training_data="none",
+            training_sha256="0" * 64,
+            scores={},
+            intended_use="tests",
+            limits=("random weights",),
+        ),
+        training_sha256="0" * 64,
+    )

@@ -1,0 +1,312 @@
+"""The `drshym` command: parse, call, print.
+
+Every decision is made in the rooms this module calls. torch, rasterio and the like are imported by the commands that
+need them, so that help and usage errors are instant. Exit codes: 0 done, 1 a fault of the program or the machine, 2 an
+input that cannot be used, which is told in one line.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import click
+import typer
+
+from drshym_pipeline.console import error_line, map_row, print_table, shown_progress, stored_maps
+from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, TrainConfig, load_config
+from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.records import MapRecord, ModelReference
+
+EXIT_FAULT = 1
+EXIT_INPUT = 2
+
+app = typer.Typer(
+    name="drshym",
+    help="Flood maps from Sentinel-1 SAR.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", help="A sealed model; by default the one in service, else the shipped one."),
+]
+UnitsOption = Annotated[
+    Literal["db", "power", "amplitude", "dn"] | None,
+    typer.Option("--units", help="What the pixel values are, where it cannot be told from them."),
+]
+TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
+OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
+VVOption = Annotated[Path | None, typer.Option("--vv", help="The VV file of a scene with one file a polarisation.")]
+VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.")]
+
+
+def choose_model(checkpoint: Path | None) -> tuple[ModelBundle, ModelReference]:
+    """The model to use: the named one, else the one in service, else the shipped one.
+
+    Raises:
+        InputError: It cannot be loaded.
+    """
+    from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.model.service_record import model_in_service
+
+    if checkpoint is None:
+        return model_in_service(PipelineSettings().store_path)
+    bundle = ModelBundle.load(checkpoint)
+    return bundle, bundle.reference("checkpoint")
+
+
+def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> list[list[Path]]:
+    """The files of each scene, VV first.
+
+    Files of one folder whose names differ only by polarisation are one scene.
+
+    Args:
+        scenes: Files as given.
+        vv: The VV file of one more scene.
+        vh: Its VH file.
+
+    Raises:
+        InputError: Nothing is given, or VH without VV.
+    """
+    from drshym_pipeline.sar.products import pair_key
+
+    if vv is None and vh is not None:
+        raise InputError("--vh", "is given without --vv", "Give the VV file too; VH alone cannot be mapped")
+    groups: dict[tuple[str, ...], dict[str, Path]] = {}
+    for place, scene in enumerate(scenes):
+        name, polarisation = pair_key(scene.name)
+        key = (str(scene.parent), name) if polarisation else (str(scene.parent), name, str(place))
+        if (polarisation or "VV") in groups.get(key, {}):
+            key = (*key, str(place))
+        groups.setdefault(key, {})[polarisation or "VV"] = scene
+    found = [[files[name] for name in ("VV", "VH") if name in files] for files in groups.values()]
+    if vv is not None:
+        found.append([vv] if vh is None else [vv, vh])
+    if not found:
+        raise InputError("SCENE", "no scene is given", "Give a GeoTIFF, or --vv and --vh")
+    return found
+
+
+@app.command()
+def segment(
+    *,
+    out: OutOption,
+    scenes: Annotated[list[Path] | None, typer.Argument(metavar="[SCENE]...", help="Sentinel-1 GeoTIFFs.")] = None,
+    vv: VVOption = None,
+    vh: VHOption = None,
+    units: UnitsOption = None,
+    checkpoint: CheckpointOption = None,
+    tile: TileOption = DEFAULT_TILE,
+    overlap: OverlapOption = DEFAULT_OVERLAP,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Tiles a forward pass.")] = 4,
+    precision: Annotated[Literal["auto", "fp32", "bf16"], typer.Option("--precision")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another scene's files of the same names.")
+    ] = False,
+) -> None:
+    """Map scenes: mask, probability, polygons, picture, caption and report of each."""
+    from drshym_pipeline.mapping import map_scene
+
+    groups = group_sources(scenes or [], vv, vh)
+    bundle, reference = choose_model(checkpoint)
+    done: list[MapRecord] = []
+    code = 0
+    for sources in groups:
+        try:
+            with shown_progress(sources[0].name) as progress:
+                record = map_scene(
+                    sources,
+                    out,
+                    bundle,
+                    reference,
+                    units=units,
+                    tile=tile,
+                    overlap=overlap,
+                    batch_size=batch_size,
+                    precision=precision,
+                    overwrite=overwrite,
+                    progress=progress,
+                )
+            done.append(record)
+        except InputError as error:
+            error_line(error)
+            code = code or EXIT_INPUT
+        except Exception as error:
+            # One scene must not take the others with it; what went wrong stays readable above the line.
+            if not isinstance(error, DrShymError):
+                traceback.print_exc()
+            error_line(f"{sources[0]}: {error}")
+            code = EXIT_FAULT
+    if done:
+        rows = [map_row(record, out) for record in done]
+        print_table(
+            f"Mapped by {reference.name} {reference.version}", ("scene", "open water", "observed", "mask"), rows
+        )
+        warnings = dict.fromkeys(f"{record.scene_id}: {text}" for record in done for text in record.warnings)
+        typer.echo("\n".join(f"note: {text}" for text in warnings))
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option("--config", help="A training recipe; configs/ has examples.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; runs/<name> by default.")] = None,
+) -> None:
+    """Train and calibrate a model, and seal it as OUT/bundle."""
+    recipe = load_config(config, TrainConfig)
+    from drshym_pipeline.model.network import check_network
+
+    # Before hours of simulating and training, and before the slow imports they need.
+    check_network(recipe.network)
+    from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.model.sealing import seal
+    from drshym_pipeline.model.training import train as train_network
+
+    folder = out or Path("runs") / recipe.name
+    with shown_progress(recipe.name) as progress:
+        data = prepare(recipe.data, folder / "data", progress)
+        checkpoint = train_network(recipe, data, folder / "checkpoint", progress=progress)
+        bundle = seal(recipe, data, checkpoint, folder / "bundle", progress=progress)
+    rows = [
+        (mode, f"{calibration.T:.3f}", f"{calibration.threshold:.3f}")
+        for mode, calibration in bundle.calibration.items()
+    ]
+    print_table(f"Sealed {bundle.name} {bundle.version} in {folder / 'bundle'}", ("bands", "T", "threshold"), rows)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="Folder in Sen1Floods11's layout (holds data/ and splits/).")],
+    checkpoint: CheckpointOption = None,
+    split: Annotated[str, typer.Option("--split", help="Such as valid, test, bolivia, hard.")] = "test",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
+) -> None:
+    """Score a model on labelled chips, with intervals and baselines."""
+    from drshym_pipeline.benchmark.evaluate import evaluate as score
+    from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+
+    refs = Sen1Floods11(data).chips(split)
+    bundle, _ = choose_model(checkpoint)
+    with shown_progress(bundle.name) as progress:
+        evaluation = score(bundle, refs, progress=progress)
+    typer.echo(evaluation.to_markdown())
+    if out is not None:
+        evaluation.write(out)
+
+
+@app.command()
+def simulate(
+    *,
+    out: OutOption,
+    kind: Annotated[Literal["scene", "chips"], typer.Option("--kind", help="One scene, or labelled chips.")] = "scene",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = SEED,
+    size: Annotated[int | None, typer.Option("--size", min=64, help="Side in pixels; 1024 or 256.")] = None,
+    hard: Annotated[bool, typer.Option("--hard", help="A scene with wind and look-alikes.")] = False,
+    train_chips: Annotated[int, typer.Option("--train", min=1, help="Training chips.")] = 96,
+    other_chips: Annotated[int, typer.Option("--other", min=1, help="Chips of each other split.")] = 24,
+) -> None:
+    """Simulate a flooded scene with its side rasters, or labelled chips in Sen1Floods11's layout."""
+    from drshym_pipeline.datasets.simulator import simulate_scene, write_dataset, write_scene
+
+    if kind == "scene":
+        side = size or 1024
+        scene = simulate_scene(seed, side, side, kind="hard" if hard else "standard")
+        typer.echo(str(write_scene(out, f"simulated_{seed}", scene)))
+        return
+    counts = {"valid": other_chips, "test": other_chips, "hard": other_chips}
+    settings = SimulatedData(seed=seed, size=size or 256, train=train_chips, **counts)
+    with shown_progress(out.name) as progress:
+        typer.echo(str(write_dataset(out, settings, progress)))
+
+
+@app.command()
+def tile(
+    *,
+    out: OutOption,
+    scene: Annotated[Path, typer.Argument(help="A Sentinel-1 GeoTIFF.")],
+    vh: VHOption = None,
+    units: UnitsOption = None,
+    size: TileOption = DEFAULT_TILE,
+    overlap: OverlapOption = DEFAULT_OVERLAP,
+) -> None:
+    """Cut a scene into GeoTIFF chips in dB, each with its record as JSON beside it."""
+    from drshym_pipeline.products.chips import write_chips
+
+    with shown_progress(scene.name) as progress:
+        count = write_chips(
+            [scene] if vh is None else [scene, vh], out, units=units, tile=size, overlap=overlap, progress=progress
+        )
+    typer.echo(f"{count} chips in {out}")
+
+
+@app.command("convert-checkpoint")
+def convert_checkpoint(
+    source: Annotated[Path, typer.Argument(help="A checkpoint of the original system, such as best.pt.")],
+    out: OutOption,
+) -> None:
+    """Take a checkpoint of the original system over as a sealed model, without executing anything in it."""
+    from drshym_pipeline.model.convert import convert
+
+    bundle = convert(source, out)
+    typer.echo(f"{bundle.name} {bundle.version} in {out} (sha256 {bundle.sha256})")
+
+
+@app.command()
+def status() -> None:
+    """Show the model in service, and which maps of the store were made by another one."""
+    store = PipelineSettings().store_path
+    _, served = choose_model(None)
+    typer.echo(f"model in service: {served.name} {served.version} ({served.source}, sha256 {served.sha256[:12]})")
+    maps = stored_maps(store)
+    if not maps:
+        typer.echo(f"no scene is mapped in {store}")
+        return
+    rows = []
+    for record in maps:
+        current = record.model.sha256 == served.sha256
+        rows.append(
+            (
+                record.scene_id,
+                f"{record.model.name} {record.model.version}",
+                "current" if current else "outdated",
+                "nothing was observed" if record.flooded is None else record.flooded.text(),
+                f"{record.created_at:%Y-%m-%d %H:%M} UTC",
+            )
+        )
+    outdated = sum(row[2] == "outdated" for row in rows)
+    print_table(f"{len(rows)} scenes, {outdated} outdated", ("scene", "model", "", "open water", "mapped"), rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        result = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except InputError as error:
+        error_line(error)
+        return EXIT_INPUT
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return EXIT_INPUT
+    except click.ClickException as error:
+        error_line(error.format_message())
+        return EXIT_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        error_line("stopped")
+        return EXIT_FAULT
+    except DrShymError as error:
+        error_line(error)
+        return EXIT_FAULT
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,125 @@
+"""What the command shows: progress on stderr, result tables on stdout.
+
+Bars when a person watches, plain lines when a file or another program does. What is computed is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from drshym_pipeline.progress import Progress
+from drshym_pipeline.storage import read_json
+
+if TYPE_CHECKING:
+    from drshym_pipeline.records import MapRecord
+
+_QUIET_SECONDS: Final = 5.0
+_PLAIN_WIDTH: Final = 200
+_LABELS: Final = {
+    "describe": "reading the scene",
+    "stage": "copying the scene",
+    "tiles": "laying tiles",
+    "tile_probabilities": "predicting tiles",
+    "stitched_scenes": "drawing the map (rows)",
+    "scene_reports": "writing the report",
+}
+
+
+class _PlainLines:
+    """A line when a long stage goes on and when it ends; nothing about stages that are over at once."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._started: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        start = self._started.setdefault(stage, now)
+        finished = done >= total
+        if finished:
+            self._started.pop(stage)
+        if now - self._last < _QUIET_SECONDS and not (finished and now - start >= _QUIET_SECONDS):
+            return
+        self._last = now
+        sys.stderr.write(f"{self._prefix}{_LABELS.get(stage, stage)}: {done}/{total}, {now - start:.0f} s\n")
+        sys.stderr.flush()
+
+
+@contextmanager
+def shown_progress(title: str = "") -> Iterator[Progress]:
+    """A progress listener that shows what is running, how far and how long.
+
+    Args:
+        title: What the work is about, such as a scene's name.
+    """
+    prefix = f"{title}: " if title else ""
+    if not sys.stderr.isatty():
+        yield _PlainLines(prefix)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+
+        def listen(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(prefix + _LABELS.get(stage, stage), total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield listen
+
+
+def error_line(error: object) -> None:
+    """One line on stderr: `error: ...`."""
+    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+
+
+def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout; wide enough never to fold when nobody watches."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, show_edge=False)
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(table)
+
+
+def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:
+    """One scene in the result table: name, open water with its interval, observed share, mask."""
+    water = "nothing was observed" if record.flooded is None else record.flooded.text()
+    observed = f"{record.observed_fraction:.0%}".replace("%", " %")
+    return record.scene_id, water, observed, str(out / record.files["mask"])
+
+
+def stored_maps(store: Path) -> list[MapRecord]:
+    """The finished map of every scene in a store, by the names of the scenes.
+
+    The version a scene is at stands in `scenes/<scene>/current.json`; scenes without one have no map yet.
+    """
+    from drshym_pipeline.mapping import SceneFolder
+
+    found = []
+    for noted in sorted((store / "scenes").glob("*/current.json")):
+        folder = SceneFolder((noted.parent / str(read_json(noted)["version"])).absolute())
+        if folder.manifest.is_file():
+            found.append(folder.record())
+    return found

@@ -1,0 +1,84 @@
+"""Tiles as files: GeoTIFF chips in dB, each with its exchange record beside it. For other programs; maps need none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.products.tiles import tile_record
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import DrShymRecord, SceneMeta, Units
+from drshym_pipeline.sar.scene import SceneReader, describe_scene
+from drshym_pipeline.storage import atomic_directory, write_text
+from drshym_pipeline.tiling import TileGrid, Window
+
+STAGE = "chips"
+
+
+def _write_chip(path: Path, pixels: NDArray[np.float32], meta: SceneMeta, window: Window) -> None:
+    a, b, c, d, e, f = meta.transform
+    row, col = window.row, window.col
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "count": len(pixels),
+        "height": window.height,
+        "width": window.width,
+        "crs": CRS.from_user_input(meta.crs),
+        "transform": Affine(a, b, c + a * col + b * row, d, e, f + d * col + e * row),
+        "nodata": float("nan"),
+        "compress": "deflate",
+        "predictor": 3,
+    }
+    with rasterio.open(path, "w", **profile) as chip:
+        chip.write(pixels)
+        chip.descriptions = ("VV", "VH")[: len(pixels)]
+
+
+def write_chips(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    units: Units | None = None,
+    tile: int,
+    overlap: int,
+    progress: Progress = silent,
+) -> int:
+    """Cut a scene into chips.
+
+    Args:
+        sources: The scene's files.
+        out: The folder of the chips: `<image_id>.tif` (float32 dB, NaN not observed) and `<image_id>.json`. It appears
+            whole or not at all, and must be new or empty.
+        units: What the values are, where it cannot be told.
+        tile: Tile side in pixels.
+        overlap: Overlap of neighbours in pixels.
+        progress: Told after every chip.
+
+    Returns:
+        Number of chips.
+
+    Raises:
+        InputError: The scene or the grid cannot be used, or the folder holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(out, "is there already and not empty", "Choose a new folder")
+    TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
+    meta = describe_scene(sources, units=units, progress=progress)
+    grid = TileGrid(meta.height, meta.width, tile, overlap)
+    with atomic_directory(out) as temporary, SceneReader(meta, temporary) as reader:
+        for index, window in enumerate(grid):
+            pixels = reader.read(window)
+            record: DrShymRecord = tile_record(meta, index, window, grid, float(np.isfinite(pixels[0]).mean()))
+            _write_chip(temporary / f"{record.image_id}.tif", pixels, meta, window)
+            write_text(temporary / f"{record.image_id}.json", record.to_json() + "\n")
+            progress(STAGE, index + 1, len(grid))
+    return len(grid)

@@ -1,0 +1,307 @@
+"""The `drshym` command as a user meets it: what it prints, what it leaves, how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from drshym_pipeline.cli import group_sources, main
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.service_record import write_in_service
+from drshym_pipeline.records import read_drshym_record
+from drshym_pipeline.storage import write_json
+
+SMALL = ["--tile", "96", "--overlap", "16"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, random_bundle) -> Path:
+    return random_bundle.save(tmp_path_factory.mktemp("model") / "bundle")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("DRSHYM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DRSHYM_STORE", raising=False)
+
+
+@pytest.fixture
+def good(tmp_path, scene_file) -> Path:
+    return scene_file(tmp_path / "in" / "good.tif", shape=(80, 120))
+
+
+def left(out: Path) -> list[str]:
+    return sorted(path.name for path in out.rglob("*")) if out.exists() else []
+
+
+def refuses(capfd, arguments, *words, out: Path | None = None) -> str:
+    """The command ends with 2, one line on stderr that has the words, nothing on stdout and nothing left behind."""
+    capfd.readouterr()
+    assert main([str(argument) for argument in arguments]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert str(word) in lines[0]
+    if out is not None:
+        assert left(out) == []
+    return lines[0]
+
+
+@pytest.fixture
+def refused(capfd, tmp_path, checkpoint):
+    """Segment files that must be refused."""
+
+    def run(*arguments, words):
+        out = tmp_path / "out"
+        return refuses(
+            capfd, ["segment", *SMALL, *arguments, "--out", out, "--checkpoint", checkpoint], *words, out=out
+        )
+
+    return run
+
+
+def test_segment_maps_a_scene_and_prints_its_area_with_an_interval(capfd, tmp_path, good, checkpoint):
+    out = tmp_path / "out"
+    assert main(["segment", str(good), "--out", str(out), "--checkpoint", str(checkpoint), *SMALL]) == 0
+    printed = capfd.readouterr()
+    assert printed.err == ""
+    row = next(line for line in printed.out.splitlines() if line.startswith("good"))
+    assert "90 % interval" in row
+    assert str(out / "good_mask.tif") in row
+    assert "not separated from permanent water" in printed.out
+    assert len(left(out)) == 8
+    with rasterio.open(out / "good_mask.tif") as mask:
+        assert mask.shape == (80, 120)
+
+
+def test_a_pair_can_be_given_by_option_or_by_name(tmp_path, scene_file, checkpoint):
+    vv = scene_file(tmp_path / "x_vv.tif", bands=("VV",), shape=(64, 64))
+    vh = scene_file(tmp_path / "x_vh.tif", bands=("VH",), shape=(64, 64))
+    for number, arguments in enumerate((["--vv", vv, "--vh", vh], [vh, vv])):
+        out = tmp_path / f"out{number}"
+        command = ["segment", *arguments, "--out", out, "--checkpoint", checkpoint, *SMALL]
+        assert main([str(part) for part in command]) == 0
+        assert json.loads((out / "x_report.json").read_text())["modality"] == "sentinel1_sar_vv_vh"
+
+
+def test_files_are_one_scene_only_when_they_differ_by_polarisation_alone():
+    files = [Path(name) for name in ("a/x_vv.tif", "b.tif", "a/x_vh.tif", "c/x_vh.tif", "a/y_vv.tif")]
+    assert group_sources(files, None, None) == [[files[0], files[2]], [files[1]], [files[3]], [files[4]]]
+    with pytest.raises(InputError, match="without --vv"):
+        group_sources([], None, Path("x_vh.tif"))
+
+
+def test_bad_scenes_are_reported_and_the_others_are_mapped(capfd, tmp_path, good, checkpoint, scene_file):
+    bad = tmp_path / "in" / "bad.tif"
+    bad.write_bytes(b"")
+    other = scene_file(tmp_path / "in" / "other.tif", shape=(64, 64), seed=1)
+    out = tmp_path / "out"
+    command = ["segment", good, bad, other, "--out", out, "--checkpoint", checkpoint, *SMALL]
+    assert main([str(part) for part in command]) == 2
+    printed = capfd.readouterr()
+    assert printed.err.splitlines() == [line for line in printed.err.splitlines() if line.startswith("error: ")]
+    assert len(printed.err.splitlines()) == 1
+    assert "bad.tif" in printed.err
+    assert {name.split("_")[0] for name in left(out)} == {"good", "other"}
+
+
+def test_a_scene_without_georeference_is_refused(refused, tmp_path, scene_file):
+    path = scene_file(tmp_path / "nowhere.tif", crs=None, shape=(64, 64))
+    refused(path, words=[path, "no CRS", "Georeference"])
+
+
+def test_a_scene_without_vv_is_refused(refused, tmp_path, scene_file):
+    path = scene_file(tmp_path / "x_vh.tif", bands=("VH",), shape=(64, 64))
+    refused(path, words=[path, "VV"])
+
+
+def test_a_file_that_is_no_tiff_is_refused(refused, tmp_path):
+    path = tmp_path / "text.tif"
+    path.write_text("this is no raster\n" * 40)
+    refused(path, words=[path, "not a TIFF"])
+
+
+def test_an_empty_file_is_refused(refused, tmp_path):
+    path = tmp_path / "empty.tif"
+    path.write_bytes(b"")
+    refused(path, words=[path, "empty"])
+
+
+def test_a_missing_file_is_refused(refused, tmp_path):
+    refused(tmp_path / "gone.tif", words=["gone.tif", "does not exist"])
+
+
+@pytest.mark.parametrize("percent", [0.1, 1, 10, 50, 90, 99.9])
+def test_a_truncated_scene_is_refused(refused, tmp_path, scene_file, percent):
+    whole = scene_file(tmp_path / "whole.tif").read_bytes()
+    path = tmp_path / "cut.tif"
+    path.write_bytes(whole[: int(len(whole) * percent / 100)])
+    refused(path, words=[path])
+
+
+def test_units_beyond_recognition_are_refused(refused, tmp_path, scene_file):
+    path = scene_file(tmp_path / "odd.tif", shape=(64, 64))
+    with rasterio.open(path, "r+") as target:
+        target.write(np.random.default_rng(0).normal(-3e6, 10, (2, 64, 64)).astype(np.float32))
+    refused(path, words=[path, "units"])
+
+
+def test_an_overlap_as_large_as_the_tile_is_refused(refused, good):
+    refused(good, "--tile", "64", "--overlap", "64", words=["overlap", "smaller than the tile"])
+
+
+def test_a_batch_of_nothing_is_refused(refused, good):
+    refused(good, "--batch-size", "0", words=["batch-size"])
+
+
+def test_unknown_units_on_the_command_line_are_refused(refused, good):
+    refused(good, "--units", "bel", words=["--units", "'bel'"])
+
+
+def test_no_scene_at_all_is_refused(refused):
+    refused(words=["SCENE"])
+
+
+def test_an_output_folder_that_is_a_file_is_refused(capfd, tmp_path, good, checkpoint):
+    (tmp_path / "file").write_text("mine")
+    refuses(capfd, ["segment", good, "--out", tmp_path / "file", "--checkpoint", checkpoint], tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_pickle_is_no_checkpoint(capfd, tmp_path, good):
+    path = tmp_path / "best.pt"
+    path.write_bytes(b"\x80\x04.")
+    refuses(
+        capfd,
+        ["segment", good, "--out", tmp_path / "out", "--checkpoint", path],
+        path,
+        "convert-checkpoint",
+        out=tmp_path / "out",
+    )
+
+
+def test_training_with_an_unknown_encoder_is_refused_before_anything_is_made(capfd, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("network:\n  encoder: resnet81\n")
+    refuses(capfd, ["train", "--config", recipe, "--out", tmp_path / "out"], "resnet81", out=tmp_path / "out")
+
+
+def test_training_with_an_unknown_key_is_refused(capfd, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("training:\n  learning_rat: 0.1\n")
+    refuses(
+        capfd,
+        ["train", "--config", recipe, "--out", tmp_path / "out"],
+        recipe,
+        "training.learning_rat",
+        "learning_rate",
+        out=tmp_path / "out",
+    )
+
+
+def test_training_without_its_recipe_is_refused(capfd, tmp_path):
+    refuses(capfd, ["train", "--config", tmp_path / "gone.yaml"], "gone.yaml")
+
+
+def test_tile_writes_chips_with_their_records(capfd, tmp_path, good):
+    out = tmp_path / "chips"
+    assert main(["tile", str(good), "--out", str(out), "--tile", "64", "--overlap", "8"]) == 0
+    chips = sorted(out.glob("*.tif"))
+    assert len(chips) == len(list(out.glob("*.json"))) == 4
+    with rasterio.open(good) as source:
+        for chip in chips:
+            record = read_drshym_record(chip.with_suffix(".json").read_text())
+            window = record.window
+            with rasterio.open(chip) as tile:
+                assert tuple(tile.bounds) == record.bounds
+                assert tile.crs == source.crs
+                np.testing.assert_array_equal(
+                    tile.read(1),
+                    source.read(1)[window.row : window.row + window.height, window.col : window.col + window.width],
+                )
+
+
+def test_tile_leaves_nothing_of_a_bad_scene_and_does_not_touch_a_full_folder(capfd, tmp_path, good):
+    bad = tmp_path / "bad.tif"
+    bad.write_bytes(b"")
+    refuses(capfd, ["tile", bad, "--out", tmp_path / "chips"], bad, out=tmp_path / "chips")
+    refuses(capfd, ["tile", good, "--out", tmp_path / "in"], "not empty")
+
+
+def test_simulate_writes_a_scene_that_can_be_mapped(capfd, tmp_path, checkpoint):
+    assert main(["simulate", "--out", str(tmp_path / "sim"), "--seed", "5", "--size", "96"]) == 0
+    scene = capfd.readouterr().out.strip()
+    command = ["segment", scene, "--out", str(tmp_path / "out"), "--checkpoint", str(checkpoint), *SMALL]
+    assert main(command) == 0
+
+
+def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp_path, good, checkpoint, random_bundle):
+    from drshym_pipeline import mapping
+
+    store = tmp_path / "home" / "store"
+    reference = random_bundle.reference("registry")
+    write_in_service(store, checkpoint, reference, "for a test")
+    assert main(["segment", str(good), "--out", str(tmp_path / "out"), *SMALL]) == 0
+    report = json.loads((tmp_path / "out" / "good_report.json").read_text())
+    assert report["model"] == reference.model_dump()
+    capfd.readouterr()
+
+    assert main(["status"]) == 0
+    assert "no scene is mapped" in capfd.readouterr().out
+    for name, used in (("good", reference), ("older", reference.model_copy(update={"sha256": "2" * 64}))):
+        folder = mapping.stage([good], store / "scenes", scene_id=name)
+        mapping.write_tiles(folder, tile=96, overlap=16)
+        mapping.predict(folder, random_bundle, used)
+        mapping.stitch(folder)
+        mapping.report(folder)
+        write_json(store / "scenes" / name / "current.json", {"version": folder.directory.name})
+    assert main(["status"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert any(reference.sha256[:12] in line for line in lines)
+    assert "2 scenes, 1 outdated" in "\n".join(lines)
+    assert next(line for line in lines if line.startswith("good")).count("current") == 1
+    assert next(line for line in lines if line.startswith("older")).count("outdated") == 1
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["segment", "--tile", "x"], ["train"], ["--no-such-option"]])
+def test_a_wrong_call_is_told_in_one_line(capfd, arguments):
+    refuses(capfd, arguments)
+
+
+def test_the_command_without_arguments_shows_its_help(capfd):
+    assert main([]) == 2
+    assert "segment" in capfd.readouterr().out
+
+
+def test_help_loads_none_of_the_heavy_libraries():
+    code = (
+        "import sys\n"
+        "from drshym_pipeline.cli import main\n"
+        "assert main(['segment', '--help']) == 0\n"
+        "heavy = 'torch rasterio lightning zarr pandas scipy matplotlib pyogrio dagster mlflow'.split()\n"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "[]"
+    assert "--overlap" in done.stdout
+
+
+def test_the_installed_command_ends_with_the_exit_code_of_an_input_error(tmp_path):
+    done = subprocess.run(
+        [Path(sys.executable).parent / "drshym", "train", "--config", tmp_path / "gone.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,297 @@
+"""From a GeoTIFF to a finished map, stage by stage and in one go."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import zarr
+
+from drshym_pipeline import mapping
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.mapping import SceneFolder, map_scene
+from drshym_pipeline.products.names import PRODUCT_KINDS
+from drshym_pipeline.products.rasters import mask_of
+from drshym_pipeline.records import MapRecord, read_drshym_record
+from drshym_pipeline.stitching import NOT_OBSERVED
+from drshym_pipeline.storage import sha256_file
+
+TILE = {"tile": 96, "overlap": 24}
+
+
+def read(path: Path) -> tuple[np.ndarray, rasterio.DatasetReader]:
+    with rasterio.open(path) as source:
+        return source.read(1), source
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, scene_file) -> Path:
+    return scene_file(tmp_path_factory.mktemp("in") / "S1_20210111_T1234.tif")
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory, source, random_bundle) -> tuple[Path, MapRecord]:
+    out = tmp_path_factory.mktemp("out")
+    return out, map_scene([source], out, random_bundle, random_bundle.reference("checkpoint"), **TILE)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, source, random_bundle) -> SceneFolder:
+    folder = mapping.stage([source], tmp_path_factory.mktemp("store"))
+    mapping.write_tiles(folder, **TILE)
+    mapping.predict(folder, random_bundle, random_bundle.reference("checkpoint"))
+    mapping.stitch(folder)
+    mapping.report(folder)
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> SceneFolder:
+    return SceneFolder(Path(shutil.copytree(finished.directory, tmp_path / "copy")))
+
+
+def test_a_map_lies_exactly_on_the_sources_grid(mapped, source):
+    out, record = mapped
+    with rasterio.open(source) as original:
+        for kind in ("mask", "proba"):
+            with rasterio.open(out / record.files[kind]) as product:
+                assert product.crs == original.crs
+                assert product.transform == original.transform
+                assert product.shape == original.shape
+
+
+def test_the_mask_follows_from_the_stored_probability_and_the_threshold(mapped):
+    out, record = mapped
+    mask, _ = read(out / record.files["mask"])
+    stored, _ = read(out / record.files["proba"])
+    seen = stored != NOT_OBSERVED
+    np.testing.assert_array_equal(mask[seen] == 1, stored[seen] / 10_000 >= record.calibration.threshold)
+    np.testing.assert_array_equal(mask == 255, ~seen)
+    assert set(np.unique(mask)) == {0, 1, 255}, "the random model should find both classes here"
+
+
+def test_what_was_not_observed_stays_so_and_nothing_else(mapped, source):
+    out, record = mapped
+    with rasterio.open(source) as original:
+        hidden = np.isnan(original.read()).any(axis=0)
+    mask, _ = read(out / record.files["mask"])
+    np.testing.assert_array_equal(mask == 255, hidden)
+    assert record.observed_fraction == pytest.approx(1 - hidden.mean())
+
+
+def test_the_record_counts_what_the_mask_shows_and_the_area_is_inside_its_interval(mapped):
+    out, record = mapped
+    mask, _ = read(out / record.files["mask"])
+    assert record.pixels["flooded"] == int((mask == 1).sum())
+    assert sum(record.pixels.values()) == mask.size
+    # UTM at 3 degrees from nowhere: pixels of 10 m are 100 m2 within half a percent.
+    assert record.flooded.km2 == pytest.approx((mask == 1).sum() * 1e-4, rel=5e-3)
+    assert record.flooded.low_km2 <= record.flooded.km2 <= record.flooded.high_km2
+    assert record.water_separated is False
+    assert any("not separated from permanent water" in warning for warning in record.warnings)
+
+
+def test_all_files_are_there_and_nothing_else(mapped):
+    out, record = mapped
+    assert sorted(path.name for path in out.iterdir()) == sorted(record.files.values())
+    assert set(record.files) == set(PRODUCT_KINDS)
+    again = MapRecord.model_validate_json((out / record.files["record"]).read_text())
+    assert again == record
+    assert (out / record.files["caption"]).read_text().strip() == record.caption
+
+
+def test_the_stages_one_by_one_make_the_same_map_as_the_command(finished, mapped):
+    out, record = mapped
+    for kind in ("mask", "proba", "flood", "overlay", "thumbnail", "caption"):
+        assert finished.product(kind).read_bytes() == (out / record.files[kind]).read_bytes(), kind
+
+
+def test_the_manifest_names_every_product_with_its_size_and_hash(finished):
+    manifest = json.loads(finished.manifest.read_text())
+    assert set(manifest["files"]) == {path.name for path in finished.products.iterdir()}
+    for name, entry in manifest["files"].items():
+        assert entry == {
+            "bytes": (finished.products / name).stat().st_size,
+            "sha256": sha256_file(finished.products / name),
+        }
+    assert finished.is_complete()
+
+
+def test_tiles_are_written_as_records_and_as_a_table(finished):
+    grid = finished.grid()
+    lines = finished.tiles_jsonl.read_text().splitlines()
+    records = [read_drshym_record(line) for line in lines]
+    assert len(records) == len(grid) == finished.tiles().count
+    assert records[3].image_id == "S1_20210111_T1234_tile_00003"
+    for record, window in zip(records, grid, strict=True):
+        assert (record.window.row, record.window.col) == (window.row, window.col)
+        left, bottom, right, top = record.bounds
+        assert (right - left, top - bottom) == (window.width * 10.0, window.height * 10.0)
+        assert (left, top) == (500_000.0 + window.col * 10.0, 2_000_000.0 - window.row * 10.0)
+    assert min(record.valid_fraction for record in records) < 1.0
+    table = pd.read_parquet(finished.tiles_parquet)
+    assert list(table["image_id"]) == [record.image_id for record in records]
+    assert list(table["valid_fraction"]) == [record.valid_fraction for record in records]
+
+
+def test_probabilities_are_one_sharded_array_with_the_model_in_its_attributes(finished, random_bundle):
+    array = zarr.open_array(str(finished.probabilities), mode="r")
+    rows, columns = finished.grid().shape
+    assert array.shape == (rows * columns, 96, 96)
+    assert array.chunks == (1, 96, 96)
+    assert array.shards == (columns, 96, 96)
+    prediction = finished.prediction()
+    assert prediction.summary.reference == random_bundle.reference("checkpoint")
+    assert prediction.area_errors == random_bundle.area_errors["vv_vh"]
+
+
+def test_a_prediction_by_the_same_model_is_kept_and_by_another_made_again(copied, random_bundle):
+    before = sha256_file(copied.product("mask"))
+    same = mapping.predict(copied, random_bundle, random_bundle.reference("checkpoint"))
+    assert same.reused
+    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
+    again = mapping.predict(copied, random_bundle, other)
+    assert not again.reused
+    mapping.stitch(copied)
+    assert not copied.is_complete(), "a map in work must not count as finished"
+    record = mapping.report(copied)
+    assert record.model == other
+    assert copied.is_complete()
+    with rasterio.open(copied.product("mask")) as mask:
+        assert mask.tags()["DRSHYM_MODEL_SHA256"] == "1" * 64
+    assert before != sha256_file(copied.product("mask"))
+
+
+def test_stitching_twice_writes_the_same_bytes(copied):
+    names = ("mask", "proba", "flood", "overlay", "thumbnail", "caption")
+    before = {name: sha256_file(copied.product(name)) for name in names}
+    mapping.stitch(copied)
+    assert {name: sha256_file(copied.product(name)) for name in names} == before
+
+
+def test_a_map_with_a_file_missing_does_not_count_as_finished(copied):
+    copied.product("overlay").unlink()
+    assert not copied.is_complete()
+
+
+def test_probabilities_can_be_discarded_and_the_map_stays(copied):
+    assert mapping.discard_probabilities(copied)
+    assert not mapping.discard_probabilities(copied)
+    assert copied.is_complete()
+
+
+def test_a_stage_without_the_one_before_names_the_missing_file(tmp_path, scene_file):
+    folder = mapping.stage([scene_file(tmp_path / "a.tif", shape=(64, 64))], tmp_path / "store")
+    with pytest.raises(InputError, match=r"tiles\.json: the file does not exist"):
+        mapping.stitch(folder)
+
+
+def test_a_scene_without_one_observed_pixel_says_so_and_states_no_area(tmp_path, scene_file, random_bundle):
+    source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
+    record = map_scene(
+        [source], tmp_path / "out", random_bundle, random_bundle.reference("checkpoint"), units="db", **TILE
+    )
+    mask, _ = read(tmp_path / "out" / "blind_mask.tif")
+    assert (mask == 255).all()
+    assert record.flooded is None
+    assert record.mean_confidence is None
+    assert "Nothing was observed" in record.caption
+    assert "km2" not in record.caption
+    assert json.loads((tmp_path / "out" / "blind_flood.geojson").read_text())["features"] == []
+    assert "nothing was observed" in (tmp_path / "out" / "blind_report.html").read_text()
+
+
+def test_tiles_without_a_pixel_never_reach_the_network(tmp_path, scene_file, random_bundle):
+    source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
+    folder = mapping.stage([source], tmp_path / "store", units="db")
+    mapping.write_tiles(folder, tile=32, overlap=0)
+    summary = mapping.predict(folder, random_bundle, random_bundle.reference("checkpoint"))
+    assert (summary.predicted, summary.skipped, summary.mean) == (0, 9, None)
+
+
+def test_one_file_a_polarisation_is_the_same_scene_as_both_in_one(tmp_path, scene_file, random_bundle):
+    both = scene_file(tmp_path / "both.tif", shape=(96, 96))
+    with rasterio.open(both) as source:
+        for band, name in ((1, "pair_vv.tif"), (2, "pair_vh.tif")):
+            with rasterio.open(tmp_path / name, "w", **{**source.profile, "count": 1}) as target:
+                target.write(source.read(band), 1)
+    reference = random_bundle.reference("checkpoint")
+    one = map_scene([both], tmp_path / "out", random_bundle, reference, **TILE)
+    pair = [tmp_path / "pair_vv.tif", tmp_path / "pair_vh.tif"]
+    two = map_scene(pair, tmp_path / "out", random_bundle, reference, **TILE)
+    assert two.scene_id == "pair"
+    assert two.modality == "sentinel1_sar_vv_vh"
+    np.testing.assert_array_equal(
+        read(tmp_path / "out" / one.files["proba"])[0], read(tmp_path / "out" / two.files["proba"])[0]
+    )
+
+
+def test_vv_alone_is_mapped_with_the_calibration_of_vv(tmp_path, scene_file, random_bundle):
+    source = scene_file(tmp_path / "only_vv.tif", bands=("VV",), shape=(60, 130))
+    record = map_scene([source], tmp_path / "out", random_bundle, random_bundle.reference("checkpoint"), **TILE)
+    assert record.modality == "sentinel1_sar_vv"
+    assert record.calibration == random_bundle.calibration["vv"]
+
+
+def test_linear_power_gives_the_map_of_decibels(tmp_path, scene_file, random_bundle):
+    reference = random_bundle.reference("checkpoint")
+    decibels = scene_file(tmp_path / "decibels.tif", shape=(96, 96))
+    power = scene_file(tmp_path / "power.tif", shape=(96, 96), linear=True)
+    first = map_scene([decibels], tmp_path / "out", random_bundle, reference, **TILE)
+    second = map_scene([power], tmp_path / "out", random_bundle, reference, **TILE)
+    assert any("power" in step for step in second.processing)
+    a, b = (read(tmp_path / "out" / record.files["proba"])[0].astype(int) for record in (first, second))
+    assert np.abs(a - b).max() <= 20
+
+
+def test_another_scenes_files_of_the_same_name_are_not_replaced_unless_told(tmp_path, scene_file, random_bundle):
+    reference = random_bundle.reference("checkpoint")
+    out = tmp_path / "out"
+    first = scene_file(tmp_path / "a" / "scene.tif", shape=(64, 64))
+    other = scene_file(tmp_path / "b" / "scene.tif", shape=(64, 64), seed=7)
+    map_scene([first], out, random_bundle, reference, **TILE)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    map_scene([first], out, random_bundle, reference, **TILE)
+    with pytest.raises(InputError, match="not of this scene"):
+        map_scene([other], out, random_bundle, reference, **TILE)
+    assert {path.name for path in out.iterdir()} == set(before)
+    assert (out / "scene_mask.tif").read_bytes() == before["scene_mask.tif"]
+    record = map_scene([other], out, random_bundle, reference, overwrite=True, **TILE)
+    assert json.loads((out / "scene_report.json").read_text())["source_sha256"] == record.source_sha256
+
+
+def test_a_model_that_returns_nan_stops_the_map_and_leaves_nothing(tmp_path, scene_file, random_bundle):
+    import torch
+
+    from drshym_pipeline.errors import DrShymError
+    from drshym_pipeline.model.bundle import pack_weights
+
+    state = {name: torch.full_like(value, torch.nan) if value.is_floating_point() else value
+             for name, value in random_bundle.state().items()}  # fmt: skip
+    broken = dataclasses.replace(random_bundle, weights=pack_weights(state, "float32"))
+    source = scene_file(tmp_path / "a.tif", shape=(64, 64))
+    with pytest.raises(DrShymError, match="not finite"):
+        map_scene([source], tmp_path / "out", broken, random_bundle.reference("checkpoint"), **TILE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_are_decided_on_the_stored_grid():
+    stored = np.array([0, 4499, 4500, 4501, 10_000, NOT_OBSERVED], np.uint16)
+    assert mask_of(stored, 0.45).tolist() == [0, 0, 1, 1, 1, 255]
+    assert mask_of(stored, 0.45005).tolist() == [0, 0, 0, 1, 1, 255]
+
+
+def test_the_module_loads_without_torch_rasterio_or_zarr():
+    code = (
+        "import sys, drshym_pipeline.mapping; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'rasterio', 'zarr', 'lightning', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
