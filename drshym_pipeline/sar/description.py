@@ -125,7 +125,8 @@ def _sample(scene: _OpenScene) -> list[NDArray[Any]]:
         thin = max(1, count * min(first, len(order)) // _SAMPLE_PIXELS)
         found += count
         for piece, layer in zip(pieces, layers, strict=True):
-            piece.append(layer[mask][::thin])
+            # A slice would keep the whole window alive.
+            piece.append(layer[mask][::thin].copy())
     return [np.concatenate(piece) for piece in pieces]
 
 

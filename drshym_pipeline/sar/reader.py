@@ -22,11 +22,11 @@ from drshym_pipeline.sar.open import damaged, open_header, open_raster, safe_env
 from drshym_pipeline.sar.radiometry import observed, to_db
 from drshym_pipeline.tiling import Window
 
-_PIXELS_AT_ONCE = 2 << 20
+_PIXELS_AT_ONCE = 1 << 20
 
 
 def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
-    """Windows that cover a raster once, in whole blocks, of about two million pixels where blocks allow.
+    """Windows that cover a raster once, in whole blocks, of about a million pixels where blocks allow.
 
     Args:
         height: Rows of the raster.
