@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +145,7 @@ def _check_order(scene: _OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[
             "they may have changed places"
         )
         return sample
-    scene.roles = [
-        BandRole("VV", second.path, second.band, False),
-        BandRole("VH", first.path, first.band, False),
-    ]
+    scene.roles = [replace(second, polarisation="VV"), replace(first, polarisation="VH")]
     scene.warnings.append(
         f"the first band is above the second in only {above:.0%} of pixels (99 % is usual for VV over VH): "
         f"band {second.band} is read as VV and band {first.band} as VH"
