@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from drshym_pipeline.assessment.calibration import PROBABILITY_STEPS
-from drshym_pipeline.records import BandMode
+from drshym_pipeline.assessment.calibration import PROBABILITY_STEPS, LogitHistogram
+from drshym_pipeline.records import BandMode, Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,15 +32,22 @@ _NAMED_CHIPS = 30
 def reliability_diagram(evaluation: Evaluation, mode: BandMode | None = None) -> bytes:
     """Found against predicted share of water before and after scaling, with the pixels behind every point below."""
     mode = _mode(evaluation, mode)
-    figure, (top, bottom) = _figure(2, HEIGHT + 60, heights=[3, 1])
     if mode is None:
-        return _nothing(figure, top, "Reliability: no scored pixel")
-    histogram, item = evaluation.histograms[mode], evaluation.calibrations[mode]
-    figures = evaluation.calibration()[mode]
+        figure, (axes,) = _figure(1, HEIGHT)
+        return _nothing(figure, axes, "Reliability: no scored pixel")
+    title = f"Reliability on {evaluation.data}, mode {mode}"
+    return reliability_of(evaluation.histograms[mode], evaluation.calibrations[mode], title)
+
+
+def reliability_of(histogram: LogitHistogram, item: Calibration, title: str) -> bytes:
+    """The reliability diagram of one histogram of logits under a calibration."""
+    figure, (top, bottom) = _figure(2, HEIGHT + 60, heights=[3, 1])
+    if not histogram.pixels:
+        return _nothing(figure, top, f"{title}: no pixel counted")
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
-    for name, label, T, bias, color in (
-        ("before", "before", 1.0, 0.0, ORANGE),
-        ("after", f"after, {item.text()}", item.T, item.bias, BLUE),
+    for label, T, bias, color in (
+        ("before", 1.0, 0.0, ORANGE),
+        (f"after, {item.text()}", item.T, item.bias, BLUE),
     ):
         table = histogram.reliability(T, bias)
         known = table.dropna()
@@ -50,12 +57,10 @@ def reliability_diagram(evaluation: Evaluation, mode: BandMode | None = None) ->
             marker="o",
             markersize=4,
             color=color,
-            label=f"{label} (ECE {_short(figures[name]['ece'])})",
+            label=f"{label} (ECE {_short(histogram.ece(T, bias))})",
         )
         bottom.stairs(table["pixels"], [*table["low"], 1.0], color=color)
-    top.set(
-        xlim=(0, 1), ylim=(0, 1), ylabel="share of water found", title=f"Reliability on {evaluation.data}, mode {mode}"
-    )
+    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of water found", title=title)
     top.legend(fontsize=8, loc="upper left")
     bottom.set(
         xlim=(0, 1),

@@ -14,12 +14,14 @@ from PIL import Image
 from sklearn.metrics import jaccard_score, log_loss
 
 from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.assessment.calibration import LogitHistogram
 from drshym_pipeline.benchmark.baselines import BASELINES, baseline_masks
 from drshym_pipeline.benchmark.evaluate import Evaluation, evaluate
 from drshym_pipeline.benchmark.plots import (
     chip_scores,
     precision_recall,
     reliability_diagram,
+    reliability_of,
     slice_bars,
     training_curves,
 )
@@ -244,6 +246,13 @@ def test_plots_are_small_pictures_that_differ_with_what_they_show(bundle, refs, 
         assert max(image.size) <= 640
         assert here == draw(evaluation)
         assert here != draw(other)
+
+
+def test_a_reliability_diagram_needs_no_evaluation_and_says_when_it_is_empty(evaluation) -> None:
+    histogram, item = evaluation.histograms["vv_vh"], evaluation.calibrations["vv_vh"]
+    title = f"Reliability on {evaluation.data}, mode vv_vh"
+    assert reliability_of(histogram, item, title) == reliability_diagram(evaluation)
+    assert reliability_of(LogitHistogram(), item, title) != reliability_diagram(evaluation)
 
 
 def test_training_curves_show_what_was_recorded_so_far() -> None:
