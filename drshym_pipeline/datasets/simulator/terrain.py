@@ -152,6 +152,10 @@ def make_terrain(
     )
     hills = (1.0 - np.exp(-(hills**1.4))).astype(np.float32)
     levee = np.exp(-(((distance - 2.0 * half_width - 3.0) / (half_width + 4.0)) ** 2)) * rng.uniform(0.0, 1.2)
+    if rng.random() < 0.5:
+        # Scroll bars: the ridges and swales a migrating river leaves, drowned and dry in turn.
+        bars = np.sin(2 * np.pi * distance / float(rng.uniform(8, 30)) + 4.0 * smooth_noise(rng, shape, 70.0))
+        plain += np.exp(-distance / float(rng.uniform(30, 120))) * bars * np.float32(rng.uniform(0.2, 1.2))
     height = 1.5 + plain + levee.astype(np.float32) + relief * hills * np.clip(1.0 + 0.6 * rough, 0.1, None) * 0.5
     height[river] = -2.0
     return Terrain(height.astype(np.float32), fall, river, distance)

@@ -109,7 +109,8 @@ def test_before_the_event_only_permanent_water_is_dark():
         assert np.median(before) > np.median(during) + 2.0
         # Pixels at a shore are partly water and rightly change; the land behind it must not.
         dry = ndimage.binary_erosion(~(scene.flood | scene.permanent_water), iterations=3)
-        assert abs(np.median((scene.pre_event_db - scene.db)[1][dry])) < 0.3
+        # A few thousand pixels of correlated speckle leave the median uncertain by about 0.15 dB.
+        assert abs(np.median((scene.pre_event_db - scene.db)[1][dry])) < 0.6
         # Independent speckle: what is left of both acquisitions on dry land does not agree pixel by pixel.
         assert np.abs(scene.pre_event_db[0][dry] - scene.db[0][dry]).mean() > 1.0
         checked += 1
