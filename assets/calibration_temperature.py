@@ -2,14 +2,12 @@
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from assets.metadata import file_link
+from assets.fitted import calibration_metrics, calibration_rows, reliability_diagrams, score_rows
+from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import TrainingState
-from drshym_pipeline.storage import write_json
+from assets.training_state import BUNDLE_FOLDER, CHECKPOINT, PLOTS, TrainingState
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
-
-CALIBRATION_FILE = "calibration.json"
 
 
 @asset(
@@ -24,20 +22,26 @@ def calibration_temperature(
 ) -> MaterializeResult:
     """Fit on the validation chips and seal the bundle."""
     from drshym_pipeline.model.checkpoint import TrainedCheckpoint
-    from drshym_pipeline.model.sealing import seal
+    from drshym_pipeline.model.sealing import read_calibration, seal
 
     with permanent_input_errors():
         state = TrainingState.load(store)
         folder = store.training(state.id)
-        checkpoint = TrainedCheckpoint.load(folder / "checkpoint")
+        checkpoint = TrainedCheckpoint.load(folder / CHECKPOINT)
         progress = run_progress(context, store)
-        sealed = seal(state.recipe, state.data(), checkpoint, folder / "bundle", progress=progress)
-    write_json(folder / CALIBRATION_FILE, sealed.calibration)
-    registry.tag_run(state.mlflow_run, {"bundle.sha256": sealed.bundle.sha256})
+        bundle = seal(state.recipe, state.data(), checkpoint, folder / BUNDLE_FOLDER, progress=progress)
+        fitted = read_calibration(folder / BUNDLE_FOLDER)
+    diagrams = reliability_diagrams(fitted, folder / PLOTS)
+    registry.log_metrics(state.mlflow_run, calibration_metrics(fitted))
+    registry.tag_run(state.mlflow_run, {"bundle.sha256": bundle.sha256})
     return MaterializeResult(
-        data_version=DataVersion(sealed.bundle.sha256),
+        data_version=DataVersion(bundle.sha256),
         metadata={
+            **{f"reliability, {mode}": plot(png, f"reliability of {mode}") for mode, png in diagrams.items()},
+            "fitted": table(calibration_rows(fitted)),
+            "validation scores": table(score_rows({mode: item.scores for mode, item in fitted.items()})),
+            "sha256": bundle.sha256,
             "MLflow run": MetadataValue.url(state.mlflow_url),
-            "bundle": file_link(folder / "bundle"),
+            "bundle": file_link(folder / BUNDLE_FOLDER),
         },
     )

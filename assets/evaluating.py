@@ -1,11 +1,13 @@
 """Scoring a candidate, and what is kept of it: the evaluation's files and one `verdict.json`."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.progress import Progress
-from drshym_pipeline.storage import read_json, write_json
+from drshym_pipeline.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
     from drshym_pipeline.benchmark.evaluation import Evaluation
@@ -114,3 +116,17 @@ def _figures(found: "Evaluation") -> list[tuple[str, float]]:
     for mode, item in found.calibration().items():
         pooled += [(f"{mode}_{name}", value) for name, value in item["after"].items() if value is not None]
     return pooled
+
+
+def evaluation_plots(evaluations: "Mapping[str, Evaluation]", folder: Path) -> dict[str, bytes]:
+    """Pictures of the evaluations, by title; also written to `folder` for the registry."""
+    from drshym_pipeline.benchmark.plots import chip_scores, precision_recall, slice_bars
+    from drshym_pipeline.benchmark.slices import SLICINGS
+
+    test = evaluations[TEST]
+    plots = {f"IoU by {slicing}": slice_bars(test, slicing) for slicing in SLICINGS}
+    plots |= {f"IoU by chip, {split}": chip_scores(found) for split, found in evaluations.items()}
+    plots["precision and recall"] = precision_recall(test)
+    for title, png in plots.items():
+        write_bytes(folder / f"{re.sub('[^a-z]+', '_', title.lower())}.png", png)
+    return plots

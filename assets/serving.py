@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from assets.fitted import score_rows
 from drshym_pipeline.errors import InputError
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
@@ -44,9 +45,4 @@ def served_card(store: ArtefactStore) -> dict[str, list[dict[str, Any]]]:
         {"bands": mode, "T": item.T, "bias": item.bias, "threshold": item.threshold}
         for mode, item in bundle.calibration.items()
     ]
-    scores = [
-        {"data": data, "figure": name, "value": score.value, "low": score.low, "high": score.high}
-        for data, figures in bundle.card.scores.items()
-        for name, score in figures.items()
-    ]
-    return {"calibration": calibration, "scores": scores}
+    return {"calibration": calibration, "scores": score_rows(bundle.card.scores)}

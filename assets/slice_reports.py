@@ -5,10 +5,11 @@ The model in service is read through the engine, not as an asset dependency: tha
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from assets.evaluating import judge
+from assets.evaluating import evaluation_plots, judge
 from assets.metadata import file_link, plot, table
+from assets.promotion import BROKEN
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import TrainingState
+from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
 from drshym_pipeline.storage import sha256_file
 from resources.engine import InferenceEngine
 from resources.registry import ModelRegistry
@@ -26,24 +27,26 @@ def slice_reports(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, engine: InferenceEngine
 ) -> MaterializeResult:
     """Evaluate the sealed bundle. The verdict is data: only `broken` stops what follows."""
-    from drshym_pipeline.benchmark.plots import slice_plot
     from drshym_pipeline.model.bundle import ModelBundle
 
     with permanent_input_errors():
         state = TrainingState.load(store)
         folder = store.training(state.id)
-        candidate = ModelBundle.load(folder / "bundle")
+        candidate = ModelBundle.load(folder / BUNDLE_FOLDER)
         served, _ = engine.load()
         progress = run_progress(context, store)
         judgement, evaluations = judge(candidate, served, state.data(), state.recipe, folder, progress=progress)
     judgement.save(folder)
     registry.log_metrics(state.mlflow_run, judgement.metrics)
+    if judgement.verdict == BROKEN:
+        registry.end_run(state.mlflow_run, failed=True)
     registry.tag_run(state.mlflow_run, {"verdict": judgement.verdict})
+    plots = evaluation_plots(evaluations, folder / PLOTS)
     cards = {f"{split} card": MetadataValue.md(found.to_markdown()) for split, found in evaluations.items()}
     return MaterializeResult(
         data_version=DataVersion(sha256_file(folder / "verdict.json")),
         metadata={
-            "errors by slice": plot(slice_plot(evaluations["test"].slices), "errors by slice"),
+            **{name: plot(png, name) for name, png in plots.items()},
             "verdict": judgement.verdict,
             "reason": judgement.reason,
             "comparisons": table(judgement.comparisons),

@@ -4,7 +4,8 @@ from dagster import AssetExecutionContext, DataVersion, MaterializeResult, Metad
 
 from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import begin
+from assets.training_state import CHECKPOINT, PLOTS, begin
+from drshym_pipeline.storage import write_bytes
 from resources.links import PageLinks
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
@@ -30,13 +31,21 @@ def trained_checkpoint(
     with permanent_input_errors():
         state = begin(store, registry, CODE_VERSION, tags)
         registry.log_params(state.mlflow_run, {**state.config, "data_sha256": state.data_sha256})
-        folder = store.training(state.id) / "checkpoint"
-        trained = train(state.recipe, state.data(), folder, progress=run_progress(context, store))
-    registry.log_curves(state.mlflow_run, trained.history)
+        folder = store.training(state.id)
+        with registry.failing(state.mlflow_run):
+            trained = train(
+                state.recipe,
+                state.data(),
+                folder / CHECKPOINT,
+                progress=run_progress(context, store),
+                on_epoch=lambda row: registry.log_curves(state.mlflow_run, [row]),
+            )
+    curves = training_curves(trained.history)
+    write_bytes(folder / PLOTS / "training_curves.png", curves)
     return MaterializeResult(
         data_version=DataVersion(trained.weights_sha256),
         metadata={
-            "curves": plot(training_curves(trained.history), "training curves"),
+            "curves": plot(curves, "training curves"),
             "validation": table(trained.history),
             "best validation IoU": round(trained.best_iou, 4),
             "best step": trained.best_step,

@@ -1,32 +1,24 @@
 """The checks of the training assets. A blocking one stops what follows in its own run; the assets guard as well."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
 
-from assets.calibration_temperature import CALIBRATION_FILE
 from assets.evaluating import Judgement
 from assets.promotion import BROKEN
-from assets.training_state import TrainingState
-from drshym_pipeline.storage import read_json
+from assets.training_state import BUNDLE_FOLDER, TrainingState
 from resources.store import ArtefactStore
 
 # Figures come from a histogram of logits: differences below this are its bins, not the temperature.
 _TOLERANCE = 1e-6
 
 
-def _calibrations(store: ArtefactStore) -> Iterator[tuple[str, dict[str, Any]]]:
-    state = TrainingState.load(store)
-    yield from read_json(store.training(state.id) / CALIBRATION_FILE).items()
-
-
 def _compare(store: ArtefactStore, figure: str) -> tuple[bool, dict[str, float]]:
     """Whether a figure is nowhere above what it was before scaling, and the figures by band mode."""
+    from drshym_pipeline.model.sealing import read_calibration
+
     values: dict[str, float] = {}
     passed = True
-    for mode, item in _calibrations(store):
-        before, after = item["before"][figure], item["after"][figure]
+    for mode, item in read_calibration(store.training(TrainingState.load(store).id) / BUNDLE_FOLDER).items():
+        before, after = getattr(item.before, figure), getattr(item.after, figure)
         if before is None or after is None:
             continue
         values |= {f"{mode} before": before, f"{mode} after": after}

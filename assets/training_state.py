@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 
 RECORD = "training"
+CHECKPOINT, BUNDLE_FOLDER, PLOTS = "checkpoint", "bundle", "plots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def begin(store: ArtefactStore, registry: ModelRegistry, code_version: str, tags
     if run is None:
         run = registry.start_run(training_id, tags)
         store.write_record(f"training-{training_id}", {"mlflow_run": run})
+    registry.reopen_run(run)
     registry.tag_run(run, tags)
     state = TrainingState(training_id, run, registry.run_url(run), tiles["config"], tiles["root"], tiles["sha256"])
     state.save(store)

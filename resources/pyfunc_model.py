@@ -22,9 +22,8 @@ class FloodModel(mlflow.pyfunc.PythonModel):
         self.bundle = ModelBundle.load(Path(context.artifacts["bundle"]))
         self.network = self.bundle.build()
 
-    def predict(
-        self, context: Any, model_input: NDArray[np.float32], params: dict[str, Any] | None = None
-    ) -> NDArray[np.float32]:
+    # MLflow takes a type hint of `model_input` for a schema of its own making; ours is the registered signature.
+    def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> NDArray[np.float32]:  # noqa: ANN001
         """Probability of water.
 
         Args:

@@ -4,8 +4,12 @@ MLflow is imported inside methods: it takes five seconds, and nothing that maps 
 an alias is decided in `assets.promotion`.
 """
 
+import math
+import os
 import shutil
 import tempfile
+import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +61,9 @@ class ModelRegistry(ConfigurableResource):
         return Path(self.tracking_uri.removeprefix(_SQLITE)) if self.tracking_uri.startswith(_SQLITE) else None
 
     def _client(self) -> "MlflowClient":
+        # Read by MLflow when it is imported: no calls home, and no progress bars in Dagster's logs.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
 
         if self.database:
@@ -81,10 +88,11 @@ class ModelRegistry(ConfigurableResource):
 
     def has_run(self, run_id: str) -> bool:
         """Whether the run is there and not deleted."""
+        client = self._client()
         from mlflow.exceptions import MlflowException
 
         try:
-            return bool(self._client().get_run(run_id).info.lifecycle_stage == "active")
+            return bool(client.get_run(run_id).info.lifecycle_stage == "active")
         except MlflowException:
             return False
 
@@ -96,10 +104,11 @@ class ModelRegistry(ConfigurableResource):
 
     def log_params(self, run_id: str, values: Mapping[str, Any]) -> None:
         """Log parameters, nested mappings as dotted names; logging the same values again is allowed."""
+        client = self._client()
         from mlflow.entities import Param
 
         params = [Param(key, str(value)) for key, value in flatten(values)]
-        self._client().log_batch(run_id, params=params)
+        client.log_batch(run_id, params=params)
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
         """Log one value a metric."""
@@ -107,9 +116,7 @@ class ModelRegistry(ConfigurableResource):
 
     def log_curves(self, run_id: str, rows: Sequence[Mapping[str, float]]) -> None:
         """Log rows of metrics; the key `step` of a row is its place on the horizontal axis."""
-        import math
-        import time
-
+        client = self._client()
         from mlflow.entities import Metric
 
         moment = int(time.time() * 1000)
@@ -119,7 +126,6 @@ class ModelRegistry(ConfigurableResource):
             for key, value in row.items()
             if key != "step" and math.isfinite(value)
         ]
-        client = self._client()
         for first in range(0, len(metrics), _BATCH):
             client.log_batch(run_id, metrics=metrics[first : first + _BATCH])
 
@@ -128,6 +134,19 @@ class ModelRegistry(ConfigurableResource):
         client = self._client()
         for file in files:
             client.log_artifact(run_id, str(file), folder)
+
+    @contextmanager
+    def failing(self, run_id: str) -> Iterator[None]:
+        """Close a run as failed when the block raises; otherwise it stays open for the stages that follow."""
+        try:
+            yield
+        except BaseException:
+            self.end_run(run_id, failed=True)
+            raise
+
+    def reopen_run(self, run_id: str) -> None:
+        """Let a run that was closed be written to again."""
+        self._client().update_run(run_id, status="RUNNING")
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
         """Close a run."""
@@ -155,15 +174,16 @@ class ModelRegistry(ConfigurableResource):
             card: The model card, as Markdown.
             tags: More tags of the version.
         """
-        client = self._client()
         known = [found for found in self.versions() if found.sha256 == sha256 and found.run_id == run_id]
         version = known[0].version if known else self._log_model(run_id, bundle)
+        client = self._client()
         client.update_model_version(self.model_name, version, card)
         for key, value in {**tags, "sha256": sha256, "verdict": verdict}.items():
             client.set_model_version_tag(self.model_name, version, key, value)
         return RegisteredVersion(version, sha256, verdict, run_id)
 
     def _log_model(self, run_id: str, bundle: Path) -> str:
+        self._client()
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
@@ -177,7 +197,8 @@ class ModelRegistry(ConfigurableResource):
             outputs=Schema([TensorSpec(single, (-1, -1, -1), "water_probability")]),
         )
         # The working directory is left alone: MLflow writes a temporary copy of the bundle under this name.
-        with tempfile.TemporaryDirectory() as scratch, _active_run(run_id):
+        with tempfile.TemporaryDirectory() as scratch, _active_run(run_id), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*input example was not provided.*")  # the signature is given
             copy = Path(scratch) / BUNDLE_ARTIFACT
             shutil.copytree(bundle, copy)
             logged = mlflow.pyfunc.log_model(
@@ -208,10 +229,11 @@ class ModelRegistry(ConfigurableResource):
         """The version an alias points at, or None."""
         if self.database and not self.database.is_file():
             return None  # nothing has been trained: not worth five seconds of import
+        client = self._client()
         from mlflow.exceptions import MlflowException
 
         try:
-            return _registered(self._client().get_model_version_by_alias(self.model_name, alias))
+            return _registered(client.get_model_version_by_alias(self.model_name, alias))
         except MlflowException as error:
             if error.error_code in _ABSENT:
                 return None
@@ -231,9 +253,9 @@ class ModelRegistry(ConfigurableResource):
         Raises:
             InputError: The version holds no bundle of ours.
         """
+        self._client()
         import mlflow
 
-        self._client()
         with tempfile.TemporaryDirectory() as scratch:
             uri = f"models:/{self.model_name}/{version}"
             fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
