@@ -254,13 +254,26 @@ def tile(
 
 @app.command("convert-checkpoint")
 def convert_checkpoint(
+    *,
     source: Annotated[Path, typer.Argument(help="A checkpoint of the original system, such as best.pt.")],
     out: OutOption,
+    encoder: Annotated[str | None, typer.Option("--encoder", help="Its encoder, where it is no plain ResNet.")] = None,
+    bands: Annotated[
+        Literal["vv", "vv_vh"] | None, typer.Option("--bands", help="Its bands, where it has more than one.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Of the map; the original system's when left out.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the model.")] = None,
 ) -> None:
     """Take a checkpoint of the original system over as a sealed model, without executing anything in it."""
-    from drshym_pipeline.model.convert import convert
+    from drshym_pipeline.model.convert import ORIGINAL_THRESHOLD
+    from drshym_pipeline.model.convert import convert_checkpoint as convert
 
-    bundle = convert(source, out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(out, "is there already and not empty", "Choose a new folder")
+    chosen = ORIGINAL_THRESHOLD if threshold is None else threshold
+    bundle = convert(source, out, encoder=encoder, bands=bands, threshold=chosen, name=name)
     typer.echo(f"{bundle.name} {bundle.version} in {out} (sha256 {bundle.sha256})")
 
 

@@ -44,7 +44,7 @@ class _PlainLines:
         finished = done >= total
         if finished:
             self._started.pop(stage)
-        if now - self._last < _QUIET_SECONDS and not (finished and now - start >= _QUIET_SECONDS):
+        if now - max(self._last, start) < _QUIET_SECONDS and not (finished and now - start >= _QUIET_SECONDS):
             return
         self._last = now
         sys.stderr.write(f"{self._prefix}{_LABELS.get(stage, stage)}: {done}/{total}, {now - start:.0f} s\n")
@@ -95,12 +95,15 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, show_edge=False)
+    table = Table(box=None, pad_edge=False, show_edge=False)
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH).print(table)
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    # A title inside the table would be folded to the table's width.
+    console.print(Text(title))
+    console.print(table)
 
 
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:

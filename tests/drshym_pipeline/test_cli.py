@@ -272,6 +272,43 @@ def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp
     assert next(line for line in lines if line.startswith("older")).count("outdated") == 1
 
 
+def test_a_model_trained_by_the_command_is_scored_and_maps(capfd, tmp_path, good):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: tiny\n"
+        "data: {simulated: {train: 2, valid: 1, test: 1, hard: 0, size: 64}}\n"
+        "network: {encoder: resnet18, decoder_channels: [16, 16, 8, 8, 8]}\n"
+        "training: {crop: 32, batch_size: 2, max_steps: 2, validate_every: 2, warmup_steps: 1}\n"
+    )
+    run = tmp_path / "run"
+    assert main(["train", "--config", str(recipe), "--out", str(run)]) == 0
+    assert str(run / "bundle") in capfd.readouterr().out
+    (data,) = (run / "data").iterdir()
+    bundle = ["--checkpoint", str(run / "bundle")]
+    assert main(["evaluate", *bundle, "--data", str(data), "--out", str(run / "scores")]) == 0
+    assert "IoU" in capfd.readouterr().out
+    assert json.loads((run / "scores" / "evaluation.json").read_text())["model"]["name"] == "tiny"
+    assert main(["segment", str(good), "--out", str(tmp_path / "out"), *bundle, *SMALL]) == 0
+
+
+def test_a_split_that_is_not_there_is_refused(capfd, tmp_path, checkpoint):
+    refuses(capfd, ["evaluate", "--checkpoint", checkpoint, "--data", tmp_path / "none"], tmp_path / "none")
+
+
+def test_a_checkpoint_of_the_original_is_taken_over_but_never_into_a_full_folder(capfd, tmp_path, good, random_bundle):
+    import torch
+
+    source, out = tmp_path / "best.pt", tmp_path / "bundle"
+    torch.save(random_bundle.state(), source)
+    assert main(["convert-checkpoint", str(source), "--out", str(out), "--bands", "vv_vh", "--name", "old"]) == 0
+    assert main(["segment", str(good), "--out", str(tmp_path / "out"), "--checkpoint", str(out), *SMALL]) == 0
+    report = json.loads((tmp_path / "out" / "good_report.json").read_text())
+    assert report["model"]["name"] == "old"
+    assert report["flooded"]["high_km2"] == report["observed_km2"], "nothing is known about its errors"
+    refuses(capfd, ["convert-checkpoint", source, "--out", good.parent], good.parent, "not empty")
+    assert good.is_file()
+
+
 @pytest.mark.parametrize("arguments", [["bogus"], ["segment", "--tile", "x"], ["train"], ["--no-such-option"]])
 def test_a_wrong_call_is_told_in_one_line(capfd, arguments):
     refuses(capfd, arguments)
