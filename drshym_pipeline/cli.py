@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import click
 import typer
 
-from drshym_pipeline.console import error_line, map_row, print_table, shown_progress, stored_maps
+from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress, stored_maps
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, TrainConfig, load_config
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
@@ -151,11 +151,8 @@ def segment(
             code = EXIT_FAULT
     if done:
         rows = [map_row(record, out) for record in done]
-        print_table(
-            f"Mapped by {reference.name} {reference.version}", ("scene", "open water", "observed", "mask"), rows
-        )
-        warnings = dict.fromkeys(f"{record.scene_id}: {text}" for record in done for text in record.warnings)
-        typer.echo("\n".join(f"note: {text}" for text in warnings))
+        print_table(f"Mapped by {reference.label}", ("scene", "open water", "observed", "mask"), rows)
+        typer.echo("\n".join(notes(done)))
     if code:
         raise typer.Exit(code)
 
@@ -282,7 +279,7 @@ def status() -> None:
     """Show the model in service, and which maps of the store were made by another one."""
     store = PipelineSettings().store_path
     _, served = choose_model(None)
-    typer.echo(f"model in service: {served.name} {served.version} ({served.source}, sha256 {served.sha256[:12]})")
+    typer.echo(f"model in service: {served.label} ({served.source}, sha256 {served.sha256[:12]})")
     maps = stored_maps(store)
     if not maps:
         typer.echo(f"no scene is mapped in {store}")
@@ -293,7 +290,7 @@ def status() -> None:
         rows.append(
             (
                 record.scene_id,
-                f"{record.model.name} {record.model.version}",
+                record.model.label,
                 "current" if current else "outdated",
                 "nothing was observed" if record.flooded is None else record.flooded.text(),
                 f"{record.created_at:%Y-%m-%d %H:%M} UTC",

@@ -113,6 +113,18 @@ def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:
     return record.scene_id, water, observed, str(out / record.files["mask"])
 
 
+def notes(records: Sequence[MapRecord]) -> list[str]:
+    """The warnings of maps, each once; what does not hold for all of them names its scenes."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for text in record.warnings:
+            found.setdefault(text, []).append(record.scene_id)
+    return [
+        f"note: {text}" if len(scenes) == len(records) else f"note ({', '.join(scenes)}): {text}"
+        for text, scenes in found.items()
+    ]
+
+
 def stored_maps(store: Path) -> list[MapRecord]:
     """The finished map of every scene in a store, by the names of the scenes.
 

@@ -213,6 +213,11 @@ class ModelReference(Record):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     source: Literal["shipped", "registry", "checkpoint"]
 
+    @property
+    def label(self) -> str:
+        """Name and version for people; a version that begins with the name stands alone."""
+        return self.version if self.version.startswith(self.name) else f"{self.name} {self.version}"
+
 
 class Calibration(Record):
     """How logits become probabilities: sigmoid(logit / T + bias), then a map by `threshold`."""

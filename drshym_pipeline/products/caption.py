@@ -24,7 +24,7 @@ def write_caption(
         water_separated: Whether permanent water was told apart.
     """
     when = f" of {meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else ""
-    signed = f"by {model.name} {model.version}; preliminary, not validated in the field"
+    signed = f"by {model.label}; preliminary, not validated in the field"
     if flooded is None:
         return (
             f"Nothing was observed in the scene {meta.scene_id}{when}: no pixel holds a valid measurement, so neither "

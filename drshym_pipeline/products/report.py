@@ -111,7 +111,7 @@ def _provenance(record: MapRecord) -> list[tuple[str, str]]:
         ("acquired", f"{record.acquired_at:%Y-%m-%d %H:%M:%S} UTC" if record.acquired_at else "not known"),
         ("grid", f"{record.shape[0]} x {record.shape[1]} pixels (rows x columns), {record.crs[:80]}"),
         ("processing", ", ".join(record.processing) or "none"),
-        ("model", f"{record.model.name} {record.model.version} ({record.model.source})"),
+        ("model", f"{record.model.label} ({record.model.source})"),
         ("model SHA-256", record.model.sha256),
         ("bands", record.modality),
         ("calibration", record.calibration.text()),
