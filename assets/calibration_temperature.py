@@ -2,18 +2,20 @@
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from assets.fitted import calibration_metrics, calibration_rows, reliability_diagrams, score_rows
+from assets.fitted import calibration_metrics, calibration_rows, reliability_diagrams, score_rows, sealed
 from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import BUNDLE_FOLDER, CHECKPOINT, PLOTS, TrainingState
+from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
+
+CODE_VERSION = "1"
 
 
 @asset(
     deps=["trained_checkpoint", "labelled_tiles"],
     group_name="training",
-    code_version="1",
+    code_version=CODE_VERSION,
     kinds={"pytorch", "mlflow"},
     description="Temperature, threshold and area errors fitted on validation chips; seals the model bundle.",
 )
@@ -21,16 +23,10 @@ def calibration_temperature(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry
 ) -> MaterializeResult:
     """Fit on the validation chips and seal the bundle."""
-    from drshym_pipeline.model.checkpoint import TrainedCheckpoint
-    from drshym_pipeline.model.sealing import read_calibration, seal
-
     with permanent_input_errors():
         state = TrainingState.load(store)
         folder = store.training(state.id)
-        checkpoint = TrainedCheckpoint.load(folder / CHECKPOINT)
-        progress = run_progress(context, store)
-        bundle = seal(state.recipe, state.data(), checkpoint, folder / BUNDLE_FOLDER, progress=progress)
-        fitted = read_calibration(folder / BUNDLE_FOLDER)
+        bundle, fitted = sealed(state, folder, CODE_VERSION, run_progress(context, store))
     diagrams = reliability_diagrams(fitted, folder / PLOTS)
     registry.log_metrics(state.mlflow_run, calibration_metrics(fitted))
     registry.tag_run(state.mlflow_run, {"bundle.sha256": bundle.sha256})

@@ -1,6 +1,6 @@
 """Which maps were made by the model now in service."""
 
-from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, DagsterInstance
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetExecutionContext, AssetKey
 
 from drshym_pipeline.mapping import SceneFolder
 from drshym_pipeline.records import ModelReference
@@ -23,7 +23,7 @@ def currency(store: ArtefactStore, folder: SceneFolder) -> tuple[bool, str, str]
     return used.sha256 == served.sha256, f"{used.name} {used.version}", f"{served.name} {served.version}"
 
 
-def report_currency(instance: DagsterInstance, store: ArtefactStore) -> int:
+def report_currency(context: AssetExecutionContext, store: ArtefactStore) -> int:
     """Evaluate `model_is_current` for every finished map, and count those made by another model.
 
     A check runs with its asset; this is how the check of maps made long ago turns red when the model changes.
@@ -35,7 +35,8 @@ def report_currency(instance: DagsterInstance, store: ArtefactStore) -> int:
             continue
         passed, used, served = currency(store, folder)
         outdated += not passed
-        instance.report_runless_asset_event(
+        # As an event of this run: Dagster keeps only one evaluation a partition that belongs to no run.
+        context.log_event(
             AssetCheckEvaluation(
                 asset_key=AssetKey("stitched_scenes"),
                 check_name="model_is_current",

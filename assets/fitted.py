@@ -1,16 +1,38 @@
-"""What the calibration of a bundle looks like: rows of tables, metrics and reliability diagrams."""
+"""The sealed bundle of a training and what its calibration looks like: tables, metrics, reliability diagrams."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assets.training_state import BUNDLE_FOLDER, CHECKPOINT, TrainingState
+from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import Score
-from drshym_pipeline.storage import write_bytes
+from drshym_pipeline.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.model.sealing import ModeCalibration
 
 Fitted = Mapping[str, "ModeCalibration"]
+
+
+def sealed(state: TrainingState, folder: Path, code_version: str, progress: Progress) -> "tuple[ModelBundle, Fitted]":
+    """The bundle of a training: sealed now, or the one sealed before from the same weights by the same code.
+
+    A bundle says when it was made, so sealing again would make another model of the same weights.
+    """
+    from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+    from drshym_pipeline.model.sealing import read_calibration, seal
+
+    checkpoint = TrainedCheckpoint.load(folder / CHECKPOINT)
+    target, note = folder / BUNDLE_FOLDER, folder / "sealed.json"
+    origin = {"weights": checkpoint.weights_sha256, "code": code_version}
+    if target.is_dir() and note.is_file() and read_json(note) == origin:
+        return ModelBundle.load(target), read_calibration(target)
+    bundle = seal(state.recipe, state.data(), checkpoint, target, progress=progress)
+    write_json(note, origin)
+    return bundle, read_calibration(target)
 
 
 def calibration_rows(fitted: Fitted) -> list[dict[str, Any]]:

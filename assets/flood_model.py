@@ -41,7 +41,7 @@ def flood_model(
         if candidate is not None:
             registry.mark_considered(candidate.version)
         served = served_reference(store)
-        outdated = report_currency(context.instance, store)
+        outdated = report_currency(context, store)
         card = served_card(store)
     context.log.info("%s; in service: %s %s", decision.reason, served.name, served.version)
     return MaterializeResult(

@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, DataVersion, MaterializeResult, Metad
 
 from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import CHECKPOINT, PLOTS, begin
+from assets.training_state import CHECKPOINT, PLOTS, begin, learning
 from drshym_pipeline.storage import write_bytes
 from resources.links import PageLinks
 from resources.registry import ModelRegistry
@@ -30,7 +30,7 @@ def trained_checkpoint(
     tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}
     with permanent_input_errors():
         state = begin(store, registry, CODE_VERSION, tags)
-        registry.log_params(state.mlflow_run, {**state.config, "data_sha256": state.data_sha256})
+        registry.log_params(state.mlflow_run, {**learning(state.config), "data_sha256": state.data_sha256})
         folder = store.training(state.id)
         with registry.failing(state.mlflow_run):
             trained = train(

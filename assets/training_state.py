@@ -65,6 +65,11 @@ class TrainingState:
         return cls(**store.read_record(RECORD))
 
 
+def learning(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a recipe that decides the weights: how they are judged and promoted may change without training."""
+    return {key: value for key, value in config.items() if key not in ("evaluation", "promote")}
+
+
 def begin(store: ArtefactStore, registry: ModelRegistry, code_version: str, tags: dict[str, str]) -> TrainingState:
     """Start, or take up again, the training of the chips and the recipe that `labelled_tiles` noted.
 
@@ -76,7 +81,7 @@ def begin(store: ArtefactStore, registry: ModelRegistry, code_version: str, tags
     """
     tiles = store.read_record("labelled_tiles")
     config = TrainConfig.model_validate(tiles["config"])
-    identity = {"config": tiles["config"], "data": tiles["sha256"], "code": code_version}
+    identity = {"config": learning(tiles["config"]), "data": tiles["sha256"], "code": code_version}
     training_id = f"{config.name}-{sha256_json(identity)[:12]}"
     known = store.find_record(f"training-{training_id}")
     run = str(known["mlflow_run"]) if known and registry.has_run(str(known["mlflow_run"])) else None

@@ -192,9 +192,9 @@ class ModelRegistry(ConfigurableResource):
         from drshym_pipeline import __version__
 
         single = np.dtype(np.float32)
+        # Unnamed: MLflow hands a named tensor over inside a dict. (chips, bands, rows, columns) in, probability out.
         signature = ModelSignature(
-            inputs=Schema([TensorSpec(single, (-1, -1, -1, -1), "backscatter_db")]),
-            outputs=Schema([TensorSpec(single, (-1, -1, -1), "water_probability")]),
+            inputs=Schema([TensorSpec(single, (-1, -1, -1, -1))]), outputs=Schema([TensorSpec(single, (-1, -1, -1))])
         )
         # The working directory is left alone: MLflow writes a temporary copy of the bundle under this name.
         with tempfile.TemporaryDirectory() as scratch, _active_run(run_id), warnings.catch_warnings():

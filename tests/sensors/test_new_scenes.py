@@ -46,11 +46,7 @@ def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
 
 
 def materialised(lineage: Lineage, partition: str) -> list[str]:
-    return [
-        name
-        for name in INFERENCE
-        if partition in lineage.instance.get_materialized_partitions(AssetKey(name))
-    ]
+    return [name for name in INFERENCE if partition in lineage.instance.get_materialized_partitions(AssetKey(name))]
 
 
 def failure(result: ExecuteInProcessResult) -> tuple[str, str, bool]:

@@ -1,0 +1,248 @@
+"""The training job for real on a tiny recipe, with MLflow on SQLite: from chips to the model in service.
+
+One long story in one module: the trained store is made once, and each test takes it a step further in file order.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from dagster import AssetKey, ExecuteInProcessResult
+
+from assets.evaluating import Judgement
+from assets.training_state import TrainingState
+from drshym_pipeline.datasets.simulator.scene import simulate_scene
+from drshym_pipeline.datasets.simulator.writer import write_scene
+from drshym_pipeline.model import bundle as bundle_module
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.service_record import in_service_record
+from drshym_pipeline.settings import Floors
+from drshym_pipeline.storage import read_json
+from resources.build import build_resources
+from resources.registry import CHAMPION, ModelRegistry
+from tests.lineage import Lineage
+
+TRAINING = [
+    "labelled_tiles",
+    "trained_checkpoint",
+    "calibration_temperature",
+    "slice_reports",
+    "candidate_model",
+    "flood_model",
+]
+
+
+def recipe(name: str, **evaluation: object) -> dict[str, object]:
+    return {
+        "name": name,
+        "data": {"simulated": {"train": 6, "valid": 3, "test": 3, "hard": 2, "size": 64}},
+        "network": {"decoder_channels": [16, 16, 8, 8, 8]},
+        "training": {
+            "crop": 64,
+            "batch_size": 2,
+            "max_steps": 2,
+            "validate_every": 2,
+            "warmup_steps": 1,
+            "precision": "fp32",
+        },
+        "evaluation": {"bootstrap": 100, **evaluation},
+    }
+
+
+@pytest.fixture(scope="module")
+def lineage(tmp_path_factory: pytest.TempPathFactory, random_bundle: ModelBundle) -> Lineage:
+    """A store whose shipped model is random, so that the tiny candidate is nowhere worse by chance alone."""
+    home = tmp_path_factory.mktemp("training")
+    shipped = random_bundle.save(home / "shipped")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(bundle_module, "shipped_path", lambda: shipped)
+    (home / "recipe.yaml").write_text(yaml.safe_dump(recipe("tiny")), "utf-8")
+    yield Lineage(home, {"train_config": home / "recipe.yaml", "tile": 128, "overlap": 16})
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def trained(lineage: Lineage) -> ExecuteInProcessResult:
+    return lineage.run("train_model")
+
+
+@pytest.fixture
+def registry(lineage: Lineage) -> ModelRegistry:
+    return build_resources(lineage.settings, Path())["registry"]
+
+
+def metadata(lineage: Lineage, key: str) -> dict[str, object]:
+    event = lineage.instance.get_latest_materialization_event(AssetKey(key))
+    return {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
+
+
+def test_the_job_materialises_all_six_assets_with_something_to_look_at(
+    lineage: Lineage, trained: ExecuteInProcessResult
+):
+    assert trained.success
+    for key in TRAINING:
+        assert metadata(lineage, key), key
+    for key in TRAINING[:4]:
+        assert any("data:image/png;base64," in str(value) for value in metadata(lineage, key).values()), key
+    passed = {check.check_name: check.passed for check in trained.get_asset_check_evaluations()}
+    assert passed["log_loss_does_not_rise"]
+    assert passed["candidate_is_not_broken"]
+    assert "calibration_error_does_not_rise" in passed
+
+
+def test_dagster_and_mlflow_runs_link_to_each_other(
+    lineage: Lineage, trained: ExecuteInProcessResult, registry: ModelRegistry
+):
+    state = TrainingState.load(lineage.store)
+    run = registry._client().get_run(state.mlflow_run)
+    assert run.data.tags["dagster.run_id"] == trained.run_id
+    assert run.data.tags["dagster.url"].endswith(f"/runs/{trained.run_id}")
+    assert state.mlflow_run in str(metadata(lineage, "trained_checkpoint")["MLflow run"])
+    assert run.info.status == "FINISHED"
+
+
+def test_the_mlflow_run_has_parameters_curves_plots_and_cards(lineage: Lineage, registry: ModelRegistry):
+    state = TrainingState.load(lineage.store)
+    client = registry._client()
+    run = client.get_run(state.mlflow_run)
+    assert run.data.params["training.max_steps"] == "2"
+    assert run.data.params["data_sha256"] == state.data_sha256
+    assert len(client.get_metric_history(state.mlflow_run, "valid_iou")) == 1
+    assert "test_iou" in run.data.metrics
+    files = {
+        file.path
+        for folder in ("plots", "reports", "reports/test")
+        for file in client.list_artifacts(run.info.run_id, folder)
+    }
+    assert {"plots/training_curves.png", "reports/thresholds.json", "reports/test/evaluation.md"} <= files
+
+
+def test_the_first_candidate_is_in_service_pinned_by_version_and_hash(lineage: Lineage, registry: ModelRegistry):
+    state = TrainingState.load(lineage.store)
+    sealed = ModelBundle.load(lineage.store.training(state.id) / "bundle")
+    served = in_service_record(lineage.store.path)
+    champion = registry.champion()
+    assert served is not None
+    assert champion is not None
+    assert served.reference.sha256 == sealed.sha256 == champion.sha256
+    assert served.reference.source == "registry"
+    assert registry.candidate() == champion
+    assert (lineage.store.path / "models" / sealed.sha256 / "model.json").is_file()
+
+
+def test_the_registered_model_predicts_by_itself_what_the_bundle_predicts(lineage: Lineage, registry: ModelRegistry):
+    import mlflow
+
+    registry._client()
+    db = np.full((1, 2, 64, 64), -12.0, np.float32)
+    db[0, :, :8] = np.nan
+    loaded = mlflow.pyfunc.load_model(f"models:/{registry.model_name}@{CHAMPION}")
+    probability = loaded.predict(db)
+    assert probability.shape == (1, 64, 64)
+    assert np.isnan(probability[0, :8]).all()
+    assert ((probability[0, 8:] >= 0) & (probability[0, 8:] <= 1)).all()
+    assert loaded.metadata.signature is not None
+
+
+def test_progress_was_written_for_those_who_watch(lineage: Lineage, trained: ExecuteInProcessResult):
+    written = read_json(lineage.store.progress_path(trained.run_id))
+    assert set(written) == {"stage", "done", "total", "started", "updated"}
+
+
+def test_training_again_repeats_nothing_and_registers_nothing_twice(lineage: Lineage, registry: ModelRegistry):
+    state = TrainingState.load(lineage.store)
+    assert lineage.run("train_model").success
+    assert TrainingState.load(lineage.store) == state
+    assert len(registry.versions()) == 1
+
+
+def test_a_later_candidate_waits_until_a_reviewer_sets_the_alias(
+    lineage: Lineage, registry: ModelRegistry, random_bundle: ModelBundle, tmp_path: Path
+):
+    lineage.drop(write_scene(tmp_path, "S1_before", simulate_scene(4, 130, 130)))
+    assert lineage.map_all()["S1_before"].success
+    first = in_service_record(lineage.store.path)
+    assert first is not None
+    state = TrainingState.load(lineage.store)
+    other = registry.register(
+        state.mlflow_run,
+        random_bundle.save(tmp_path / "bundle"),
+        sha256=random_bundle.sha256,
+        verdict="better",
+        card="other",
+        tags={},
+    )
+    registry.set_alias("candidate", other.version)
+    assert lineage.run("put_in_service").success
+    assert in_service_record(lineage.store.path) == first
+    assert metadata(lineage, "flood_model")["candidate waits for review"] is True
+
+    lineage.cursor = None
+    assert lineage.tick("reviewed_models") == []
+    registry.set_alias(CHAMPION, other.version)
+    assert len(lineage.tick("reviewed_models")) == 1
+    assert lineage.tick("reviewed_models") == []
+    assert lineage.run("put_in_service").success
+    served = in_service_record(lineage.store.path)
+    assert served is not None
+    assert served.reference.sha256 == random_bundle.sha256
+    assert metadata(lineage, "flood_model")["maps by another model"] == 1
+    assert lineage.tick("reviewed_models") == []
+    registry.set_alias(CHAMPION, "1")
+    assert len(lineage.tick("reviewed_models")) == 1
+
+
+def test_a_new_champion_turns_the_check_of_older_maps_red(lineage: Lineage):
+    from dagster import AssetCheckKey
+
+    key = AssetCheckKey(AssetKey("stitched_scenes"), "model_is_current")
+    summary = lineage.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    evaluation = summary.event.dagster_event.asset_check_evaluation_data
+    assert not evaluation.passed
+    assert evaluation.partition == "S1_before"
+    assert lineage.run("map_scene", "S1_before").success
+    summary = lineage.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert summary.event.dagster_event.asset_check_evaluation_data.passed
+
+
+def test_a_broken_candidate_stops_at_the_check_and_is_refused_by_the_asset_itself(
+    lineage: Lineage, registry: ModelRegistry
+):
+    path = lineage.settings.train_config
+    assert path is not None
+    path.write_text(yaml.safe_dump(recipe("tiny", floors=Floors(iou=0.999, f1=0.999).model_dump())), "utf-8")
+    versions = registry.versions()
+    served = in_service_record(lineage.store.path)
+    result = lineage.run("train_model")
+    assert not result.success
+    passed = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert not passed["candidate_is_not_broken"]
+    assert Judgement.load(lineage.store.training(TrainingState.load(lineage.store).id)).verdict == "broken"
+    alone = lineage.repository.get_job("train_model").execute_in_process(
+        instance=lineage.instance, asset_selection=[AssetKey("candidate_model")], raise_on_error=False
+    )
+    assert not alone.success
+    assert registry.versions() == versions
+    assert in_service_record(lineage.store.path) == served
+
+
+def test_a_broken_champion_is_not_served_even_when_a_reviewer_asks(lineage: Lineage, registry: ModelRegistry):
+    served = in_service_record(lineage.store.path)
+    registry._client().set_model_version_tag(registry.model_name, "1", "verdict", "broken")
+    registry.set_alias(CHAMPION, "1")
+    assert lineage.run("put_in_service").success
+    assert in_service_record(lineage.store.path) == served
+    assert "broken" in str(metadata(lineage, "flood_model")["reason"])
+
+
+def test_a_recipe_with_an_unknown_key_fails_in_one_line(lineage: Lineage):
+    path = lineage.settings.train_config
+    assert path is not None
+    path.write_text("nmae: tiny\n", "utf-8")
+    result = lineage.run("train_model")
+    event = next(event for event in result.all_events if event.is_step_failure)
+    reason = str(event.step_failure_data.user_failure_data.description)
+    assert "nmae" in reason
+    assert "name" in reason
+    assert "\n" not in reason

@@ -1,0 +1,75 @@
+"""Real Sentinel-1 scenes through the real sensor and job, with the model in service."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.products.names import MASK_NOT_OBSERVED
+from tests.lineage import Lineage
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def lineage(tmp_path: Path, random_bundle: ModelBundle) -> Lineage:
+    """The road of a scene is what is tested here, so the weights may be anything; how good they are is benchmarked."""
+    lineage = Lineage(tmp_path)
+    lineage.serve(random_bundle)
+    return lineage
+
+
+def mapped(lineage: Lineage, partition: str) -> SceneFolder:
+    result = lineage.map_all()[partition]
+    assert result.success
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    folder = lineage.store.current(partition)
+    assert folder is not None
+    assert folder.is_complete()
+    return folder
+
+
+def assert_same_grid(source: Path, folder: SceneFolder) -> None:
+    with rasterio.open(source) as scene:
+        for kind in ("mask", "proba"):
+            with rasterio.open(folder.product(kind)) as raster:
+                assert raster.crs == scene.crs
+                assert raster.transform == scene.transform
+                assert raster.shape == scene.shape
+
+
+def chip(real_data: Path, name: str) -> Path:
+    return next((real_data / "sen1floods11").rglob(f"{name}_S1Hand.tif"))
+
+
+def test_a_sen1floods11_chip_becomes_a_map_on_exactly_its_own_grid(lineage: Lineage, real_data: Path):
+    source = lineage.drop(chip(real_data, "Spain_7370579"))
+    folder = mapped(lineage, "Spain_7370579_S1Hand")
+    assert_same_grid(source, folder)
+    with rasterio.open(source) as scene, rasterio.open(folder.product("mask")) as mask:
+        observed = np.isfinite(scene.read()).all(axis=0)
+        np.testing.assert_array_equal(mask.read(1) != MASK_NOT_OBSERVED, observed)
+
+
+def test_a_chip_without_an_observed_pixel_says_so_everywhere(lineage: Lineage, real_data: Path):
+    source = lineage.drop(chip(real_data, "Paraguay_34417"))
+    folder = mapped(lineage, "Paraguay_34417_S1Hand")
+    assert_same_grid(source, folder)
+    with rasterio.open(folder.product("mask")) as mask:
+        assert (mask.read(1) == MASK_NOT_OBSERVED).all()
+    record = folder.record()
+    assert record.flooded is None
+    assert record.observed_fraction == 0
+    assert "observed" in record.caption
+
+
+def test_a_pair_of_polarisations_in_utm_is_one_scene(lineage: Lineage, real_data: Path):
+    for name in ("pxs10_vh.tif", "pxs10_vv.tif"):
+        source = lineage.drop(real_data / "stac_overflow" / name)
+    folder = mapped(lineage, "pxs10")
+    assert_same_grid(source, folder)
+    assert folder.meta().mode == "vv_vh"
+    assert len(folder.meta().source_uris) == 2
