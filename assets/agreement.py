@@ -74,8 +74,8 @@ def probability_faults(folder: SceneFolder) -> list[str]:
     """Faults of the tile probabilities: values above one, or observed pixels that differ from the scene's."""
     import zarr
 
+    from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
     from drshym_pipeline.sar.scene import SceneReader
-    from drshym_pipeline.stitching import NOT_OBSERVED, PROBABILITY_STEPS
 
     meta, grid = folder.meta(), folder.grid()
     stored = zarr.open_array(str(folder.probabilities), mode="r")

@@ -50,7 +50,7 @@ def probability_overview(folder: SceneFolder) -> tuple[NDArray[np.float64], list
     """
     import zarr
 
-    from drshym_pipeline.stitching import NOT_OBSERVED, PROBABILITY_STEPS
+    from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
 
     grid = folder.grid()
     stored = zarr.open_array(str(folder.probabilities), mode="r")

@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.probability import (
+    NOT_OBSERVED,
+    PROBABILITY_SCALE,
+    PROBABILITY_STEPS,
+    encode,
+    probability,
+)
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelReference, Record
-from drshym_pipeline.stitching import NOT_OBSERVED, PROBABILITY_SCALE, PROBABILITY_STEPS, encode
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tiling import TileGrid
 
@@ -73,11 +79,7 @@ def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray
     """
     if not np.isfinite(logits).all():
         raise DrShymError("The network returned values that are not finite; the map was stopped. Use another model.")
-    from scipy.special import expit
-
-    scaled = logits.astype(np.float32) / np.float32(calibration.T) + np.float32(calibration.bias)
-    result: NDArray[np.float32] = expit(scaled)
-    return result
+    return probability(logits, calibration)
 
 
 class _Statistics:
@@ -116,8 +118,8 @@ def _row_of_tiles(
     predicted = 0
 
     def flush() -> None:
-        probability = calibrated(predict(np.stack([inputs for _, _, inputs in waiting])), calibration)
-        for (column, observed, _), values in zip(waiting, probability, strict=True):
+        probabilities = calibrated(predict(np.stack([inputs for _, _, inputs in waiting])), calibration)
+        for (column, observed, _), values in zip(waiting, probabilities, strict=True):
             height, width = observed.shape
             stored[column, :height, :width] = encode(np.where(observed, values, np.float32(np.nan)))
         waiting.clear()

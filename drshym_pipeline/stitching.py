@@ -13,12 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.probability import decode
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.tiling import TileGrid
-
-PROBABILITY_SCALE = 1e-4
-PROBABILITY_STEPS = 10_000
-NOT_OBSERVED = 65_535
 
 
 class TileArray(Protocol):
@@ -29,19 +26,6 @@ class TileArray(Protocol):
         """Sizes of the axes, the tile axis first."""
 
     def __getitem__(self, key: slice, /) -> Any: ...
-
-
-def encode(probability: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-    """Probabilities in [0, 1], NaN where not observed, as uint16 in steps of 1e-4 with 65535 for not observed."""
-    steps = np.rint(probability * PROBABILITY_STEPS)
-    return np.where(np.isnan(steps), NOT_OBSERVED, steps).astype(np.uint16)
-
-
-def decode(stored: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The opposite of `encode`: float32 in [0, 1], NaN where not observed."""
-    values = stored.astype(np.float32) / np.float32(PROBABILITY_STEPS)
-    values[stored == NOT_OBSERVED] = np.nan
-    return values
 
 
 def _as_float(tiles: NDArray[Any]) -> NDArray[np.float32]:

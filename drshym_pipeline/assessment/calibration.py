@@ -22,6 +22,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from drshym_pipeline.assessment.metrics import ConfusionCounts
+from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandMode, Calibration
 from drshym_pipeline.storage import write_json
@@ -30,31 +31,9 @@ LOGIT_LIMIT = 20.0
 BINS_PER_UNIT = 100
 BINS = int(2 * LOGIT_LIMIT * BINS_PER_UNIT)
 ECE_BINS = 15
-PROBABILITY_STEPS = 10_000
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.1, 10.0
 
 _CENTRES: NDArray[np.float64] = (np.arange(BINS) + 0.5) / BINS_PER_UNIT - LOGIT_LIMIT
-
-
-def probability(logits: NDArray[np.floating[Any]], calibration: Calibration) -> NDArray[np.float32]:
-    """Calibrated probability of water, sigmoid(logit / T + bias), float32 in [0, 1]; NaN stays NaN."""
-    scaled = np.asarray(logits, dtype=np.float64) / calibration.T + calibration.bias
-    water: NDArray[np.float32] = expit(scaled).astype(np.float32)
-    return water
-
-
-def stored_steps(probability_of_water: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
-    """A probability as the whole number of steps of 1e-4 it is stored with; -1 where it is NaN."""
-    steps = np.rint(np.asarray(probability_of_water, dtype=np.float64) * PROBABILITY_STEPS)
-    return np.where(np.isnan(steps), -1, steps).astype(np.int32)
-
-
-def is_water(probability_of_water: NDArray[np.floating[Any]], threshold: float) -> NDArray[np.bool_]:
-    """True where the stored probability is not below the threshold; never where it is NaN.
-
-    Both are compared as steps of 1e-4, so that a map made from stored probabilities and one made from fresh ones agree.
-    """
-    return stored_steps(probability_of_water) >= round(threshold * PROBABILITY_STEPS)
 
 
 class LogitHistogram:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.calibration import LogitHistogram, is_water, probability
+from drshym_pipeline.assessment.calibration import LogitHistogram
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ChipScores, confusion
+from drshym_pipeline.assessment.probability import encode, is_water, probability
 from drshym_pipeline.benchmark.baselines import BASELINES, TITLES, baseline_masks, observed_everywhere
 from drshym_pipeline.benchmark.evaluation import Evaluation
 from drshym_pipeline.benchmark.slices import SliceScores, slice_chip
@@ -144,7 +145,7 @@ class _Run:
         observed = observed_everywhere(chip.db)
         self.not_finite += int(np.count_nonzero(observed & ~np.isfinite(logits)))
         usable = np.where(observed & np.isfinite(logits), logits, np.float32(np.nan))
-        water = is_water(probability(usable, calibration), calibration.threshold)
+        water = is_water(encode(probability(usable, calibration)), calibration.threshold)
         self.network_scores.add(ref.chip_id, ref.event, confusion(water, chip.label, observed))
         self.modes[ref.chip_id] = mode
         self.histograms.setdefault(mode, LogitHistogram()).add(usable, chip.label)

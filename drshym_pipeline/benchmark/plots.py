@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from drshym_pipeline.assessment.calibration import PROBABILITY_STEPS, LogitHistogram
+from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
 from drshym_pipeline.records import BandMode, Calibration
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.probability import decode, encode
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.folder import Prediction, SceneFolder
 from drshym_pipeline.products.names import ProductKind, product_name
@@ -25,7 +26,7 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.georeference import pixel_area_km2
 from drshym_pipeline.sar.scene import SceneReader
-from drshym_pipeline.stitching import decode, encode, stitch_rows
+from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.storage import TEMPORARY_PREFIX, write_text
 from drshym_pipeline.tiling import TileGrid, Window
 

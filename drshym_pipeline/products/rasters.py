@@ -22,6 +22,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
 
 from drshym_pipeline import __version__
+from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_SCALE, is_water
 from drshym_pipeline.inference import PredictionSummary
 from drshym_pipeline.products.names import (
     DRY,
@@ -32,7 +33,6 @@ from drshym_pipeline.products.names import (
     PERMANENT,
 )
 from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.stitching import NOT_OBSERVED, PROBABILITY_SCALE, PROBABILITY_STEPS
 from drshym_pipeline.storage import atomic_path
 
 LICENCE_NOTE: Final = (
@@ -49,15 +49,6 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
 }
 
 
-def threshold_steps(threshold: float) -> int:
-    """The smallest stored probability that counts as flooded, in steps of 1e-4.
-
-    Deciding on the stored integers makes the mask reproducible from the probability file alone.
-    """
-    # Rounding first: 0.45 * 10000 is 4500.000000000001 in binary.
-    return math.ceil(round(threshold * PROBABILITY_STEPS, 6))
-
-
 def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
     """The mask of stored probabilities.
 
@@ -68,7 +59,7 @@ def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
     Returns:
         Same shape, uint8: 0 dry, 1 flooded, 255 not observed.
     """
-    mask = (stored >= threshold_steps(threshold)).astype(np.uint8)
+    mask = is_water(stored, threshold).astype(np.uint8)
     mask[stored == NOT_OBSERVED] = MASK_NOT_OBSERVED
     return mask
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import zarr
 
+from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.inference import calibrated, predict_scene
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.records import Calibration
 from drshym_pipeline.sar.scene import SceneReader, describe_scene
-from drshym_pipeline.stitching import NOT_OBSERVED
 from drshym_pipeline.storage import sha256_files
 from drshym_pipeline.tiling import TileGrid
 

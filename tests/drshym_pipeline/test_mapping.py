@@ -16,12 +16,12 @@ import rasterio
 import zarr
 
 from drshym_pipeline import mapping
+from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import SceneFolder, map_scene
 from drshym_pipeline.products.names import PRODUCT_KINDS
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import MapRecord, read_drshym_record
-from drshym_pipeline.stitching import NOT_OBSERVED
 from drshym_pipeline.storage import sha256_file
 
 TILE = {"tile": 96, "overlap": 24}

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drshym_pipeline.assessment.probability import NOT_OBSERVED, decode, encode
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.stitching import NOT_OBSERVED, decode, encode, stitch_rows
+from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid
 
 

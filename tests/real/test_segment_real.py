@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle, shipped_path
-from drshym_pipeline.stitching import NOT_OBSERVED
 
 pytestmark = pytest.mark.real
 

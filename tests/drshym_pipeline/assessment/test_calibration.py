@@ -15,10 +15,9 @@ from drshym_pipeline.assessment.calibration import (
     best_threshold,
     calibrate,
     fit_temperature,
-    is_water,
-    probability,
     write_thresholds,
 )
+from drshym_pipeline.assessment.probability import encode, is_water, probability
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Calibration
 
@@ -183,7 +182,7 @@ def test_probability_and_water_follow_the_stored_steps() -> None:
     assert p[0] == pytest.approx(expit(0.5))
     assert np.isnan(p[1])
     assert p[2] == 1.0
-    assert is_water(np.array([0.44996, 0.4499, np.nan, 0.45]), 0.45).tolist() == [True, False, False, True]
+    assert is_water(encode(np.array([0.44996, 0.4499, np.nan, 0.45])), 0.45).tolist() == [True, False, False, True]
 
 
 def test_thresholds_json_has_the_keys_of_the_contract(tmp_path) -> None:

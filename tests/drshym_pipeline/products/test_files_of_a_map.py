@@ -18,6 +18,7 @@ from pyproj import Geod
 from rasterio.transform import from_origin
 from rio_cogeo.cogeo import cog_validate
 
+from drshym_pipeline.assessment.probability import NOT_OBSERVED, decode
 from drshym_pipeline.inference import PredictionSummary
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.overlay import OverlayCanvas, write_pictures
@@ -26,7 +27,6 @@ from drshym_pipeline.products.report import map_record, write_page
 from drshym_pipeline.products.summary import MapStatistics, StitchSummary, slice_labels
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.records import AreaEstimate, BandSource, Calibration, ModelReference, SceneMeta
-from drshym_pipeline.stitching import NOT_OBSERVED, decode
 
 REFERENCE = ModelReference(name="unet_x", version="3", sha256="a" * 64, source="checkpoint")
 
