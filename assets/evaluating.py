@@ -80,9 +80,15 @@ def judge(
         found = evaluate(candidate, refs, progress=_named(progress, f"{split}: candidate"), **options)
         other = evaluate(served, refs, progress=_named(progress, f"{split}: in service"), **options)
         found.write(folder / split)
-        limits = {"resamples": found.resamples, "level": found.level}
         floors = config.evaluation.floors if split == TEST else type(config.evaluation.floors)()
-        against = verdict(found.counts, other.counts, floors, finite=found.finite, **limits)
+        against = verdict(
+            found.counts,
+            other.counts,
+            floors,
+            finite=found.finite,
+            resamples=found.resamples,
+            level=found.level,
+        )
         opponents = {f"in service: {served.name} {served.version}": against, **compare_baselines(found)}
         rows += [_row(split, name, outcome) for name, outcome in opponents.items()]
         evaluations[split] = found
@@ -112,7 +118,9 @@ def _row(split: str, opponent: str, outcome: Any) -> dict[str, Any]:
 
 
 def _figures(found: "Evaluation") -> list[tuple[str, float]]:
-    pooled = [(name, score.value) for name, score in found.scores.items() if score.value is not None]
+    pooled: list[tuple[str, float]] = [
+        (str(name), score.value) for name, score in found.scores.items() if score.value is not None
+    ]
     for mode, item in found.calibration().items():
         pooled += [(f"{mode}_{name}", value) for name, value in item["after"].items() if value is not None]
     return pooled

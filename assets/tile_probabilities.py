@@ -27,8 +27,15 @@ def tile_probabilities(
     folder = store.staged(context.partition_key)
     with permanent_input_errors():
         bundle, reference = engine.load()
-        options = {"batch_size": engine.batch_size, "device": engine.device, "precision": engine.precision}
-        summary = predict(folder, bundle, reference, **options, progress=run_progress(context, store))
+        summary = predict(
+            folder,
+            bundle,
+            reference,
+            batch_size=engine.batch_size,
+            device=engine.device,
+            precision=engine.precision,
+            progress=run_progress(context, store),
+        )
     means, histogram = probability_overview(folder)
     files = [path for path in folder.probabilities.rglob("*") if path.is_file()]
     return MaterializeResult(

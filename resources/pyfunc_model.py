@@ -34,7 +34,7 @@ class FloodModel(mlflow.pyfunc.PythonModel):
         Returns:
             (chips, height, width) float32 in [0, 1], NaN where not observed.
         """
-        from drshym_pipeline.assessment.calibration import probability
+        from drshym_pipeline.assessment.probability import probability
         from drshym_pipeline.model.inputs import network_input
         from drshym_pipeline.model.predict import predict_logits
 
