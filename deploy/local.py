@@ -41,12 +41,32 @@ def free_port() -> int:
 
 
 def prepare_home(home: Path) -> None:
-    """Make a Dagster home and link the checkout's `dagster.yaml` into it."""
+    """Make a Dagster home: link the checkout's `dagster.yaml` into it and create the tables of its storage."""
     home.mkdir(parents=True, exist_ok=True)
     link = home / "dagster.yaml"
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(ROOT / "dagster.yaml", home))
+    from dagster import DagsterInstance
+
+    # Daemon and web server start at the same moment: on a new home both would create the tables, and one would die.
+    with _environment(DAGSTER_HOME=str(home)):
+        DagsterInstance.from_config(str(home)).dispose()
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Set variables of this process's environment for a while: `dagster.yaml` reads them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def environment(home: Path, extra: dict[str, str] | None = None) -> dict[str, str]:

@@ -189,13 +189,16 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Folder in Sen1Floods11's layout (holds data/ and splits/).")],
     checkpoint: CheckpointOption = None,
     split: Annotated[str, typer.Option("--split", help="Such as valid, test, bolivia, hard.")] = "test",
+    present_only: Annotated[
+        bool, typer.Option("--present-only", help="Score the chips that are there instead of refusing a partial copy.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
 ) -> None:
     """Score a model on labelled chips, with intervals and baselines."""
     from drshym_pipeline.benchmark.evaluate import evaluate as score
     from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 
-    refs = Sen1Floods11(data).chips(split)
+    refs = Sen1Floods11(data).chips(split, present_only=present_only)
     bundle, _ = choose_model(checkpoint)
     with shown_progress(bundle.name) as progress:
         evaluation = score(bundle, refs, progress=progress)
