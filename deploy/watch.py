@@ -1,0 +1,140 @@
+"""Watching Dagster runs from a terminal: which step runs, how far it is, how long it took, and why it failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from drshym_pipeline.settings import PipelineSettings
+from drshym_pipeline.storage import read_json
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+POLL_SECONDS = 1.0
+RUN_SECONDS = 900.0
+
+console = Console()
+
+
+class RunError(RuntimeError):
+    """A run that failed or did not end; the message says why and where to look."""
+
+
+def step_states(instance: DagsterInstance, run: DagsterRun) -> dict[str, tuple[str, float | None]]:
+    """State and seconds of every step of a run so far, by step key."""
+    states: dict[str, tuple[str, float | None]] = {}
+    for stats in instance.get_run_step_stats(run.run_id):
+        state = stats.status.value if stats.status else "IN_PROGRESS"
+        end = stats.end_time or (time.time() if stats.start_time else None)
+        states[stats.step_key] = (state, end - stats.start_time if end and stats.start_time else None)
+    return states
+
+
+def progress_of(settings: PipelineSettings, run_id: str) -> tuple[str, int, int] | None:
+    """What the running step says of itself: (stage, done, total)."""
+    path = settings.store_path / "progress" / f"{run_id}.json"
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    return values["stage"], values["done"], values["total"]
+
+
+def failure_reason(instance: DagsterInstance, run_id: str) -> str:
+    """The first step failure of a run, in one line."""
+    for record in instance.all_logs(run_id):
+        event = record.dagster_event
+        if event is not None and event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause if error and error.cause else error
+            return f"{event.step_key}: {(cause.message if cause else 'unknown').strip().splitlines()[-1]}"
+    return "no step failed; see the run in `make ui`"
+
+
+@contextmanager
+def bars() -> Iterator[Progress]:
+    """Progress bars; on a plain stream (a log file) only the finished ones are printed, by `follow`."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description:<44}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield progress
+
+
+class RunView:
+    """Shows one run's steps as bars, or as lines where there is no terminal."""
+
+    def __init__(self, progress: Progress, title: str, steps: Sequence[str]) -> None:
+        self.title = title
+        self.steps = steps
+        self.progress = progress
+        self.tasks = {step: progress.add_task(f"{title}: {step}", total=1, start=False) for step in steps}
+        self.finished: set[str] = set()
+        self.announced = ""
+
+    def update(self, states: Mapping[str, tuple[str, float | None]], now_doing: tuple[str, int, int] | None) -> None:
+        """Take over the states of the steps and what the running one says of itself."""
+        for step in self.steps:
+            if step not in states or step in self.finished:
+                continue
+            state, seconds = states[step]
+            task = self.tasks[step]
+            self.progress.start_task(task)
+            if state != "IN_PROGRESS":
+                self.finished.add(step)
+                self.progress.update(task, completed=1, total=1, description=f"{self.title}: {step}")
+                self.progress.stop_task(task)
+                self._line(f"  {self.title}: {step} {state.lower()} in {seconds or 0:.1f} s")
+            elif now_doing:
+                stage, done, total = now_doing
+                self.progress.update(
+                    task, completed=done, total=max(total, 1), description=f"{self.title}: {step} ({stage})"
+                )
+                self._line(f"  {self.title}: {step}, {stage} {done} of {total}", every=max(total // 5, 1), at=done)
+
+    def _line(self, text: str, every: int = 1, at: int = 0) -> None:
+        # Without a terminal a line per poll would drown the log: every fifth of a stage is enough.
+        key = text if every == 1 else f"{text.split(',', maxsplit=1)[0]}{at // every}"
+        if not console.is_terminal and key != self.announced:
+            self.announced = key
+            console.print(text, highlight=False)
+
+
+def follow(
+    instance: DagsterInstance,
+    settings: PipelineSettings,
+    views: Mapping[str, RunView],
+    find_runs: Callable[[], Mapping[str, DagsterRun]],
+) -> dict[str, DagsterRun]:
+    """Follow runs until all of them have ended.
+
+    Args:
+        instance: The Dagster instance.
+        settings: Where the runs write their progress.
+        views: One view a run that is expected.
+        find_runs: The runs that exist by now, by the key of their view.
+
+    Raises:
+        RunError: A run failed, or not all ended in time.
+    """
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        runs = find_runs()
+        for key, run in runs.items():
+            views[key].update(step_states(instance, run), progress_of(settings, run.run_id))
+            if run.is_finished and not run.is_success:
+                raise RunError(f"run {run.run_id} of {key} failed at {failure_reason(instance, run.run_id)}")
+        if set(runs) == set(views) and all(run.is_success for run in runs.values()):
+            return dict(runs)
+        time.sleep(POLL_SECONDS)
+    raise RunError(f"not finished after {RUN_SECONDS:.0f} s; `make ui` shows what the runs are doing")
