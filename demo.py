@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ def finished_training(instance: DagsterInstance, recipe: str) -> DagsterRun | No
     return found[0] if found else None
 
 
-def train(instance: DagsterInstance, settings: PipelineSettings, port: int) -> None:
+def train(instance: DagsterInstance, settings: PipelineSettings, port: int, check: Callable[[], None]) -> None:
     """Run the training job through the web server, unless this recipe has been trained before."""
     recipe = sha256_json(load_config(RECIPE, TrainConfig).model_dump(mode="json"))[:16]
     if earlier := finished_training(instance, recipe):
@@ -92,7 +93,7 @@ def train(instance: DagsterInstance, settings: PipelineSettings, port: int) -> N
         return {"train": run} if run else {}
 
     with bars() as progress:
-        follow(instance, settings, {"train": RunView(progress, "train", TRAINING_STEPS)}, runs)
+        follow(instance, settings, {"train": RunView(progress, "train", TRAINING_STEPS)}, runs, check)
 
 
 # --- new scenes ----------------------------------------------------------------------------------------------------
@@ -116,10 +117,23 @@ def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
     return written
 
 
-def drop(settings: PipelineSettings, scene: DemoScene) -> None:
-    """Copy a scene into the watched folder, as an analyst would; a scene that is there already stays."""
+def latest_run(instance: DagsterInstance, scene: DemoScene) -> DagsterRun | None:
+    """The newest run of a scene that the sensor asked for."""
+    from dagster import RunsFilter
+
+    tags = {"dagster/partition": scene.name, "dagster/sensor_name": "new_scenes"}
+    runs = instance.get_runs(RunsFilter(job_name="map_scene", tags=tags), limit=1)
+    return runs[0] if runs else None
+
+
+def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | None) -> None:
+    """Copy a scene into the watched folder, as an analyst would.
+
+    A scene that is there already stays, unless an earlier run of it has ended without a map: then it is copied anew,
+    for the same file is never mapped twice by itself.
+    """
     target = settings.inbox_path / f"{scene.name}.tif"
-    if target.is_file() and truth_path(settings, scene).is_file():
+    if target.is_file() and truth_path(settings, scene).is_file() and not (earlier and earlier.is_finished):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(simulate(settings, scene), target)
@@ -135,29 +149,27 @@ def mapped(settings: PipelineSettings, scene: DemoScene) -> SceneFolder | None:
     return folder if folder.is_complete() else None
 
 
-def map_scenes(instance: DagsterInstance, settings: PipelineSettings) -> None:
+def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Callable[[], None]) -> None:
     """Drop the scenes that have no map yet, and wait for the daemon's sensor and runs."""
-    from dagster import RunsFilter
-
     waiting = [scene for scene in SCENES if mapped(settings, scene) is None]
     if not waiting:
         console.print("  both scenes are mapped; nothing to repeat")
         return
+    ended: set[str] = set()
     for scene in waiting:
-        drop(settings, scene)
+        earlier = latest_run(instance, scene)
+        drop(settings, scene, earlier)
+        if earlier and earlier.is_finished:
+            ended.add(earlier.run_id)
 
     def runs() -> dict[str, DagsterRun]:
-        found: dict[str, DagsterRun] = {}
-        for scene in waiting:
-            tags = {"dagster/partition": scene.name, "dagster/sensor_name": "new_scenes"}
-            if latest := instance.get_runs(RunsFilter(job_name="map_scene", tags=tags), limit=1):
-                found[scene.name] = latest[0]
-        return found
+        latest = {scene.name: latest_run(instance, scene) for scene in waiting}
+        return {name: run for name, run in latest.items() if run and run.run_id not in ended}
 
     console.print("  waiting for the daemon's sensor (a file must stand still over two looks) ...")
     with bars() as progress:
         views = {scene.name: RunView(progress, scene.name, MAPPING_STEPS) for scene in waiting}
-        follow(instance, settings, views, runs)
+        follow(instance, settings, views, runs, check)
 
 
 # --- what came out -------------------------------------------------------------------------------------------------
@@ -215,15 +227,15 @@ def run() -> None:
     port = local.free_port()
     extra = {"DRSHYM_TRAIN_CONFIG": str(RECIPE), "DRSHYM_NEW_SCENES_INTERVAL": "5"}
     console.print("[bold]1 of 4[/bold]  starting Dagster's daemon and web server")
-    with local.dagster(home, port, extra) as address:
+    with local.dagster(home, port, extra) as running:
         from dagster import DagsterInstance
 
-        console.print(f"  {address} (until the demo ends; `make ui` opens it again)")
+        console.print(f"  {running.address} (until the demo ends; `make ui` opens it again)")
         with DagsterInstance.from_config(str(home)) as instance:
             console.print("[bold]2 of 4[/bold]  training on simulated scenes: the job train_model")
-            train(instance, settings, port)
+            train(instance, settings, port, running.check)
             console.print("[bold]3 of 4[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
-            map_scenes(instance, settings)
+            map_scenes(instance, settings, running.check)
     console.print("[bold]4 of 4[/bold]  what came out")
     console.print(result_table(settings))
     console.print(next_steps(), highlight=False)

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from drshym_pipeline.settings import PipelineSettings
+
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
@@ -159,49 +161,84 @@ def wait_for(service: Service, url: str, seconds: float = START_SECONDS) -> None
     raise ServiceError(f"{service.name} did not answer at {url} within {seconds:.0f} s; see {service.log}")
 
 
+@dataclass(frozen=True)
+class Running:
+    """Services that answer at an address."""
+
+    address: str
+    services: tuple[Service, ...]
+
+    def check(self) -> None:
+        """Raise when one of them has ended by itself."""
+        for service in self.services:
+            service.check()
+
+
+def _claim_port(port: int) -> None:
+    """Refuse a port that is taken: another server's answer would be taken for ours."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServiceError(
+                f"port {port} is taken ({error.strerror}); stop what listens there or choose another"
+            ) from error
+
+
 @contextlib.contextmanager
-def dagster(home: Path, port: int, extra: dict[str, str] | None = None) -> Iterator[str]:
-    """Run Dagster's web server and daemon; yields the web server's address once it answers."""
+def dagster(home: Path, port: int, extra: dict[str, str] | None = None) -> Iterator[Running]:
+    """Run Dagster's web server and daemon; yields once the web server answers.
+
+    Raises:
+        ServiceError: The port is taken, another daemon works on the same home, or a service does not come up.
+    """
+    _claim_port(port)
     prepare_home(home)
     services: list[Service] = []
     tool = Path(sys.executable).parent
     address = f"http://{HOST}:{port}"
-    extra = {"DRSHYM_DAGSTER_UI": address, **(extra or {})}
     workspace = ["-w", str(ROOT / "workspace.yaml")]
     try:
         services.append(start("dagster-daemon", [str(tool / "dagster-daemon"), "run", *workspace], home, extra))
         web = [str(tool / "dagster-webserver"), *workspace, "-h", HOST, "-p", str(port)]
         services.append(start("dagster-webserver", web, home, extra))
         wait_for(services[-1], f"{address}/server_info")
-        for service in services:
-            service.check()
-        yield address
+        running = Running(address, tuple(services))
+        running.check()
+        yield running
     finally:
         for service in reversed(services):
             service.stop()
 
 
 @contextlib.contextmanager
-def mlflow(home: Path, port: int) -> Iterator[str]:
-    """Run MLflow's server on the local SQLite store; yields its address once it answers."""
-    store = home / "mlflow"
-    (store / "artifacts").mkdir(parents=True, exist_ok=True)
+def mlflow(home: Path, port: int) -> Iterator[Running]:
+    """Run MLflow's server on the store of the settings (SQLite in `home` by default); yields once it answers.
+
+    Raises:
+        ServiceError: The port is taken, or the server does not come up.
+    """
+    _claim_port(port)
+    with _environment(DAGSTER_HOME=str(home)):
+        settings = PipelineSettings()
+    settings.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
     address = f"http://{HOST}:{port}"
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{(store / 'mlflow.db').resolve()}"),
-        *("--default-artifact-root", str((store / "artifacts").resolve())),
+        *("--backend-store-uri", settings.mlflow_tracking_uri),
+        *("--default-artifact-root", str(settings.mlflow_artifacts.resolve())),
     ]
     service = start("mlflow", command, home)
     try:
         wait_for(service, f"{address}/health")
-        yield address
+        yield Running(address, (service,))
     finally:
         service.stop()
 
 
-def _until_stopped() -> None:
-    """Return when the user presses Ctrl+C or the process is asked to end."""
+def _until_stopped(running: Running) -> None:
+    """Return when the user presses Ctrl+C or the process is asked to end; raise when a service ends by itself."""
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -212,6 +249,7 @@ def _until_stopped() -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     while not stopped:
+        running.check()
         time.sleep(0.2)
 
 
@@ -224,8 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home = Path(os.environ.get("DAGSTER_HOME", ROOT / ".dagster"))
     serve = dagster if options.service == "ui" else mlflow
     try:
-        with serve(home, options.port):
-            _until_stopped()
+        with serve(home, options.port) as running:
+            _until_stopped(running)
     except ServiceError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -115,6 +115,7 @@ def follow(
     settings: PipelineSettings,
     views: Mapping[str, RunView],
     find_runs: Callable[[], Mapping[str, DagsterRun]],
+    check: Callable[[], None],
 ) -> dict[str, DagsterRun]:
     """Follow runs until all of them have ended.
 
@@ -123,12 +124,14 @@ def follow(
         settings: Where the runs write their progress.
         views: One view a run that is expected.
         find_runs: The runs that exist by now, by the key of their view.
+        check: Raises when what should launch or carry the runs has ended.
 
     Raises:
         RunError: A run failed, or not all ended in time.
     """
     deadline = time.monotonic() + RUN_SECONDS
     while time.monotonic() < deadline:
+        check()
         runs = find_runs()
         for key, run in runs.items():
             views[key].update(step_states(instance, run), progress_of(settings, run.run_id))

@@ -68,10 +68,10 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=BROWSER_ARGUMENTS)
         page = browser.new_page(viewport={"width": 1600, "height": 900})
-        with local.dagster(home, local.free_port()) as address:
-            dagster_pages(page, address, out)
-        with local.mlflow(home, local.free_port()) as address:
-            mlflow_pages(page, address, out)
+        with local.dagster(home, local.free_port()) as running:
+            dagster_pages(page, running.address, out)
+        with local.mlflow(home, local.free_port()) as running:
+            mlflow_pages(page, running.address, out)
         browser.close()
 
 

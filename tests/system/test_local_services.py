@@ -31,7 +31,6 @@ def processes_with(text: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("services")
 def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) -> None:
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_scene
@@ -41,8 +40,8 @@ def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) 
     inbox.mkdir(parents=True)
     scene = write_scene(tmp_path, "dropped", simulate_scene(3, 300, 340))
     (inbox / "broken.tif").write_bytes(b"not a TIFF at all")
-    with local.dagster(home, local.free_port(), {"DRSHYM_NEW_SCENES_INTERVAL": "2"}) as address:
-        with urllib.request.urlopen(f"{address}/server_info", timeout=10) as answer:
+    with local.dagster(home, local.free_port(), {"DRSHYM_NEW_SCENES_INTERVAL": "2"}) as running:
+        with urllib.request.urlopen(f"{running.address}/server_info", timeout=10) as answer:
             assert json.load(answer)["dagster_version"]
         scene.rename(inbox / scene.name)
         finished = home / "store" / "scenes" / "dropped"
@@ -57,11 +56,10 @@ def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("services")
 def test_mlflow_answers_and_stops(tmp_path: Path) -> None:
     with (
-        local.mlflow(tmp_path, local.free_port()) as address,
-        urllib.request.urlopen(f"{address}/health", timeout=10) as answer,
+        local.mlflow(tmp_path, local.free_port()) as running,
+        urllib.request.urlopen(f"{running.address}/health", timeout=10) as answer,
     ):
         assert answer.read() == b"OK"
     assert processes_with(str(tmp_path)) == []
