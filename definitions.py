@@ -32,7 +32,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
         overrides: Resources to use instead of ours, by name.
         settings: Taken from the environment by default.
     """
-    settings = settings or PipelineSettings()
+    settings = settings or PipelineSettings.from_environment()
     return Definitions(
         assets=[*training_assets, *inference_assets],
         asset_checks=[*training_checks, *scene_checks],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +20,7 @@ import typer
 from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress, stored_maps
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, TrainConfig, load_config
+from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def choose_model(checkpoint: Path | None) -> tuple[ModelBundle, ModelReference]:
     from drshym_pipeline.model.service_record import model_in_service
 
     if checkpoint is None:
-        return model_in_service(PipelineSettings().store_path)
+        return model_in_service(PipelineSettings.from_environment().store_path)
     bundle = ModelBundle.load(checkpoint)
     return bundle, bundle.reference("checkpoint")
 
@@ -164,16 +166,16 @@ def train(
 ) -> None:
     """Train and calibrate a model, and seal it as OUT/bundle."""
     recipe = load_config(config, TrainConfig)
-    from drshym_pipeline.model.network import check_network
+    from drshym_pipeline.model.recipe import check_training
 
     # Before hours of simulating and training, and before the slow imports they need.
-    check_network(recipe.network)
+    check_training(recipe)
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.model.sealing import seal
     from drshym_pipeline.model.training import train as train_network
 
     folder = out or Path("runs") / recipe.name
-    with shown_progress(recipe.name) as progress:
+    with output_directory(folder), shown_progress(recipe.name) as progress:
         data = prepare(recipe.data, folder / "data", progress)
         checkpoint = train_network(recipe, data, folder / "checkpoint", progress=progress)
         bundle = seal(recipe, data, checkpoint, folder / "bundle", progress=progress)
@@ -200,11 +202,12 @@ def evaluate(
 
     refs = Sen1Floods11(data).chips(split, present_only=present_only)
     bundle, _ = choose_model(checkpoint)
-    with shown_progress(bundle.name) as progress:
-        evaluation = score(bundle, refs, progress=progress)
+    with nullcontext() if out is None else output_directory(out):
+        with shown_progress(bundle.name) as progress:
+            evaluation = score(bundle, refs, progress=progress)
+        if out is not None:
+            evaluation.write(out)
     typer.echo(evaluation.to_markdown())
-    if out is not None:
-        evaluation.write(out)
 
 
 @app.command()
@@ -223,12 +226,13 @@ def simulate(
 
     if kind == "scene":
         side = size or 1024
-        scene = simulate_scene(seed, side, side, kind="hard" if hard else "standard")
-        typer.echo(str(write_scene(out, f"simulated_{seed}", scene)))
+        with output_directory(out):
+            scene = simulate_scene(seed, side, side, kind="hard" if hard else "standard")
+            typer.echo(str(write_scene(out, f"simulated_{seed}", scene)))
         return
     counts = {"valid": other_chips, "test": other_chips, "hard": other_chips}
     settings = SimulatedData(seed=seed, size=size or 256, train=train_chips, **counts)
-    with shown_progress(out.name) as progress:
+    with output_directory(out), shown_progress(out.name) as progress:
         typer.echo(str(write_dataset(out, settings, progress)))
 
 
@@ -273,14 +277,15 @@ def convert_checkpoint(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(out, "is there already and not empty", "Choose a new folder")
     chosen = ORIGINAL_THRESHOLD if threshold is None else threshold
-    bundle = convert(source, out, encoder=encoder, bands=bands, threshold=chosen, name=name)
+    with output_directory(out):
+        bundle = convert(source, out, encoder=encoder, bands=bands, threshold=chosen, name=name)
     typer.echo(f"{bundle.name} {bundle.version} in {out} (sha256 {bundle.sha256})")
 
 
 @app.command()
 def status() -> None:
     """Show the model in service, and which maps of the store were made by another one."""
-    store = PipelineSettings().store_path
+    store = PipelineSettings.from_environment().store_path
     _, served = choose_model(None)
     typer.echo(f"model in service: {served.label} ({served.source}, sha256 {served.sha256[:12]})")
     maps = stored_maps(store)

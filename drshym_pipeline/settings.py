@@ -21,6 +21,7 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 SEED = 42
 HOME_FOLDER = ".dagster"
+ENVIRONMENT_PREFIX = "DRSHYM_"
 
 
 class Section(BaseModel):
@@ -162,12 +163,14 @@ def load_config(path: Path, model: type[ConfigT]) -> ConfigT:
     """Read a YAML configuration file.
 
     Raises:
-        InputError: The file is missing, not YAML, or says something the model does not allow.
+        InputError: The file is missing, unreadable, not YAML, or says something the model does not allow.
     """
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise InputError(path, "the configuration file does not exist", "Check the path; see configs/") from error
+    except OSError as error:
+        raise InputError(path, f"the configuration cannot be read ({error.strerror})", "Name a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(path, f"not valid YAML ({reason})", "Correct the syntax") from error
@@ -196,7 +199,7 @@ class PipelineSettings(BaseSettings):
     SQLite file.
     """
 
-    model_config = SettingsConfigDict(env_prefix="DRSHYM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
 
     home: Path = Field(default_factory=find_home)
     store: Path | None = None
@@ -211,6 +214,28 @@ class PipelineSettings(BaseSettings):
     keep_probabilities_days: float = Field(default=30.0, ge=0)
     new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two looks at the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)
+
+    @classmethod
+    def from_environment(cls) -> PipelineSettings:
+        """The settings of this process, told in one line when the environment holds a value that cannot be used.
+
+        Raises:
+            InputError: A variable is out of its range, or tile and overlap do not fit.
+        """
+        try:
+            settings = cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = f"{ENVIRONMENT_PREFIX}{first['loc'][0]}".upper()
+            said = first["msg"][:1].lower() + first["msg"][1:]
+            raise InputError(name, f"{said}, got {first['input']!r}", "Correct the environment variable") from error
+        if settings.overlap >= settings.tile:
+            raise InputError(
+                f"{ENVIRONMENT_PREFIX}OVERLAP",
+                f"must be smaller than the tile, got {settings.overlap} with {ENVIRONMENT_PREFIX}TILE {settings.tile}",
+                "Correct either environment variable",
+            )
+        return settings
 
     @property
     def store_path(self) -> Path:

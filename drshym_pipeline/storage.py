@@ -15,12 +15,43 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from drshym_pipeline.errors import InputError
 
 _CHUNK = 1 << 20
 TEMPORARY_PREFIX = ".partial-"
+
+
+def make_directory(path: Path) -> None:
+    """Create a folder for results, with its parents, or find that it is there.
+
+    Raises:
+        InputError: It is a file, or cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(path, f"cannot be used as a folder ({error.strerror})", "Choose another --out") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(path, "cannot be written to", "Choose another --out")
+
+
+@contextmanager
+def output_directory(path: Path) -> Iterator[None]:
+    """Make a folder for results; when the block raises, take it and its new parents away again if they are empty.
+
+    Raises:
+        InputError: It is a file, or cannot be made or written to.
+    """
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    make_directory(path)
+    try:
+        yield
+    except BaseException:
+        for folder in new:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
 
 
 def fsync_directory(directory: Path) -> None:
@@ -131,19 +162,3 @@ def sha256_files(files: Iterable[Path], root: Path) -> str:
 def to_uri(path: Path) -> str:
     """The `file://` URI of a local path."""
     return path.resolve().as_uri()
-
-
-def to_path(location: str | Path) -> Path:
-    """The local path of a plain path or a `file://` URI.
-
-    Raises:
-        InputError: The location has another scheme.
-    """
-    if isinstance(location, Path):
-        return location
-    parsed = urlparse(location)
-    if parsed.scheme == "file":
-        return Path(unquote(parsed.path))
-    if "://" in location:
-        raise InputError(location, f"'{parsed.scheme}' locations cannot be read here", "Copy the file to a local disk")
-    return Path(location)

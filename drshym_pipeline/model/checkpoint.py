@@ -126,15 +126,14 @@ def _first_difference(old: Any, new: Any, path: str = "") -> str | None:
     return None if old == new else path or "run"
 
 
-def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
-    """Make `directory` this run's, or find that it already is.
+def check_claim(directory: Path, identity: dict[str, Any]) -> None:
+    """Make sure that `directory` is free or this run's already; nothing is written.
 
     Raises:
         InputError: It belongs to a run of another configuration or other data.
     """
     path = directory / IDENTITY_FILE
     if not path.is_file():
-        write_json(path, identity)
         return
     if difference := _first_difference(read_json(path), identity):
         raise InputError(
@@ -142,3 +141,15 @@ def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
             f"holds a training run that differs in '{difference}'",
             "Train in another directory, or restore the configuration to go on with this one",
         )
+
+
+def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
+    """Make `directory` this run's, or find that it already is.
+
+    Raises:
+        InputError: As for `check_claim`.
+    """
+    check_claim(directory, identity)
+    path = directory / IDENTITY_FILE
+    if not path.is_file():
+        write_json(path, identity)

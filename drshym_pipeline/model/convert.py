@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ def read_state(path: Path) -> State:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(path, "holds more than plain tensors and was not opened", _REMEDY) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
+    except (EOFError, KeyError, IndexError, AttributeError, struct.error) as error:
+        # Their texts are fragments of the pickle, such as "(105)", which tell nobody anything.
+        raise InputError(path, "not a readable checkpoint (its contents are damaged or cut off)", _REMEDY) from error
+    except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(path, f"not a readable checkpoint ({reason})", _REMEDY) from error
     for name in _WRAPPERS:

@@ -30,6 +30,7 @@ from drshym_pipeline.model.checkpoint import (
     RESUME_FILE,
     WEIGHTS_FILE,
     TrainedCheckpoint,
+    check_claim,
     claim_directory,
     is_finished,
     run_identity,
@@ -37,37 +38,18 @@ from drshym_pipeline.model.checkpoint import (
 from drshym_pipeline.model.determinism import deterministic, training_precision
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.loop import FloodModule, OnEpoch, ResumePoint, best_entry, is_exhausted
-from drshym_pipeline.model.network import STRIDE, build_network, check_network, load_state
+from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.model.predict import best_device
+from drshym_pipeline.model.recipe import check_training
 from drshym_pipeline.model.start import initial_state, start_sha256
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import sha256_file
 
-__all__ = ["TrainedCheckpoint", "train"]
+__all__ = ["TrainedCheckpoint", "check_training", "train"]
 
 _CLIP = 1.0  # norm of the gradient; keeps the first steps of a random network from throwing it off
 _EVERY_NTH_FOR_VV = 2  # VV alone is watched, not what decides, so half of the chips will do
-
-
-def check_training(config: TrainConfig) -> None:
-    """Refuse a recipe that cannot be trained, before any data is read.
-
-    Raises:
-        InputError: The network cannot be built, the crop is no multiple of 32, or batches are too small to normalise.
-    """
-    check_network(config.network)
-    training = config.training
-    if training.crop % STRIDE:
-        raise InputError(
-            "training.crop", f"must be a multiple of {STRIDE}, got {training.crop}", "Choose 64, 128, 256 or 512"
-        )
-    if config.network.norm == "batch" and training.batch_size * (training.crop // STRIDE) ** 2 < 2:
-        raise InputError(
-            "training.batch_size",
-            "BatchNorm has one value a channel to normalise with batch_size 1 and crop 32",
-            "Raise either, or use norm: group",
-        )
 
 
 def train(
@@ -92,18 +74,21 @@ def train(
             `TrainedCheckpoint.history` for the keys.
 
     Raises:
-        InputError: The recipe cannot be trained, the directory belongs to another run, the data has nothing to learn
-            from, or the loss is not finite.
+        InputError: The recipe cannot be trained, the directory belongs to another run, a chip cannot be read, the data
+            has nothing to learn from (nothing is written up to here), or the loss is not finite.
     """
     check_training(config)
     data_sha256 = data.sha256()
-    claim_directory(directory, run_identity(config, data_sha256, start_sha256(config.network)))
+    identity = run_identity(config, data_sha256, start_sha256(config.network))
+    check_claim(directory, identity)
     if is_finished(directory):
         return TrainedCheckpoint.load(directory)
     device = best_device()
     precision = training_precision(config.training.precision, device)
     with deterministic(config.seed), _quiet(), _interruptible():
         module = _module(config, data, directory, precision=precision, progress=progress, on_epoch=on_epoch)
+        # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
+        claim_directory(directory, identity)
         _fit(module, config, directory, device=device, precision=precision)
     best = best_entry(module.history)
     outcome = TrainedCheckpoint(

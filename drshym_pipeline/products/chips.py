@@ -17,7 +17,7 @@ from drshym_pipeline.products.tiles import tile_record
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import DrShymRecord, SceneMeta, Units
 from drshym_pipeline.sar.scene import SceneReader, describe_scene
-from drshym_pipeline.storage import atomic_directory, write_text
+from drshym_pipeline.storage import atomic_directory, output_directory, write_text
 from drshym_pipeline.tiling import TileGrid, Window
 
 STAGE = "chips"
@@ -67,18 +67,19 @@ def write_chips(
         Number of chips.
 
     Raises:
-        InputError: The scene or the grid cannot be used, or the folder holds something.
+        InputError: The scene or the grid cannot be used, or the folder holds something or is none.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.is_dir() and any(out.iterdir()):
         raise InputError(out, "is there already and not empty", "Choose a new folder")
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
-    meta = describe_scene(sources, units=units, progress=progress)
-    grid = TileGrid(meta.height, meta.width, tile, overlap)
-    with atomic_directory(out) as temporary, SceneReader(meta, temporary) as reader:
-        for index, window in enumerate(grid):
-            pixels = reader.read(window)
-            record: DrShymRecord = tile_record(meta, index, window, grid, float(np.isfinite(pixels[0]).mean()))
-            _write_chip(temporary / f"{record.image_id}.tif", pixels, meta, window)
-            write_text(temporary / f"{record.image_id}.json", record.to_json() + "\n")
-            progress(STAGE, index + 1, len(grid))
+    with output_directory(out):
+        meta = describe_scene(sources, units=units, progress=progress)
+        grid = TileGrid(meta.height, meta.width, tile, overlap)
+        with atomic_directory(out) as temporary, SceneReader(meta, temporary) as reader:
+            for index, window in enumerate(grid):
+                pixels = reader.read(window)
+                record: DrShymRecord = tile_record(meta, index, window, grid, float(np.isfinite(pixels[0]).mean()))
+                _write_chip(temporary / f"{record.image_id}.tif", pixels, meta, window)
+                write_text(temporary / f"{record.image_id}.json", record.to_json() + "\n")
+                progress(STAGE, index + 1, len(grid))
     return len(grid)

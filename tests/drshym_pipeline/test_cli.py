@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 import rasterio
 
 from drshym_pipeline.cli import group_sources, main
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
+from drshym_pipeline.datasets.simulator import write_dataset
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.records import read_drshym_record
+from drshym_pipeline.settings import SimulatedData
 from drshym_pipeline.storage import write_json
 
 SMALL = ["--tile", "96", "--overlap", "16"]
@@ -28,12 +32,40 @@ def checkpoint(tmp_path_factory, random_bundle) -> Path:
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("DRSHYM_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("DRSHYM_STORE", raising=False)
 
 
 @pytest.fixture
 def good(tmp_path, scene_file) -> Path:
     return scene_file(tmp_path / "in" / "good.tif", shape=(80, 120))
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> Path:
+    settings = SimulatedData(train=2, valid=1, test=1, hard=0, size=64)
+    return write_dataset(tmp_path_factory.mktemp("chips") / "set", settings)
+
+
+@pytest.fixture
+def chips(labelled, tmp_path) -> Path:
+    """Labelled chips of one's own, to be spoilt."""
+    return Path(shutil.copytree(labelled, tmp_path / "set"))
+
+
+@pytest.fixture
+def recipe_of(tmp_path):
+    """A function that writes a training recipe small enough to run."""
+
+    def write(data: str, training: str = "crop: 32, batch_size: 2", more: str = "") -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(
+            "name: tiny\n"
+            f"data: {{{data}}}\n"
+            f"network: {{encoder: resnet18, decoder_channels: [16, 16, 8, 8, 8]{more}}}\n"
+            f"training: {{{training}, max_steps: 2, validate_every: 2, warmup_steps: 1}}\n"
+        )
+        return path
+
+    return write
 
 
 def left(out: Path) -> list[str]:
@@ -171,9 +203,22 @@ def test_no_scene_at_all_is_refused(refused):
     refused(words=["SCENE"])
 
 
-def test_an_output_folder_that_is_a_file_is_refused(capfd, tmp_path, good, checkpoint):
+@pytest.mark.parametrize("name", ["file", "file/below"])
+@pytest.mark.parametrize("command", ["segment", "simulate", "simulate chips", "train", "evaluate", "tile", "convert"])
+def test_an_output_folder_that_is_a_file_is_refused(capfd, tmp_path, good, checkpoint, chips, recipe_of, command, name):
     (tmp_path / "file").write_text("mine")
-    refuses(capfd, ["segment", good, "--out", tmp_path / "file", "--checkpoint", checkpoint], tmp_path / "file")
+    (tmp_path / "old.pt").write_bytes(b"")
+    out = tmp_path / name
+    arguments = {
+        "segment": ["segment", good, "--checkpoint", checkpoint],
+        "simulate": ["simulate", "--size", "64"],
+        "simulate chips": ["simulate", "--kind", "chips", "--size", "64"],
+        "train": ["train", "--config", recipe_of("simulated: {size: 64}")],
+        "evaluate": ["evaluate", "--data", chips, "--checkpoint", checkpoint],
+        "tile": ["tile", good],
+        "convert": ["convert-checkpoint", tmp_path / "old.pt"],
+    }[command]
+    refuses(capfd, [*arguments, "--out", out], out)
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -272,14 +317,74 @@ def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp
     assert next(line for line in lines if line.startswith("older")).count("outdated") == 1
 
 
-def test_a_model_trained_by_the_command_is_scored_and_maps(capfd, tmp_path, good):
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        "name: tiny\n"
-        "data: {simulated: {train: 2, valid: 1, test: 1, hard: 0, size: 64}}\n"
-        "network: {encoder: resnet18, decoder_channels: [16, 16, 8, 8, 8]}\n"
-        "training: {crop: 32, batch_size: 2, max_steps: 2, validate_every: 2, warmup_steps: 1}\n"
+def spoil_label(chips: Path, split: str) -> tuple[Path, Path]:
+    """Cut a row off the label of a split's first chip; the label and its image."""
+    listed = (chips / HAND_SPLITS / split_file(split)).read_text().splitlines()[0]
+    image, label = (
+        chips / HAND_FOLDER / folder / name
+        for folder, name in zip(("S1Hand", "LabelHand"), listed.split(","), strict=True)
     )
+    with rasterio.open(label) as source:
+        profile, values = source.profile, source.read()
+    with rasterio.open(label, "w", **{**profile, "height": values.shape[1] - 1}) as target:
+        target.write(values[:, :-1])
+    return label, image
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_training_on_labels_of_another_shape_than_the_image_is_refused_and_can_be_corrected(
+    capfd, tmp_path, chips, labelled, recipe_of, split
+):
+    label, image = spoil_label(chips, split)
+    recipe = recipe_of(f"kind: sen1floods11, root: {chips}")
+    out = tmp_path / "deep" / "out"
+    refuses(capfd, ["train", "--config", recipe, "--out", out], label, image, "63 x 64", "64 x 64")
+    assert not (tmp_path / "deep").exists()
+    shutil.copyfile(labelled / label.relative_to(chips), label)
+    assert main(["train", "--config", str(recipe), "--out", str(out)]) == 0
+
+
+def test_scoring_labels_of_another_shape_than_the_image_is_refused(capfd, tmp_path, chips, checkpoint):
+    label, image = spoil_label(chips, "test")
+    out = tmp_path / "out"
+    command = ["evaluate", "--data", chips, "--checkpoint", checkpoint, "--out", out]
+    refuses(capfd, command, label, image, "63 x 64", "64 x 64")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("training", "more", "word"),
+    [
+        ("crop: 50, batch_size: 2", "", "training.crop"),
+        ("crop: 32, batch_size: 1", "", "training.batch_size"),
+        ("crop: 32, batch_size: 2", ", start: nowhere", "nowhere"),
+    ],
+)
+def test_a_recipe_that_cannot_be_trained_is_refused_before_data_is_simulated(
+    capfd, tmp_path, recipe_of, training, more, word
+):
+    recipe = recipe_of("simulated: {size: 64}", training, more)
+    refuses(capfd, ["train", "--config", recipe, "--out", tmp_path / "out"], word)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_no_recipe(capfd, tmp_path):
+    refuses(capfd, ["train", "--config", tmp_path, "--out", tmp_path / "out"], tmp_path, "cannot be read")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("DRSHYM_TILE", "x"), ("DRSHYM_OVERLAP", "9999"), ("DRSHYM_SCENES_PER_TICK", "0")]
+)
+@pytest.mark.parametrize("command", ["status", "segment"])
+def test_a_bad_environment_is_refused(capfd, tmp_path, monkeypatch, good, variable, value, command):
+    monkeypatch.setenv(variable, value)
+    out = tmp_path / "out"
+    refuses(capfd, ["status"] if command == "status" else ["segment", good, "--out", out], variable, value, out=out)
+
+
+def test_a_model_trained_by_the_command_is_scored_and_maps(capfd, tmp_path, good, recipe_of):
+    recipe = recipe_of("simulated: {train: 2, valid: 1, test: 1, hard: 0, size: 64}")
     run = tmp_path / "run"
     assert main(["train", "--config", str(recipe), "--out", str(run)]) == 0
     assert str(run / "bundle") in capfd.readouterr().out

@@ -53,6 +53,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "nothing.yaml", TrainConfig)
 
 
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the configuration cannot be read"):
+        load_config(tmp_path, TrainConfig)
+
+
 def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, ""), TrainConfig) == TrainConfig()
 
@@ -63,6 +68,34 @@ def test_all_state_is_below_one_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for place in (settings.store_path, settings.inbox_path, settings.mlflow_artifacts):
         assert place.is_relative_to(tmp_path)
     assert settings.mlflow_tracking_uri == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("DRSHYM_TILE", "x", ("valid integer", "'x'")),
+        ("DRSHYM_BATCH_SIZE", "0", ("greater than or equal to 1", "'0'")),
+        ("DRSHYM_OVERLAP", "512", ("smaller than the tile", "512")),
+    ],
+)
+def test_a_bad_environment_is_one_line_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError) as caught:
+        PipelineSettings.from_environment()
+    message = str(caught.value)
+    assert message.startswith(f"{variable}: ")
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_good_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRSHYM_TILE", "128")
+    monkeypatch.setenv("DRSHYM_OVERLAP", "32")
+    settings = PipelineSettings.from_environment()
+    assert (settings.tile, settings.overlap) == (128, 32)
 
 
 def test_home_is_found_from_inside_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

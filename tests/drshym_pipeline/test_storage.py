@@ -89,10 +89,37 @@ def test_key_order_does_not_change_a_json_hash() -> None:
     assert storage.sha256_json({"a": 1, "b": 2}) == storage.sha256_json({"b": 2, "a": 1})
 
 
-def test_file_uris_and_paths_are_the_same_place(tmp_path: Path) -> None:
-    path = tmp_path / "a scene.tif"
-    assert storage.to_path(storage.to_uri(path)) == path.resolve()
-    assert storage.to_path(str(path)) == path
-    assert storage.to_path(path) is path
-    with pytest.raises(InputError, match="'s3' locations cannot be read here"):
-        storage.to_path("s3://bucket/key.tif")
+def test_the_uri_of_a_file_is_absolute_and_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert storage.to_uri(Path("a scene.tif")) == f"file://{tmp_path.resolve()}/a%20scene.tif"
+
+
+def leave(folder: Path, name: str | None) -> None:
+    with storage.output_directory(folder):
+        if name:
+            (folder / name).write_text("kept")
+        raise RuntimeError("stopped")
+
+
+def test_a_folder_made_for_results_goes_when_nothing_came_into_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        leave(tmp_path / "a" / "b", None)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError):
+        leave(tmp_path / "a" / "b", "result")
+    assert (tmp_path / "a" / "b" / "result").is_file()
+
+
+def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RuntimeError):
+        leave(tmp_path / "mine", None)
+    assert (tmp_path / "mine").is_dir()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_file_is_no_folder_for_results(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be used as a folder"):
+        storage.make_directory(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,35 @@
+"""The model that comes with the package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drshym_pipeline.model.bundle import WEIGHTS_FILE, ModelBundle, shipped_bundle, shipped_path
+from drshym_pipeline.model.inputs import network_input
+from drshym_pipeline.model.predict import predict_logits
+from drshym_pipeline.records import BandMode
+
+LARGEST = 30_000_000  # bytes; what a package may weigh without hurting those who install it
+
+
+@pytest.fixture(scope="module")
+def bundle() -> ModelBundle:
+    return shipped_bundle()
+
+
+@pytest.mark.parametrize("mode", ["vv", "vv_vh"])
+def test_it_serves_both_band_modes_with_a_calibration_and_area_errors_of_each(bundle: ModelBundle, mode: BandMode):
+    assert bundle.serving_mode(mode) == mode
+    assert bundle.calibration[mode].T > 0
+    assert bundle.area_errors[mode].quantile is not None
+    db = np.full((1 if mode == "vv" else 2, 64, 64), -9.0, np.float32)
+    db[:, 16:48, 16:48] = -24.0
+    inputs = network_input(db, bundle.network.bands)[np.newaxis]
+    (logits,) = predict_logits(bundle.build(), inputs, device="cpu", precision="fp32")
+    assert np.isfinite(logits).all()
+    assert logits[24:40, 24:40].mean() > logits[:8].mean(), "dark water is likelier water than bright land"
+
+
+def test_its_weights_are_small_enough_to_ship():
+    assert (shipped_path() / WEIGHTS_FILE).stat().st_size < LARGEST
