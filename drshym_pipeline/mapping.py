@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.inference import PrecisionOption, PredictionSummary, check_prediction_options, predict_scene
-from drshym_pipeline.products.folder import SceneFolder, TilesSummary
+from drshym_pipeline.products.folder import PRODUCTS_FOLDER, STITCHED_FILE, SceneFolder, TilesSummary
 from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
-from drshym_pipeline.products.publish import check_free, publish
+from drshym_pipeline.products.publish import check_free, finish, publish
 from drshym_pipeline.products.summary import StitchSummary
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapRecord, ModelReference, Units
-from drshym_pipeline.storage import TEMPORARY_PREFIX, sha256_file, write_json, write_text
+from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_directory, output_directory, write_json, write_text
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
@@ -203,6 +203,8 @@ def _prediction_there(folder: SceneFolder) -> PredictionSummary | None:
 def stitch(folder: SceneFolder, *, progress: Progress = silent) -> StitchSummary:
     """Blend the tiles into the map: mask, probability, polygons, pictures and caption.
 
+    A finished map of the scene stays whole and in its place until `report` has the new one finished.
+
     Args:
         folder: A predicted scene.
         progress: Told in rows of the scene.
@@ -213,16 +215,15 @@ def stitch(folder: SceneFolder, *, progress: Progress = silent) -> StitchSummary
     from drshym_pipeline.products.draw import draw_map
 
     start = time.perf_counter()
-    # From here until the report the folder may hold files of two maps: without a manifest it counts as unfinished.
-    folder.manifest.unlink(missing_ok=True)
-    summary = draw_map(folder, progress)
-    write_text(folder.stitched_summary, summary.model_dump_json(indent=2) + "\n")
+    with atomic_directory(folder.following) as drawn:
+        summary = draw_map(folder, drawn / PRODUCTS_FOLDER, progress)
+        write_text(drawn / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
     _keep_seconds(folder, "stitch", start)
     return summary
 
 
 def report(folder: SceneFolder, *, progress: Progress = silent) -> MapRecord:
-    """Write the report page, the map record and, last, the manifest.
+    """Write the report page and the map record, put the map in place and, last, write the manifest.
 
     Args:
         folder: A stitched scene.
@@ -240,20 +241,7 @@ def report(folder: SceneFolder, *, progress: Progress = silent) -> MapRecord:
     record = map_record(meta, summary.model_copy(update={"files": names}), folder.seconds())
     write_page(record, summary.slices, folder.product("overlay"), folder.product("report"))
     write_text(folder.product("record"), record.model_dump_json(indent=2) + "\n")
-    files = {
-        name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for name in names.values()
-        if (path := folder.products / name)
-    }
-    write_json(
-        folder.manifest,
-        {
-            "scene_id": meta.scene_id,
-            "scene_version": meta.version,
-            "model_sha256": record.model.sha256,
-            "files": files,
-        },
-    )
+    finish(folder, record)
     _keep_seconds(folder, "report", start)
     progress(REPORT_STAGE, 1, 1)
     return record
@@ -304,37 +292,13 @@ def map_scene(
     """
     check_prediction_options(batch_size, precision)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
-    created = _make_directory(out)
-    try:
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as work:
-            folder = stage(sources, Path(work), scene_id=scene_id, units=units, copy=False, progress=progress)
-            if not overwrite:
-                check_free(out, folder.meta())
-            write_tiles(folder, tile=tile, overlap=overlap, progress=progress)
-            predict(
-                folder,
-                bundle,
-                reference,
-                batch_size=batch_size,
-                device=device,
-                precision=precision,
-                progress=progress,
-            )
-            stitch(folder, progress=progress)
-            record = report(folder, progress=progress)
-            publish(folder, out)
-            return record
-    except BaseException:
-        if created and not any(out.iterdir()):
-            out.rmdir()
-        raise
-
-
-def _make_directory(out: Path) -> bool:
-    """Create the output folder and say whether it was new."""
-    try:
-        new = not out.exists()
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(out, f"cannot be used as a folder ({error.strerror})", "Choose another --out") from error
-    return new
+    with output_directory(out), tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as work:
+        folder = stage(sources, Path(work), scene_id=scene_id, units=units, copy=False, progress=progress)
+        if not overwrite:
+            check_free(out, folder.meta())
+        write_tiles(folder, tile=tile, overlap=overlap, progress=progress)
+        predict(folder, bundle, reference, batch_size=batch_size, device=device, precision=precision, progress=progress)
+        stitch(folder, progress=progress)
+        record = report(folder, progress=progress)
+        publish(folder, out)
+        return record

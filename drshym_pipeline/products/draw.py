@@ -19,7 +19,7 @@ from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.folder import Prediction, SceneFolder
 from drshym_pipeline.products.names import ProductKind, product_name
 from drshym_pipeline.products.overlay import OverlayCanvas, write_pictures
-from drshym_pipeline.products.rasters import MapRasters, mask_of, provenance_tags
+from drshym_pipeline.products.rasters import MapRasters, mask_of, picture_text, provenance_tags
 from drshym_pipeline.products.summary import MapStatistics, StitchSummary
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
@@ -60,11 +60,12 @@ def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: flo
     return tuple(found)
 
 
-def draw_map(folder: SceneFolder, progress: Progress = silent) -> StitchSummary:
+def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -> StitchSummary:
     """Write mask, probability, pictures, polygons and caption of a predicted scene.
 
     Args:
         folder: A scene whose probabilities are there.
+        products: Folder of the files; made when it is not there.
         progress: Told after every band, in rows.
 
     Returns:
@@ -74,11 +75,13 @@ def draw_map(folder: SceneFolder, progress: Progress = silent) -> StitchSummary:
     calibration = prediction.summary.calibration
     statistics = MapStatistics(pixel_area_km2(meta.crs, meta.transform, meta.height, meta.width))
     canvas = OverlayCanvas(meta.height, meta.width)
-    folder.products.mkdir(exist_ok=True)
+    paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
+    tags = provenance_tags(meta, prediction.summary)
+    products.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.directory) as scratch,
         SceneReader(meta, folder.directory) as reader,
-        MapRasters(meta, Path(scratch), provenance_tags(meta, prediction.summary)) as rasters,
+        MapRasters(meta, Path(scratch), tags) as rasters,
     ):
         progress(STAGE, 0, meta.height)
         for row, stored in _bands(folder.probabilities, grid):
@@ -88,19 +91,26 @@ def draw_map(folder: SceneFolder, progress: Progress = silent) -> StitchSummary:
             canvas.add(row, vv, mask)
             rasters.write(row, stored, mask)
             progress(STAGE, row + len(stored), meta.height)
-        rasters.publish(folder.product("mask"), folder.product("proba"))
+        rasters.publish(paths["mask"], paths["proba"])
     shown = meta.statistics.get("VV")
     write_pictures(
         canvas,
-        folder.product("overlay"),
-        folder.product("thumbnail"),
+        paths["overlay"],
+        paths["thumbnail"],
+        text=picture_text(tags),
         stretch=(shown.p01, shown.p99) if shown else None,
     )
-    polygons = write_flood_polygons(folder.product("mask"), meta.crs, folder.product("flood"))
+    provenance: dict[str, str | float] = {
+        "scene": meta.scene_id,
+        "source_sha256": meta.sha256,
+        "model_sha256": prediction.summary.reference.sha256,
+        "threshold": calibration.threshold,
+    }
+    polygons = write_flood_polygons(paths["mask"], meta.crs, paths["flood"], provenance)
     observed = statistics.observed_pixels > 0
     flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
     caption = write_caption(meta, prediction.summary.reference, flooded, statistics.observed_km2, water_separated=False)
-    write_text(folder.product("caption"), caption + "\n")
+    write_text(paths["caption"], caption + "\n")
     summary = prediction.summary
     return StitchSummary(
         reference=summary.reference,
@@ -120,5 +130,5 @@ def draw_map(folder: SceneFolder, progress: Progress = silent) -> StitchSummary:
         slices=statistics.slices(),
         caption=caption,
         warnings=map_warnings(meta, prediction, statistics.observed_fraction),
-        files={kind: product_name(meta.scene_id, kind) for kind in _DRAWN},
+        files={kind: path.name for kind, path in paths.items()},
     )

@@ -20,6 +20,9 @@ from drshym_pipeline.records import MapRecord, Record, SceneMeta, describe_valid
 from drshym_pipeline.storage import read_json
 from drshym_pipeline.tiling import TileGrid
 
+PRODUCTS_FOLDER = "products"
+STITCHED_FILE = "stitched.json"
+
 
 class TilesSummary(Record):
     """The grid of a scene and how much of it was observed. `valid_tiles` have at least one observed pixel."""
@@ -89,13 +92,23 @@ class SceneFolder:
 
     @property
     def products(self) -> Path:
-        """The folder of the files a user gets."""
-        return self.directory / "products"
+        """The folder of the files a user gets, those of the last finished map."""
+        return self.directory / PRODUCTS_FOLDER
+
+    @property
+    def following(self) -> Path:
+        """Holds the files and figures of a map between stitching and report, when it takes the finished one's place."""
+        return self.directory / "following"
+
+    @property
+    def newest(self) -> Path:
+        """The folder that holds the files and figures of the newest map, finished or not."""
+        return self.following if (self.following / PRODUCTS_FOLDER).is_dir() else self.directory
 
     @property
     def stitched_summary(self) -> Path:
-        """The figures of the map, written last by the fourth stage."""
-        return self.directory / "stitched.json"
+        """The figures of the newest map, written last by the fourth stage."""
+        return self.newest / STITCHED_FILE
 
     @property
     def seconds_path(self) -> Path:
@@ -108,8 +121,8 @@ class SceneFolder:
         return self.directory / "manifest.json"
 
     def product(self, kind: ProductKind) -> Path:
-        """The path of one product, whether it is there or not."""
-        return self.products / product_name(self.meta().scene_id, kind)
+        """The path of one product of the newest map, whether it is there or not."""
+        return self.newest / PRODUCTS_FOLDER / product_name(self.meta().scene_id, kind)
 
     def meta(self) -> SceneMeta:
         """The scene's description.
@@ -136,7 +149,7 @@ class SceneFolder:
         return _read(path, Prediction, values)
 
     def stitched(self) -> StitchSummary:
-        """The figures of the map."""
+        """The figures of the newest map."""
         return _read(self.stitched_summary, StitchSummary)
 
     def seconds(self) -> dict[str, float]:
@@ -144,12 +157,12 @@ class SceneFolder:
         return dict(read_json(self.seconds_path)) if self.seconds_path.is_file() else {}
 
     def record(self) -> MapRecord:
-        """The record of the finished map."""
-        return _read(self.product("record"), MapRecord)
+        """The record of the last finished map."""
+        return _read(self.products / product_name(self.meta().scene_id, "record"), MapRecord)
 
     def is_complete(self) -> bool:
-        """Whether the manifest is there and every file in it has its size."""
-        if not self.manifest.is_file():
+        """Whether the newest map is finished: the manifest is there and every file in it has its size."""
+        if self.newest == self.following or not self.manifest.is_file():
             return False
         files = read_json(self.manifest)["files"]
         paths = {self.products / name: entry["bytes"] for name, entry in files.items()}

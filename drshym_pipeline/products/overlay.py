@@ -6,12 +6,14 @@ memory is that of the picture. Legends and scale bars belong to the page around 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from drshym_pipeline.products.names import FLOODED, MASK_NOT_OBSERVED
 from drshym_pipeline.storage import atomic_path
@@ -83,12 +85,28 @@ class OverlayCanvas:
 
 
 def write_pictures(
-    canvas: OverlayCanvas, overlay: Path, thumbnail: Path, *, stretch: tuple[float, float] | None = None
+    canvas: OverlayCanvas,
+    overlay: Path,
+    thumbnail: Path,
+    *,
+    text: Mapping[str, str],
+    stretch: tuple[float, float] | None = None,
 ) -> None:
-    """Write the overlay and its thumbnail as PNG."""
+    """Write the overlay and its thumbnail as PNG.
+
+    Args:
+        canvas: The picture.
+        overlay: File of the picture.
+        thumbnail: File of its small copy.
+        text: What both say about themselves in their text chunks, by keyword.
+        stretch: VV in dB shown as black and as white; a fixed range when None.
+    """
+    info = PngInfo()
+    for keyword, value in text.items():
+        info.add_text(keyword, value)
     picture = canvas.render(stretch)
     small = picture.copy()
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     for path, image in ((overlay, picture), (thumbnail, small)):
         with atomic_path(path) as temporary:
-            image.save(temporary, optimize=False)
+            image.save(temporary, optimize=False, pnginfo=info)

@@ -85,6 +85,12 @@ def provenance_tags(meta: SceneMeta, prediction: PredictionSummary) -> dict[str,
     return tags
 
 
+def picture_text(tags: Mapping[str, str]) -> dict[str, str]:
+    """The same for the pictures, under the keywords PNG has for it."""
+    keywords = {"TIFFTAG_SOFTWARE": "Software", "TIFFTAG_COPYRIGHT": "Copyright"}
+    return {keywords.get(name, name): value for name, value in tags.items()}
+
+
 def _profile(meta: SceneMeta, dtype: str, nodata: int) -> dict[str, Any]:
     return {
         "driver": "GTiff",

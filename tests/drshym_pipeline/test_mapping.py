@@ -19,6 +19,7 @@ from drshym_pipeline import mapping
 from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import SceneFolder, map_scene
+from drshym_pipeline.products import publish as publish_module
 from drshym_pipeline.products.names import PRODUCT_KINDS
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import MapRecord, read_drshym_record
@@ -168,6 +169,75 @@ def test_a_prediction_by_the_same_model_is_kept_and_by_another_made_again(copied
     with rasterio.open(copied.product("mask")) as mask:
         assert mask.tags()["DRSHYM_MODEL_SHA256"] == "1" * 64
     assert before != sha256_file(copied.product("mask"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("failing", ["write_pictures", "write_caption"])
+def test_a_finished_map_survives_a_new_one_that_fails_while_it_is_drawn(copied, random_bundle, monkeypatch, failing):
+    before, manifest = content(copied.products), copied.manifest.read_bytes()
+    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
+    mapping.predict(copied, random_bundle, other)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"drshym_pipeline.products.draw.{failing}", full)
+    with pytest.raises(OSError, match="No space"):
+        mapping.stitch(copied)
+    assert copied.is_complete()
+    assert (content(copied.products), copied.manifest.read_bytes()) == (before, manifest)
+    assert not list(copied.directory.glob(".partial-*"))
+
+
+def test_a_finished_map_stays_in_place_until_the_new_one_has_its_report(copied, random_bundle):
+    before = content(copied.products)
+    old = copied.record().model.sha256
+    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
+    mapping.predict(copied, random_bundle, other)
+    mapping.stitch(copied)
+    assert content(copied.products) == before
+    assert copied.record().model.sha256 == old
+    with rasterio.open(copied.product("mask")) as mask:
+        assert mask.tags()["DRSHYM_MODEL_SHA256"] == other.sha256, "the checks of the new map must see the new one"
+    assert copied.stitched().reference == other
+    mapping.report(copied)
+    assert copied.record().model == other
+    assert copied.product("mask").parent == copied.products
+    assert not copied.following.exists()
+
+
+@pytest.mark.parametrize("step", range(1, 5))
+def test_a_report_killed_while_it_puts_the_map_in_place_can_be_repeated(copied, random_bundle, monkeypatch, step):
+    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
+    mapping.predict(copied, random_bundle, other)
+    mapping.stitch(copied)
+    calls = 0
+
+    def die_at(function):
+        def run(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls == step:
+                raise KeyboardInterrupt
+            return function(*arguments, **options)
+
+        return run
+
+    with monkeypatch.context() as patched:
+        for name in ("write_bytes", "fsync_directory", "write_json"):
+            module = "drshym_pipeline.products.publish"
+            patched.setattr(f"{module}.{name}", die_at(getattr(publish_module, name)))
+        patched.setattr(f"{module}.shutil.rmtree", die_at(shutil.rmtree))
+        with pytest.raises(KeyboardInterrupt):
+            mapping.report(copied)
+    assert not copied.is_complete()
+    assert mapping.report(copied).model == other
+    assert copied.is_complete()
+    assert copied.stitched().reference == other
+    assert not copied.following.exists()
 
 
 def test_stitching_twice_writes_the_same_bytes(copied):
