@@ -6,12 +6,26 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 os.environ.setdefault("PYTHONHASHSEED", "0")
+
+# How long an example takes says something about the machine, nothing about the program.
+hypothesis.settings.register_profile("drshym", deadline=None)
+hypothesis.settings.load_profile("drshym")
+
+_ASKED_FOR = "DRSHYM_REAL_DATA"
+
+
+# What a developer's shell sets for the program does not reach the tests. Here and not in a fixture, because the code
+# location reads its environment when a test module imports it.
+for _name in list(os.environ):
+    if _name == "DAGSTER_HOME" or (_name.startswith("DRSHYM_") and _name != _ASKED_FOR):
+        del os.environ[_name]
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +34,7 @@ def real_data() -> Path:
 
     Without it the real-data tests say that they did not run; in CI its absence is an error, not a skip.
     """
-    folder = os.environ.get("DRSHYM_REAL_DATA")
+    folder = os.environ.get(_ASKED_FOR)
     if folder and Path(folder).is_dir():
         return Path(folder).resolve()
     reason = "DRSHYM_REAL_DATA does not name a folder: the tests on real Sentinel-1 scenes cannot run"

@@ -30,16 +30,6 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 _NAMED_CHIPS = 30
 
 
-def reliability_diagram(evaluation: Evaluation, mode: BandMode | None = None) -> bytes:
-    """Found against predicted share of water before and after scaling, with the pixels behind every point below."""
-    mode = _mode(evaluation, mode)
-    if mode is None:
-        figure, (axes,) = _figure(1, HEIGHT)
-        return _nothing(figure, axes, "Reliability: no scored pixel")
-    title = f"Reliability on {evaluation.data}, mode {mode}"
-    return reliability_of(evaluation.histograms[mode], evaluation.calibrations[mode], title)
-
-
 def reliability_of(histogram: LogitHistogram, item: Calibration, title: str) -> bytes:
     """The reliability diagram of one histogram of logits under a calibration."""
     figure, (top, bottom) = _figure(2, HEIGHT + 60, heights=[3, 1])

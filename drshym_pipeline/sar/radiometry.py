@@ -80,17 +80,6 @@ def to_db(values: NDArray[np.generic], units: Units) -> NDArray[np.float32]:
     return result
 
 
-def from_db(db: NDArray[np.float32], units: Units) -> NDArray[np.float64]:
-    """The inverse of `to_db`: dB in, values in `units` out, NaN kept."""
-    data = db.astype(np.float64)
-    if units == "db":
-        return data
-    if units == "dn":
-        data = data + DN_OFFSET_DB
-    result: NDArray[np.float64] = np.power(10.0, data / (10.0 if units == "power" else 20.0))
-    return result
-
-
 def normalise(db: NDArray[np.float32]) -> NDArray[np.float32]:
     """The network's scale: clip((dB + 30) / 30, 0, 1), NaN kept.
 

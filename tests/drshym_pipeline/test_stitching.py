@@ -35,7 +35,7 @@ def stitched(tiles: np.ndarray, grid: TileGrid) -> np.ndarray:
     return np.concatenate(bands)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(grid=grids(), seed=st.integers(0, 2**32 - 1), hidden=st.sampled_from([0.0, 0.3, 1.0]))
 def test_stitching_the_tiles_of_any_stored_array_gives_that_array_back(grid, seed, hidden):
     rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def test_stitching_the_tiles_of_any_stored_array_gives_that_array_back(grid, see
     np.testing.assert_array_equal(encode(stitched(cut(scene, grid, NOT_OBSERVED), grid)), scene)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grid=grids(), seed=st.integers(0, 2**32 - 1))
 def test_stitching_float_tiles_gives_the_array_back_and_keeps_nan(grid, seed):
     rng = np.random.default_rng(seed)
@@ -53,7 +53,7 @@ def test_stitching_float_tiles_gives_the_array_back_and_keeps_nan(grid, seed):
     np.testing.assert_allclose(stitched(cut(scene, grid, np.nan), grid), scene, atol=1e-6, equal_nan=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     tile=st.integers(16, 40),
     shift=st.tuples(st.integers(0, 15), st.integers(0, 15)),

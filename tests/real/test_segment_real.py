@@ -10,15 +10,14 @@ import rasterio
 
 from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.mapping import map_scene
-from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle, shipped_path
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture(scope="module")
-def bundle(request) -> ModelBundle:
-    """The shipped model; georeference and nodata do not depend on it, so any model proves them."""
-    return shipped_bundle() if shipped_path().is_dir() else request.getfixturevalue("random_bundle")
+def bundle() -> ModelBundle:
+    return shipped_bundle()
 
 
 def chips(real_data: Path) -> Path:
@@ -72,9 +71,7 @@ def test_one_file_a_polarisation_in_utm_is_mapped(real_data, bundle, tmp_path):
     assert record.observed_km2 == pytest.approx((mask != 255).sum() * area, rel=2e-3)
 
 
-@pytest.mark.skipif(not shipped_path().is_dir(), reason="the package has no checkpoint of its own yet")
-def test_the_shipped_model_marks_dark_water_and_not_bright_land(real_data, tmp_path):
-    bundle = shipped_bundle()
+def test_the_shipped_model_marks_dark_water_and_not_bright_land(real_data, bundle, tmp_path):
     source = chips(real_data) / "Spain_7370579_S1Hand.tif"
     record = map_scene([source], tmp_path, bundle, bundle.reference("shipped"))
     with rasterio.open(tmp_path / record.files["mask"]) as made, rasterio.open(source) as original:

@@ -34,7 +34,7 @@ def test_ninety_percent_intervals_hold_ninety_percent_of_unseen_chips(fitted_on)
     assert 0.88 <= np.mean(held) <= 0.9 + 1 / (fitted_on + 1) + 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shares, st.floats(0.05, 0.99), st.floats(0, 1), st.floats(0, 1), st.floats(0.001, 1e6))
 def test_the_interval_holds_the_estimate_stays_within_the_observed_and_grows_with_it(
     fitted, level, first, second, observed
@@ -47,7 +47,7 @@ def test_the_interval_holds_the_estimate_stays_within_the_observed_and_grows_wit
     assert low.high_km2 <= high.high_km2 + 1e-9 * observed
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(shares, st.floats(0.05, 0.95))
 def test_a_fitted_model_holds_its_share_of_the_chips_it_was_fitted_on(fitted, level) -> None:
     predicted, true = fitted

@@ -43,7 +43,7 @@ def exact_ece(p: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
     return sum(abs((p - y)[index == bin_].sum()) for bin_ in range(bins)) / len(p)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     hnp.arrays(np.float32, 200, elements=st.floats(-15, 15, width=32)),
     hnp.arrays(np.int8, 200, elements=st.sampled_from([0, 1])),
@@ -91,7 +91,7 @@ def test_ignored_labels_and_not_observed_pixels_are_not_counted_and_far_logits_a
         filled.add(logits, label[:, :2])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(0, 500))
 def test_histograms_merge_and_survive_json(seed, cut) -> None:
     logits, label = sample(seed, 500)
@@ -123,7 +123,7 @@ def test_the_temperature_undoes_a_known_overconfidence(sharpness) -> None:
     assert filled.log_loss(T) <= filled.log_loss(1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     hnp.arrays(np.float32, 60, elements=st.floats(-18, 18, width=32)),
     hnp.arrays(np.int8, 60, elements=st.sampled_from([-1, 0, 1])),

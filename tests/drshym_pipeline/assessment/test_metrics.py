@@ -25,7 +25,7 @@ count_arrays = hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=1, max
                           elements=st.integers(0, 500))  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(masks, labels, masks)
 def test_figures_are_those_of_scikit_learn_on_the_scored_pixels(prediction, label, observed) -> None:
     counts = confusion(prediction, label, observed)
@@ -42,14 +42,14 @@ def test_figures_are_those_of_scikit_learn_on_the_scored_pixels(prediction, labe
     assert (counts.recall is None) == (not truth.any())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks, labels, masks)
 def test_what_is_predicted_outside_the_scored_pixels_changes_nothing(prediction, label, observed) -> None:
     outside = ~observed | (label == -1)
     assert confusion(prediction ^ outside, label, observed) == confusion(prediction, label, observed)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks, labels, masks, st.integers(0, SHAPE[0]))
 def test_counts_of_two_parts_add_up_to_those_of_the_whole(prediction, label, observed, cut) -> None:
     scores = ChipScores()
@@ -87,7 +87,7 @@ def test_arrays_of_different_shape_are_refused() -> None:
         confusion(np.zeros((2, 2), bool), np.zeros((2, 3), np.int8), np.ones((2, 2), bool))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(count_arrays, st.sampled_from(METRICS))
 def test_the_interval_lies_in_the_unit_range_and_the_value_is_pooled(counts, metric) -> None:
     score = bootstrap_score(counts, metric, resamples=100)
@@ -155,7 +155,7 @@ def test_pairing_finds_a_small_constant_advantage_that_unpaired_intervals_hide()
     assert first.low < second.high
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count_arrays, st.sampled_from(METRICS))
 def test_a_method_does_not_differ_from_itself(counts, metric) -> None:
     difference = paired_difference(counts, counts, metric, resamples=100)

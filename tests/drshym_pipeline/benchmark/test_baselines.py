@@ -22,7 +22,7 @@ fields = hnp.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(fields)
 def test_the_median_is_that_of_the_observed_pixels_in_the_square(db) -> None:
     out = median_filter(db)

@@ -147,7 +147,7 @@ def test_a_scene_too_small_is_refused():
         simulate_scene(1, 8, 100)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(looks=st.floats(3.0, 8.0), down=st.floats(0.45, 0.65), along=st.floats(0.45, 0.65))
 def test_speckle_has_unit_mean_and_the_wanted_looks(looks, down, along):
     field = speckle(generator(4), (400, 400), looks, (down, along))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, detect_units, from_db, normalise, observed, to_db
+from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, detect_units, normalise, observed, to_db
+from tests.units import from_db
 
 DECIBELS = hnp.arrays(np.float32, hnp.array_shapes(max_dims=2, max_side=8), elements=st.floats(-60, 30, width=32))
 UNITS = ("db", "power", "amplitude", "dn")

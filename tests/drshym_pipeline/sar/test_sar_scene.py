@@ -15,10 +15,10 @@ from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 
 from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.sar.radiometry import from_db
 from drshym_pipeline.sar.reader import strips
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, read_scene_meta, stage_scene
 from drshym_pipeline.tiling import Window
+from tests.units import from_db
 
 
 def read_all(meta: SceneMeta, directory: Path = Path()) -> np.ndarray:

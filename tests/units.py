@@ -1,0 +1,19 @@
+"""Backscatter in the units a scene may come in."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.records import Units
+from drshym_pipeline.sar.radiometry import DN_OFFSET_DB
+
+
+def from_db(db: NDArray[np.float32], units: Units) -> NDArray[np.float64]:
+    """What `to_db` undoes: dB in, values in `units` out, NaN kept."""
+    data = db.astype(np.float64)
+    if units == "db":
+        return data
+    if units == "dn":
+        data = data + DN_OFFSET_DB
+    return np.power(10.0, data / (10.0 if units == "power" else 20.0))
