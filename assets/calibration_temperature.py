@@ -25,11 +25,12 @@ def calibration_temperature(
     """Fit on the validation chips and seal the bundle."""
     with permanent_input_errors():
         state = TrainingState.load(store)
-        folder = store.training(state.id)
+    folder = store.training(state.id)
+    with permanent_input_errors(), registry.failing(state.mlflow_run):
         bundle, fitted = sealed(state, folder, CODE_VERSION, run_progress(context, store))
-    diagrams = reliability_diagrams(fitted, folder / PLOTS)
-    registry.log_metrics(state.mlflow_run, calibration_metrics(fitted))
-    registry.tag_run(state.mlflow_run, {"bundle.sha256": bundle.sha256})
+        diagrams = reliability_diagrams(fitted, folder / PLOTS)
+        registry.log_metrics(state.mlflow_run, calibration_metrics(fitted))
+        registry.tag_run(state.mlflow_run, {"bundle.sha256": bundle.sha256})
     return MaterializeResult(
         data_version=DataVersion(bundle.sha256),
         metadata={

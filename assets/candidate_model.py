@@ -7,8 +7,15 @@ from assets.metadata import table
 from assets.promotion import BROKEN
 from assets.running import permanent_input_errors
 from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
+from drshym_pipeline import __version__
 from resources.registry import CANDIDATE, ModelRegistry
 from resources.store import ArtefactStore
+
+# MLflow lists the package as a requirement but cannot say where it is to be had.
+LOADING = (
+    f"Loading this version through MLflow takes drshym-pipeline {__version__}, installed from its checkout: it is in "
+    "no package index, so `mlflow models serve` needs `--env-manager local`."
+)
 
 
 @asset(
@@ -24,25 +31,26 @@ def candidate_model(context: AssetExecutionContext, store: ArtefactStore, regist
 
     with permanent_input_errors():
         state = TrainingState.load(store)
-        folder = store.training(state.id)
-        bundle_folder = folder / BUNDLE_FOLDER
+    folder = store.training(state.id)
+    bundle_folder = folder / BUNDLE_FOLDER
+    with permanent_input_errors(), registry.failing(state.mlflow_run):
         bundle = ModelBundle.load(bundle_folder)
         judgement = Judgement.load(folder)
-    if judgement.verdict == BROKEN or judgement.sha256 != bundle.sha256:
-        reason = judgement.reason if judgement.verdict == BROKEN else "The verdict is about another bundle."
-        raise Failure(f"The candidate is not registered: {reason}", allow_retries=False)
-    cards = sorted(folder.glob("*/evaluation.md"))
-    registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", folder / "verdict.json"], "reports")
-    registry.log_files(state.mlflow_run, sorted((folder / PLOTS).glob("*.png")), "plots")
-    for card in cards:
-        registry.log_files(state.mlflow_run, sorted(card.parent.glob("*.*")), f"reports/{card.parent.name}")
-    text = "\n\n".join(card.read_text("utf-8") for card in cards)
-    tags = {"dagster.run_id": context.run_id, "name": bundle.name, "bundle_version": bundle.version}
-    version = registry.register(
-        state.mlflow_run, bundle_folder, sha256=bundle.sha256, verdict=judgement.verdict, card=text, tags=tags
-    )
-    registry.set_alias(CANDIDATE, version.version)
-    registry.end_run(state.mlflow_run)
+        if judgement.verdict == BROKEN or judgement.sha256 != bundle.sha256:
+            reason = judgement.reason if judgement.verdict == BROKEN else "The verdict is about another bundle."
+            raise Failure(f"The candidate is not registered: {reason}", allow_retries=False)
+        cards = sorted(folder.glob("*/evaluation.md"))
+        registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", folder / "verdict.json"], "reports")
+        registry.log_files(state.mlflow_run, sorted((folder / PLOTS).glob("*.png")), "plots")
+        for card in cards:
+            registry.log_files(state.mlflow_run, sorted(card.parent.glob("*.*")), f"reports/{card.parent.name}")
+        text = "\n\n".join([*(card.read_text("utf-8") for card in cards), LOADING])
+        tags = {"dagster.run_id": context.run_id, "name": bundle.name, "bundle_version": bundle.version}
+        version = registry.register(
+            state.mlflow_run, bundle_folder, sha256=bundle.sha256, verdict=judgement.verdict, card=text, tags=tags
+        )
+        registry.set_alias(CANDIDATE, version.version)
+        registry.end_run(state.mlflow_run)
     return MaterializeResult(
         data_version=DataVersion(bundle.sha256),
         metadata={

@@ -1,5 +1,6 @@
 """What a data set of labelled chips looks like: counts by split and an example."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,20 +9,35 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+    from drshym_pipeline.datasets.chips import ChipRef
+    from drshym_pipeline.datasets.sen1floods11 import Labels, Sen1Floods11
 
 _MOST_CHIPS = 600  # a split; the weak list of Sen1Floods11 has over four thousand chips and is sampled
+_HARD = "hard"
 
 
-def chip_table(data: "Sen1Floods11") -> "pd.DataFrame":
+def used_chips(data: "Sen1Floods11", labels: "Labels") -> "dict[str, list[ChipRef]]":
+    """The chips that training, calibration and evaluation read, by split; what else the folder holds may be incomplete.
+
+    Args:
+        data: The data set.
+        labels: What is trained on; weakly labelled chips have a split of their own.
+    """
+    splits = ("train", "valid", "test", *((_HARD,) if _HARD in data.splits() else ()))
+    used: dict[str, list[ChipRef]] = {}
+    for ref in (ref for split in splits for ref in data.chips(split, labels)):
+        used.setdefault(ref.split, []).append(ref)
+    return used
+
+
+def chip_table(used: "Mapping[str, Sequence[ChipRef]]") -> "pd.DataFrame":
     """One row a chip: split, chip, event, share of its pixels that are labelled, share of those that are water."""
     import pandas as pd
 
     from drshym_pipeline.datasets.chips import read_chip
 
     rows: list[dict[str, Any]] = []
-    for split in data.splits():
-        chips = data.chips(split)
+    for split, chips in used.items():
         for ref in chips[:: max(1, -(-len(chips) // _MOST_CHIPS))]:
             label = read_chip(ref).label
             labelled = int((label >= 0).sum())
@@ -50,11 +66,13 @@ def split_table(chips: "pd.DataFrame") -> "pd.DataFrame":
     return table.reset_index()
 
 
-def example_chip(data: "Sen1Floods11", chips: "pd.DataFrame") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def example_chip(
+    used: "Mapping[str, Sequence[ChipRef]]", chips: "pd.DataFrame"
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """VV in dB and the label of the chip with most water: both (h, w), NaN where not observed or not labelled."""
     from drshym_pipeline.datasets.chips import read_chip
 
     best = chips.sort_values("water share", ascending=False).iloc[0]
-    chip = read_chip(next(ref for ref in data.chips(str(best["split"])) if ref.chip_id == best["chip"]))
+    chip = read_chip(next(ref for ref in used[str(best["split"])] if ref.chip_id == best["chip"]))
     label = np.where(chip.label >= 0, chip.label, np.nan).astype(np.float32)
     return chip.db[0], label

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
 
-from assets.chip_summary import chip_table, example_chip, split_table
+from assets.chip_summary import chip_table, example_chip, split_table, used_chips
 from assets.metadata import file_link, picture, table
 from assets.pictures import DB_RANGE
 from assets.running import permanent_input_errors, run_progress
@@ -21,13 +21,16 @@ from resources.store import ArtefactStore
 def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store: ArtefactStore) -> MaterializeResult:
     """Prepare the chips and note the recipe and their content hash for the stages that follow."""
     from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.model.training import check_training
 
     with permanent_input_errors():
         config = recipe.load()
+        check_training(config)  # now, not after minutes of simulating
         data = prepare(config.data, Path(recipe.cache), progress=run_progress(context, store))
-        chips = chip_table(data)
+        used = used_chips(data, config.data.labels)
+        chips = chip_table(used)
         sha256 = data.sha256()
-        backscatter, label = example_chip(data, chips)
+        backscatter, label = example_chip(used, chips)
     value = {"config": config.model_dump(mode="json"), "root": str(data.root.resolve()), "sha256": sha256}
     store.write_record("labelled_tiles", value)
     return MaterializeResult(

@@ -31,17 +31,18 @@ def slice_reports(
 
     with permanent_input_errors():
         state = TrainingState.load(store)
-        folder = store.training(state.id)
+    folder = store.training(state.id)
+    with permanent_input_errors(), registry.failing(state.mlflow_run):
         candidate = ModelBundle.load(folder / BUNDLE_FOLDER)
         served, _ = engine.load()
         progress = run_progress(context, store)
         judgement, evaluations = judge(candidate, served, state.data(), state.recipe, folder, progress=progress)
-    judgement.save(folder)
-    registry.log_metrics(state.mlflow_run, judgement.metrics)
-    if judgement.verdict == BROKEN:
-        registry.end_run(state.mlflow_run, failed=True)
-    registry.tag_run(state.mlflow_run, {"verdict": judgement.verdict})
-    plots = evaluation_plots(evaluations, folder / PLOTS)
+        judgement.save(folder)
+        registry.log_metrics(state.mlflow_run, judgement.metrics)
+        if judgement.verdict == BROKEN:
+            registry.end_run(state.mlflow_run, failed=True)
+        registry.tag_run(state.mlflow_run, {"verdict": judgement.verdict})
+        plots = evaluation_plots(evaluations, folder / PLOTS)
     cards = {f"{split} card": MetadataValue.md(found.to_markdown()) for split, found in evaluations.items()}
     return MaterializeResult(
         data_version=DataVersion(sha256_file(folder / "verdict.json")),

@@ -30,7 +30,7 @@ def stitched_scenes(context: AssetExecutionContext, store: ArtefactStore) -> Mat
             "overlay": picture_file(folder.product("overlay"), f"flood map of {context.partition_key}"),
             "flooded area": summary.flooded.text() if summary.flooded else "nothing observed",
             "caption": summary.caption,
-            "observed area (km2)": round(summary.observed_km2, 4),
+            "observed area (counted), km2": round(summary.observed_km2, 4),
             "observed": round(summary.observed_fraction, 4),
             "pixels": table([summary.pixels]),
             "by VV backscatter": table([row.model_dump() for row in summary.slices]),

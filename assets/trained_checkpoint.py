@@ -30,18 +30,18 @@ def trained_checkpoint(
     tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}
     with permanent_input_errors():
         state = begin(store, registry, CODE_VERSION, tags)
+    folder = store.training(state.id)
+    with permanent_input_errors(), registry.failing(state.mlflow_run):
         registry.log_params(state.mlflow_run, {**learning(state.config), "data_sha256": state.data_sha256})
-        folder = store.training(state.id)
-        with registry.failing(state.mlflow_run):
-            trained = train(
-                state.recipe,
-                state.data(),
-                folder / CHECKPOINT,
-                progress=run_progress(context, store),
-                on_epoch=lambda row: registry.log_curves(state.mlflow_run, [row]),
-            )
-    curves = training_curves(trained.history)
-    write_bytes(folder / PLOTS / "training_curves.png", curves)
+        trained = train(
+            state.recipe,
+            state.data(),
+            folder / CHECKPOINT,
+            progress=run_progress(context, store),
+            on_epoch=lambda row: registry.log_curves(state.mlflow_run, [row]),
+        )
+        curves = training_curves(trained.history)
+        write_bytes(folder / PLOTS / "training_curves.png", curves)
     return MaterializeResult(
         data_version=DataVersion(trained.weights_sha256),
         metadata={

@@ -5,6 +5,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
 from assets.evaluating import Judgement
 from assets.promotion import BROKEN
 from assets.training_state import BUNDLE_FOLDER, TrainingState
+from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
 
 # Figures come from a histogram of logits: differences below this are its bins, not the temperature.
@@ -31,9 +32,11 @@ def _compare(store: ArtefactStore, figure: str) -> tuple[bool, dict[str, float]]
     blocking=True,
     description="Scaling by the temperature does not raise the log loss on the pixels it was fitted on.",
 )
-def log_loss_does_not_rise(store: ArtefactStore) -> AssetCheckResult:
+def log_loss_does_not_rise(store: ArtefactStore, registry: ModelRegistry) -> AssetCheckResult:
     """The temperature minimises the log loss, so a rise means a fault."""
     passed, values = _compare(store, "log_loss")
+    if not passed:  # nothing follows that could close the MLflow run
+        registry.end_run(TrainingState.load(store).mlflow_run, failed=True)
     return AssetCheckResult(passed=passed, metadata=values)
 
 

@@ -3,13 +3,14 @@
 What counts as a scene file is decided in `listing`; what to do about a new one in `sensors.plan`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dagster import ConfigurableResource
 from pydantic import Field
 
 from drshym_pipeline.errors import InputError
-from resources.listing import SourceFile, list_scenes
+from resources.listing import SourceFile, leads_out, list_scenes
 
 
 class SceneBucket(ConfigurableResource):
@@ -18,8 +19,11 @@ class SceneBucket(ConfigurableResource):
     root: str = Field(description="The watched folder.")
     create: bool = Field(default=False, description="Make the folder when it is not there (our own default folder).")
 
-    def listing(self) -> tuple[SourceFile, ...]:
+    def listing(self, note: Callable[[str], None] | None = None) -> tuple[SourceFile, ...]:
         """All scene files, complete.
+
+        Args:
+            note: Told of every link that is left out because it leads out of the folder; by default the log is.
 
         Raises:
             OSError: The folder cannot be read. It is never reported as empty.
@@ -27,7 +31,7 @@ class SceneBucket(ConfigurableResource):
         root = Path(self.root)
         if self.create:
             root.mkdir(parents=True, exist_ok=True)
-        return list_scenes(root)
+        return list_scenes(root, note) if note else list_scenes(root)
 
     def local_path(self, key: str) -> Path:
         """Where the bytes of one file can be read.
@@ -41,4 +45,6 @@ class SceneBucket(ConfigurableResource):
             raise InputError(key, "is not a path below the watched folder", "Use a path relative to the folder")
         if not path.is_file():
             raise InputError(key, f"is no longer in the watched folder {root}", "Copy the scene into it again")
+        if leads_out(path, root):
+            raise InputError(key, f"is a link that leads out of the watched folder {root}", "Copy the scene itself")
         return path

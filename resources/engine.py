@@ -30,10 +30,11 @@ class InferenceEngine(ConfigurableResource):
 
     def load(self) -> "tuple[ModelBundle, ModelReference]":
         """The model in service and its reference; the shipped one until another has been promoted."""
+        from drshym_pipeline.model.bundle import shipped_path
         from drshym_pipeline.model.service_record import in_service_record, model_in_service
 
         record = in_service_record(Path(self.store))
-        key = record.reference.sha256 if record else "shipped"
+        key = record.reference.sha256 if record else str(shipped_path())
         if key not in _LOADED:
             loaded = model_in_service(Path(self.store))
             _LOADED.clear()  # two models at a time would double the memory for nothing

@@ -6,11 +6,15 @@ in it would seem to be gone.
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from drshym_pipeline.storage import TEMPORARY_PREFIX
+
+_log = logging.getLogger(__name__)
 
 SCENE_SUFFIXES = (".tif", ".tiff")
 
@@ -46,8 +50,22 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def list_scenes(root: Path) -> tuple[SourceFile, ...]:
+def leads_out(path: Path, root: Path) -> bool:
+    """Whether a file's bytes lie outside the folder `root`, by a link in its path; a link to nothing does as well."""
+    try:
+        return not path.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links that lead in a circle are the second
+        return True
+
+
+def list_scenes(root: Path, note: Callable[[str], None] = _log.warning) -> tuple[SourceFile, ...]:
     """All scene files below `root`, sorted by key.
+
+    A link that leads out of the folder is left out: whoever may copy into it must not choose what else is read.
+
+    Args:
+        root: The folder.
+        note: Told in one line of every link that is left out.
 
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
@@ -60,6 +78,9 @@ def list_scenes(root: Path) -> tuple[SourceFile, ...]:
         for name in sorted(names):
             path = Path(folder, name)
             if not is_scene_name(name):
+                continue
+            if path.is_symlink() and leads_out(path, root):
+                note(f"{path}: a link that leads out of the watched folder or to nothing is left alone; copy the scene")
                 continue
             try:
                 facts = path.stat()

@@ -206,7 +206,7 @@ class ModelRegistry(ConfigurableResource):
                 python_model=str(_PYFUNC),
                 artifacts={BUNDLE_ARTIFACT: str(copy)},
                 signature=signature,
-                # Given, because working them out by loading the model takes a minute.
+                # Given, because working them out takes a minute. No index has the package: a version's card says so.
                 pip_requirements=[f"drshym-pipeline=={__version__}"],
                 registered_model_name=self.model_name,
             )

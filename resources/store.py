@@ -6,6 +6,7 @@ in work) and `current.json` (the last finished map) beside the versions; `traini
 is written atomically. What the files mean is decided by the rooms of `drshym_pipeline`.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,10 @@ class ArtefactStore(ConfigurableResource):
     def progress_path(self, run_id: str) -> Path:
         """Where a run says how far it is."""
         return self.path / "progress" / f"{run_id}.json"
+
+    def discard_progress(self, before: datetime) -> int:
+        """Delete what runs said of their progress last before a moment; returns how many there were."""
+        old = [path for path in (self.path / "progress").glob("*.json") if path.stat().st_mtime < before.timestamp()]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)

@@ -6,17 +6,24 @@ on imports than on a chip.
 
 from dagster import AssetSelection, define_asset_job, in_process_executor
 
-# dagster.yaml lets one run with each of these tags go at a time: two networks at once on a few cores are slower than one
-# after the other, but a training must not keep a map waiting.
+# dagster.yaml lets one run with each of these tags go at a time: two networks at once on a few cores are slower than
+# one after the other, but a training must not keep a map waiting, and neither may keep a review waiting.
 TRAINING_TAG = "drshym/training"
 MAPPING_TAG = "drshym/mapping"
+
+# Run monitoring ends a run after this many seconds, so that one that hangs does not hold its place for ever: far more
+# than the largest scene or recipe needs on a laptop.
+LONGEST_TAG = "dagster/max_runtime"
+LONGEST_TRAINING = 24 * 3600
+LONGEST_MAPPING = 6 * 3600
+LONGEST_REVIEW = 3600
 
 train_model = define_asset_job(
     "train_model",
     selection=AssetSelection.groups("training"),
     executor_def=in_process_executor,
     description="Data, training, calibration, evaluation, registration, promotion.",
-    tags={TRAINING_TAG: "true"},
+    tags={TRAINING_TAG: "true", LONGEST_TAG: str(LONGEST_TRAINING)},
 )
 
 map_scene = define_asset_job(
@@ -24,7 +31,7 @@ map_scene = define_asset_job(
     selection=AssetSelection.groups("inference"),
     executor_def=in_process_executor,
     description="One scene from its GeoTIFF to its flood map and report page.",
-    tags={MAPPING_TAG: "true"},
+    tags={MAPPING_TAG: "true", LONGEST_TAG: str(LONGEST_MAPPING)},
 )
 
 put_in_service = define_asset_job(
@@ -32,4 +39,5 @@ put_in_service = define_asset_job(
     selection=AssetSelection.assets("flood_model"),
     executor_def=in_process_executor,
     description="After a review in MLflow: the version with the alias champion goes into service.",
+    tags={LONGEST_TAG: str(LONGEST_REVIEW)},
 )

@@ -49,7 +49,9 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
     def new_scenes(
         context: SensorEvaluationContext, bucket: SceneBucket, store: ArtefactStore
     ) -> SensorResult | SkipReason:
-        plan = plan_tick(bucket.listing(), _remembered(store, context.cursor), settings.scenes_per_tick)
+        plan = plan_tick(
+            bucket.listing(context.log.warning), _remembered(store, context.cursor), settings.scenes_per_tick
+        )
         for request in plan.requests:
             store.write_sources(request.partition, {"files": list(request.files), "run_key": request.run_key})
         # The object is named by its content and the cursor is committed with the runs: a tick that dies in between

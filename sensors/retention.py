@@ -1,4 +1,4 @@
-"""The rule that deletes tile probabilities once nobody needs them; maps and records stay for ever."""
+"""The rule that deletes tile probabilities and notes of progress nobody needs any more; maps and records stay for ever."""
 
 from datetime import datetime, timedelta
 
@@ -8,6 +8,9 @@ from drshym_pipeline.mapping import SceneFolder, discard_probabilities
 from drshym_pipeline.records import now
 from drshym_pipeline.settings import PipelineSettings
 from resources.store import ArtefactStore
+
+# A run that goes on writes its note again and again; who watches a run does it while it goes on.
+PROGRESS_KEPT = timedelta(days=7)
 
 
 def is_expired(folder: SceneFolder, moment: datetime, keep: timedelta) -> bool:
@@ -25,7 +28,7 @@ def old_probabilities_sensor(settings: PipelineSettings) -> SensorDefinition:
         name="old_probabilities",
         minimum_interval_seconds=3600,
         default_status=DefaultSensorStatus.RUNNING,
-        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their map.",
+        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their map, and old notes of progress.",
     )
     def old_probabilities(context: SensorEvaluationContext, store: ArtefactStore) -> SkipReason:
         keep = timedelta(days=settings.keep_probabilities_days)
@@ -33,6 +36,7 @@ def old_probabilities_sensor(settings: PipelineSettings) -> SensorDefinition:
         for folder in expired:
             discard_probabilities(folder)
             context.log.info("deleted the tile probabilities of %s", folder.directory)
-        return SkipReason(f"deleted the tile probabilities of {len(expired)} maps")
+        notes = store.discard_progress(now() - PROGRESS_KEPT)
+        return SkipReason(f"deleted the tile probabilities of {len(expired)} maps and {notes} notes of progress")
 
     return old_probabilities

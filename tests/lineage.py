@@ -13,6 +13,7 @@ from dagster import (
     SkipReason,
     build_sensor_context,
 )
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from definitions import CHECKOUT, build_defs
 from drshym_pipeline.model.bundle import ModelBundle
@@ -20,6 +21,21 @@ from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.settings import PipelineSettings
 from resources.build import build_resources
 from resources.store import ArtefactStore
+
+
+class ExplicitSettings(PipelineSettings):
+    """Settings that are what they were told to be, whatever the environment of whoever runs the tests says."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the constructor is given."""
+        del settings_cls, others
+        return (init_settings,)
 
 
 @dataclass
@@ -35,7 +51,7 @@ class Lineage:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.settings = PipelineSettings(home=self.home, **self.options)
+        self.settings = ExplicitSettings(home=self.home, **self.options)
         self.repository = build_defs(settings=self.settings).get_repository_def()
         self.instance = DagsterInstance.ephemeral()
         self.store = ArtefactStore(root=str(self.settings.store_path))

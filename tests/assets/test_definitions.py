@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import AssetKey, AssetsDefinition
+from dagster import AssetsDefinition, job, op
 
 from assets.graph import inference_assets, training_assets
 from definitions import build_defs
+from drshym_pipeline.settings import PipelineSettings
+from resources.bucket import SceneBucket
 from resources.store import ArtefactStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,9 +103,20 @@ def test_every_job_runs_in_one_process():
 
 
 def test_overrides_come_in_by_the_same_door(tmp_path: Path):
-    store = ArtefactStore(root=str(tmp_path))
-    resources = build_defs({"store": store}).get_repository_def().get_top_level_resources()
-    assert resources["store"].configurable_resource_cls is ArtefactStore
+    ours, other = tmp_path / "home", str(tmp_path / "other")
+    defs = build_defs({"store": ArtefactStore(root=other)}, PipelineSettings(home=ours))
+    seen = []
+
+    @op
+    def look(store: ArtefactStore, bucket: SceneBucket) -> None:
+        seen.extend([store.root, bucket.root])
+
+    @job(resource_defs=dict(defs.resources or {}))
+    def looking() -> None:
+        look()
+
+    assert looking.execute_in_process().success
+    assert seen == [other, str(ours / "inbox")]
 
 
 def test_loading_the_code_location_imports_nothing_heavy():
@@ -115,22 +128,52 @@ def test_loading_the_code_location_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_bad_environment_variable_is_named_in_one_line():
+    done = subprocess.run(
+        [sys.executable, "-c", "import definitions"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "DRSHYM_TILE": "x"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "InputError" in last
+    assert "DRSHYM_TILE" in last
+
+
 def test_the_instance_limits_runs_watches_them_and_calls_nobody():
     import yaml
 
     values = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
-    assert values["run_queue"]["max_concurrent_runs"] <= 2
+    assert values["run_queue"]["max_concurrent_runs"] == 3
     assert values["run_monitoring"]["enabled"] is True
     assert values["telemetry"]["enabled"] is False
     assert values["nux"]["enabled"] is False
     assert values["run_retries"]["retry_on_asset_or_op_failure"] is False
 
 
-def test_training_runs_go_one_at_a_time():
+def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
     import yaml
 
     limits = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))["run_queue"]["tag_concurrency_limits"]
-    limited = {limit["key"] for limit in limits if limit["limit"] == 1}
+    assert limits == [{"key": "drshym/training", "limit": 1}, {"key": "drshym/mapping", "limit": 1}]
     repository = build_defs().get_repository_def()
-    assert all(limited & set(repository.get_job(name).tags) for name in ("train_model", "put_in_service"))
-    assert AssetKey("flood_model") in repository.get_job("put_in_service").asset_layer.executable_asset_keys
+    limited = {limit["key"] for limit in limits}
+    assert {name: limited & set(repository.get_job(name).tags) for name in JOBS} == {
+        "train_model": {"drshym/training"},
+        "map_scene": {"drshym/mapping"},
+        "put_in_service": set(),
+    }
+
+
+def test_no_run_holds_its_place_for_ever():
+    from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
+
+    repository = build_defs().get_repository_def()
+    assert {name: int(repository.get_job(name).tags[MAX_RUNTIME_SECONDS_TAG]) // 3600 for name in JOBS} == {
+        "train_model": 24,
+        "map_scene": 6,
+        "put_in_service": 1,
+    }

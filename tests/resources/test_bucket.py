@@ -77,6 +77,34 @@ def test_a_dangling_link_does_not_stop_the_others(tmp_path: Path):
     assert [file.key for file in SceneBucket(root=str(tmp_path)).listing()] == ["a.tif"]
 
 
+def test_a_link_out_of_the_folder_is_left_out_with_a_note_and_one_inside_is_a_scene(tmp_path: Path):
+    inbox = tmp_path / "inbox"
+    touch(inbox / "kept" / "a.tif")
+    touch(tmp_path / "secret.tif")
+    (inbox / "out.tif").symlink_to(tmp_path / "secret.tif")
+    (inbox / "circle.tif").symlink_to(inbox / "circle.tif")
+    (inbox / "folder").symlink_to(tmp_path)
+    (inbox / "inside.tif").symlink_to(inbox / "kept" / "a.tif")
+    notes: list[str] = []
+    bucket = SceneBucket(root=str(inbox))
+    assert [file.key for file in bucket.listing(notes.append)] == ["inside.tif", "kept/a.tif"]
+    assert sorted(Path(note.split(":")[0]).name for note in notes) == ["circle.tif", "out.tif"]
+    assert bucket.local_path("inside.tif").is_file()
+    for key in ("out.tif", "folder/secret.tif"):
+        with pytest.raises(InputError, match="leads out"):
+            bucket.local_path(key)
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path: Path):
+    touch(tmp_path / "disk" / "a.tif")
+    (tmp_path / "inbox").symlink_to(tmp_path / "disk")
+    notes: list[str] = []
+    bucket = SceneBucket(root=str(tmp_path / "inbox"))
+    assert [file.key for file in bucket.listing(notes.append)] == ["a.tif"]
+    assert bucket.local_path("a.tif").is_file()
+    assert notes == []
+
+
 @pytest.mark.parametrize("key", ["../secret.tif", "/etc/passwd", "a/../../secret.tif"])
 def test_a_key_cannot_lead_out_of_the_folder(tmp_path: Path, key: str):
     inbox = tmp_path / "inbox"

@@ -10,7 +10,7 @@ from dagster import build_run_status_sensor_context
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.storage import read_json
+from drshym_pipeline.storage import read_json, write_json
 from sensors.failures import failed_runs, failure_reason
 from sensors.retention import is_expired
 from tests.lineage import Lineage
@@ -52,6 +52,19 @@ def test_a_reason_is_one_line_of_the_step_that_failed_first(messages: list[tuple
 
 def test_a_run_that_died_outside_its_steps_says_so():
     assert "log" in failure_reason([])[1]
+
+
+def test_old_notes_of_progress_are_deleted_and_recent_ones_stay(tmp_path: Path):
+    lineage = Lineage(tmp_path, {"keep_probabilities_days": 0.0})
+    now = datetime.now(UTC)
+    for run, days in (("old", 8), ("recent", 6)):
+        path = lineage.store.progress_path(run)
+        write_json(path, {"stage": "train"})
+        moment = (now - timedelta(days=days)).timestamp()
+        os.utime(path, (moment, moment))
+    lineage.tick("old_probabilities")
+    assert not lineage.store.progress_path("old").exists()
+    assert lineage.store.progress_path("recent").is_file()
 
 
 def test_tile_probabilities_are_deleted_in_time_and_the_map_stays(tmp_path: Path, random_bundle: ModelBundle):

@@ -1,5 +1,6 @@
 """From a file in the watched folder to its flood map: real ticks, run requests and jobs, with a model in service."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from sensors.plan import PARTNER_TICKS
 from tests.lineage import Lineage
 
 INFERENCE = ["raw_scenes", "tiles", "tile_probabilities", "stitched_scenes", "scene_reports"]
+CHECKS = {
+    "scene_is_readable_and_georeferenced": True,
+    "tiles_cover_the_scene": True,
+    "probabilities_fit_the_scene": True,
+    "mask_agrees_with_probability": True,
+    "model_is_current": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +69,7 @@ def test_a_scene_in_the_folder_becomes_a_map_with_all_its_files_and_checks(linea
     result = lineage.map_all()["S1_small"]
     assert result.success
     assert materialised(lineage, "S1_small") == INFERENCE
-    assert checks(result) == {
-        "scene_is_readable_and_georeferenced": True,
-        "tiles_cover_the_scene": True,
-        "probabilities_fit_the_scene": True,
-        "mask_agrees_with_probability": True,
-        "model_is_current": True,
-    }
+    assert checks(result) == CHECKS
     assert {check.partition for check in result.get_asset_check_evaluations()} == {"S1_small"}
     folder = lineage.store.current("S1_small")
     assert folder is not None
@@ -121,6 +123,28 @@ def test_a_bad_file_fails_alone_with_its_reason_and_leaves_nothing(lineage: Line
     left = sorted(path.name for path in (lineage.store.scenes / "bad").iterdir())
     assert left == ["sources.json"]
     assert materialised(lineage, "bad") == []
+    assert lineage.map_all(ticks=3) == {}
+
+
+def test_a_failed_scene_is_mapped_again_when_its_file_is_touched_and_not_before(lineage: Lineage):
+    bad = lineage.inbox / "bad.tif"
+    bad.write_bytes(b"this is no TIFF")
+    lineage.tick()
+    first = lineage.tick()
+    assert [request.partition_key for request in first] == ["bad"]
+    assert not lineage.run("map_scene", "bad").success
+    assert [lineage.tick() for _ in range(3)] == [[], [], []]
+    moment = bad.stat().st_mtime_ns + 1_000_000_000
+    os.utime(bad, ns=(moment, moment))
+    assert lineage.tick() == []
+    again = lineage.tick()
+    assert [request.partition_key for request in again] == ["bad"]
+    assert again[0].run_key != first[0].run_key
+    assert lineage.tick() == []
+
+
+def test_a_link_out_of_the_folder_is_never_mapped(lineage: Lineage, scene_file: Path):
+    (lineage.inbox / "link.tif").symlink_to(scene_file)
     assert lineage.map_all(ticks=3) == {}
 
 
@@ -219,7 +243,7 @@ def test_all_pixels_not_observed_is_a_map_that_says_so(lineage: Lineage):
         target.write(np.full((2, 50, 60), np.nan, np.float32))
     result = lineage.map_all()["S1_empty_dB"]
     assert result.success
-    assert all(checks(result).values())
+    assert checks(result) == CHECKS
     folder = lineage.store.current("S1_empty_dB")
     assert folder is not None
     assert folder.record().flooded is None
