@@ -1,4 +1,4 @@
-"""The rule that deletes tile probabilities and notes of progress nobody needs any more; maps and records stay for ever."""
+"""The rule that deletes tile probabilities and notes of progress nobody needs; maps and records stay for ever."""
 
 from datetime import datetime, timedelta
 
@@ -28,7 +28,8 @@ def old_probabilities_sensor(settings: PipelineSettings) -> SensorDefinition:
         name="old_probabilities",
         minimum_interval_seconds=3600,
         default_status=DefaultSensorStatus.RUNNING,
-        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their map, and old notes of progress.",
+        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their map, "
+        f"and notes of progress after {PROGRESS_KEPT.days} days.",
     )
     def old_probabilities(context: SensorEvaluationContext, store: ArtefactStore) -> SkipReason:
         keep = timedelta(days=settings.keep_probabilities_days)

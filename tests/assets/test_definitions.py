@@ -97,9 +97,8 @@ def test_the_inference_assets_share_the_scenes_partitions():
 
 
 def test_every_job_runs_in_one_process():
-    for job in build_defs().get_repository_def().get_all_jobs():
-        if not job.name.startswith("__"):
-            assert job.executor_def.name == "in_process"
+    repository = build_defs().get_repository_def()
+    assert {repository.get_job(name).executor_def.name for name in JOBS} == {"in_process"}
 
 
 def test_overrides_come_in_by_the_same_door(tmp_path: Path):

@@ -1,26 +1,28 @@
 """The training job for real on a tiny recipe, with MLflow on SQLite: from chips to the model in service.
 
-One long story in one module: the trained store is made once, and each test takes it a step further in file order.
+Training is done once for the module, by the fixture `trained`; what one test changes of it, no other depends on.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from dagster import AssetKey, ExecuteInProcessResult
+from dagster import AssetCheckKey, AssetKey, ExecuteInProcessResult
 
 from assets.evaluating import Judgement
 from assets.training_state import TrainingState
+from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model import bundle as bundle_module
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.service_record import in_service_record
-from drshym_pipeline.settings import Floors
+from drshym_pipeline.settings import DataConfig, Floors, SimulatedData
 from drshym_pipeline.storage import read_json
 from resources.build import build_resources
-from resources.registry import CHAMPION, ModelRegistry
+from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
 from tests.lineage import Lineage
 
 TRAINING = [
@@ -67,9 +69,44 @@ def trained(lineage: Lineage) -> ExecuteInProcessResult:
     return lineage.run("train_model")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def registry(lineage: Lineage) -> ModelRegistry:
     return build_resources(lineage.settings, Path())["registry"]
+
+
+@pytest.fixture(scope="module")
+def rival(
+    lineage: Lineage,
+    trained: ExecuteInProcessResult,
+    registry: ModelRegistry,
+    random_bundle: ModelBundle,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RegisteredVersion:
+    """A later candidate, registered after a scene was mapped by the first model."""
+    folder = tmp_path_factory.mktemp("rival")
+    lineage.drop(write_scene(folder, "S1_before", simulate_scene(4, 130, 130)))
+    assert lineage.map_all()["S1_before"].success
+    other = registry.register(
+        TrainingState.load(lineage.store).mlflow_run,
+        random_bundle.save(folder / "bundle"),
+        sha256=random_bundle.sha256,
+        verdict="better",
+        card="other",
+        tags={},
+    )
+    registry.set_alias("candidate", other.version)
+    return other
+
+
+@pytest.fixture
+def recipe_file(lineage: Lineage) -> Iterator[Path]:
+    """The recipe, to be rewritten by a test; it is put back afterwards."""
+    path = lineage.settings.train_config
+    assert path is not None
+    before = path.read_text("utf-8")
+    yield path
+    path.write_text(before, "utf-8")
+    assert lineage.run("train_model", asset_selection=[AssetKey("labelled_tiles")]).success
 
 
 def metadata(lineage: Lineage, key: str) -> dict[str, object]:
@@ -86,9 +123,10 @@ def test_the_job_materialises_all_six_assets_with_something_to_look_at(
     for key in TRAINING[:4]:
         assert any("data:image/png;base64," in str(value) for value in metadata(lineage, key).values()), key
     passed = {check.check_name: check.passed for check in trained.get_asset_check_evaluations()}
+    # The calibration error may rise: it is not what the temperature minimises.
+    assert set(passed) == {"log_loss_does_not_rise", "calibration_error_does_not_rise", "candidate_is_not_broken"}
     assert passed["log_loss_does_not_rise"]
     assert passed["candidate_is_not_broken"]
-    assert "calibration_error_does_not_rise" in passed
 
 
 def test_dagster_and_mlflow_runs_link_to_each_other(
@@ -102,6 +140,7 @@ def test_dagster_and_mlflow_runs_link_to_each_other(
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.usefixtures("trained")
 def test_the_mlflow_run_has_parameters_curves_plots_and_cards(lineage: Lineage, registry: ModelRegistry):
     state = TrainingState.load(lineage.store)
     client = registry._client()
@@ -118,6 +157,7 @@ def test_the_mlflow_run_has_parameters_curves_plots_and_cards(lineage: Lineage, 
     assert {"plots/training_curves.png", "reports/thresholds.json", "reports/test/evaluation.md"} <= files
 
 
+@pytest.mark.usefixtures("trained")
 def test_the_first_candidate_is_in_service_pinned_by_version_and_hash(lineage: Lineage, registry: ModelRegistry):
     state = TrainingState.load(lineage.store)
     sealed = ModelBundle.load(lineage.store.training(state.id) / "bundle")
@@ -129,8 +169,12 @@ def test_the_first_candidate_is_in_service_pinned_by_version_and_hash(lineage: L
     assert served.reference.source == "registry"
     assert registry.candidate() == champion
     assert (lineage.store.path / "models" / sealed.sha256 / "model.json").is_file()
+    card = registry._client().get_model_version(registry.model_name, champion.version).description
+    assert card.startswith("#")
+    assert "installed from its checkout" in card
 
 
+@pytest.mark.usefixtures("trained")
 def test_the_registered_model_predicts_by_itself_what_the_bundle_predicts(lineage: Lineage, registry: ModelRegistry):
     import mlflow
 
@@ -150,52 +194,61 @@ def test_progress_was_written_for_those_who_watch(lineage: Lineage, trained: Exe
     assert set(written) == {"stage", "done", "total", "started", "updated"}
 
 
+@pytest.mark.usefixtures("trained")
 def test_training_again_repeats_nothing_and_registers_nothing_twice(lineage: Lineage, registry: ModelRegistry):
-    state = TrainingState.load(lineage.store)
+    state, versions = TrainingState.load(lineage.store), registry.versions()
     assert lineage.run("train_model").success
     assert TrainingState.load(lineage.store) == state
-    assert len(registry.versions()) == 1
+    assert [item.version for item in registry.versions()] == [item.version for item in versions]
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("asset", ["calibration_temperature", "slice_reports", "candidate_model"])
+def test_a_stage_that_fails_closes_the_mlflow_run_as_failed(lineage: Lineage, registry: ModelRegistry, asset: str):
+    state = TrainingState.load(lineage.store)
+    path = lineage.store.training(state.id) / "bundle" / "model.json"
+    content = path.read_bytes()
+    registry.reopen_run(state.mlflow_run)
+    path.write_bytes(b"cut")
+    result = lineage.run("train_model", asset_selection=[AssetKey(asset)])
+    path.write_bytes(content)
+    assert not result.success
+    assert registry._client().get_run(state.mlflow_run).info.status == "FAILED"
+    registry.end_run(state.mlflow_run)
 
 
 def test_a_later_candidate_waits_until_a_reviewer_sets_the_alias(
-    lineage: Lineage, registry: ModelRegistry, random_bundle: ModelBundle, tmp_path: Path
+    lineage: Lineage, registry: ModelRegistry, rival: RegisteredVersion
 ):
-    lineage.drop(write_scene(tmp_path, "S1_before", simulate_scene(4, 130, 130)))
-    assert lineage.map_all()["S1_before"].success
+    registry.set_alias(CHAMPION, "1")
+    assert lineage.run("put_in_service").success
     first = in_service_record(lineage.store.path)
     assert first is not None
-    state = TrainingState.load(lineage.store)
-    other = registry.register(
-        state.mlflow_run,
-        random_bundle.save(tmp_path / "bundle"),
-        sha256=random_bundle.sha256,
-        verdict="better",
-        card="other",
-        tags={},
-    )
-    registry.set_alias("candidate", other.version)
+    assert first.reference.sha256 != rival.sha256
     assert lineage.run("put_in_service").success
     assert in_service_record(lineage.store.path) == first
     assert metadata(lineage, "flood_model")["candidate waits for review"] is True
 
     lineage.cursor = None
     assert lineage.tick("reviewed_models") == []
-    registry.set_alias(CHAMPION, other.version)
+    registry.set_alias(CHAMPION, rival.version)
     assert len(lineage.tick("reviewed_models")) == 1
     assert lineage.tick("reviewed_models") == []
     assert lineage.run("put_in_service").success
     served = in_service_record(lineage.store.path)
     assert served is not None
-    assert served.reference.sha256 == random_bundle.sha256
+    assert served.reference.sha256 == rival.sha256
     assert metadata(lineage, "flood_model")["maps by another model"] == 1
     assert lineage.tick("reviewed_models") == []
     registry.set_alias(CHAMPION, "1")
     assert len(lineage.tick("reviewed_models")) == 1
 
 
-def test_a_new_champion_turns_the_check_of_older_maps_red(lineage: Lineage):
-    from dagster import AssetCheckKey
-
+def test_a_new_champion_turns_the_check_of_older_maps_red(
+    lineage: Lineage, registry: ModelRegistry, rival: RegisteredVersion
+):
+    registry.set_alias(CHAMPION, rival.version)
+    assert lineage.run("put_in_service").success
     key = AssetCheckKey(AssetKey("stitched_scenes"), "model_is_current")
     summary = lineage.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
     evaluation = summary.event.dagster_event.asset_check_evaluation_data
@@ -206,12 +259,11 @@ def test_a_new_champion_turns_the_check_of_older_maps_red(lineage: Lineage):
     assert summary.event.dagster_event.asset_check_evaluation_data.passed
 
 
+@pytest.mark.usefixtures("trained")
 def test_a_broken_candidate_stops_at_the_check_and_is_refused_by_the_asset_itself(
-    lineage: Lineage, registry: ModelRegistry
+    lineage: Lineage, registry: ModelRegistry, recipe_file: Path
 ):
-    path = lineage.settings.train_config
-    assert path is not None
-    path.write_text(yaml.safe_dump(recipe("tiny", floors=Floors(iou=0.999, f1=0.999).model_dump())), "utf-8")
+    recipe_file.write_text(yaml.safe_dump(recipe("tiny", floors=Floors(iou=0.999, f1=0.999).model_dump())), "utf-8")
     versions = registry.versions()
     served = in_service_record(lineage.store.path)
     result = lineage.run("train_model")
@@ -219,14 +271,12 @@ def test_a_broken_candidate_stops_at_the_check_and_is_refused_by_the_asset_itsel
     passed = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert not passed["candidate_is_not_broken"]
     assert Judgement.load(lineage.store.training(TrainingState.load(lineage.store).id)).verdict == "broken"
-    alone = lineage.repository.get_job("train_model").execute_in_process(
-        instance=lineage.instance, asset_selection=[AssetKey("candidate_model")], raise_on_error=False
-    )
-    assert not alone.success
+    assert not lineage.run("train_model", asset_selection=[AssetKey("candidate_model")]).success
     assert registry.versions() == versions
     assert in_service_record(lineage.store.path) == served
 
 
+@pytest.mark.usefixtures("trained")
 def test_a_broken_champion_is_not_served_even_when_a_reviewer_asks(lineage: Lineage, registry: ModelRegistry):
     served = in_service_record(lineage.store.path)
     registry._client().set_model_version_tag(registry.model_name, "1", "verdict", "broken")
@@ -234,15 +284,43 @@ def test_a_broken_champion_is_not_served_even_when_a_reviewer_asks(lineage: Line
     assert lineage.run("put_in_service").success
     assert in_service_record(lineage.store.path) == served
     assert "broken" in str(metadata(lineage, "flood_model")["reason"])
+    registry._client().set_model_version_tag(registry.model_name, "1", "verdict", "better")
 
 
-def test_a_recipe_with_an_unknown_key_fails_in_one_line(lineage: Lineage):
-    path = lineage.settings.train_config
-    assert path is not None
-    path.write_text("nmae: tiny\n", "utf-8")
+def refusal(lineage: Lineage) -> str:
     result = lineage.run("train_model")
     event = next(event for event in result.all_events if event.is_step_failure)
-    reason = str(event.step_failure_data.user_failure_data.description)
+    assert event.step_key == "labelled_tiles"
+    return str(event.step_failure_data.user_failure_data.description)
+
+
+def test_a_recipe_with_an_unknown_key_fails_in_one_line(lineage: Lineage, recipe_file: Path):
+    recipe_file.write_text("nmae: tiny\n", "utf-8")
+    reason = refusal(lineage)
     assert "nmae" in reason
     assert "name" in reason
     assert "\n" not in reason
+
+
+def test_a_recipe_that_cannot_be_trained_is_refused_before_anything_is_simulated(lineage: Lineage, recipe_file: Path):
+    values = recipe("odd")
+    values["data"] = {"simulated": {"seed": 7, "train": 6, "valid": 3, "test": 3, "hard": 2, "size": 64}}
+    values["training"] = {"crop": 100}
+    recipe_file.write_text(yaml.safe_dump(values), "utf-8")
+    cache = lineage.store.path / "training" / "data"
+    before = sorted(cache.glob("*"))
+    assert "training.crop" in refusal(lineage)
+    assert sorted(cache.glob("*")) == before
+
+
+def test_chips_that_no_stage_reads_may_be_missing(lineage: Lineage, recipe_file: Path, tmp_path: Path):
+    sizes = SimulatedData(train=2, valid=1, test=1, hard=0, size=64)
+    data = prepare(DataConfig(root=tmp_path / "set", simulated=sizes), tmp_path)
+    (data.root / "splits" / "flood_handlabeled" / "flood_bolivia_data.csv").write_text(
+        "Bolivia_1_S1Hand.tif,Bolivia_1_LabelHand.tif\n", "utf-8"
+    )
+    values = recipe("partial")
+    values["data"] = {"kind": "sen1floods11", "root": str(data.root)}
+    recipe_file.write_text(yaml.safe_dump(values), "utf-8")
+    assert lineage.run("train_model", asset_selection=[AssetKey("labelled_tiles")]).success
+    assert metadata(lineage, "labelled_tiles")["chips"] == 4

@@ -1,4 +1,4 @@
-"""Real Sentinel-1 scenes through the real sensor and job, with the model in service."""
+"""Real Sentinel-1 scenes through the real sensor and job, mapped by the checkpoint that ships with the package."""
 
 from pathlib import Path
 
@@ -7,28 +7,36 @@ import pytest
 import rasterio
 
 from drshym_pipeline.mapping import SceneFolder
-from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.products.names import MASK_NOT_OBSERVED
 from tests.lineage import Lineage
 
 pytestmark = pytest.mark.real
 
+CHECKS = {
+    "scene_is_readable_and_georeferenced": True,
+    "tiles_cover_the_scene": True,
+    "probabilities_fit_the_scene": True,
+    "mask_agrees_with_probability": True,
+    "model_is_current": True,
+}
+
 
 @pytest.fixture
-def lineage(tmp_path: Path, random_bundle: ModelBundle) -> Lineage:
-    """The road of a scene is what is tested here, so the weights may be anything; how good they are is benchmarked."""
-    lineage = Lineage(tmp_path)
-    lineage.serve(random_bundle)
-    return lineage
+def lineage(tmp_path: Path) -> Lineage:
+    """Nothing has been promoted here, so that the shipped checkpoint is in service."""
+    return Lineage(tmp_path)
 
 
 def mapped(lineage: Lineage, partition: str) -> SceneFolder:
     result = lineage.map_all()[partition]
     assert result.success
-    assert all(check.passed for check in result.get_asset_check_evaluations())
+    assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == CHECKS
     folder = lineage.store.current(partition)
     assert folder is not None
     assert folder.is_complete()
+    model = folder.record().model
+    assert (model.source, model.sha256) == ("shipped", shipped_bundle().sha256)
     return folder
 
 
