@@ -114,6 +114,16 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, size: int) -> None:
         convert_checkpoint(path, tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("content", [b"import this\n" * 50, b"\x80\x02jK\x00\x00\x00."])
+def test_a_file_that_is_no_checkpoint_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "best.pt").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"best\.pt: (not a readable checkpoint \([a-z ]{9,}|holds more than)"
+    ) as caught:
+        convert_checkpoint(tmp_path / "best.pt", tmp_path / "bundle")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_file_and_a_bad_threshold_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         convert_checkpoint(tmp_path / "none.pt", tmp_path / "bundle")
