@@ -20,6 +20,7 @@ from rich.table import Table
 
 from deploy import local
 from deploy.watch import RunError, RunView, bars, console, follow
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import SceneFolder
 from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
 from drshym_pipeline.storage import read_json, sha256_json, write_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 RECIPE = ROOT / "configs" / "demo.yaml"
 RECIPE_TAG = "drshym/recipe"
+FLOOD_SHARE = 0.12
 TRAINING_STEPS = (
     "labelled_tiles",
     "trained_checkpoint",
@@ -54,8 +56,9 @@ class DemoScene:
 
 
 SCENES = (
-    DemoScene("S1_demo_river_plain", 7001, 1100, 1500, "EPSG:32644", (400_000.0, 2_900_000.0)),
-    DemoScene("S1_demo_lake_country", 7002, 1300, 900, "EPSG:32737", (520_000.0, 7_800_000.0)),
+    # Calm water, easy to see; and water that wind has roughened until VV hardly shows it.
+    DemoScene("S1_demo_calm_valley", 7001, 1300, 900, "EPSG:32644", (400_000.0, 2_900_000.0)),
+    DemoScene("S1_demo_windy_river", 7010, 1100, 1500, "EPSG:32737", (520_000.0, 7_800_000.0)),
 )
 
 
@@ -96,6 +99,18 @@ def train(instance: DagsterInstance, settings: PipelineSettings, port: int, chec
         follow(instance, settings, {"train": RunView(progress, "train", TRAINING_STEPS)}, runs, check)
 
 
+def tell_model(instance: DagsterInstance) -> None:
+    """What the candidate was found to be, and which model is in service and why."""
+    from dagster import AssetKey
+
+    for key, names in {"slice_reports": ("verdict", "reason"), "flood_model": ("model", "reason")}.items():
+        event = instance.get_latest_materialization_event(AssetKey(key))
+        found = event.asset_materialization.metadata if event and event.asset_materialization else {}
+        first, second = (str(found[name].value) if name in found else "not known" for name in names)
+        title = {"slice_reports": "verdict on the candidate", "flood_model": "model in service"}[key]
+        console.print(f"  {title}: {first}. {second[:1].upper()}{second[1:]}", highlight=False)
+
+
 # --- new scenes ----------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +125,9 @@ def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
     from drshym_pipeline.datasets.simulator.writer import write_scene
 
     folder = settings.home / "demo"
-    simulated = simulate_scene(scene.seed, scene.height, scene.width, crs=scene.crs, origin=scene.origin)
+    simulated = simulate_scene(
+        scene.seed, scene.height, scene.width, crs=scene.crs, origin=scene.origin, flood_share=FLOOD_SHARE
+    )
     written = write_scene(folder, scene.name, simulated)
     pixel_km2 = abs(simulated.transform[0] * simulated.transform[4]) / 1e6
     write_json(truth_path(settings, scene), {"water_km2": float((simulated.label == 1).sum()) * pixel_km2})
@@ -183,7 +200,7 @@ def short(path: Path) -> str:
 def result_table(settings: PipelineSettings) -> Table:
     """Scene, area with its interval, the simulator's truth, model and files."""
     table = Table(title="Mapped scenes", title_justify="left", show_lines=True)
-    for column in ("scene", "open water found", "simulated truth", "model", "files"):
+    for column in ("scene", "open water found", "simulated truth", "files"):
         table.add_column(column, overflow="fold")
     for scene in SCENES:
         folder = mapped(settings, scene)
@@ -191,20 +208,18 @@ def result_table(settings: PipelineSettings) -> Table:
             raise DemoError(f"{scene.name} has no finished map; `make ui` shows its runs")
         record = folder.record()
         truth: dict[str, Any] = read_json(truth_path(settings, scene))
-        names = [record.files[kind] for kind in ("mask", "proba", "overlay", "flood", "report") if kind in record.files]
         table.add_row(
             scene.name,
-            record.flooded.text() if record.flooded else "not observed",
+            record.flooded.text().replace(" (", "\n(") if record.flooded else "not observed",
             f"{truth['water_km2']:.1f} km2",
-            f"{record.model.name} {record.model.version} ({record.model.source}, sha256 {record.model.sha256[:12]})",
-            f"{short(folder.directory / 'products')}/\n" + "\n".join(names),
+            f"{short(folder.products)}/\n" + " ".join(name.removeprefix(scene.name) for name in record.files.values()),
         )
     return table
 
 
 def next_steps() -> str:
     """What to type next."""
-    inbox = short(PipelineSettings().inbox_path)
+    inbox = short(PipelineSettings.from_environment().inbox_path)
     return "\n".join(
         [
             "What next:",
@@ -221,8 +236,7 @@ def run() -> None:
     """The demo from start to stop."""
     started = time.monotonic()
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))).resolve()
-    local.prepare_home(home)
-    settings = PipelineSettings()
+    settings = PipelineSettings.from_environment()
     settings.inbox_path.mkdir(parents=True, exist_ok=True)
     port = local.free_port()
     extra = {"DRSHYM_TRAIN_CONFIG": str(RECIPE), "DRSHYM_NEW_SCENES_INTERVAL": "5"}
@@ -234,11 +248,12 @@ def run() -> None:
         with DagsterInstance.from_config(str(home)) as instance:
             console.print("[bold]2 of 4[/bold]  training on simulated scenes: the job train_model")
             train(instance, settings, port, running.check)
+            tell_model(instance)
             console.print("[bold]3 of 4[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
             map_scenes(instance, settings, running.check)
     console.print("[bold]4 of 4[/bold]  what came out")
     console.print(result_table(settings))
-    console.print(next_steps(), highlight=False)
+    console.print(next_steps(), highlight=False, soft_wrap=True)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; daemon and web server are stopped.", highlight=False)
 
 
@@ -246,7 +261,7 @@ def main() -> int:
     """Run the demo; 0 when every scene is mapped, 1 with a reason otherwise."""
     try:
         run()
-    except (DemoError, RunError, local.ServiceError) as error:
+    except (DemoError, RunError, local.ServiceError, InputError) as error:
         console.print(f"error: {error}", style="red", highlight=False)
         return 1
     except KeyboardInterrupt:

@@ -43,7 +43,10 @@ def free_port() -> int:
 
 
 def prepare_home(home: Path) -> None:
-    """Make a Dagster home: link the checkout's `dagster.yaml` into it and create the tables of its storage."""
+    """Make a Dagster home fit to start on.
+
+    Links the checkout's `dagster.yaml` into it, creates the tables of its storage, and closes runs of a dead machine.
+    """
     home.mkdir(parents=True, exist_ok=True)
     link = home / "dagster.yaml"
     if not link.exists():
@@ -51,9 +54,11 @@ def prepare_home(home: Path) -> None:
         link.symlink_to(os.path.relpath(ROOT / "dagster.yaml", home))
     from dagster import DagsterInstance
 
+    from deploy.orphans import fail_orphaned_runs
+
     # Daemon and web server start at the same moment: on a new home both would create the tables, and one would die.
-    with _environment(DAGSTER_HOME=str(home)):
-        DagsterInstance.from_config(str(home)).dispose()
+    with _environment(DAGSTER_HOME=str(home)), DagsterInstance.from_config(str(home)) as instance:
+        fail_orphaned_runs(instance)
 
 
 @contextlib.contextmanager

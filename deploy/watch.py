@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 RUN_SECONDS = 900.0
 
-console = Console()
+# A log file or a pipe has no width of its own, and 80 columns fold paths beyond reading.
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 class RunError(RuntimeError):
@@ -37,12 +39,13 @@ def step_states(instance: DagsterInstance, run: DagsterRun) -> dict[str, tuple[s
 
 
 def progress_of(settings: PipelineSettings, run_id: str) -> tuple[str, int, int] | None:
-    """What the running step says of itself: (stage, done, total)."""
+    """What the running step says of itself: (stage, done, total); nothing when its last stage is over."""
     path = settings.store_path / "progress" / f"{run_id}.json"
     if not path.is_file():
         return None
     values = read_json(path)
-    return values["stage"], values["done"], values["total"]
+    # The file outlives the step: a stage that is over may be the step's before.
+    return (values["stage"], values["done"], values["total"]) if values["done"] < values["total"] else None
 
 
 def failure_reason(instance: DagsterInstance, run_id: str) -> str:
