@@ -242,10 +242,8 @@ def run() -> None:
     extra = {"DRSHYM_TRAIN_CONFIG": str(RECIPE), "DRSHYM_NEW_SCENES_INTERVAL": "5"}
     console.print("[bold]1 of 4[/bold]  starting Dagster's daemon and web server")
     with local.dagster(home, port, extra) as running:
-        from dagster import DagsterInstance
-
         console.print(f"  {running.address} (until the demo ends; `make ui` opens it again)")
-        with DagsterInstance.from_config(str(home)) as instance:
+        with local.open_instance(home) as instance:
             console.print("[bold]2 of 4[/bold]  training on simulated scenes: the job train_model")
             train(instance, settings, port, running.check)
             tell_model(instance)

@@ -32,11 +32,11 @@ def drop_and_wait(home: Path, chip: Path) -> tuple[float, float]:
     Returns:
         Seconds from the drop to the end of the run, and from the run's launch to its end (without the sensor's wait).
     """
-    from dagster import DagsterInstance, RunsFilter
+    from dagster import RunsFilter
 
     dropped = time.time()
     shutil.copyfile(chip, home / "inbox" / chip.name)
-    with DagsterInstance.from_config(str(home)) as instance:
+    with local.open_instance(home) as instance:
         while time.time() - dropped < WAIT_SECONDS:
             records = instance.get_run_records(
                 RunsFilter(job_name="map_scene", tags={"dagster/partition": chip.stem}), limit=1

@@ -21,8 +21,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from drshym_pipeline.settings import PipelineSettings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
@@ -42,6 +46,15 @@ def free_port() -> int:
         return port
 
 
+@contextlib.contextmanager
+def open_instance(home: Path) -> Iterator[DagsterInstance]:
+    """The Dagster instance of a prepared home; its `dagster.yaml` reads the home from the environment."""
+    from dagster import DagsterInstance
+
+    with _environment(DAGSTER_HOME=str(home)), DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
 def prepare_home(home: Path) -> None:
     """Make a Dagster home fit to start on.
 
@@ -52,12 +65,10 @@ def prepare_home(home: Path) -> None:
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(ROOT / "dagster.yaml", home))
-    from dagster import DagsterInstance
-
     from deploy.orphans import fail_orphaned_runs
 
     # Daemon and web server start at the same moment: on a new home both would create the tables, and one would die.
-    with _environment(DAGSTER_HOME=str(home)), DagsterInstance.from_config(str(home)) as instance:
+    with open_instance(home) as instance:
         fail_orphaned_runs(instance)
 
 

@@ -31,29 +31,24 @@ def browser_path() -> str:
 
 
 def dagster_pages(page: Any, address: str, out: Path) -> None:
-    """The lineage graph, the page of one map, the sensor and the runs."""
+    """The lineage graph without the frame around it, and the page of the last map with its picture opened."""
     page.goto(f"{address}/asset-groups", wait_until="networkidle")
     page.wait_for_timeout(SETTLE_MS)
     page.keyboard.press("Alt+e")
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=out / "lineage.png")
-    for key in ("stitched_scenes", "slice_reports", "labelled_tiles"):
-        page.goto(f"{address}/assets/{key}?view=overview", wait_until="networkidle")
-        page.wait_for_timeout(SETTLE_MS)
-        page.screenshot(path=out / f"asset_{key}.png")
-    page.goto(f"{address}/runs", wait_until="networkidle")
+    page.screenshot(path=out / "lineage.png", clip={"x": 556, "y": 320, "width": 1010, "height": 325})
+    page.goto(f"{address}/assets/stitched_scenes?view=overview", wait_until="networkidle")
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=out / "runs.png")
+    page.get_by_text("[Show Markdown]").first.click()
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=out / "map.png")
 
 
-def mlflow_pages(page: Any, address: str, out: Path) -> None:
-    """The registered models and their versions."""
-    page.goto(f"{address}/#/models", wait_until="networkidle")
-    page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=out / "mlflow_models.png")
-    page.goto(f"{address}/#/experiments", wait_until="networkidle")
-    page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=out / "mlflow_experiments.png")
+def mlflow_page(page: Any, address: str, out: Path) -> None:
+    """The registered version with its card; MLflow keeps connections open, so the network is never idle."""
+    page.goto(f"{address}/#/models/drshym-flood/versions/1", wait_until="load")
+    page.wait_for_timeout(3 * SETTLE_MS)
+    page.screenshot(path=out / "mlflow.png")
 
 
 def main() -> None:
@@ -67,11 +62,11 @@ def main() -> None:
     home = Path(os.environ.get("DAGSTER_HOME", local.ROOT / ".dagster"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=BROWSER_ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=1.5)
         with local.dagster(home, local.free_port()) as running:
             dagster_pages(page, running.address, out)
         with local.mlflow(home, local.free_port()) as running:
-            mlflow_pages(page, running.address, out)
+            mlflow_page(page, running.address, out)
         browser.close()
 
 
