@@ -56,9 +56,14 @@ class DataConfig(Section):
 
 
 class NetworkConfig(Section):
-    """The network. `start` is `random`, `imagenet` (needs the network once), `shipped` or a bundle's path."""
+    """The network. `start` is `random`, `imagenet` (needs the network once), `shipped` or a bundle's path.
+
+    `decoder_channels` has one width a stage: fewer stages make a shallower encoder too. With `stem: half` the U-Net
+    works on blocks of 2 x 2 pixels and has at most four.
+    """
 
     encoder: str = "resnet18"
+    stem: Literal["full", "half"] = "full"
     norm: Literal["batch", "group"] = "batch"
     bands: BandMode = "vv_vh"
     decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
@@ -77,6 +82,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(default=1e-2, ge=0)
     warmup_steps: int = Field(default=50, ge=0)
     loss: Literal["bce", "bce_dice", "focal_dice"] = "bce_dice"
+    ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0 = none")
     water_share: float = Field(default=0.5, ge=0, le=1, description="share of crops drawn from tiles with water")
     drop_vh: float = Field(default=0.3, ge=0, le=1, description="share of crops trained on VV alone")
     jitter_gain_db: float = Field(default=1.0, ge=0, description="standard deviation of a common offset, in dB")
@@ -92,10 +98,17 @@ class Floors(Section):
     f1: float = Field(default=0.0, ge=0, le=1)
 
 
-class EvaluationConfig(Section):
-    """How a candidate is judged."""
+class FloorsByData(Section):
+    """The floors of each data set: how far a model can come on one says nothing about another."""
 
-    floors: Floors = Floors()
+    simulated: Floors = Floors()
+    sen1floods11: Floors = Floors()
+
+
+class EvaluationConfig(Section):
+    """How a candidate is judged. Of `floors`, those of the data set it was trained on count."""
+
+    floors: FloorsByData = FloorsByData()
     bootstrap: int = Field(default=1000, ge=100)
     interval: float = Field(default=0.9, gt=0, lt=1)
 
@@ -110,6 +123,12 @@ class TrainConfig(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     promote: Literal["review", "better"] = "review"
+
+    @property
+    def floors(self) -> Floors:
+        """The floors of the recipe's own data set; none where it has none."""
+        floors: Floors = getattr(self.evaluation.floors, self.data.kind, Floors())
+        return floors
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from drshym_pipeline.assessment.calibration import LogitHistogram, best_threshold
 from drshym_pipeline.datasets.crops import Sample
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.averaging import WeightAverage
 from drshym_pipeline.model.checkpoint import RESUME_FILE, keep_weights
 from drshym_pipeline.model.losses import loss_function
 from drshym_pipeline.model.predict import Precision, predict_logits
@@ -87,6 +88,7 @@ class FloodModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
+        self.average = WeightAverage(network, config.training.ema) if config.training.ema else None
         self.history: list[dict[str, float]] = []
         self._config = config
         self._crops = crops
@@ -106,6 +108,11 @@ class FloodModule(pl.LightningModule):
     def seconds(self) -> float:
         """Time spent on this run, earlier parts of a resumed one included."""
         return self._spent_before + time.monotonic() - self._started
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the average of the weights, or the network itself without one."""
+        return self.network if self.average is None else self.average.network
 
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule advanced every step."""
@@ -151,8 +158,10 @@ class FloodModule(pl.LightningModule):
         return loss
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Report the step."""
+        """Take the step into the average of the weights and report it."""
         del args
+        if self.average is not None:
+            self.average.update(self.network, self.global_step)
         self._progress("train", self.global_step, self._config.training.max_steps)
 
     def on_validation_epoch_start(self) -> None:
@@ -164,7 +173,7 @@ class FloodModule(pl.LightningModule):
         """Count one whole chip, predicted the way scenes are."""
         del batch_idx
         inputs, truth, mask = (tensor.cpu() for tensor in batch)
-        logits = predict_logits(self.network, inputs.numpy(), device=str(self.device), precision=self._precision)
+        logits = predict_logits(self.judged, inputs.numpy(), device=str(self.device), precision=self._precision)
         labels = np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8)
         self._histograms[dataloader_idx].add(logits, labels)
         if dataloader_idx == 0 and bool(mask.any()):
@@ -181,7 +190,7 @@ class FloodModule(pl.LightningModule):
             )
         self.history.append(entry)
         if best_entry(self.history) is entry:
-            keep_weights(self._directory, self.network.state_dict())
+            keep_weights(self._directory, self.judged.state_dict())
         if self._on_epoch is not None:
             self._on_epoch(dict(entry))
         if is_exhausted(self.history, self._config.training.patience):
