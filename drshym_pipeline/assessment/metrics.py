@@ -4,7 +4,7 @@ Everything is derived from four counts a chip (tp, fp, fn, tn), so memory grows 
 that are labelled -1 or not observed are in none of the four. A figure that is not defined (no water anywhere, no
 chips) is None, never 0 and never NaN. Intervals are percentile bootstraps over whole chips, because the pixels of one
 chip err together (B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). How well
-probabilities are calibrated is in `calibration`, areas are in `area`.
+probabilities are calibrated is in `calibration`, areas are in `area`, two methods are compared in `paired`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RATIOS: dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int]]] 
     "false_water": ((0, 1, 0, 0), (0, 1, 0, 1)),
 }
 METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall", "false_water")
-_MINIMUM_CHIPS = 2
+MINIMUM_CHIPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def with_figures(counts: pd.DataFrame) -> pd.DataFrame:
     frame = counts.copy()
     values = frame[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
     for name in METRICS:
-        numerator, denominator = _sums(values, name)
+        numerator, denominator = figure_sums(values, name)
         defined = denominator > 0
         figure = np.divide(numerator, denominator, out=np.zeros(len(frame)), where=defined)
         frame[name] = pd.array(figure, dtype="Float64")
@@ -184,11 +184,11 @@ def bootstrap_score(
         seed: Of the random draw.
     """
     used = _scored(counts)
-    value = _total(used).metric(metric)
+    value = total(used).metric(metric)
     chips = len(used)
-    if value is None or chips < _MINIMUM_CHIPS:
+    if value is None or chips < MINIMUM_CHIPS:
         return Score(value=value, chips=chips)
-    low, high = _interval(_draws(used, metric, _weights(chips, resamples, seed)), level)
+    low, high = percentile_interval(figure_draws(used, metric, chip_weights(chips, resamples, seed)), level)
     return Score(value=value, low=low, high=high, chips=chips)
 
 
@@ -209,77 +209,15 @@ def bootstrap_mean(
     """
     values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
     wet = values[values[:, 0] + values[:, 2] > 0]
-    numerator, denominator = _sums(wet, metric)
+    numerator, denominator = figure_sums(wet, metric)
     figures = numerator[denominator > 0] / denominator[denominator > 0]
     chips = len(figures)
     if chips == 0:
         return Score(value=None)
-    if chips < _MINIMUM_CHIPS:
+    if chips < MINIMUM_CHIPS:
         return Score(value=float(figures[0]), chips=chips)
-    low, high = _interval(_weights(chips, resamples, seed) @ figures / chips, level)
+    low, high = percentile_interval(chip_weights(chips, resamples, seed) @ figures / chips, level)
     return Score(value=float(np.mean(figures)), low=low, high=high, chips=chips)
-
-
-@dataclass(frozen=True, slots=True)
-class PairedDifference:
-    """A pooled figure of one method minus that of another on the same chips, with its interval.
-
-    Args:
-        value: The difference, in [-1, 1]; None where one of the two is not defined.
-        low: Lower end of the interval; None where there is none.
-        high: Upper end of the interval.
-        chips: How many chips both were scored on.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    chips: int = 0
-
-
-def paired_difference(
-    a: NDArray[np.int64],
-    b: NDArray[np.int64],
-    metric: Metric,
-    *,
-    resamples: int = 1000,
-    level: float = 0.9,
-    seed: int = SEED,
-) -> PairedDifference:
-    """The figure of `a` minus that of `b`, both drawn with the same chips in every resample.
-
-    Pairing removes the difficulty of the chips from the comparison: a small but constant advantage shows on few chips.
-
-    Args:
-        a: (chips, 4) integers, columns tp, fp, fn, tn.
-        b: The same chips in the same order, scored with another method.
-        metric: Which figure.
-        resamples: How many times the chips are drawn anew.
-        level: Share of the resamples inside the interval, in (0, 1).
-        seed: Of the random draw.
-
-    Raises:
-        ValueError: The two were not scored on the same water and dry pixels of the same chips.
-    """
-    first = np.asarray(a, dtype=np.int64).reshape(-1, 4)
-    second = np.asarray(b, dtype=np.int64).reshape(-1, 4)
-    if first.shape != second.shape:
-        raise ValueError(f"{len(first)} chips cannot be paired with {len(second)}")
-    water_differs = first[:, 0] + first[:, 2] != second[:, 0] + second[:, 2]
-    dry_differs = first[:, 1] + first[:, 3] != second[:, 1] + second[:, 3]
-    if np.any(water_differs | dry_differs):
-        raise ValueError("the two were not scored on the same pixels")
-    used = first.sum(axis=1) > 0
-    first, second = first[used], second[used]
-    chips = len(first)
-    here, there = _total(first).metric(metric), _total(second).metric(metric)
-    if here is None or there is None:
-        return PairedDifference(None, chips=chips)
-    if chips < _MINIMUM_CHIPS:
-        return PairedDifference(here - there, chips=chips)
-    weights = _weights(chips, resamples, seed)
-    low, high = _interval(_draws(first, metric, weights) - _draws(second, metric, weights), level)
-    return PairedDifference(here - there, low, high, chips)
 
 
 def _scored(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -288,16 +226,18 @@ def _scored(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return used
 
 
-def _total(counts: NDArray[np.int64]) -> ConfusionCounts:
+def total(counts: NDArray[np.int64]) -> ConfusionCounts:
+    """The counts of all rows of (chips, 4) integers together."""
     return ConfusionCounts(*(int(total) for total in counts.sum(axis=0)))
 
 
-def _sums(counts: NDArray[np.int64], metric: Metric) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def figure_sums(counts: NDArray[np.int64], metric: Metric) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numerator and denominator of a figure for every row of (chips, 4) integers."""
     top, bottom = _RATIOS[metric]
     return counts @ np.array(top, dtype=np.int64), counts @ np.array(bottom, dtype=np.int64)
 
 
-def _weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
+def chip_weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
     """(resamples, chips): how often each chip is drawn in each resample."""
     drawn: NDArray[np.int64] = np.random.default_rng(seed).multinomial(
         chips, np.full(chips, 1.0 / chips), size=resamples
@@ -305,16 +245,17 @@ def _weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
     return drawn
 
 
-def _draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+def figure_draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.int64]) -> NDArray[np.float64]:
     """The pooled figure of every resample, NaN where it is not defined."""
-    numerator, denominator = _sums(counts, metric)
+    numerator, denominator = figure_sums(counts, metric)
     tops = (weights @ numerator).astype(np.float64)
     bottoms = (weights @ denominator).astype(np.float64)
     draws: NDArray[np.float64] = np.divide(tops, bottoms, out=np.full(len(tops), np.nan), where=bottoms > 0)
     return draws
 
 
-def _interval(draws: NDArray[np.float64], level: float) -> tuple[float | None, float | None]:
+def percentile_interval(draws: NDArray[np.float64], level: float) -> tuple[float | None, float | None]:
+    """The middle `level` of the resamples that are not NaN; None and None without any."""
     defined = draws[~np.isnan(draws)]
     if len(defined) == 0:
         return None, None

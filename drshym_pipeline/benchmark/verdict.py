@@ -13,13 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.metrics import (
-    COUNT_NAMES,
-    ConfusionCounts,
-    Metric,
-    PairedDifference,
-    paired_difference,
-)
+from drshym_pipeline.assessment.metrics import COUNT_NAMES, ConfusionCounts, Metric
+from drshym_pipeline.assessment.paired import PairedDifference, paired_difference
 from drshym_pipeline.benchmark.baselines import TITLES
 from drshym_pipeline.settings import SEED, Floors
 

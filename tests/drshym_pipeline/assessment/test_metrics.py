@@ -15,7 +15,6 @@ from drshym_pipeline.assessment.metrics import (
     bootstrap_mean,
     bootstrap_score,
     confusion,
-    paired_difference,
 )
 
 SHAPE = (7, 9)
@@ -142,38 +141,3 @@ def test_the_mean_over_chips_leaves_out_chips_without_water() -> None:
     assert score.value == pytest.approx((0.5 + 0.9) / 2)
     assert score.chips == 2
     assert bootstrap_mean(counts[2:], "iou").value is None
-
-
-def test_pairing_finds_a_small_constant_advantage_that_unpaired_intervals_hide() -> None:
-    worse = random_counts(30, 3)
-    better = worse + np.array([[5, -0, -5, 0]])
-    better = np.where((better < 0).any(axis=1, keepdims=True), worse, better)
-    difference = paired_difference(better, worse, "iou")
-    assert difference.low is not None
-    assert difference.low > 0.0
-    first, second = bootstrap_score(better, "iou"), bootstrap_score(worse, "iou")
-    assert first.low < second.high
-
-
-@settings(max_examples=30)
-@given(count_arrays, st.sampled_from(METRICS))
-def test_a_method_does_not_differ_from_itself(counts, metric) -> None:
-    difference = paired_difference(counts, counts, metric, resamples=100)
-    assert difference.value in (None, 0.0)
-    assert difference.low in (None, 0.0)
-    assert difference.high in (None, 0.0)
-
-
-def test_a_difference_turns_its_sign_with_its_order() -> None:
-    better = random_counts(20, 3)
-    worse = better + np.minimum(better[:, [0]], 7) * np.array([[-1, 0, 1, 0]])
-    there, back = paired_difference(better, worse, "iou"), paired_difference(worse, better, "iou")
-    assert there.value == pytest.approx(-back.value)
-    assert there.low == pytest.approx(-back.high)
-
-
-def test_methods_scored_on_different_pixels_cannot_be_paired() -> None:
-    with pytest.raises(ValueError, match="same pixels"):
-        paired_difference(np.array([[5, 1, 1, 3]]), np.array([[5, 1, 1, 4]]), "iou")
-    with pytest.raises(ValueError, match="cannot be paired"):
-        paired_difference(np.array([[5, 1, 1, 3]]), np.zeros((2, 4), int), "iou")

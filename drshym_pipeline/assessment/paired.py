@@ -1,0 +1,127 @@
+"""Two methods on the same chips: the difference of a figure, and how sure its sign is.
+
+Pairing removes the difficulty of the chips from the comparison: a small but constant advantage shows on few chips. The
+figures themselves and their bootstrap are in `metrics`; what a difference is called is decided in `benchmark.verdict`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.assessment.metrics import (
+    MINIMUM_CHIPS,
+    Metric,
+    chip_weights,
+    figure_draws,
+    figure_sums,
+    percentile_interval,
+    total,
+)
+from drshym_pipeline.settings import SEED
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """A figure of one method minus that of another on the same chips, with its interval.
+
+    Args:
+        value: The difference, in [-1, 1]; None where one of the two is not defined.
+        low: Lower end of the interval; None where there is none.
+        high: Upper end of the interval.
+        chips: How many chips both were scored on.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    chips: int = 0
+
+
+def paired_difference(
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    metric: Metric,
+    *,
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = SEED,
+) -> PairedDifference:
+    """The figure of `a` minus that of `b`, pooled over pixels, both drawn with the same chips in every resample.
+
+    Args:
+        a: (chips, 4) integers, columns tp, fp, fn, tn.
+        b: The same chips in the same order, scored with another method.
+        metric: Which figure.
+        resamples: How many times the chips are drawn anew.
+        level: Share of the resamples inside the interval, in (0, 1).
+        seed: Of the random draw.
+
+    Raises:
+        ValueError: The two were not scored on the same water and dry pixels of the same chips.
+    """
+    first, second = _paired(a, b)
+    used = first.sum(axis=1) > 0
+    first, second = first[used], second[used]
+    chips = len(first)
+    here, there = total(first).metric(metric), total(second).metric(metric)
+    if here is None or there is None:
+        return PairedDifference(None, chips=chips)
+    if chips < MINIMUM_CHIPS:
+        return PairedDifference(here - there, chips=chips)
+    weights = chip_weights(chips, resamples, seed)
+    low, high = percentile_interval(figure_draws(first, metric, weights) - figure_draws(second, metric, weights), level)
+    return PairedDifference(here - there, low, high, chips)
+
+
+def paired_mean_difference(
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    metric: Metric,
+    *,
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = SEED,
+) -> PairedDifference:
+    """The mean of a per-chip figure of `a` minus that of `b` over the chips that have water.
+
+    The same chips as in `metrics.bootstrap_mean`: one large flood cannot decide the comparison. A chip with water where
+    the figure is not defined for one of the two is left out for both.
+
+    Args:
+        a: (chips, 4) integers, columns tp, fp, fn, tn.
+        b: The same chips in the same order, scored with another method.
+        metric: Which figure.
+        resamples: How many times the chips are drawn anew.
+        level: Share of the resamples inside the interval, in (0, 1).
+        seed: Of the random draw.
+
+    Raises:
+        ValueError: The two were not scored on the same water and dry pixels of the same chips.
+    """
+    first, second = _paired(a, b)
+    wet = first[:, 0] + first[:, 2] > 0
+    (tops, bottoms), (other_tops, other_bottoms) = figure_sums(first[wet], metric), figure_sums(second[wet], metric)
+    both = (bottoms > 0) & (other_bottoms > 0)
+    differences = tops[both] / bottoms[both] - other_tops[both] / other_bottoms[both]
+    chips = len(differences)
+    if chips == 0:
+        return PairedDifference(None)
+    if chips < MINIMUM_CHIPS:
+        return PairedDifference(float(differences[0]), chips=chips)
+    low, high = percentile_interval(chip_weights(chips, resamples, seed) @ differences / chips, level)
+    return PairedDifference(float(differences.mean()), low, high, chips)
+
+
+def _paired(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    first = np.asarray(a, dtype=np.int64).reshape(-1, 4)
+    second = np.asarray(b, dtype=np.int64).reshape(-1, 4)
+    if first.shape != second.shape:
+        raise ValueError(f"{len(first)} chips cannot be paired with {len(second)}")
+    water_differs = first[:, 0] + first[:, 2] != second[:, 0] + second[:, 2]
+    dry_differs = first[:, 1] + first[:, 3] != second[:, 1] + second[:, 3]
+    if np.any(water_differs | dry_differs):
+        raise ValueError("the two were not scored on the same pixels")
+    return first, second

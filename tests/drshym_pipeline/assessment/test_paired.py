@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from drshym_pipeline.assessment.metrics import METRICS, bootstrap_mean, bootstrap_score
+from drshym_pipeline.assessment.paired import paired_difference, paired_mean_difference
+
+count_arrays = hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=1, max_side=12).map(lambda s: (*s, 4)),
+                          elements=st.integers(0, 500))  # fmt: skip
+
+
+def random_counts(chips: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    water = rng.integers(20, 400, chips)
+    hit = rng.binomial(water, rng.uniform(0.4, 0.95, chips))
+    false = rng.binomial(1000 - water, rng.uniform(0.0, 0.1, chips))
+    return np.stack([hit, false, water - hit, 1000 - water - false], axis=1)
+
+
+def test_pairing_finds_a_small_constant_advantage_that_unpaired_intervals_hide() -> None:
+    worse = random_counts(30, 3)
+    better = worse + np.array([[5, -0, -5, 0]])
+    better = np.where((better < 0).any(axis=1, keepdims=True), worse, better)
+    difference = paired_difference(better, worse, "iou")
+    assert difference.low is not None
+    assert difference.low > 0.0
+    first, second = bootstrap_score(better, "iou"), bootstrap_score(worse, "iou")
+    assert first.low < second.high
+
+
+@settings(max_examples=30)
+@given(count_arrays, st.sampled_from(METRICS))
+def test_a_method_does_not_differ_from_itself(counts, metric) -> None:
+    difference = paired_difference(counts, counts, metric, resamples=100)
+    assert difference.value in (None, 0.0)
+    assert difference.low in (None, 0.0)
+    assert difference.high in (None, 0.0)
+
+
+def test_a_difference_turns_its_sign_with_its_order() -> None:
+    better = random_counts(20, 3)
+    worse = better + np.minimum(better[:, [0]], 7) * np.array([[-1, 0, 1, 0]])
+    there, back = paired_difference(better, worse, "iou"), paired_difference(worse, better, "iou")
+    assert there.value == pytest.approx(-back.value)
+    assert there.low == pytest.approx(-back.high)
+
+
+def test_methods_scored_on_different_pixels_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="same pixels"):
+        paired_difference(np.array([[5, 1, 1, 3]]), np.array([[5, 1, 1, 4]]), "iou")
+    with pytest.raises(ValueError, match="cannot be paired"):
+        paired_difference(np.array([[5, 1, 1, 3]]), np.zeros((2, 4), int), "iou")
+
+
+@settings(max_examples=30)
+@given(count_arrays, st.data())
+def test_the_difference_of_means_is_that_of_the_two_means(counts, data) -> None:
+    missed = np.array([data.draw(st.integers(0, int(n))) for n in counts[:, 0]])
+    worse = counts + missed[:, None] * np.array([[-1, 0, 1, 0]])
+    found = paired_mean_difference(counts, worse, "iou", resamples=100)
+    here, there = bootstrap_mean(counts, "iou", resamples=100), bootstrap_mean(worse, "iou", resamples=100)
+    assert found.chips == here.chips
+    if found.value is None:
+        assert here.value is None
+    else:
+        assert found.value == pytest.approx(here.value - there.value)
+        assert found.value >= 0.0
+
+
+def test_the_difference_of_means_is_not_decided_by_one_large_flood() -> None:
+    """Nine small floods lost and a large one gained: the pool and the chips disagree about the winner."""
+    one = np.array([[1_000_000, 0, 100_000, 0], *[[0, 0, 50, 50]] * 9])
+    other = np.array([[900_000, 0, 200_000, 0], *[[50, 0, 0, 50]] * 9])
+    assert paired_difference(one, other, "iou").value > 0.05
+    assert paired_mean_difference(one, other, "iou").high < 0.0
+
+
+def test_a_single_wet_chip_has_a_difference_without_an_interval() -> None:
+    found = paired_mean_difference(
+        np.array([[5, 0, 5, 0], [0, 1, 0, 9]]), np.array([[4, 0, 6, 0], [0, 9, 0, 1]]), "iou"
+    )
+    assert (found.value, found.low, found.high, found.chips) == (pytest.approx(0.1), None, None, 1)
+
+
+def test_means_over_different_pixels_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="same pixels"):
+        paired_mean_difference(np.array([[5, 1, 1, 3]]), np.array([[5, 1, 1, 4]]), "iou")
