@@ -23,6 +23,8 @@ SEED = 42
 HOME_FOLDER = ".dagster"
 ENVIRONMENT_PREFIX = "DRSHYM_"
 
+ThresholdAim = Literal["pooled_f1", "mean_iou"]
+
 
 class Section(BaseModel):
     """Base of all configuration sections: an unknown key is an error."""
@@ -111,6 +113,7 @@ class EvaluationConfig(Section):
     floors: FloorsByData = FloorsByData()
     bootstrap: int = Field(default=1000, ge=100)
     interval: float = Field(default=0.9, gt=0, lt=1)
+    threshold_for: ThresholdAim = Field(default="mean_iou", description="what the threshold of the map is best at")
 
 
 class TrainConfig(Section):

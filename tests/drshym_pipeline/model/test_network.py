@@ -26,9 +26,28 @@ def test_unknown_timm_encoder_is_refused() -> None:
         build_network(NetworkConfig(encoder="tu-resnett18"))
 
 
-def test_decoder_needs_five_widths() -> None:
-    with pytest.raises(InputError, match="decoder_channels"):
-        build_network(NetworkConfig(decoder_channels=(64, 32, 16)))
+@pytest.mark.parametrize(("stem", "widths"), [("full", (64, 32)), ("full", (8,) * 6), ("half", (16, 16, 8, 8, 8))])
+def test_decoder_widths_must_fit_the_stem(stem: str, widths: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=f"decoder_channels.*stem: {stem}"):
+        build_network(NetworkConfig(stem=stem, decoder_channels=widths))
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("encoder", ["resnet18", "resnet50"])
+def test_half_stem_maps_every_pixel(encoder: str, norm: str) -> None:
+    torch.manual_seed(0)
+    net = build_network(NetworkConfig(encoder=encoder, stem="half", norm=norm, decoder_channels=(16, 16, 8, 8)))
+    out = net(torch.rand(2, 3, 64, 96))
+    assert out.shape == (2, 1, 64, 96)
+    # The four pixels of a block are told apart: nothing is merely enlarged.
+    assert out[..., ::2, ::2].ne(out[..., 1::2, 1::2]).all()
+
+
+def test_a_shallow_network_carries_no_idle_weights() -> None:
+    net = build_network(NetworkConfig(stem="half", decoder_channels=(16, 16, 8, 8)))
+    net(torch.rand(2, 3, 64, 64)).sum().backward()
+    assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
+    assert net.training
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "mobilenet_v2", "efficientnet-b0", "tu-resnet18"])
