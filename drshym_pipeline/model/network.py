@@ -131,7 +131,8 @@ def _unet(config: NetworkConfig, count: int, classes: int, encoder_weights: str 
             classes=classes,
             decoder_channels=config.decoder_channels,
         )
-    _drop_idle_stages(network, count)
+    if len(config.decoder_channels) < _MAX_STAGES:
+        _drop_idle_stages(network, count)
     return network
 
 
@@ -140,7 +141,12 @@ def _drop_idle_stages(network: nn.Module, count: int) -> None:
     called: set[str] = set()
     encoder: Any = network.encoder
     stages = dict(encoder.named_children())
-    handles = [stage.register_forward_hook(lambda *_, name=name: called.add(name)) for name, stage in stages.items()]
+    # Some encoders walk through the parts of a stage themselves: a stage is in use when any part of it is.
+    handles = [
+        part.register_forward_hook(lambda *_, name=name: called.add(name))
+        for name, stage in stages.items()
+        for part in stage.modules()
+    ]
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():

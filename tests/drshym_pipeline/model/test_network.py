@@ -33,7 +33,7 @@ def test_decoder_widths_must_fit_the_stem(stem: str, widths: tuple[int, ...]) ->
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
-@pytest.mark.parametrize("encoder", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("encoder", ["resnet18", "resnet50", "efficientnet-b0", "mobilenet_v2", "tu-resnet18"])
 def test_half_stem_maps_every_pixel(encoder: str, norm: str) -> None:
     torch.manual_seed(0)
     net = build_network(NetworkConfig(encoder=encoder, stem="half", norm=norm, decoder_channels=(16, 16, 8, 8)))
