@@ -220,16 +220,26 @@ class ModelReference(Record):
 
 
 class Calibration(Record):
-    """How logits become probabilities: sigmoid(logit / T + bias), then a map by `threshold`."""
+    """How logits become probabilities: sigmoid(logit / T + bias), then a map by `threshold`.
 
-    method: Literal["temperature"] = "temperature"
+    `method` is `platt` with a bias and `temperature` without; left out, it follows from the bias.
+    """
+
+    method: Literal["temperature", "platt"] = "temperature"
     T: float = Field(default=1.0, gt=0.0)
     bias: float = 0.0
     threshold: float = Field(default=0.5, gt=0.0, lt=1.0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _method_follows_from_the_bias(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "method" not in values and values.get("bias"):
+            return {**values, "method": "platt"}
+        return values
+
     def text(self) -> str:
-        """Such as `temperature=1.20`; the bias is named only where there is one."""
-        return f"temperature={self.T:.3g}" + (f",bias={self.bias:.3g}" if self.bias else "")
+        """Such as `temperature=1.2` or `temperature=1.2, bias=0.3`; the bias is named only where there is one."""
+        return f"temperature={self.T:.3g}" + (f", bias={self.bias:.3g}" if self.bias else "")
 
 
 class MapRecord(Record):
@@ -278,8 +288,33 @@ class Score(Record):
     chips: int = 0
 
 
+class DataSplit(Record):
+    """One split of a data set: how many chips, of how many events, and what they were used for."""
+
+    chips: int
+    events: int
+    use: str
+
+
+class DataCard(Record):
+    """What a data set is: its origin, form and truth, its splits, and what it cannot teach."""
+
+    title: str
+    source: str
+    form: str
+    truth: str
+    licence: str
+    split_by_event: bool
+    splits: dict[str, DataSplit]
+    sha256: str
+    limits: tuple[str, ...]
+
+
 class ModelCard(Record):
-    """What a model is, what it was trained on, how good it is and where it must not be used."""
+    """What a model is, what it was trained on, how good it is and where it must not be used.
+
+    `data` is None for a model that was converted from elsewhere.
+    """
 
     name: str
     version: str
@@ -292,4 +327,5 @@ class ModelCard(Record):
     scores: dict[str, dict[str, Score]]
     intended_use: str
     limits: tuple[str, ...]
+    data: DataCard | None = None
     created_at: datetime = Field(default_factory=now)

@@ -14,13 +14,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from drshym_pipeline import __version__
-from drshym_pipeline.assessment.area import AreaErrorModel, fit_area_errors
-from drshym_pipeline.assessment.calibration import LogitHistogram, calibrate, write_thresholds
-from drshym_pipeline.assessment.metrics import Metric, bootstrap_score
+from drshym_pipeline.assessment.area import AreaErrorModel, area_shares, fit_area_errors
+from drshym_pipeline.assessment.calibration import CalibrationFit, calibrate, write_thresholds
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
+from drshym_pipeline.assessment.metrics import Metric, bootstrap_mean, bootstrap_score
+from drshym_pipeline.assessment.reliability import CalibrationFigures, calibration_figures
+from drshym_pipeline.assessment.threshold import ThresholdChoice, choose_threshold
 from drshym_pipeline.datasets.crops import ChipStore, WholeChips
+from drshym_pipeline.datasets.description import describe_data
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, pack_weights, served_modes, unpack_weights
@@ -39,18 +43,20 @@ CALIBRATION_FILE = "calibration.json"
 _METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall")
 
 
-class CalibrationFigures(Record):
-    """How far probabilities are from what they say; None without a counted pixel."""
+class EventCalibration(Record):
+    """How far the probabilities of one event's chips are from what they say, before and after scaling."""
 
-    log_loss: float | None
-    brier: float | None
-    ece: float | None
+    pixels: int
+    before: CalibrationFigures
+    after: CalibrationFigures
 
 
 class ModeCalibration(Record):
     """What was learnt from the validation chips in one band mode, and the pixels it was learnt from.
 
-    `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots.
+    `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots. `fit` says
+    why there is a bias or none, `thresholds` the operating points for both aims; bundles of earlier releases have
+    neither, and no `events`.
     """
 
     calibration: Calibration
@@ -60,41 +66,47 @@ class ModeCalibration(Record):
     scores: dict[str, Score]
     chips: int
     histogram: dict[str, Any]
+    fit: CalibrationFit | None = None
+    thresholds: ThresholdChoice | None = None
+    events: dict[str, EventCalibration] = Field(default_factory=dict)
 
 
-def calibration_figures(histogram: LogitHistogram, calibration: Calibration) -> CalibrationFigures:
-    """Log loss, Brier score and expected calibration error (15 bins) under a calibration."""
-    T, bias = calibration.T, calibration.bias
-    return CalibrationFigures(
-        log_loss=histogram.log_loss(T, bias), brier=histogram.brier(T, bias), ece=histogram.ece(T, bias)
-    )
-
-
-def calibrate_mode(histograms: Sequence[LogitHistogram], evaluation: EvaluationConfig) -> ModeCalibration:
-    """Fit one band mode.
+def calibrate_mode(by_event: Mapping[str, Sequence[LogitHistogram]], evaluation: EvaluationConfig) -> ModeCalibration:
+    """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the maps it makes.
 
     Args:
-        histograms: One a validation chip; chips without a counted pixel say nothing and are left out.
-        evaluation: How the intervals of the scores and of the area are made.
+        by_event: One histogram a validation chip, by event; chips without a counted pixel say nothing and are left out.
+        evaluation: What the threshold aims at, and how the intervals of the scores and of the area are made.
     """
-    counted = [histogram for histogram in histograms if histogram.pixels]
-    pooled = reduce(add, counted, LogitHistogram())
-    calibration = calibrate(pooled)
-    counts = [chip.scores_at(calibration.threshold, calibration.T, calibration.bias) for chip in counted]
+    counted = {event: [chip for chip in chips if chip.pixels] for event, chips in by_event.items()}
+    events = {event: reduce(add, chips) for event, chips in counted.items() if chips}
+    chips = [chip for event in counted.values() for chip in event]
+    pooled = reduce(add, chips, LogitHistogram())
+    fit = calibrate(events)
+    thresholds = choose_threshold(chips, fit.T, fit.bias, evaluation.threshold_for)
+    calibration = Calibration(method=fit.method, T=fit.T, bias=fit.bias, threshold=thresholds.threshold)
+    counts = [chip.scores_at(calibration.threshold, calibration.T, calibration.bias) for chip in chips]
     table = np.array([chip.as_tuple() for chip in counts], dtype=np.int64).reshape(-1, 4)
-    pixels = table.sum(axis=1)
-    mapped, true = table[:, 0] + table[:, 1], table[:, 0] + table[:, 2]
+    resamples, level = evaluation.bootstrap, evaluation.interval
+    scores = {metric: bootstrap_score(table, metric, resamples=resamples, level=level) for metric in _METRICS}
     return ModeCalibration(
         calibration=calibration,
         before=calibration_figures(pooled, Calibration()),
         after=calibration_figures(pooled, calibration),
-        area_errors=fit_area_errors(mapped / pixels, true / pixels, level=evaluation.interval),
-        scores={
-            metric: bootstrap_score(table, metric, resamples=evaluation.bootstrap, level=evaluation.interval)
-            for metric in _METRICS
-        },
-        chips=len(counted),
+        area_errors=fit_area_errors(*area_shares(table), level=level),
+        scores={**scores, "iou_chip_mean": bootstrap_mean(table, "iou", resamples=resamples, level=level)},
+        chips=len(chips),
         histogram=pooled.to_dict(),
+        fit=fit,
+        thresholds=thresholds,
+        events={
+            event: EventCalibration(
+                pixels=hist.pixels,
+                before=calibration_figures(hist, Calibration()),
+                after=calibration_figures(hist, calibration),
+            )
+            for event, hist in events.items()
+        },
     )
 
 
@@ -148,7 +160,7 @@ def seal(
     load_state(network, state, str(checkpoint.weights))
     network.to(device)
     histograms = _validation_histograms(network, config, data, device, progress)
-    modes = {mode: calibrate_mode(chips, config.evaluation) for mode, chips in histograms.items()}
+    modes = {mode: calibrate_mode(by_event, config.evaluation) for mode, by_event in histograms.items()}
     weights_count = sum(parameter.numel() for parameter in network.parameters())
     bundle = ModelBundle.create(
         name=config.name,
@@ -176,23 +188,24 @@ def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:
 
 def _validation_histograms(
     network: Any, config: TrainConfig, data: Sen1Floods11, device: str, progress: Progress
-) -> dict[BandMode, list[LogitHistogram]]:
-    """Logits by label of every validation chip, in each band mode the network serves."""
+) -> dict[BandMode, dict[str, list[LogitHistogram]]]:
+    """Logits by label of every validation chip, by event, in each band mode the network serves."""
 
     def to_input(db: NDArray[np.float32]) -> NDArray[np.float32]:
         return network_input(db, config.network.bands)
 
-    store = ChipStore(data.chips("valid"), config.data.invalid_label)
+    refs = data.chips("valid")
+    store = ChipStore(refs, config.data.invalid_label)
     modes = served_modes(config.network.bands)
-    found: dict[BandMode, list[LogitHistogram]] = {mode: [] for mode in modes}
+    found: dict[BandMode, dict[str, list[LogitHistogram]]] = {mode: {} for mode in modes}
     for turn, mode in enumerate(modes):
         chips = WholeChips(store, to_input, vv_only=mode == "vv")
-        for index in range(len(chips)):
+        for index, ref in enumerate(refs):
             inputs, truth, mask = chips[index]
             logits = predict_logits(network, inputs[None].numpy(), device=device)[0]
             histogram = LogitHistogram()
             histogram.add(logits, np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8))
-            found[mode].append(histogram)
+            found[mode].setdefault(ref.event, []).append(histogram)
             progress("calibrate", turn * len(chips) + index + 1, len(modes) * len(chips))
     return found
 
@@ -245,4 +258,5 @@ def _card(
         scores=scores,
         intended_use="Open-water maps of Sentinel-1 GRD scenes of about 10 m, with or without VH, checked by people.",
         limits=tuple(limits),
+        data=describe_data(config.data, data),
     )

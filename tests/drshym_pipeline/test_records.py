@@ -134,4 +134,4 @@ def test_no_area_is_written_without_its_interval() -> None:
 
 def test_calibration_reads_as_the_service_writes_it() -> None:
     assert Calibration(T=1.2).text() == "temperature=1.2"
-    assert Calibration(T=1.2, bias=0.3).text() == "temperature=1.2,bias=0.3"
+    assert Calibration(T=1.2, bias=0.3).text() == "temperature=1.2, bias=0.3"

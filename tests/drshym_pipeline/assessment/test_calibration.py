@@ -144,7 +144,8 @@ def test_scaling_is_never_worse_than_none_and_never_worse_than_a_grid_of_tempera
 @pytest.mark.parametrize("label", [0, 1, -1])
 def test_one_class_alone_leaves_temperature_and_threshold_at_rest(label) -> None:
     filled = histogram(np.linspace(-3, 3, 50, dtype=np.float32), np.full(50, label, np.int8))
-    assert calibrate(filled) == Calibration(T=1.0, threshold=0.5)
+    fit = calibrate({"here": filled, "there": filled})
+    assert (fit.method, fit.T, fit.bias, fit.folds) == ("temperature", 1.0, 0.0, 0)
     assert best_threshold(filled, 1.0) == (0.5, None)
 
 

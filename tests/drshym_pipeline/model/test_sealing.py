@@ -98,7 +98,8 @@ def test_overconfident_logits_get_a_temperature_above_one_and_area_errors_from_w
         histogram = LogitHistogram()
         histogram.add(honest * 3.0, labels)
         chips.append(histogram)
-    entry = calibrate_mode([*chips, LogitHistogram()], EvaluationConfig(bootstrap=100))
+    by_event = {"a": chips[:6], "b": [*chips[6:], LogitHistogram()], "unseen": [LogitHistogram()]}
+    entry = calibrate_mode(by_event, EvaluationConfig(bootstrap=100))
     assert entry.chips == 12
     assert 2.85 < entry.calibration.T < 3.15
     assert entry.after.ece < entry.before.ece
