@@ -1,8 +1,8 @@
 """The sealed model: weights, normalisation, calibration and card as one thing with one SHA-256.
 
 A bundle is a directory of two files: `model.safetensors` (tensors, nothing executable) and `model.json`. Loading checks
-both against the hash and needs no torch; `build` does. Which bundle is in service is kept by `service_record`, how one
-comes about by `sealing`.
+both against the hash and needs no torch; `build` does. Two cards for people, written from the record, lie beside them.
+Which bundle is in service is kept by `service_record`, how one comes about by `sealing`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from drshym_pipeline import __version__
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import BandMode, Calibration, ModelCard, ModelReference, Record, describe_validation
+from drshym_pipeline.model.bundle_record import BundleRecord
+from drshym_pipeline.model.model_card import (
+    DATASET_CARD_FILE,
+    MODEL_CARD_FILE,
+    dataset_card_markdown,
+    model_card_markdown,
+)
+from drshym_pipeline.model.weights import pack_weights, unpack_weights
+from drshym_pipeline.records import BandMode, Calibration, ModelCard, ModelReference, describe_validation
 from drshym_pipeline.settings import NetworkConfig
-from drshym_pipeline.storage import atomic_directory, read_json, sha256_json, write_bytes, write_json
+from drshym_pipeline.storage import atomic_directory, read_json, sha256_json, write_bytes, write_json, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -32,45 +40,10 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
 SHIPPED_NAME = "unet_resnet18_v0.1"
+SHIPPED: Literal["shipped"] = "shipped"  # where the checkpoint of the package says it comes from
 
 _PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"})
 _PART_OF = {"vv": ("vv",), "vv_vh": ("vv_vh", "vv")}
-
-
-class Normalisation(Record):
-    """How dB became the network's input: clip((dB - low) / (high - low), 0, 1), 0 where not observed.
-
-    Only the range this program applies is allowed, so that a bundle made for another one is refused, not misread.
-    """
-
-    unit: Literal["dB"] = "dB"
-    low: Literal[-30] = -30
-    high: Literal[0] = 0
-
-
-class BundleRecord(Record):
-    """The contents of `model.json`, apart from its hash.
-
-    `calibration` and `area_errors` are by band mode: a `vv_vh` network serves scenes of VV alone as a mode of its own.
-    `training` is the recipe as plain values, None for a model converted from elsewhere: it is history, and an option
-    renamed later must not make an old bundle unreadable.
-    """
-
-    format: Literal["drshym-bundle/1"] = "drshym-bundle/1"
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    version: str = Field(min_length=1)
-    architecture: Literal["unet"] = "unet"
-    network: NetworkConfig
-    normalisation: Normalisation = Normalisation()
-    default_mode: BandMode
-    calibration: dict[BandMode, Calibration] = Field(min_length=1)
-    area_errors: dict[BandMode, AreaErrorModel]
-    training_sha256: str
-    training: dict[str, Any] | None
-    card: ModelCard
-    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    weights_dtype: Literal["float16", "float32"]
-    software: dict[str, str]
 
 
 def served_modes(bands: BandMode) -> tuple[BandMode, ...]:
@@ -82,32 +55,6 @@ def software_versions() -> dict[str, str]:
     """Versions of what a model's figures depend on."""
     names = ("torch", "segmentation-models-pytorch", "lightning", "numpy")
     return {"drshym-pipeline": __version__, **{name: version(name) for name in names}}
-
-
-def pack_weights(state: Mapping[str, torch.Tensor], dtype: Literal["float16", "float32"]) -> bytes:
-    """Tensors as safetensors bytes, the same bytes for the same tensors.
-
-    Integer buffers keep their type; a tensor that would not stay finite in float16 stays float32.
-    """
-    import torch
-    from safetensors.torch import save
-
-    packed = {}
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        if tensor.is_floating_point():
-            tensor = tensor.float()
-            if dtype == "float16" and bool(torch.isfinite(tensor.half()).all()):
-                tensor = tensor.half()
-        packed[name] = tensor.clone(memory_format=torch.contiguous_format)
-    return save(packed)
-
-
-def unpack_weights(data: bytes) -> dict[str, torch.Tensor]:
-    """The inverse of `pack_weights`, floating tensors as float32."""
-    from safetensors.torch import load
-
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load(data).items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,15 +164,30 @@ class ModelBundle:
         return {"sha256": self.sha256, **self.document}
 
     def save(self, directory: Path) -> Path:
-        """Write the two files into `directory`, which appears whole or not at all, and return it."""
+        """Write the two files and the cards into `directory`, which appears whole or not at all, and return it."""
         with atomic_directory(directory) as temporary:
             self.write_files(temporary)
         return directory
 
     def write_files(self, directory: Path) -> None:
-        """Write the two files into a directory that exists: for whoever makes a larger directory appear at once."""
+        """Write the two files and the cards into a directory that exists.
+
+        For whoever makes a larger directory appear at once.
+        """
         write_bytes(directory / WEIGHTS_FILE, self.weights)
         write_json(directory / RECORD_FILE, self.as_dict())
+        write_text(directory / MODEL_CARD_FILE, self.model_card())
+        write_text(directory / DATASET_CARD_FILE, dataset_card_markdown(self.card))
+
+    def model_card(self, measured: str | None = None) -> str:
+        """The model card as Markdown; see `model_card_markdown`."""
+        return model_card_markdown(
+            self.card,
+            sha256=self.sha256,
+            calibration=self.calibration,
+            recipe=self.record.training,
+            measured=measured,
+        )
 
     @classmethod
     def load(cls, path: Path) -> ModelBundle:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.bundle import pack_weights, unpack_weights
+from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import read_json, sha256_file, write_bytes, write_json
 

@@ -27,11 +27,12 @@ from drshym_pipeline.datasets.crops import ChipStore, WholeChips
 from drshym_pipeline.datasets.description import describe_data
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.bundle import ModelBundle, pack_weights, served_modes, unpack_weights
+from drshym_pipeline.model.bundle import ModelBundle, served_modes
 from drshym_pipeline.model.checkpoint import TrainedCheckpoint
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.model.predict import best_device, predict_logits
+from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Score, describe_validation
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig

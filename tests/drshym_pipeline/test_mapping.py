@@ -342,7 +342,7 @@ def test_a_model_that_returns_nan_stops_the_map_and_leaves_nothing(tmp_path, sce
     import torch
 
     from drshym_pipeline.errors import DrShymError
-    from drshym_pipeline.model.bundle import pack_weights
+    from drshym_pipeline.model.weights import pack_weights
 
     state = {name: torch.full_like(value, torch.nan) if value.is_floating_point() else value
              for name, value in random_bundle.state().items()}  # fmt: skip

@@ -10,11 +10,12 @@ import torch
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model import bundle as bundle_module
-from drshym_pipeline.model.bundle import ModelBundle, pack_weights, shipped_bundle, unpack_weights
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.network import build_network
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.model.service_record import in_service_record, model_in_service, write_in_service
 from drshym_pipeline.model.start import initial_state
+from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.records import Calibration, ModelCard
 from drshym_pipeline.settings import NetworkConfig
 

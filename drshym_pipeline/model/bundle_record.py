@@ -1,0 +1,47 @@
+"""The contents of a bundle's `model.json`: values only, checked when they are read."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record
+from drshym_pipeline.settings import NetworkConfig
+
+
+class Normalisation(Record):
+    """How dB became the network's input: clip((dB - low) / (high - low), 0, 1), 0 where not observed.
+
+    Only the range this program applies is allowed, so that a bundle made for another one is refused, not misread.
+    """
+
+    unit: Literal["dB"] = "dB"
+    low: Literal[-30] = -30
+    high: Literal[0] = 0
+
+
+class BundleRecord(Record):
+    """The contents of `model.json`, apart from its hash.
+
+    `calibration` and `area_errors` are by band mode: a `vv_vh` network serves scenes of VV alone as a mode of its own.
+    `training` is the recipe as plain values, None for a model converted from elsewhere: it is history, and an option
+    renamed later must not make an old bundle unreadable.
+    """
+
+    format: Literal["drshym-bundle/1"] = "drshym-bundle/1"
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    version: str = Field(min_length=1)
+    architecture: Literal["unet"] = "unet"
+    network: NetworkConfig
+    normalisation: Normalisation = Normalisation()
+    default_mode: BandMode
+    calibration: dict[BandMode, Calibration] = Field(min_length=1)
+    area_errors: dict[BandMode, AreaErrorModel]
+    training_sha256: str
+    training: dict[str, Any] | None
+    card: ModelCard
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    weights_dtype: Literal["float16", "float32"]
+    software: dict[str, str]
