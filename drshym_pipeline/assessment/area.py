@@ -4,6 +4,12 @@ The interval is split-conformal (V. Vovk, A. Gammerman and G. Shafer, Algorithmi
 Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018): the relative area errors of chips the
 network was not trained on are ranked, and the interval is as wide as the one that held `level` of them.
 
+Small floods are mapped far worse than large ones, relative to their size. One relative error for all would be too
+narrow for the small and too wide for the large, so chips are ranked within classes of the share mapped as water, each
+with enough chips of its own (Mondrian conformal prediction; Vovk et al., chapter 4). The share that is mapped, not the
+true one, makes the class: it is what is known of a new scene. Between the classes the interval passes without a jump,
+never narrower than that of the class and never moving back as more is mapped.
+
 The errors of the chips of a scene are taken as wholly correlated: the relative interval of a scene is that of a
 chip, whatever its size. One scene has one incidence angle, one wind, one land cover and one acquisition; what makes the
 network map too much water in one of its chips does the same in the next, so errors do not average out the way
@@ -14,21 +20,40 @@ chips, is absurdly narrow. No pixel is read here.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from drshym_pipeline.records import AreaEstimate
 from drshym_pipeline.settings import Section
 
 SMALLEST_FLOOR = 0.001
 LARGEST_FLOOR = 0.05
+SIZE_EDGES = (0.01, 0.1, 0.3)  # of the share mapped as water
+MINIMUM_CHIPS_OF_A_SIZE = 20  # with fewer, the quantile is the error of the worst chip or two
 _ROUNDING = 1e-9
+_ENDS = 2
+
+
+class SizeInterval(Section):
+    """The interval at one share mapped as water; between two of them both ends are interpolated.
+
+    Args:
+        share: The share of the observed area that is mapped as water, in [0, 1].
+        low: Lower end of the interval as a share; below 0 it counts as 0 once interpolated.
+        high: Upper end; above 1 it counts as 1.
+    """
+
+    share: float = Field(ge=0.0, le=1.0)
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
 
 
 class AreaErrorModel(Section):
-    """The relative area error that holds `level` of the chips.
+    """The area error that holds `level` of the chips.
 
     Without a `quantile` nothing is known about the errors, and the interval is the whole observed area: deliberately
     useless rather than invented.
@@ -37,8 +62,11 @@ class AreaErrorModel(Section):
         level: Coverage of the interval, in (0, 1). Below `nominal_level` when there were too few chips for it.
         nominal_level: The coverage that was asked for.
         floor: c, a share of the observed area. Chips with less water than this are judged by their absolute error.
-        quantile: q, the conformal quantile of |true - predicted| / (predicted + c); None when not fitted.
+        quantile: q, the conformal quantile of |true - predicted| / (predicted + c) over all chips; None when not
+            fitted.
         chips: How many chips it was fitted on.
+        sizes: The interval by share mapped as water, from share 0 to share 1; empty when there were too few chips to
+            tell sizes apart, and in models of earlier releases: q then holds for all sizes.
     """
 
     level: float = Field(default=0.9, gt=0.0, lt=1.0)
@@ -46,6 +74,18 @@ class AreaErrorModel(Section):
     floor: float = Field(default=SMALLEST_FLOOR, gt=0.0, le=1.0)
     quantile: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
     chips: int = Field(default=0, ge=0)
+    sizes: tuple[SizeInterval, ...] = ()
+
+    @model_validator(mode="after")
+    def _sizes_span_all_shares(self) -> Self:
+        if not self.sizes:
+            return self
+        shares, low, high = np.array([(size.share, size.low, size.high) for size in self.sizes]).T
+        if shares[0] != 0.0 or shares[-1] != 1.0 or np.any(np.diff(shares) <= 0):
+            raise ValueError("sizes must rise from share 0 to share 1")
+        if np.any((low > shares) | (high < shares)) or np.any(np.diff(low) < 0) or np.any(np.diff(high) < 0):
+            raise ValueError("the interval of a size must hold its share and grow with it")
+        return self
 
     @property
     def method(self) -> str:
@@ -53,13 +93,14 @@ class AreaErrorModel(Section):
         if self.quantile is None:
             return "not calibrated: the whole observed area"
         short = "" if self.level >= self.nominal_level else f", too few for {100 * self.nominal_level:.0f} %"
-        return f"conformal, relative area errors of {self.chips} validation chips{short}"
+        errors = "area errors by mapped share" if self.sizes else "relative area errors"
+        return f"conformal, {errors} of {self.chips} validation chips{short}"
 
     def estimate(self, flooded_km2: float, observed_km2: float) -> AreaEstimate:
         """The mapped area with its interval.
 
-        With p the share of the observed area that is mapped as water, the interval is p +- q (p + c), cut to [0, 1]
-        and turned back into an area. It says nothing about what was not observed.
+        With p the share of the observed area that is mapped as water, the interval is that of `sizes` at p, else
+        p +- q (p + c), cut to [0, 1] and turned back into an area. It says nothing about what was not observed.
 
         Args:
             flooded_km2: Area mapped as water, in km2.
@@ -76,6 +117,13 @@ class AreaErrorModel(Section):
         observed = max(observed_km2, flooded_km2)
         if self.quantile is None:
             low, high = 0.0, observed
+        elif self.sizes:
+            share = flooded_km2 / observed if observed else 0.0
+            shares, lows, highs = zip(*((size.share, size.low, size.high) for size in self.sizes), strict=True)
+            low = max(0.0, float(np.interp(share, shares, lows))) * observed
+            high = min(1.0, float(np.interp(share, shares, highs))) * observed
+            # The ends hold the share; multiplied out they might miss it by a last bit.
+            low, high = min(low, flooded_km2), max(high, flooded_km2)
         else:
             margin = self.quantile * (flooded_km2 + self.floor * observed)
             low, high = max(0.0, flooded_km2 - margin), min(observed, flooded_km2 + margin)
@@ -124,17 +172,65 @@ def fit_area_errors(predicted: NDArray[np.float64], true: NDArray[np.float64], l
     if chips == 0:
         return AreaErrorModel(level=level, nominal_level=level)
     floor = area_floor(mapped, labelled)
-    scores = np.sort(np.abs(labelled - mapped) / (mapped + floor))
-    # Without the margin (n + 1) * level comes out a bit above the whole number it is, and k one too high.
-    rank = math.ceil((chips + 1) * level - _ROUNDING)
-    reached = level if rank <= chips else chips / (chips + 1)
+    scores = np.abs(labelled - mapped) / (mapped + floor)
+    quantile, reached = _conformal_quantile(scores, level)
     return AreaErrorModel(
         level=reached,
         nominal_level=level,
         floor=floor,
-        quantile=float(scores[min(rank, chips) - 1]),
+        quantile=quantile,
         chips=chips,
+        sizes=_by_size(mapped, scores, floor, level),
     )
+
+
+def _conformal_quantile(scores: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """The score that holds `level` of new chips, and the coverage it does have."""
+    chips = len(scores)
+    # Without the margin (n + 1) * level comes out a bit above the whole number it is, and k one too high.
+    rank = math.ceil((chips + 1) * level - _ROUNDING)
+    reached = level if rank <= chips else chips / (chips + 1)
+    return float(np.sort(scores)[min(rank, chips) - 1]), reached
+
+
+def _by_size(
+    mapped: NDArray[np.float64], scores: NDArray[np.float64], floor: float, level: float
+) -> tuple[SizeInterval, ...]:
+    """The interval at the edges of the classes of size; none when the chips make one class only.
+
+    Within a class the interval p +- q (p + c) is a straight line in p. At an edge the wider of the two neighbours is
+    taken, and the ends are kept from moving back, outwards only: interpolated, no interval is narrower than that of its
+    class.
+    """
+    needed = max(MINIMUM_CHIPS_OF_A_SIZE, math.ceil(level / (1.0 - level) - _ROUNDING))
+    edges = _merged_edges(mapped, needed)
+    if len(edges) <= _ENDS:
+        return ()
+    margins = np.zeros(len(edges))
+    for turn, inside in enumerate(_classes(mapped, edges)):
+        quantile, _ = _conformal_quantile(scores[inside], level)
+        here = slice(turn, turn + 2)
+        margins[here] = np.maximum(margins[here], quantile * (edges[here] + floor))
+    low = np.minimum.accumulate((edges - margins)[::-1])[::-1]
+    high = np.maximum.accumulate(edges + margins)
+    ends = zip(edges.tolist(), low.tolist(), high.tolist(), strict=True)
+    return tuple(SizeInterval(share=share, low=below, high=above) for share, below, above in ends)
+
+
+def _merged_edges(mapped: NDArray[np.float64], needed: int) -> NDArray[np.float64]:
+    """0, the edges that leave at least `needed` chips on either side of each, and 1."""
+    kept = [0.0]
+    for edge in SIZE_EDGES:
+        below = np.count_nonzero((mapped >= kept[-1]) & (mapped < edge))
+        if below >= needed and np.count_nonzero(mapped >= edge) >= needed:
+            kept.append(edge)
+    return np.array([*kept, 1.0])
+
+
+def _classes(mapped: NDArray[np.float64], edges: NDArray[np.float64]) -> Iterator[NDArray[np.bool_]]:
+    """(chips,) bool a class; a share on an edge is in the upper class, and 1 in the last."""
+    index = np.searchsorted(edges[1:-1], mapped, side="right")
+    return (index == turn for turn in range(len(edges) - 1))
 
 
 def area_shares(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
