@@ -1,10 +1,15 @@
-"""Classical water maps to judge a network against: Otsu's threshold per chip, and two fixed thresholds.
+"""Classical water maps to judge a network against: thresholds per chip, fixed thresholds, a pixel classifier.
 
-No training, no torch; every method is a function from backscatter to a mask. All of them are given the chip after a
-5 x 5 median, because a threshold on raw speckle would be an opponent of straw. How masks are scored is in `evaluate`.
+No network, no torch; every method is a function from backscatter to a mask. Thresholds are put to the chip after a
+5 x 5 median, because a threshold on raw speckle would be an opponent of straw. The pixel classifier itself is in
+`pixel_classifier`, the median in `smoothing`; how masks are scored is in `evaluate`.
 
 N. Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE Transactions on Systems, Man, and Cybernetics 9
-(1979). The fixed thresholds are those usual for Sentinel-1 over Sen1Floods11's events.
+(1979). J. Kittler and J. Illingworth, Minimum Error Thresholding, Pattern Recognition 19 (1986). The fixed thresholds
+are those usual for Sentinel-1 over Sen1Floods11's events.
+
+The oracle thresholds are no baseline: they are chosen with the truth of the very chip, to show how far any threshold
+could have come.
 """
 
 from __future__ import annotations
@@ -12,53 +17,41 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.benchmark.smoothing import median_filter
+
 FIXED_VV_DB = -13.45
 FIXED_VH_DB = -23.5
-MEDIAN_SIDE = 5
 
-BASELINES: tuple[str, ...] = ("otsu_vv", "otsu_vh", "fixed_vv", "fixed_vh")
+BASELINES: tuple[str, ...] = (
+    "otsu_vv",
+    "otsu_vh",
+    "kittler_vv",
+    "kittler_vh",
+    "fixed_vv",
+    "fixed_vh",
+    "pixel_vv",
+    "pixel_vv_vh",
+)
+CEILINGS: tuple[str, ...] = ("oracle_vv", "oracle_vh")
 TITLES: dict[str, str] = {
     "otsu_vv": "Otsu on VV, per chip",
     "otsu_vh": "Otsu on VH, per chip",
+    "kittler_vv": "Kittler-Illingworth on VV, per chip",
+    "kittler_vh": "Kittler-Illingworth on VH, per chip",
     "fixed_vv": f"VV < {FIXED_VV_DB} dB",
     "fixed_vh": f"VH < {FIXED_VH_DB} dB",
+    "pixel_vv": "pixel classifier, VV",
+    "pixel_vv_vh": "pixel classifier, VV and VH",
+    "oracle_vv": "best threshold on VV of each chip, chosen with its truth",
+    "oracle_vh": "best threshold on VH of each chip, chosen with its truth",
 }
 
-_OTSU_BINS = 256
-_ROWS_AT_ONCE = 64
+_HISTOGRAM_BINS = 256
 
 
 def observed_everywhere(db: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(h, w) bool: where every band of (bands, h, w) dB was observed."""
     return np.asarray(np.isfinite(db).all(axis=0))
-
-
-def median_filter(db: NDArray[np.float32], side: int = MEDIAN_SIDE) -> NDArray[np.float32]:
-    """The median of the observed pixels in a square around each pixel.
-
-    Args:
-        db: (h, w) dB, NaN where not observed.
-        side: Side of the square in pixels, odd. At an edge the square is cut, not mirrored.
-
-    Returns:
-        (h, w) float32 dB, NaN exactly where `db` is NaN.
-    """
-    height, width = db.shape
-    reach = side // 2
-    padded = np.pad(db.astype(np.float32), reach, constant_values=np.nan)
-    out = np.empty((height, width), np.float32)
-    for top in range(0, height, _ROWS_AT_ONCE):
-        rows = min(_ROWS_AT_ONCE, height - top)
-        band = padded[top : top + rows + 2 * reach]
-        squares = np.lib.stride_tricks.sliding_window_view(band, (side, side)).reshape(rows, width, side * side)
-        # Sorting puts NaN last, so the middle of the first n values is the median of the observed ones.
-        ranked = np.sort(squares, axis=2)
-        observed = np.maximum(side * side - np.isnan(ranked).sum(axis=2), 1)[..., None]
-        low = np.take_along_axis(ranked, (observed - 1) // 2, axis=2)
-        high = np.take_along_axis(ranked, observed // 2, axis=2)
-        out[top : top + rows] = ((low + high) / 2)[..., 0]
-    out[np.isnan(db)] = np.nan
-    return out
 
 
 def otsu_threshold(values: NDArray[np.float32]) -> float | None:
@@ -70,10 +63,10 @@ def otsu_threshold(values: NDArray[np.float32]) -> float | None:
     Returns:
         The threshold in dB; None without two different values.
     """
-    observed = values[np.isfinite(values)].astype(np.float64)
-    if len(observed) == 0 or observed.min() == observed.max():
+    histogram = _histogram(values)
+    if histogram is None:
         return None
-    counts, edges = np.histogram(observed, bins=_OTSU_BINS)
+    counts, edges = histogram
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]
     above = counts.sum() - below
@@ -86,21 +79,106 @@ def otsu_threshold(values: NDArray[np.float32]) -> float | None:
     return float(edges[1:-1][best].mean())
 
 
-def baseline_masks(db: NDArray[np.float32]) -> dict[str, NDArray[np.bool_]]:
+def kittler_threshold(values: NDArray[np.float32]) -> float | None:
+    """The threshold of the lowest classification error if each class were normally distributed.
+
+    Args:
+        values: Backscatter in dB, any shape; NaN is left out.
+
+    Returns:
+        The threshold in dB; None where the criterion has no minimum between two classes, which is the method's own
+        sign that there is only one.
+    """
+    histogram = _histogram(values)
+    if histogram is None:
+        return None
+    counts, edges = histogram
+    centres = (edges[:-1] + edges[1:]) / 2
+    width = edges[1] - edges[0]
+    weights = np.stack([counts, counts * centres, counts * centres**2]).astype(np.float64)
+    below = np.cumsum(weights, axis=1)[:, :-1]
+    above = weights.sum(axis=1, keepdims=True) - below
+    criterion = np.ones(len(centres) - 1)
+    for share, total, squares in (below, above):
+        held = np.maximum(share, 1.0)
+        # Values spread over a bin have a variance even where all of them share it (Sheppard's correction).
+        variance = np.maximum(squares / held - (total / held) ** 2, 0.0) + width**2 / 12
+        part = share / counts.sum()
+        criterion += part * np.log(variance) - 2 * part * np.log(np.where(share > 0, part, 1.0))
+    criterion[(below[0] == 0) | (above[0] == 0)] = np.inf
+    lowest = criterion.min()
+    best = np.flatnonzero(criterion <= lowest + 1e-12)
+    if best[0] == 0 or best[-1] == len(criterion) - 1:
+        return None
+    return float(edges[1:-1][best].mean())
+
+
+def oracle_threshold(values: NDArray[np.float32], label: NDArray[np.int8], observed: NDArray[np.bool_]) -> float | None:
+    """The threshold with the best IoU on the very pixels it is scored on.
+
+    Args:
+        values: (h, w) dB, NaN where not observed.
+        label: (h, w) int8: 1 water, 0 dry, -1 unknown.
+        observed: (h, w) bool, where the chip is scored.
+
+    Returns:
+        A threshold such that `values < threshold` is the best mask; None without a labelled water pixel.
+    """
+    scored = observed & (label >= 0) & np.isfinite(values)
+    levels, index = np.unique(values[scored], return_inverse=True)
+    water = np.cumsum(np.bincount(index, weights=label[scored] == 1, minlength=len(levels)))
+    dry = np.cumsum(np.bincount(index, weights=label[scored] == 0, minlength=len(levels)))
+    if len(levels) == 0 or water[-1] == 0:
+        return None
+    best = int(np.argmax(water / (water[-1] + dry)))
+    return float(np.nextafter(levels[best], np.float32(np.inf)))
+
+
+def smooth_bands(db: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(bands, h, w) dB after the median, NaN in every band where one was not observed."""
+    observed = observed_everywhere(db)
+    return np.stack([median_filter(np.where(observed, band, np.float32(np.nan))) for band in db])
+
+
+def baseline_masks(db: NDArray[np.float32], smooth: NDArray[np.float32] | None = None) -> dict[str, NDArray[np.bool_]]:
     """The mask of every baseline that the bands allow.
 
     Args:
         db: (bands, h, w) dB in order VV[, VH], NaN where not observed.
+        smooth: `smooth_bands(db)`, where it is at hand.
 
     Returns:
-        (h, w) bool by name, True for water and never where a band is not observed. Without VH only the two of VV.
+        (h, w) bool by name, True for water and never where a band is not observed. Without VH only those of VV.
     """
+    from drshym_pipeline.benchmark.pixel_classifier import shipped_classifier
+
+    smooth = smooth_bands(db) if smooth is None else smooth
     masks: dict[str, NDArray[np.bool_]] = {}
-    observed = observed_everywhere(db)
-    for name, band, fixed in zip(("vv", "vh"), db, (FIXED_VV_DB, FIXED_VH_DB), strict=False):
-        smooth = median_filter(np.where(observed, band, np.float32(np.nan)))
-        otsu = otsu_threshold(smooth)
-        for method, threshold in (("otsu", otsu), ("fixed", fixed)):
-            water = np.zeros(smooth.shape, np.bool_) if threshold is None else smooth < threshold
-            masks[f"{method}_{name}"] = water
+    for name, band, fixed in zip(("vv", "vh"), smooth, (FIXED_VV_DB, FIXED_VH_DB), strict=False):
+        thresholds = {"otsu": otsu_threshold(band), "kittler": kittler_threshold(band), "fixed": fixed}
+        masks |= {f"{method}_{name}": _below(band, threshold) for method, threshold in thresholds.items()}
+    masks |= {f"pixel_{mode}": mask for mode, mask in shipped_classifier().masks(db, smooth).items()}
     return {name: masks[name] for name in BASELINES if name in masks}
+
+
+def ceiling_masks(
+    smooth: NDArray[np.float32], label: NDArray[np.int8], observed: NDArray[np.bool_]
+) -> dict[str, NDArray[np.bool_]]:
+    """The masks of the oracle thresholds; nothing is water on a chip without water."""
+    return {
+        name: _below(band, oracle_threshold(band, label, observed))
+        for name, band in zip(CEILINGS, smooth, strict=False)
+    }
+
+
+def _below(values: NDArray[np.float32], threshold: float | None) -> NDArray[np.bool_]:
+    return np.zeros(values.shape, np.bool_) if threshold is None else values < threshold
+
+
+def _histogram(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Counts and edges over the range of the observed values; None without two different values."""
+    observed = values[np.isfinite(values)].astype(np.float64)
+    if len(observed) == 0 or observed.min() == observed.max():
+        return None
+    counts, edges = np.histogram(observed, bins=_HISTOGRAM_BINS)
+    return counts.astype(np.int64), edges

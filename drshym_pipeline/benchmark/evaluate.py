@@ -7,18 +7,27 @@ decided in `assessment`; how they are shown in `card` and `plots`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ChipScores, confusion
-from drshym_pipeline.assessment.probability import encode, is_water, probability
-from drshym_pipeline.benchmark.baselines import BASELINES, TITLES, baseline_masks, observed_everywhere
+from drshym_pipeline.benchmark.baselines import (
+    BASELINES,
+    CEILINGS,
+    TITLES,
+    baseline_masks,
+    ceiling_masks,
+    observed_everywhere,
+    smooth_bands,
+)
 from drshym_pipeline.benchmark.evaluation import Evaluation
-from drshym_pipeline.benchmark.slices import SliceScores, slice_chip
+from drshym_pipeline.benchmark.mapper import ChipMapper, Mode
+from drshym_pipeline.benchmark.shapes import ShapeScores
+from drshym_pipeline.benchmark.slices import SliceScores, read_ancillary, slice_chip
 from drshym_pipeline.datasets.chips import ChipRef, InvalidLabel, LabelledChip, read_chip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
@@ -32,19 +41,20 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "evaluate"]
 
 STAGE = "evaluate"
-_BOTH = 2
+NETWORK = "network"
 
 
 def evaluate(
     bundle: ModelBundle,
     refs: Sequence[ChipRef],
     *,
-    mode: Literal["auto", "vv", "vv_vh"] = "auto",
+    mode: Mode = "auto",
     invalid_label: InvalidLabel = "ignore",
     config: EvaluationConfig | None = None,
     batch_size: int = 4,
     device: str = "cpu",
     precision: Precision = "fp32",
+    classical: bool = True,
     progress: Progress = silent,
 ) -> Evaluation:
     """Run a model over chips and score it.
@@ -61,6 +71,8 @@ def evaluate(
         batch_size: Chips a forward pass; chips of different size never share one.
         device: Where the network runs.
         precision: See `predict_logits`.
+        classical: Score the baselines and the oracle thresholds too. They do not depend on the model: a second one on
+            the same chips need not pay for them again.
         progress: Told after every chip.
 
     Raises:
@@ -68,11 +80,11 @@ def evaluate(
     """
     config = config or EvaluationConfig()
     _refuse_repeats(refs)
-    run = _Run(bundle, mode, device, precision)
+    run = _Run(ChipMapper(bundle, mode, device, precision), classical)
     progress(STAGE, 0, len(refs))
     done = 0
     chips = (read_chip(ref, invalid_label) for ref in refs)
-    for batch in _batches(chips, run.mode_of, batch_size):
+    for batch in _batches(chips, run.mapper.mode_of, batch_size):
         run.score(batch)
         done += len(batch)
         progress(STAGE, done, len(refs))
@@ -82,50 +94,24 @@ def evaluate(
 class _Run:
     """The accumulators of one evaluation."""
 
-    def __init__(
-        self, bundle: ModelBundle, mode: Literal["auto", "vv", "vv_vh"], device: str, precision: Precision
-    ) -> None:
-        import torch
-
-        from drshym_pipeline.model.predict import predict_logits
-
-        if mode != "auto" and mode not in bundle.calibration:
-            served = ", ".join(bundle.calibration)
-            raise InputError("mode", f"model {bundle.name} cannot serve '{mode}'", f"Use one of: auto, {served}")
-        self.bundle, self.mode = bundle, mode
-        network = bundle.build(device)
-        self.weights_finite = all(bool(torch.isfinite(values).all()) for values in network.state_dict().values())
-        self._predict: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda inputs: predict_logits(
-            network, inputs, device=device, precision=precision
-        )
-        self.network_scores = ChipScores()
+    def __init__(self, mapper: ChipMapper, classical: bool) -> None:
+        self.mapper, self.classical = mapper, classical
+        self.scores: dict[str, ChipScores] = {}
+        self.flood_scores: dict[str, ChipScores] = {}
         self.modes: dict[str, BandMode] = {}
-        self.baseline_scores = {name: ChipScores() for name in BASELINES}
         self.slices = SliceScores()
-        self.histograms: dict[BandMode, LogitHistogram] = {}
+        self.shapes = ShapeScores()
+        self.histograms: dict[str, dict[BandMode, LogitHistogram]] = {}
         self.unscored: dict[str, str] = {}
         self.not_finite = 0
 
-    def mode_of(self, chip: LabelledChip) -> BandMode:
-        """The bands a chip is mapped with."""
-        both = len(chip.db) == _BOTH
-        if self.mode == "vv_vh" and not both:
-            raise InputError(chip.ref.image, "has no VH band", "Evaluate it with mode auto or vv")
-        if self.mode == "auto":
-            return self.bundle.serving_mode("vv_vh" if both else "vv")
-        return self.mode
-
     def score(self, batch: list[LabelledChip]) -> None:
         """Map and score chips of one size and one mode."""
-        from drshym_pipeline.model.inputs import network_input
-
         scored = [chip for chip in batch if self._has_truth(chip)]
         if not scored:
             return
-        mode = self.mode_of(scored[0])
-        bands = 1 if mode == "vv" else _BOTH
-        inputs = np.stack([network_input(chip.db[:bands], self.bundle.network.bands) for chip in scored])
-        for chip, logits in zip(scored, self._predict(inputs), strict=True):
+        mode = self.mapper.mode_of(scored[0])
+        for chip, logits in zip(scored, self.mapper.logits(scored, mode), strict=True):
             self._add(chip, logits, mode)
 
     def _has_truth(self, chip: LabelledChip) -> bool:
@@ -141,41 +127,76 @@ class _Run:
         return False
 
     def _add(self, chip: LabelledChip, logits: NDArray[np.float32], mode: BandMode) -> None:
-        ref, calibration = chip.ref, self.bundle.calibration[mode]
+        ref = chip.ref
         observed = observed_everywhere(chip.db)
         self.not_finite += int(np.count_nonzero(observed & ~np.isfinite(logits)))
         usable = np.where(observed & np.isfinite(logits), logits, np.float32(np.nan))
-        water = is_water(encode(probability(usable, calibration)), calibration.threshold)
-        self.network_scores.add(ref.chip_id, ref.event, confusion(water, chip.label, observed))
+        water = self.mapper.water(usable, mode)
         self.modes[ref.chip_id] = mode
-        self.histograms.setdefault(mode, LogitHistogram()).add(usable, chip.label)
+        histograms = self.histograms.setdefault(ref.event, {})
+        histograms.setdefault(mode, LogitHistogram()).add(usable, chip.label)
         self.slices.add(chip, slice_chip(chip), water, observed)
-        for name, mask in baseline_masks(chip.db).items():
-            self.baseline_scores[name].add(ref.chip_id, ref.event, confusion(mask, chip.label, observed))
+        self.shapes = self.shapes.with_chip(chip, water, observed)
+        masks = {NETWORK: water}
+        if self.classical:
+            smooth = smooth_bands(chip.db)
+            masks |= baseline_masks(chip.db, smooth) | ceiling_masks(smooth, chip.label, observed)
+        floodable = _floodable(chip)
+        for name, mask in masks.items():
+            _count(self.scores, name, chip, mask, observed)
+            if floodable is not None:
+                _count(self.flood_scores, name, chip, mask, observed & floodable)
 
     def result(self, data: str, config: EvaluationConfig) -> Evaluation:
         """Close the accumulators."""
-        counts = self.network_scores.table()[["event", *COUNT_NAMES]]
+        bundle = self.mapper.bundle
+        tables = _tables(self.scores)
+        counts = tables.pop(NETWORK, ChipScores().table()[["event", *COUNT_NAMES]])
         counts.insert(1, "mode", pd.Series(self.modes, index=counts.index, dtype=str))
-        complete = {name: scores for name, scores in self.baseline_scores.items() if len(scores) == len(counts)}
-        left_out = [TITLES[name] for name in BASELINES if name not in complete]
+        left_out = [TITLES[name] for name in BASELINES if self.classical and len(counts) and name not in tables]
         notes = (f"Left out, because some chips have no VH: {', '.join(left_out)}.",) if left_out else ()
+        modes = dict.fromkeys(self.modes.values())
         return Evaluation(
-            model={"name": self.bundle.name, "version": self.bundle.version, "sha256": self.bundle.sha256},
+            model={"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
             data=data,
             counts=counts,
-            baselines={name: scores.table()[["event", *COUNT_NAMES]] for name, scores in complete.items()},
-            histograms=self.histograms,
-            calibrations={mode: self.bundle.calibration[mode] for mode in self.histograms},
-            area_errors=self.bundle.area_errors,
+            baselines={name: tables[name] for name in BASELINES if name in tables},
+            ceilings={name: tables[name] for name in CEILINGS if name in tables},
+            flood=_tables(self.flood_scores),
+            histograms_by_event=self.histograms,
+            calibrations={mode: bundle.calibration[mode] for mode in modes},
+            area_errors=bundle.area_errors,
             slices=self.slices.table(resamples=config.bootstrap, level=config.interval),
+            shapes=self.shapes,
             unscored=self.unscored,
-            weights_finite=self.weights_finite,
+            weights_finite=self.mapper.weights_finite,
             not_finite_pixels=self.not_finite,
             notes=notes,
             resamples=config.bootstrap,
             level=config.interval,
         )
+
+
+def _count(
+    scores: dict[str, ChipScores], name: str, chip: LabelledChip, mask: NDArray[np.bool_], counted: NDArray[np.bool_]
+) -> None:
+    found = confusion(mask, chip.label, counted)
+    scores.setdefault(name, ChipScores()).add(chip.ref.chip_id, chip.ref.event, found)
+
+
+def _tables(scores: dict[str, ChipScores]) -> dict[str, pd.DataFrame]:
+    """Counts by method, of the methods that could map every chip the network mapped."""
+    chips = len(scores.get(NETWORK, ()))
+    return {name: item.table()[["event", *COUNT_NAMES]] for name, item in scores.items() if len(item) == chips}
+
+
+def _floodable(chip: LabelledChip) -> NDArray[np.bool_] | None:
+    """(h, w) bool: where there is no permanent water, so that water is flood; None where that is not known."""
+    path = chip.ref.ancillary.get("permanent_water")
+    if path is None:
+        return None
+    permanent = read_ancillary(path, (chip.label.shape[0], chip.label.shape[1]))
+    return np.asarray(permanent == 0)
 
 
 def _batches(

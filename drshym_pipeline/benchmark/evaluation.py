@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from drshym_pipeline.assessment.area import AreaErrorModel, area_shares
-from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import (
     COUNT_NAMES,
     METRICS,
@@ -26,6 +27,8 @@ from drshym_pipeline.assessment.metrics import (
     bootstrap_score,
     with_figures,
 )
+from drshym_pipeline.assessment.reliability import calibration_figures
+from drshym_pipeline.benchmark.shapes import ShapeScores
 from drshym_pipeline.records import BandMode, Calibration, Score
 from drshym_pipeline.storage import write_json, write_text
 
@@ -41,10 +44,14 @@ class Evaluation:
         data: What the chips are: their splits, joined by `+`.
         counts: Indexed by chip, in the order given: `event`, `mode` (the bands it was mapped with), tp, fp, fn, tn.
         baselines: The same for every baseline that could map all of these chips, without `mode`.
-        histograms: Logits by label, before any scaling, by band mode.
+        histograms_by_event: Logits by label, before any scaling, by event and band mode.
         calibrations: The model's own calibration of those modes.
         area_errors: The model's own area intervals, by band mode.
         slices: See `SliceScores.table`.
+        ceilings: As `baselines`, for the thresholds chosen with the truth: a limit, not an opponent.
+        flood: Counts without the pixels of permanent water, of `network` and every baseline and ceiling, of the chips
+            whose permanent water is known; empty when there are none.
+        shapes: Shores and water bodies.
         unscored: Chips without a scored pixel, and why.
         weights_finite: False when a weight of the network is not finite.
         not_finite_pixels: Observed pixels whose output was not finite; they count as dry.
@@ -57,10 +64,13 @@ class Evaluation:
     data: str
     counts: pd.DataFrame
     baselines: Mapping[str, pd.DataFrame]
-    histograms: Mapping[BandMode, LogitHistogram]
+    histograms_by_event: Mapping[str, Mapping[BandMode, LogitHistogram]]
     calibrations: Mapping[BandMode, Calibration]
     area_errors: Mapping[BandMode, AreaErrorModel]
     slices: pd.DataFrame
+    ceilings: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    flood: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    shapes: ShapeScores = field(default_factory=ShapeScores)
     unscored: Mapping[str, str] = field(default_factory=dict)
     weights_finite: bool = True
     not_finite_pixels: int = 0
@@ -79,6 +89,15 @@ class Evaluation:
         return ConfusionCounts(*(int(n) for n in self.counts[list(COUNT_NAMES)].sum()))
 
     @cached_property
+    def histograms(self) -> dict[BandMode, LogitHistogram]:
+        """The logits of all events together, by band mode."""
+        parts = [item for by_mode in self.histograms_by_event.values() for item in by_mode.items()]
+        return {
+            mode: reduce(add, (histogram for name, histogram in parts if name == mode))
+            for mode in dict.fromkeys(name for name, _ in parts)
+        }
+
+    @cached_property
     def scores(self) -> dict[Metric, Score]:
         """Every figure, pooled over pixels, with its interval over chips."""
         return self.score(self.counts)
@@ -86,7 +105,7 @@ class Evaluation:
     @cached_property
     def mean_chip_iou(self) -> Score:
         """The mean IoU of the chips that have water, which one large flood cannot dominate."""
-        return bootstrap_mean(_array(self.counts), "iou", resamples=self.resamples, level=self.level)
+        return self.mean_iou(self.counts)
 
     @cached_property
     def by_event(self) -> dict[str, dict[Metric, Score]]:
@@ -95,29 +114,45 @@ class Evaluation:
 
     def score(self, counts: pd.DataFrame) -> dict[Metric, Score]:
         """Every figure of any table of counts, with this evaluation's intervals."""
-        array = _array(counts)
+        array = count_array(counts)
         return {
             metric: bootstrap_score(array, metric, resamples=self.resamples, level=self.level) for metric in METRICS
         }
+
+    def mean_iou(self, counts: pd.DataFrame) -> Score:
+        """The mean IoU of the chips that have water, of any table of counts."""
+        return bootstrap_mean(count_array(counts), "iou", resamples=self.resamples, level=self.level)
+
+    def dry_chips(self) -> pd.DataFrame:
+        """The chips without a labelled water pixel, the share of them that is mapped as water in `false_water`."""
+        table = self.chips()
+        return table[table["tp"] + table["fn"] == 0]
 
     def chips(self) -> pd.DataFrame:
         """The counts with every figure of every chip."""
         return with_figures(self.counts)
 
     def calibration(self) -> dict[BandMode, dict[str, Any]]:
-        """By band mode: pixels, T, bias, and log loss, Brier and ECE before and after scaling (None without pixels)."""
-        report: dict[BandMode, dict[str, Any]] = {}
-        for mode, histogram in self.histograms.items():
-            item = self.calibrations[mode]
-            report[mode] = {
-                "pixels": histogram.pixels,
-                "T": item.T,
-                "bias": item.bias,
-                "threshold": item.threshold,
-                "before": _calibration_figures(histogram, 1.0, 0.0),
-                "after": _calibration_figures(histogram, item.T, item.bias),
-            }
-        return report
+        """By band mode: pixels, T, bias, and all `CalibrationFigures` before and after scaling."""
+        return {mode: self._calibration(mode, histogram) for mode, histogram in self.histograms.items()}
+
+    def calibration_by_event(self) -> dict[str, dict[BandMode, dict[str, Any]]]:
+        """The same for each event alone."""
+        return {
+            event: {mode: self._calibration(mode, histogram) for mode, histogram in by_mode.items()}
+            for event, by_mode in sorted(self.histograms_by_event.items())
+        }
+
+    def _calibration(self, mode: BandMode, histogram: LogitHistogram) -> dict[str, Any]:
+        item = self.calibrations[mode]
+        return {
+            "pixels": histogram.pixels,
+            "T": item.T,
+            "bias": item.bias,
+            "threshold": item.threshold,
+            "before": calibration_figures(histogram, Calibration()).model_dump(),
+            "after": calibration_figures(histogram, item).model_dump(),
+        }
 
     def area_intervals(self) -> dict[str, dict[str, Any]]:
         """By band mode: how often the model's area interval of a chip held the chip's true water area."""
@@ -126,7 +161,7 @@ class Evaluation:
             if mode not in self.area_errors:
                 continue
             model = self.area_errors[mode]
-            areas = [(model.estimate(p, 1.0), t) for p, t in zip(*area_shares(_array(part)), strict=True)]
+            areas = [(model.estimate(p, 1.0), t) for p, t in zip(*area_shares(count_array(part)), strict=True)]
             held = [area.low_km2 <= true <= area.high_km2 for area, true in areas]
             report[str(mode)] = {
                 "level": model.level,
@@ -150,13 +185,20 @@ class Evaluation:
             "events": {event: _plain(scores) for event, scores in self.by_event.items()},
             "calibration": self.calibration(),
             "area_intervals": self.area_intervals(),
-            "baselines": {name: _plain(self.score(counts)) for name, counts in self.baselines.items()},
+            "calibration_by_event": self.calibration_by_event(),
+            "baselines": {name: self._method(counts) for name, counts in self.baselines.items()},
+            "ceilings": {name: self._method(counts) for name, counts in self.ceilings.items()},
+            "flood_alone": {name: self._method(counts) for name, counts in self.flood.items()},
+            **self.shapes.to_dict(),
             "slices": records(self.slices),
             "chips": records(chips),
             "unscored": dict(self.unscored),
             "notes": list(self.notes),
             "logits": {mode: histogram.to_dict() for mode, histogram in self.histograms.items()},
         }
+
+    def _method(self, counts: pd.DataFrame) -> dict[str, Any]:
+        return {**_plain(self.score(counts)), "mean_chip_iou": self.mean_iou(counts).model_dump()}
 
     def to_markdown(self) -> str:
         """The evaluation card."""
@@ -186,18 +228,11 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _array(counts: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+def count_array(counts: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """(chips, 4) int64, columns tp, fp, fn, tn."""
     array: np.ndarray[Any, np.dtype[np.int64]] = counts[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
     return array
 
 
 def _plain(scores: Mapping[Metric, Score]) -> dict[str, Any]:
     return {metric: score.model_dump() for metric, score in scores.items()}
-
-
-def _calibration_figures(histogram: LogitHistogram, T: float, bias: float) -> dict[str, float | None]:
-    return {
-        "log_loss": histogram.log_loss(T, bias),
-        "brier": histogram.brier(T, bias),
-        "ece": histogram.ece(T, bias),
-    }

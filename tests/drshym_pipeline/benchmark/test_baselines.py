@@ -6,14 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from drshym_pipeline.assessment.metrics import confusion
 from drshym_pipeline.benchmark.baselines import (
     BASELINES,
+    CEILINGS,
     FIXED_VH_DB,
     FIXED_VV_DB,
     baseline_masks,
-    median_filter,
+    ceiling_masks,
+    kittler_threshold,
+    oracle_threshold,
     otsu_threshold,
+    smooth_bands,
 )
+from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, median_filter
 
 fields = hnp.arrays(
     np.float32,
@@ -30,6 +36,18 @@ def test_the_median_is_that_of_the_observed_pixels_in_the_square(db) -> None:
     for row, col in np.argwhere(~np.isnan(db)):
         square = db[max(row - 2, 0) : row + 3, max(col - 2, 0) : col + 3]
         assert out[row, col] == pytest.approx(np.nanmedian(square), abs=1e-5)
+
+
+@settings(max_examples=40)
+@given(fields)
+def test_mean_and_spread_are_those_of_the_observed_pixels_in_the_square(db) -> None:
+    mean, spread = local_mean(db), local_spread(db)
+    assert np.array_equal(np.isnan(mean), np.isnan(db))
+    assert np.array_equal(np.isnan(spread), np.isnan(db))
+    for row, col in np.argwhere(~np.isnan(db)):
+        square = db[max(row - 2, 0) : row + 3, max(col - 2, 0) : col + 3].astype(float)
+        assert mean[row, col] == pytest.approx(np.nanmean(square), abs=1e-4)
+        assert spread[row, col] == pytest.approx(np.nanstd(square), abs=0.02)
 
 
 def test_a_chip_taller_than_one_block_has_no_seams() -> None:
@@ -92,8 +110,57 @@ def test_a_chip_of_one_value_or_none_has_no_otsu_water() -> None:
     flat = np.full((1, 6, 6), -20.0, np.float32)
     assert otsu_threshold(flat) is None
     masks = baseline_masks(flat)
-    assert tuple(masks) == ("otsu_vv", "fixed_vv")
+    assert tuple(masks) == ("otsu_vv", "kittler_vv", "fixed_vv", "pixel_vv")
+    assert kittler_threshold(flat) is None
     assert not masks["otsu_vv"].any()
     assert masks["fixed_vv"].all()
     empty = baseline_masks(np.full((2, 6, 6), np.nan, np.float32))
     assert not any(mask.any() for mask in empty.values())
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.85])
+def test_the_minimum_error_threshold_lies_where_two_normal_classes_cross(share) -> None:
+    """Unequal classes pull Otsu's threshold into the larger one; the crossing of the densities stays."""
+    rng = np.random.default_rng(42)
+    n = 40_000
+    values = np.concatenate([rng.normal(-21, 1.2, int(n * share)), rng.normal(-11, 2.0, n - int(n * share))])
+    grid = np.linspace(-20, -12, 4001)
+    density = [
+        part / spread * np.exp(-((grid - middle) ** 2) / (2 * spread**2))
+        for part, middle, spread in ((share, -21, 1.2), (1 - share, -11, 2.0))
+    ]
+    crossing = grid[np.argmin(np.abs(density[0] - density[1]))]
+    assert kittler_threshold(values.astype(np.float32)) == pytest.approx(crossing, abs=0.5)
+
+
+def test_one_normal_class_has_no_minimum_error_threshold_that_cuts_it() -> None:
+    values = np.random.default_rng(3).normal(-10, 1.5, 50_000).astype(np.float32)
+    threshold = kittler_threshold(values)
+    assert threshold is None or not 0.01 < (values < threshold).mean() < 0.99
+
+
+@settings(max_examples=60)
+@given(fields, st.data())
+def test_no_threshold_beats_the_oracle_and_it_is_never_given_to_a_dry_chip(db, data) -> None:
+    label = np.array(data.draw(hnp.arrays(np.int8, db.shape, elements=st.sampled_from([-1, 0, 1]))))
+    observed = np.isfinite(db)
+    best = oracle_threshold(db, label, observed)
+    if best is None:
+        assert not (observed & (label == 1)).any()
+        return
+    reached = confusion(db < best, label, observed).iou
+    for cut in [*np.unique(db[observed]), np.float32(1.0)]:
+        assert (confusion(db < cut, label, observed).iou or 0.0) <= reached + 1e-12
+
+
+def test_ceilings_are_never_below_the_thresholds_they_bound() -> None:
+    db, water = two_classes(7)
+    label, observed = water.astype(np.int8), np.ones(water.shape, bool)
+    smooth = smooth_bands(db)
+    ceilings = ceiling_masks(smooth, label, observed)
+    assert tuple(ceilings) == CEILINGS
+    masks = baseline_masks(db, smooth)
+    for band in ("vv", "vh"):
+        limit = confusion(ceilings[f"oracle_{band}"], label, observed).iou
+        for method in ("otsu", "kittler", "fixed"):
+            assert confusion(masks[f"{method}_{band}"], label, observed).iou <= limit

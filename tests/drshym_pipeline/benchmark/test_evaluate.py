@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.metrics import jaccard_score, log_loss
 
 from drshym_pipeline.assessment.area import AreaErrorModel
-from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.benchmark.baselines import BASELINES, baseline_masks
 from drshym_pipeline.benchmark.evaluate import Evaluation, evaluate
 from drshym_pipeline.benchmark.plots import (
@@ -173,7 +173,8 @@ def test_a_chip_of_vv_alone_is_mapped_in_that_mode_and_the_vh_baselines_step_asi
     found = evaluate(bundle, [single, *refs[1:]], config=QUICK)
     assert found.counts.loc["Sim_single", "mode"] == "vv"
     assert set(found.calibration()) == {"vv", "vv_vh"}
-    assert set(found.baselines) == {"otsu_vv", "fixed_vv"}
+    assert set(found.baselines) == {"otsu_vv", "kittler_vv", "fixed_vv", "pixel_vv"}
+    assert set(found.ceilings) == {"oracle_vv"}
     assert "VH < -23.5 dB" in found.notes[0]
     with pytest.raises(InputError, match="has no VH band"):
         evaluate(bundle, [single], mode="vv_vh", config=QUICK)

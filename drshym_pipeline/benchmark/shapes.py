@@ -1,0 +1,57 @@
+"""What four counts cannot say of a map: where its shores lie, and which water bodies it finds.
+
+Gathered one chip at a time; what shores and bodies are is decided in `assessment.boundary` and
+`assessment.small_floods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drshym_pipeline.assessment.boundary import BoundaryCounts, boundary_counts
+from drshym_pipeline.assessment.small_floods import SizeRecall, size_recall
+from drshym_pipeline.benchmark.slices import pixel_size_metres
+from drshym_pipeline.datasets.chips import LabelledChip
+
+_SQUARE_METRES_PER_HECTARE = 10_000.0
+
+
+@dataclass(frozen=True)
+class ShapeScores:
+    """Shores by chip, and water bodies by size over all chips.
+
+    Args:
+        boundary: By chip.
+        bodies: Of all chips together.
+    """
+
+    boundary: Mapping[str, BoundaryCounts] = field(default_factory=dict)
+    bodies: SizeRecall = field(default_factory=SizeRecall.empty)
+
+    @property
+    def shores(self) -> BoundaryCounts:
+        """The shores of all chips together."""
+        return sum(self.boundary.values(), BoundaryCounts())
+
+    def with_chip(self, chip: LabelledChip, water: NDArray[np.bool_], observed: NDArray[np.bool_]) -> ShapeScores:
+        """These scores and one chip more; the masks are (h, w) bool."""
+        across, down = pixel_size_metres(chip.crs, chip.transform, chip.label.shape[0])
+        counts = boundary_counts(water, chip.label, observed)
+        found = size_recall(water, chip.label, observed, across * down / _SQUARE_METRES_PER_HECTARE)
+        return ShapeScores({**self.boundary, chip.ref.chip_id: counts}, self.bodies + found)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON: pooled boundary figures, counts by chip, recall by size of the water body."""
+        shores, table = self.shores, self.bodies.table()
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        for row in rows:
+            row["high_ha"] = None if row["high_ha"] == float("inf") else row["high_ha"]
+        return {
+            "boundary": {"f1": shores.f1, "precision": shores.precision, "recall": shores.recall},
+            "boundary_counts": {chip: list(astuple(counts)) for chip, counts in self.boundary.items()},
+            "water_bodies": rows,
+        }
