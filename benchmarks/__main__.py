@@ -1,12 +1,15 @@
 """Run the measurements and write `docs/benchmarks.md` and `docs/benchmarks.json`.
 
 `python -m benchmarks` runs all of them; `python -m benchmarks load chip` only those named, and the rows measured
-before stay as they were.
+before stay as they were. `python -m benchmarks TOOL --help` runs one of the tools, which take options of their own and
+write their own files: they compare and draw rather than time.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +25,10 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
     "chip": chip_overhead.measure,
     "demo": lambda: [whole_commands.measure_demo()],
     "test": lambda: [whole_commands.measure_test()],
+}
+# Modules with a `main(arguments)`, loaded only when asked for.
+TOOLS = {
+    "scene-statistics": "benchmarks.scene_statistics",
 }
 
 
@@ -47,7 +54,10 @@ def markdown(groups: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure the groups asked for and write the table."""
+    """Run a tool, or measure the groups asked for and write the table."""
+    if len(sys.argv) > 1 and sys.argv[1] in TOOLS:
+        importlib.import_module(TOOLS[sys.argv[1]]).main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], default=[])
     chosen = parser.parse_args().groups or list(GROUPS)

@@ -1,0 +1,171 @@
+"""Hold simulated chips against real scenes: `python -m benchmarks scene-statistics`.
+
+Every measure of `scene_measures` is taken of each real scene without a flood label and of each simulated chip; a real
+scene outside the middle 90 % of the chips shows what the simulator does not make yet, and in which direction. The
+figures go into a JSON, the curves into a picture (`scene_plot`), a table of what lies outside onto the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure import ROOT
+from benchmarks.scene_measures import measure_scene
+from benchmarks.unlabelled_scenes import Scene, real_scenes, simulated_scenes, simulator_version
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.storage import write_json
+
+IMAGE = ROOT / "docs" / "images" / "scene_statistics.png"
+EDGES = np.arange(-46.0, 8.01, 0.5)  # dB, bins of the histograms
+JOINT_EDGES = (np.arange(-32.0, 4.01, 0.5), np.arange(-42.0, -1.99, 0.5))
+_DRY_SHARE = 0.02
+_SPREAD = (5, 50, 95)
+_LEAST_PIXELS = 200  # of a land cover class in a chip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is kept of a scene.
+
+    Args:
+        name: Of the scene.
+        measures: By name, see `scene_measures.measure`.
+        histograms: (3, bins) shares of the observed pixels of VV, VH and VV-VH over `EDGES`.
+        joint: (VV bins, VH bins) counts.
+        cover: Median VV and VH in dB by land cover.
+        water_share: Of the observed pixels, NaN where unknown.
+    """
+
+    name: str
+    measures: dict[str, float]
+    histograms: NDArray[np.float64]
+    joint: NDArray[np.float64]
+    cover: dict[str, tuple[float, float]]
+    water_share: float
+
+
+def _take(scene: Scene) -> Measured | None:
+    measures = measure_scene(scene.db)
+    if measures is None:
+        return None
+    seen = np.isfinite(scene.db).all(axis=0)
+    vv, vh = (band[seen].astype(np.float64) for band in scene.db)
+    histograms = np.array([np.histogram(values, EDGES)[0] / values.size for values in (vv, vh, vv - vh)])
+    joint = np.histogram2d(vv, vh, bins=JOINT_EDGES)[0]
+    cover: dict[str, tuple[float, float]] = {}
+    for name in np.unique(scene.cover):
+        here = seen & (scene.cover == name)
+        if name and here.sum() >= _LEAST_PIXELS:
+            vv_median, vh_median = (float(np.median(band[here])) for band in scene.db)
+            cover[str(name)] = (vv_median, vh_median)
+    return Measured(scene.name, measures, histograms, joint, cover, scene.water_share)
+
+
+def take_all(scenes: Iterable[Scene]) -> list[Measured]:
+    """Measure scenes, leaving out those of which hardly anything is observed."""
+    return [taken for scene in scenes if (taken := _take(scene)) is not None]
+
+
+def spread(values: list[float]) -> dict[str, float] | None:
+    """The 5, 50 and 95 % quantiles of what is known of some chips; None where nothing is."""
+    known = np.array(values, np.float64)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return None
+    return {f"{q} %": round(float(v), 4) for q, v in zip(_SPREAD, np.percentile(known, _SPREAD), strict=True)}
+
+
+def place(value: float, of: dict[str, float] | None) -> str:
+    """Where a real value lies: `below`, `inside` or `above` the middle 90 % of the chips, `unknown` without either."""
+    if of is None or not np.isfinite(value):
+        return "unknown"
+    return "below" if value < of["5 %"] else "above" if value > of["95 %"] else "inside"
+
+
+def _known(value: float) -> float | None:
+    return round(value, 4) if np.isfinite(value) else None
+
+
+def compare(real: list[Measured], simulated: list[Measured]) -> dict[str, Any]:
+    """The figures of the comparison, ready for JSON."""
+    dry = [one for one in simulated if one.water_share < _DRY_SHARE]
+    measures: dict[str, Any] = {}
+    for name in simulated[0].measures:
+        of = spread([one.measures[name] for one in simulated])
+        measures[name] = {
+            "simulated": of,
+            "simulated dry": spread([one.measures[name] for one in dry]),
+            "real": {one.name: _known(one.measures[name]) for one in real},
+            "outside": {
+                one.name: where for one in real if (where := place(one.measures[name], of)) in {"below", "above"}
+            },
+        }
+    classes = sorted({name for one in (*real, *simulated) for name in one.cover})
+    cover = {
+        name: {
+            band: {
+                "simulated": spread([one.cover[name][index] for one in simulated if name in one.cover]),
+                "real": {one.name: round(one.cover[name][index], 2) for one in real if name in one.cover},
+            }
+            for index, band in enumerate(("VV", "VH"))
+        }
+        for name in classes
+    }
+    places = [place(one.measures[name], measures[name]["simulated"]) for name in measures for one in real]
+    known = [where == "inside" for where in places if where != "unknown"]
+    return {
+        "chips": len(simulated),
+        "dry_chips": len(dry),
+        "share_inside": round(float(np.mean(known)), 4),
+        "measures": measures,
+        "land_cover_medians_db": cover,
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Every measure with a real scene outside, one a line."""
+    lines = [f"{'measure':<48} {'5 %':>8} {'50 %':>8} {'95 %':>8}  real scenes outside"]
+    for name, row in result["measures"].items():
+        if row["outside"]:
+            of = row["simulated"]
+            outside = ", ".join(f"{scene} {row['real'][scene]:.2f}" for scene in row["outside"])
+            lines.append(f"{name:<48} {of['5 %']:>8.2f} {of['50 %']:>8.2f} {of['95 %']:>8.2f}  {outside}")
+    lines.append(
+        f"{result['share_inside']:.0%} of the real scenes' values lie within the middle 90 % of "
+        f"{result['chips']} simulated chips"
+    )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Compare, draw, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks scene-statistics", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
+    parser.add_argument("--simulated", type=Path, required=True, help="a simulated set in Sen1Floods11's layout")
+    parser.add_argument("--split", default="train", help="which of its splits")
+    parser.add_argument("--chips", type=int, default=300, help="how many of its chips at most")
+    parser.add_argument("--out", type=Path, default=IMAGE, help="the picture of the curves")
+    parser.add_argument("--json", type=Path, default=None, help="the figures; beside the picture when not given")
+    parser.add_argument("--examples", type=Path, default=None, help="a picture of real and simulated scenes")
+    given = parser.parse_args(arguments)
+    from benchmarks import scene_plot
+
+    try:
+        real = list(real_scenes(given.data))
+        simulated = list(simulated_scenes(given.simulated, given.chips, given.split))
+    except InputError as error:
+        parser.error(str(error))
+    measured, chips = take_all(real), take_all(simulated)
+    result = {"simulator": simulator_version(given.simulated), "split": given.split, **compare(measured, chips)}
+    write_json(given.json or given.out.with_suffix(".json"), result)
+    scene_plot.draw(given.out, measured, chips, result)
+    if given.examples is not None:
+        scene_plot.draw_examples(given.examples, real, simulated)
+    print(table(result))
