@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import expit
-from sklearn.metrics import brier_score_loss, log_loss, precision_recall_curve
+from sklearn.linear_model import LogisticRegression
 
 from drshym_pipeline.assessment.calibration import (
-    LogitHistogram,
+    CalibrationFit,
     best_threshold,
     calibrate,
+    fit_platt,
     fit_temperature,
     write_thresholds,
 )
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.probability import encode, is_water, probability
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Calibration
-
-HALF_BIN = 0.005
 
 
 def sample(seed: int, pixels: int = 20_000, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -36,82 +36,6 @@ def histogram(logits: np.ndarray, label: np.ndarray) -> LogitHistogram:
     filled = LogitHistogram()
     filled.add(logits, label)
     return filled
-
-
-def exact_ece(p: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
-    index = np.minimum((p * bins).astype(int), bins - 1)
-    return sum(abs((p - y)[index == bin_].sum()) for bin_ in range(bins)) / len(p)
-
-
-@settings(max_examples=50)
-@given(
-    hnp.arrays(np.float32, 200, elements=st.floats(-15, 15, width=32)),
-    hnp.arrays(np.int8, 200, elements=st.sampled_from([0, 1])),
-    st.floats(0.5, 5.0),
-    st.floats(-2.0, 2.0),
-)
-def test_figures_from_bins_are_those_of_the_pixels_within_half_a_bin(logits, label, T, bias) -> None:
-    filled = histogram(logits, label)
-    p = expit(logits.astype(np.float64) / T + bias)
-    assert filled.log_loss(T, bias) == pytest.approx(log_loss(label, p, labels=[0, 1]), abs=HALF_BIN / T + 1e-9)
-    assert filled.brier(T, bias) == pytest.approx(brier_score_loss(label, p), abs=HALF_BIN / (2 * T) + 1e-9)
-    # A pixel within half a bin of an edge of the 15 bins of probability may be counted on its other side.
-    edges = np.arange(1, 15) / 15
-    near = np.abs(p[:, None] - edges).min(axis=1) <= HALF_BIN / (4 * T) + 1e-9
-    tolerance = 2 * near.mean() + HALF_BIN / (4 * T) + 1e-9
-    assert filled.ece(T, bias) == pytest.approx(exact_ece(p, label), abs=tolerance)
-
-
-def test_figures_of_many_pixels_agree_far_closer_than_the_bound() -> None:
-    logits, label = sample(1)
-    filled = histogram(logits, label)
-    p = expit(logits.astype(np.float64))
-    assert filled.log_loss(1.0) == pytest.approx(log_loss(label, p), abs=2e-4)
-    assert filled.brier(1.0) == pytest.approx(brier_score_loss(label, p), abs=1e-4)
-    assert filled.ece(1.0) == pytest.approx(exact_ece(p, label), abs=1e-3)
-
-
-def test_counts_at_a_half_are_exact() -> None:
-    logits, label = sample(2)
-    counts = histogram(logits, label).scores_at(0.5, 1.7)
-    assert counts.tp == int(((logits >= 0) & (label == 1)).sum())
-    assert counts.fp == int(((logits >= 0) & (label == 0)).sum())
-    assert counts.fn == int(((logits < 0) & (label == 1)).sum())
-    assert counts.tn == int(((logits < 0) & (label == 0)).sum())
-
-
-def test_ignored_labels_and_not_observed_pixels_are_not_counted_and_far_logits_are() -> None:
-    logits = np.array([[1.0, np.nan, 2.0, 1e9, -np.inf, np.inf]], np.float32)
-    label = np.array([[-1, 1, 1, 0, 0, 1]], np.int8)
-    filled = histogram(logits, label)
-    assert filled.pixels == 4
-    assert filled.water[-1] == 1
-    assert filled.dry[0] == filled.dry[-1] == 1
-    with pytest.raises(ValueError, match="shapes differ"):
-        filled.add(logits, label[:, :2])
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 1000), st.integers(0, 500))
-def test_histograms_merge_and_survive_json(seed, cut) -> None:
-    logits, label = sample(seed, 500)
-    whole = histogram(logits, label)
-    merged = histogram(logits[:cut], label[:cut]) + histogram(logits[cut:], label[cut:])
-    back = LogitHistogram.from_dict(json.loads(json.dumps(whole.to_dict())))
-    for other in (merged, back):
-        assert np.array_equal(other.water, whole.water)
-        assert np.array_equal(other.dry, whole.dry)
-
-
-def test_an_empty_histogram_has_no_figures_and_survives_json() -> None:
-    empty = LogitHistogram.from_dict(LogitHistogram().to_dict())
-    assert (empty.log_loss(1.0), empty.brier(1.0), empty.ece(1.0)) == (None, None, None)
-    assert empty.reliability(1.0)["predicted"].isna().all()
-
-
-def test_a_histogram_of_other_bins_is_refused() -> None:
-    with pytest.raises(InputError, match="other bins"):
-        LogitHistogram.from_dict({**LogitHistogram().to_dict(), "bins": 10})
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0, 4.0])
@@ -149,35 +73,6 @@ def test_one_class_alone_leaves_temperature_and_threshold_at_rest(label) -> None
     assert best_threshold(filled, 1.0) == (0.5, None)
 
 
-def test_the_threshold_has_the_best_f1_of_all_and_lies_on_the_grid() -> None:
-    logits, label = sample(4, 5000)
-    filled = histogram(logits, label)
-    threshold, f1 = best_threshold(filled, 2.0)
-    assert round(threshold * 10_000) / 10_000 == threshold
-    assert filled.scores_at(threshold, 2.0).f1 == f1
-    precision, recall, _ = precision_recall_curve(label, expit(logits / 2.0))
-    exact = np.nanmax(2 * precision * recall / np.maximum(precision + recall, 1e-12))
-    assert f1 == pytest.approx(exact, abs=2e-3)
-    assert all(filled.scores_at(t, 2.0).f1 <= f1 for t in np.arange(0.01, 1.0, 0.01))
-
-
-def test_of_equal_thresholds_the_nearest_to_a_half_wins() -> None:
-    apart = histogram(np.array([-4.0, -3.0, 3.0, 4.0], np.float32), np.array([0, 0, 1, 1], np.int8))
-    assert best_threshold(apart, 1.0) == (0.5, 1.0)
-    low = histogram(np.array([-4.0, -3.0, -2.0], np.float32), np.array([0, 0, 1], np.int8))
-    threshold, f1 = best_threshold(low, 1.0)
-    assert f1 == 1.0
-    assert threshold == pytest.approx(expit(-1.995), abs=1e-4)
-
-
-def test_the_reliability_of_calibrated_logits_lies_on_the_diagonal() -> None:
-    filled = histogram(*sample(5, 100_000, 1.0))
-    table = filled.reliability(1.0).dropna()
-    assert table["pixels"].sum() == 100_000
-    assert (table["predicted"] - table["found"]).abs().max() < 0.04
-    assert ((table["predicted"] >= table["low"]) & (table["predicted"] <= table["high"])).all()
-
-
 def test_probability_and_water_follow_the_stored_steps() -> None:
     p = probability(np.array([0.0, np.nan, 100.0]), Calibration(T=2.0, bias=0.5))
     assert p[0] == pytest.approx(expit(0.5))
@@ -198,3 +93,100 @@ def test_thresholds_json_has_the_keys_of_the_contract(tmp_path) -> None:
     with pytest.raises(InputError, match="vv_vh"):
         write_thresholds(tmp_path / "other.json", {"vv": modes["vv"]}, "vv_vh")
     assert [file.name for file in tmp_path.iterdir()] == ["thresholds.json"]
+
+
+def test_a_bias_stands_in_thresholds_json(tmp_path) -> None:
+    write_thresholds(tmp_path / "thresholds.json", {"vv": Calibration(T=1.5, bias=0.25, threshold=0.3)}, "vv")
+    values = json.loads((tmp_path / "thresholds.json").read_text())
+    assert values["calibration"] == {"method": "platt", "T": 1.5, "bias": 0.25}
+    assert values["modes"]["vv"]["bias"] == 0.25
+
+
+def under_predicting(seed: int, bias: float, sharpness: float = 2.0, pixels: int = 20_000) -> LogitHistogram:
+    """Logits from which the true log odds come back with a scale and a bias."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(-1.0, 2.0, pixels)
+    label = (rng.random(pixels) < expit(odds)).astype(np.int8)
+    return histogram(((odds - bias) * sharpness).astype(np.float32), label)
+
+
+@pytest.mark.parametrize(("sharpness", "bias"), [(0.7, -1.0), (1.0, 0.0), (2.0, 0.8), (3.0, 2.0)])
+def test_scale_and_bias_are_those_of_a_logistic_regression_without_penalty(sharpness, bias) -> None:
+    filled = under_predicting(7, bias, sharpness, pixels=5000)
+    rows = np.flatnonzero(filled.water + filled.dry)
+    centres = (rows + 0.5) / 100 - 20.0
+    judge = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
+        np.concatenate([centres, centres])[:, None],
+        np.repeat([1, 0], len(rows)),
+        sample_weight=np.concatenate([filled.water[rows], filled.dry[rows]]),
+    )
+    T, fitted = fit_platt(filled)
+    assert pytest.approx(float(judge.coef_[0, 0]), rel=1e-3) == 1.0 / T
+    assert fitted == pytest.approx(float(judge.intercept_[0]), abs=2e-3)
+    assert fitted == pytest.approx(bias, abs=0.15)
+    assert pytest.approx(sharpness, rel=0.1) == T
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    hnp.arrays(np.float32, 60, elements=st.floats(-18, 18, width=32)),
+    hnp.arrays(np.int8, 60, elements=st.sampled_from([-1, 0, 1])),
+)
+def test_a_bias_is_never_worse_than_temperature_alone_and_stays_in_bounds(logits, label) -> None:
+    filled = histogram(logits, label)
+    T, bias = fit_platt(filled)
+    assert 0.1 - 1e-9 <= T <= 10 + 1e-9
+    assert abs(bias) <= 10
+    if not filled.has_both:
+        assert (T, bias) == (1.0, 0.0)
+        return
+    assert filled.log_loss(T, bias) <= filled.log_loss(fit_temperature(filled))
+    grid = min(filled.log_loss(t, b) for t in np.geomspace(0.1, 10, 8) for b in np.linspace(-6, 6, 13))
+    assert filled.log_loss(T, bias) <= grid + 1e-6
+
+
+def test_a_bias_all_events_share_is_taken() -> None:
+    events = {f"e{turn}": under_predicting(turn, bias=0.8) for turn in range(4)}
+    fit = calibrate(events)
+    assert fit.method == "platt"
+    assert fit.bias == pytest.approx(0.8, abs=0.1)
+    assert pytest.approx(2.0, rel=0.05) == fit.T
+    assert (fit.events, fit.folds) == (4, 4)
+    assert fit.held_out_platt < fit.held_out_temperature
+
+
+def test_a_bias_that_does_not_carry_over_to_other_events_is_left() -> None:
+    # Each event leans its own way: the mean of three says the wrong thing of the fourth.
+    events = {f"e{turn}": under_predicting(turn, bias) for turn, bias in enumerate([1.5, -1.5, 1.5, -1.5])}
+    fit = calibrate(events)
+    assert (fit.method, fit.bias) == ("temperature", 0.0)
+    assert fit.held_out_platt >= fit.held_out_temperature
+    pooled = sum(events.values(), LogitHistogram())
+    assert pytest.approx(fit_temperature(pooled)) == fit.T
+    assert pooled.log_loss(*fit_platt(pooled)) < pooled.log_loss(fit.T), "the pooled pixels alone would have taken it"
+
+
+def test_one_event_has_no_other_to_ask() -> None:
+    fit = calibrate({"only": under_predicting(1, bias=2.0), "empty": LogitHistogram()})
+    assert (fit.method, fit.events, fit.folds) == ("temperature", 1, 0)
+    assert (fit.held_out_temperature, fit.held_out_platt) == (None, None)
+
+
+def test_held_out_losses_are_of_events_the_fit_never_saw() -> None:
+    events = {f"e{turn}": under_predicting(turn, bias=0.3 * turn, pixels=2000 * (turn + 1)) for turn in range(3)}
+    sums = {"held_out_temperature": 0.0, "held_out_platt": 0.0}
+    for left_out, hist in events.items():
+        rest = sum((other for event, other in events.items() if event != left_out), LogitHistogram())
+        sums["held_out_temperature"] += hist.pixels * hist.log_loss(fit_temperature(rest))
+        sums["held_out_platt"] += hist.pixels * hist.log_loss(*fit_platt(rest))
+    fit = calibrate(events)
+    for name, total in sums.items():
+        assert getattr(fit, name) == pytest.approx(total / sum(hist.pixels for hist in events.values()))
+
+
+def test_many_events_are_compared_in_ten_parts_whatever_their_order() -> None:
+    events = {f"e{turn:02d}": under_predicting(turn, bias=0.5, pixels=1000) for turn in range(23)}
+    fit = calibrate(events)
+    assert (fit.events, fit.folds) == (23, 10)
+    assert fit == calibrate(dict(reversed(events.items())))
+    assert CalibrationFit.model_validate_json(fit.model_dump_json()) == fit
