@@ -83,12 +83,21 @@ class TrainingConfig(Section):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     warmup_steps: int = Field(default=50, ge=0)
-    loss: Literal["bce", "bce_dice", "focal_dice"] = "bce_dice"
+    loss: Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"] = "bce_dice"
     ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0 = none")
     water_share: float = Field(default=0.5, ge=0, le=1, description="share of crops drawn from tiles with water")
     drop_vh: float = Field(default=0.3, ge=0, le=1, description="share of crops trained on VV alone")
+    hard_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of crops drawn in proportion to the running loss of their chips"
+    )
+    weak_weight: float = Field(default=0.5, gt=0, description="weight of a weak label in the loss; 1 = a hand label's")
+    mixup: float = Field(default=0.0, ge=0, description="both parameters of mixup's beta distribution; 0 = no mixing")
     jitter_gain_db: float = Field(default=1.0, ge=0, description="standard deviation of a common offset, in dB")
+    jitter_band_db: float = Field(default=0.33, ge=0, description="standard deviation of an offset a band, in dB")
     jitter_noise_db: float = Field(default=0.5, ge=0, description="standard deviation of white noise, in dB")
+    keep_best: Literal["pooled", "mean", "last"] = Field(
+        default="mean", description="validation IoU that decides which weights are kept: pooled, or mean over wet chips"
+    )
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     workers: int = Field(default=0, ge=0)
 

@@ -38,21 +38,36 @@ def dihedral(db: NDArray[np.float32], label: NDArray[np.int8], k: int) -> tuple[
 
 
 def jitter_db(
-    db: NDArray[np.float32], rng: np.random.Generator, *, gain_db: float, noise_db: float
+    db: NDArray[np.float32], rng: np.random.Generator, *, gain_db: float, band_db: float, noise_db: float
 ) -> NDArray[np.float32]:
     """Shift the level of a chip and roughen it.
 
     Args:
         db: (bands, h, w) dB, NaN where not observed; stays so.
         rng: Source of randomness.
-        gain_db: Standard deviation of an offset common to all bands; a third of it is added to each band alone, as
-            calibration and incidence differ more between scenes than between bands.
+        gain_db: Standard deviation of an offset common to all bands: calibration and incidence differ between scenes.
+        band_db: Standard deviation of an offset each band gets alone: the ratio of the bands differs less than they do.
         noise_db: Standard deviation of white noise.
     """
     bands = db.shape[0]
-    offsets = np.asarray(rng.normal(0.0, gain_db) + rng.normal(0.0, gain_db / 3.0, bands))
+    offsets = np.asarray(rng.normal(0.0, gain_db) + rng.normal(0.0, band_db, bands))
     noise = rng.standard_normal(db.shape, dtype=np.float32) * np.float32(noise_db)
     return np.asarray(db + offsets.astype(np.float32)[:, None, None] + noise, np.float32)
+
+
+def mix(db: NDArray[np.float32], other: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Mix two chips in dB (mixup; Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization).
+
+    Args:
+        db: (bands, h, w) dB, NaN where not observed.
+        other: Of the same height and width.
+        share: Of `db`, in [0, 1].
+
+    Returns:
+        As many bands as both have, NaN where either was not observed.
+    """
+    bands = min(len(db), len(other))
+    return np.asarray(np.float32(share) * db[:bands] + np.float32(1.0 - share) * other[:bands], np.float32)
 
 
 def drop_vh(db: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,22 +1,25 @@
 """What the training loop draws: augmented crops of labelled chips, and whole chips for validation.
 
-A crop is a function of (seed, index) alone, not of the worker that makes it or of what was drawn before, so a resumed
-run sees the crops it would have seen. How dB become network input is the model's business and is handed in.
+A crop is a function of (seed, index), and of the running losses of the chips where hard ones are drawn more often: not
+of the worker that makes it or of what was drawn before, so a resumed run sees the crops it would have seen. Which chip
+is next is decided in `sampling`. How dB become network input is the model's business and is handed in.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from drshym_pipeline.datasets.augmentation import SYMMETRIES, dihedral, drop_vh, jitter_db
+from drshym_pipeline.datasets.augmentation import SYMMETRIES, dihedral, drop_vh, jitter_db, mix
 from drshym_pipeline.datasets.chips import DRY, IGNORED, WATER, ChipRef, InvalidLabel, read_chip
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.datasets.sampling import ChipSampler, WeightedChips
+from drshym_pipeline.datasets.sen1floods11 import WEAK
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import TrainingConfig
 
@@ -25,7 +28,27 @@ _log = logging.getLogger(__name__)
 ToInput = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
+
+class Crop(NamedTuple):
+    """One training sample, or a batch of them with a first axis more.
+
+    Attributes:
+        inputs: (C, size, size) float32 network input.
+        truth: (size, size) float32, 1 water and 0 dry; in between where two crops were mixed.
+        mask: (size, size) bool, True where the pixel counts.
+        weight: () float32, what the label is worth in the loss.
+        chip: () int64, index of the chip; of the larger part of a mixed crop.
+    """
+
+    inputs: torch.Tensor
+    truth: torch.Tensor
+    mask: torch.Tensor
+    weight: torch.Tensor
+    chip: torch.Tensor
+
+
 _CACHE_BYTES = 2 << 30
+_NAMED = 10  # chips named in a warning
 _VISIBLE_IN_VV = 3.0  # dB by which water must be darker than land for VV alone to show it
 _CALM_VV = -15.0  # dB; a crop of water only is visible in VV when it is darker than this
 
@@ -119,63 +142,114 @@ def _water_shows_in_vv(vv: NDArray[np.float32], label: NDArray[np.int8]) -> bool
     return bool(np.median(water) < np.median(dry) - _VISIBLE_IN_VV)
 
 
-class TrainingCrops(Dataset[Sample]):
-    """Random augmented crops; item `index` depends on (seed, index) alone.
+class TrainingCrops(Dataset[Crop]):
+    """Random augmented crops; item `index` depends on (seed, index) and the sampler's running losses alone.
 
     Args:
-        store: The training chips. Chips without a single labelled pixel are never drawn.
-        config: Crop size, share of crops with water, jitter, and how often VH is dropped. VH is kept where VV does not
-            show the water.
+        store: The training chips, those of all sources one after the other. Chips without a single labelled pixel are
+            named in a warning and never drawn.
+        config: Crop size, share of crops with water, of hard ones, jitter, mixing, and how often VH is dropped. VH is
+            kept where VV does not show the water.
         to_input: Turns (bands, h, w) dB with NaN into (C, h, w) float32 network input; gets VV alone where VH is
             dropped.
         seed: Of all crops.
         length: How many items there are, such as steps x batch size.
+        sources: Where the chips come from, in the order of `store`; one source of all chips by default.
 
     Raises:
-        InputError: No chip has a labelled pixel.
+        InputError: A source has no chip with a labelled pixel.
     """
 
-    def __init__(self, store: ChipStore, config: TrainingConfig, to_input: ToInput, *, seed: int, length: int) -> None:
+    def __init__(
+        self,
+        store: ChipStore,
+        config: TrainingConfig,
+        to_input: ToInput,
+        *,
+        seed: int,
+        length: int,
+        sources: Sequence[WeightedChips] = (),
+    ) -> None:
         self._store = store
         self._config = config
         self._to_input = to_input
         self._seed = seed
         self._length = length
-        self._usable = np.flatnonzero(store.labelled_pixels > 0)
-        self._with_water = np.flatnonzero(store.water_pixels > 0)
-        if self._usable.size == 0:
-            raise InputError(
-                "training split",
-                f"none of its {len(store)} chips has a labelled, observed pixel",
-                "Check the labels, or train with labels of another kind",
+        sizes = [len(source.refs) for source in sources] or [len(store)]
+        if sum(sizes) != len(store):
+            raise ValueError(f"the sources have {sum(sizes)} chips, the store {len(store)}")
+        self.sampler = ChipSampler(
+            store.labelled_pixels,
+            store.water_pixels,
+            np.repeat(np.arange(len(sizes)), sizes),
+            [source.weight for source in sources] or [1.0],
+            water_share=config.water_share,
+            hard_share=config.hard_share,
+        )
+        worth = np.repeat([source.label_weight for source in sources] or [1.0], sizes)
+        weak = np.asarray([ref.split == WEAK for ref in store.refs])
+        self._label_weights = np.where(weak, worth * config.weak_weight, worth).astype(np.float32)
+        unused = [store.refs[index].chip_id for index in np.flatnonzero(store.labelled_pixels == 0)]
+        if unused:
+            more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+            _log.warning(
+                "%d training chips have no labelled, observed pixel and are never drawn: %s%s",
+                len(unused),
+                ", ".join(unused[:_NAMED]),
+                more,
             )
-        if self._usable.size < len(store):
-            _log.warning("%d training chips have no labelled pixel and are not used", len(store) - self._usable.size)
 
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Crop:
         if not 0 <= index < self._length:
             raise IndexError(f"crop {index} of {self._length}")
-        db, label = self.draw(index)
-        return _to_sample(db, label, self._to_input)
+        db, label, chip = self._draw(self._generator(index))
+        truth, mask = (label == WATER).astype(np.float32), label != IGNORED
+        weight = self._label_weights[chip]
+        if self._config.mixup > 0.0:
+            rng = self._generator(index, 1)
+            # The larger share: mixing is symmetrical, and the running loss of a chip is to be its own.
+            share = np.float32(abs(rng.beta(self._config.mixup, self._config.mixup) - 0.5) + 0.5)
+            other_db, other_label, other_chip = self._draw(rng)
+            db = mix(db, other_db, float(share))
+            truth = share * truth + (1 - share) * (other_label == WATER).astype(np.float32)
+            mask &= other_label != IGNORED
+            weight = share * weight + (1 - share) * self._label_weights[other_chip]
+        return Crop(
+            torch.from_numpy(self._to_input(db)),
+            torch.from_numpy(truth),
+            torch.from_numpy(mask),
+            torch.tensor(weight, dtype=torch.float32),
+            torch.tensor(chip),
+        )
 
     def draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """The augmented crop in dB: ((bands, size, size) float32, (size, size) int8); one band where VH is dropped."""
+        """The augmented crop in dB before it is mixed: ((bands, size, size) float32, (size, size) int8).
+
+        One band where VH is dropped.
+        """
+        db, label, _ = self._draw(self._generator(index))
+        return db, label
+
+    def _generator(self, *place: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, *place])))
+
+    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int8], int]:
         config = self._config
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._seed, index])))
-        wants_water = bool(rng.random() < config.water_share) and self._with_water.size > 0
-        chip = int(rng.choice(self._with_water if wants_water else self._usable))
+        chip, near_water = self.sampler.draw(rng)
         db, label = self._store[chip]
-        row, col = self._corner(rng, label, wants_water)
+        row, col = self._corner(rng, label, near_water)
         cut, truth = crop_window(db, label, row, col, config.crop)
         cut, truth = dihedral(cut, truth, int(rng.integers(SYMMETRIES)))
         without_vh = bool(rng.random() < config.drop_vh)
         if without_vh and cut.shape[0] > 1 and _water_shows_in_vv(cut[0], truth):
             cut = drop_vh(cut)
-        cut = jitter_db(cut, rng, gain_db=config.jitter_gain_db, noise_db=config.jitter_noise_db)
-        return cut, truth
+        cut = jitter_db(
+            cut, rng, gain_db=config.jitter_gain_db, band_db=config.jitter_band_db, noise_db=config.jitter_noise_db
+        )
+        return cut, truth, chip
 
     def _corner(self, rng: np.random.Generator, label: NDArray[np.int8], near_water: bool) -> tuple[int, int]:
         """Upper left corner of a crop, inside the chip where it fits, with a water pixel in it when asked."""

@@ -30,8 +30,9 @@ class TrainedCheckpoint:
 
     Args:
         directory: The run's directory.
-        history: One dict a validation: `step`, `train_loss`, `valid_loss`, `valid_iou`, `learning_rate` and, for a
-            network that takes VH, `valid_iou_vv`.
+        history: One dict a validation: `step`, `train_loss`, `valid_loss`, `learning_rate`, `valid_iou` (pooled),
+            `valid_mean_iou` (over chips with water) and, for a network that takes VH, `valid_iou_vv` and
+            `valid_mean_iou_vv`.
         best_step: Optimiser steps done when the best weights were kept.
         best_iou: Their pooled validation IoU at the best threshold, in [0, 1].
         steps: Optimiser steps of the whole run.
@@ -54,6 +55,11 @@ class TrainedCheckpoint:
     device: str
     data_sha256: str
     weights_sha256: str
+
+    @property
+    def best(self) -> dict[str, float]:
+        """The validation whose weights were kept."""
+        return next(entry for entry in self.history if entry["step"] == self.best_step)
 
     @property
     def weights(self) -> Path:

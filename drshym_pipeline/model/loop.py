@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,23 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from drshym_pipeline.assessment.calibration import LogitHistogram, best_threshold
-from drshym_pipeline.datasets.crops import Sample
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
+from drshym_pipeline.datasets.crops import Crop, Sample, TrainingCrops
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.averaging import WeightAverage
 from drshym_pipeline.model.checkpoint import RESUME_FILE, keep_weights
-from drshym_pipeline.model.losses import loss_function
+from drshym_pipeline.model.examples import example_png
+from drshym_pipeline.model.history import Entry, best_entry, is_exhausted, validation_scores
+from drshym_pipeline.model.losses import entropy_by_sample, loss_function
+from drshym_pipeline.model.network import load_state
 from drshym_pipeline.model.predict import Precision, predict_logits
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import atomic_path
 
-OnEpoch = Callable[[dict[str, float]], None]
+OnEpoch = Callable[[Entry], None]
+OnExamples = Callable[[int, Mapping[str, bytes]], None]
+"""Told at every validation of the step and of example maps, PNG by file name such as `Ghana_103272.png`."""
 
 _STATE = "drshym_run"
 
@@ -40,17 +45,6 @@ def learning_rate_factor(step: int, warmup: int, total: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
-
-
-def is_exhausted(history: list[dict[str, float]], patience: int) -> bool:
-    """Whether the last `patience` validations all stayed at or below the best score before them."""
-    scores = [entry["valid_iou"] for entry in history]
-    return len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
-
-
-def best_entry(history: list[dict[str, float]]) -> dict[str, float]:
-    """The first validation with the highest score: the one whose weights are kept."""
-    return max(history, key=lambda entry: entry["valid_iou"])
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -69,38 +63,46 @@ class FloodModule(pl.LightningModule):
         crops: Training crops, `max_steps * batch_size` of them, in the order they are used.
         validation: Whole validation chips by band mode, the network's own mode first.
         directory: Where the best weights go.
+        examples: Names of the chips that are shown, by their place in the first of `validation`.
         precision: Of validation; that of the training steps is the trainer's.
         progress: Told of every step.
         on_epoch: Told of every validation.
+        on_examples: Given the pictures of every validation.
     """
 
     def __init__(
         self,
         network: nn.Module,
         config: TrainConfig,
-        crops: Dataset[Sample],
+        crops: TrainingCrops,
         validation: dict[str, Dataset[Sample]],
         directory: Path,
         *,
+        examples: Mapping[int, str],
         precision: Precision,
         progress: Progress,
         on_epoch: OnEpoch | None,
+        on_examples: OnExamples | None,
     ) -> None:
         super().__init__()
         self.network = network
         self.average = WeightAverage(network, config.training.ema) if config.training.ema else None
-        self.history: list[dict[str, float]] = []
+        self.history: list[Entry] = []
         self._config = config
         self._crops = crops
         self._validation = validation
+        self._examples = examples if on_examples is not None else {}
         self._directory = directory
         self._precision: Precision = precision
         self._progress = progress
         self._on_epoch = on_epoch
+        self._on_examples = on_examples
         self._loss = loss_function(config.training.loss)
         self._train_losses: list[Tensor] = []
+        self._crop_losses: list[tuple[Tensor, Tensor]] = []
         self._valid_losses: list[float] = []
-        self._histograms: list[LogitHistogram] = []
+        self._histograms: list[list[LogitHistogram]] = []
+        self._pictures: dict[str, bytes] = {}
         self._spent_before = 0.0
         self._started = time.monotonic()
 
@@ -125,7 +127,7 @@ class FloodModule(pl.LightningModule):
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def train_dataloader(self) -> DataLoader[Sample]:
+    def train_dataloader(self) -> DataLoader[Crop]:
         """The crops of the steps up to the next validation."""
         training = self._config.training
         first = self.global_step
@@ -144,17 +146,23 @@ class FloodModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Stop at once when a resumed run had already run out of patience."""
-        self.trainer.should_stop = is_exhausted(self.history, self._config.training.patience)
+        self.trainer.should_stop = self.is_exhausted
 
-    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether patience has run out."""
+        return is_exhausted(self.history, self._config.training.patience, self._config.training.keep_best)
+
+    def training_step(self, batch: Crop, batch_idx: int) -> Tensor:
         """The loss of one batch of crops."""
         del batch_idx
-        inputs, truth, mask = batch
         # Dropout and its kin draw here: from the step, not from what came before, or a resumed run would differ.
         torch.manual_seed(self._config.seed * 1_000_003 + self.global_step)
-        logits = self.network(inputs.contiguous(memory_format=torch.channels_last))[:, 0]
-        loss = self._loss(logits, truth, mask)
+        logits = self.network(batch.inputs.contiguous(memory_format=torch.channels_last))[:, 0]
+        loss = self._loss(logits, batch.truth, batch.mask, batch.weight)
         self._train_losses.append(loss.detach())
+        if self._config.training.hard_share:
+            self._crop_losses.append((batch.chip, entropy_by_sample(logits, batch.truth, batch.mask)))
         return loss
 
     def on_train_batch_end(self, *args: Any) -> None:
@@ -167,17 +175,25 @@ class FloodModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Empty the accumulators."""
         self._valid_losses = []
-        self._histograms = [LogitHistogram() for _ in self._validation]
+        self._histograms = [[] for _ in self._validation]
+        self._pictures = {}
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Count one whole chip, predicted the way scenes are."""
-        del batch_idx
+        """Count one whole chip, predicted the way scenes are, and draw it when it is one of the examples."""
         inputs, truth, mask = (tensor.cpu() for tensor in batch)
         logits = predict_logits(self.judged, inputs.numpy(), device=str(self.device), precision=self._precision)
         labels = np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8)
-        self._histograms[dataloader_idx].add(logits, labels)
-        if dataloader_idx == 0 and bool(mask.any()):
+        histogram = LogitHistogram()
+        histogram.add(logits, labels)
+        self._histograms[dataloader_idx].append(histogram)
+        if dataloader_idx > 0:
+            return
+        if bool(mask.any()):
             self._valid_losses.append(float(self._loss(torch.from_numpy(logits), truth, mask)))
+        if batch_idx in self._examples:
+            self._pictures[f"{self._examples[batch_idx]}.png"] = example_png(
+                inputs[0, 0].numpy(), truth[0].numpy(), mask[0].numpy(), logits[0]
+            )
 
     def on_validation_epoch_end(self) -> None:
         """Score the validation, keep the weights when they are the best so far, and decide whether to go on."""
@@ -189,41 +205,53 @@ class FloodModule(pl.LightningModule):
                 "Lower it, or raise warmup_steps",
             )
         self.history.append(entry)
-        if best_entry(self.history) is entry:
+        for chips, losses in self._crop_losses:
+            self._crops.sampler.learn(chips.cpu().numpy(), losses.cpu().numpy())
+        self._crop_losses = []
+        if best_entry(self.history, self._config.training.keep_best) is entry:
             keep_weights(self._directory, self.judged.state_dict())
         if self._on_epoch is not None:
             self._on_epoch(dict(entry))
-        if is_exhausted(self.history, self._config.training.patience):
+        if self._on_examples is not None:
+            self._on_examples(self.global_step, self._pictures)
+        if self.is_exhausted:
             self.trainer.should_stop = True
 
-    def _entry(self) -> dict[str, float]:
+    def _entry(self) -> Entry:
         optimiser = self.trainer.optimizers[0]
-        entry = {
+        entry: Entry = {
             "step": float(self.global_step),
             "train_loss": float(torch.stack(self._train_losses).mean()),
             "valid_loss": float(np.mean(self._valid_losses)),
-            "valid_iou": _best_iou(self._histograms[0]),
             "learning_rate": float(optimiser.param_groups[0]["lr"]),
         }
-        for mode, histogram in list(zip(self._validation, self._histograms, strict=True))[1:]:
-            entry[f"valid_iou_{mode}"] = _best_iou(histogram)
+        suffixes = ["", *(f"_{mode}" for mode in list(self._validation)[1:])]
+        for suffix, chips in zip(suffixes, self._histograms, strict=True):
+            entry[f"valid_iou{suffix}"], entry[f"valid_mean_iou{suffix}"] = validation_scores(chips)
         self._train_losses = []
         return entry
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the history and the time spent, in types that load without executing anything."""
-        checkpoint[_STATE] = {"history": self.history, "seconds": self.seconds}
+        """Add the history, the chips' running losses and the time spent, in types that load without executing code."""
+        losses = torch.from_numpy(self._crops.sampler.losses)
+        checkpoint[_STATE] = {"history": self.history, "crop_losses": losses, "seconds": self.seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the history of the part that was done before."""
+        """Take up the history of the part that was done before.
+
+        Raises:
+            InputError: The weights are another architecture's.
+        """
+        mine = "network."
+        state = {
+            name.removeprefix(mine): tensor
+            for name, tensor in checkpoint["state_dict"].items()
+            if name.startswith(mine)
+        }
+        load_state(self.network, state, str(self._directory / RESUME_FILE))
         self.history = list(checkpoint[_STATE]["history"])
+        self._crops.sampler.losses = checkpoint[_STATE]["crop_losses"].numpy()
         self._spent_before = float(checkpoint[_STATE]["seconds"])
-
-
-def _best_iou(histogram: LogitHistogram) -> float:
-    """Pooled IoU at the threshold of the best F1, which is the threshold the sealed model would get; 0 if undefined."""
-    _, f1 = best_threshold(histogram, 1.0)
-    return 0.0 if f1 is None else f1 / (2.0 - f1)
 
 
 class ResumePoint(Checkpoint):

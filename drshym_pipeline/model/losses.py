@@ -1,74 +1,194 @@
 """Training losses. Pixels that are not labelled or not observed contribute nothing: no loss and no gradient.
 
-All take logits, truth and mask of one shape. Means are over the counted pixels of the whole batch, so a tile with ten
-labelled pixels does not weigh as much as a full one.
+All take logits, truth, mask and the weights of the samples, and are proportional to those weights: a batch of half the
+weight moves the network half as far. Means are over the counted pixels of the whole batch, so a tile with ten labelled
+pixels does not weigh as much as a full one. Truth may lie between 0 and 1 where two samples were mixed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-LossName = Literal["bce", "bce_dice", "focal_dice"]
+LossName = Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"]
+LOSS_NAMES: tuple[LossName, ...] = get_args(LossName)
 
-FOCAL_GAMMA = 2.0  # Lin et al. 2017, Focal Loss for Dense Object Detection, section 4
 DICE_WEIGHT = 0.5
+TVERSKY_MISSED, TVERSKY_FALSE = (
+    0.7,
+    0.3,
+)  # Abraham and Khan 2019, section 3.2: a missed pixel costs more than a false one
+TVERSKY_POWER = 0.75  # 1 / gamma with their gamma of 4/3
+SHORE_REACH = (1, 3)  # pixels; hand-drawn shores are no surer than that
+SHORE_GAIN = 2.0  # extra weight of a pixel at the shore itself
 _SMOOTH = 1.0  # one pixel: a batch without any water has a Dice loss that goes to 0, not to 0/0
+_TINY = 1e-6
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    # `where` and not a product: 0 x inf would be NaN.
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
+class Loss(Protocol):
+    """What a configuration's loss is called with; see `masked_bce` for the arguments."""
+
+    def __call__(self, logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+        """A scalar with gradient, 0 when nothing counts."""
+        ...
 
 
-def masked_bce(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+def _counted(
+    logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits and truth with zeros outside the mask, weights by pixel (0 outside), and how many pixels count.
+
+    `where` and not a product: 0 x NaN is NaN, forwards and backwards.
+    """
+    weights = mask.float() if weight is None else mask * weight.float().reshape(-1, *[1] * (mask.ndim - 1))
+    return (
+        torch.where(mask, logits.float(), 0.0),
+        torch.where(mask, truth, 0.0),
+        weights,
+        mask.sum().clamp(min=1),
+    )
+
+
+def _entropy(logits: Tensor, truth: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+
+
+def masked_bce(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
     """Binary cross-entropy.
 
     Args:
-        logits: Any shape.
-        truth: Same shape, float, 1 water and 0 dry; any value outside the mask.
+        logits: (N, ...); any value outside the mask, NaN included.
+        truth: Same shape, float in [0, 1], 1 water and 0 dry; any value outside the mask.
         mask: Same shape, bool, True where the pixel counts.
+        weight: (N,) float, what each sample's label is worth; 1 when left out.
 
     Returns:
         A scalar with gradient, 0 when nothing counts.
     """
-    return _masked_mean(F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none"), mask)
+    logits, truth, weights, count = _counted(logits, truth, mask, weight)
+    return (_entropy(logits, truth) * weights).sum() / count
 
 
-def masked_focal(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """Focal loss with gamma 2 and no class weight (balance is the sampler's task); arguments as `masked_bce`."""
-    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
-    # exp(-entropy) is the probability given to the right class.
-    return _masked_mean((1.0 - torch.exp(-entropy)).pow(FOCAL_GAMMA) * entropy, mask)
+def masked_focal(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Focal loss with gamma 2 and no class weight (balance is the sampler's task); arguments as `masked_bce`.
+
+    Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.2, in the form that takes mixed truth: Li et al.
+    2020, Generalized Focal Loss, equation 4.
+    """
+    logits, truth, weights, count = _counted(logits, truth, mask, weight)
+    return ((truth - torch.sigmoid(logits)).square() * _entropy(logits, truth) * weights).sum() / count
 
 
-def masked_dice(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+def _region_terms(
+    logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Found, missed and falsely found water in pixels, and the mean weight of a counted pixel.
+
+    A ratio of sums would not notice that all weights are halved: weights are taken relative to their mean, and the
+    loss is multiplied by that mean.
+    """
+    logits, truth, weights, count = _counted(logits, truth, mask, weight)
+    mean = weights.sum() / count
+    relative = weights / mean.clamp(min=_TINY)
+    water = torch.sigmoid(logits)
+    found = (water * truth * relative).sum()
+    missed = ((1.0 - water) * truth * relative).sum()
+    false = (water * (1.0 - truth) * relative).sum()
+    return found, missed, false, mean
+
+
+def masked_dice(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
     """Soft Dice loss of the water class, pooled over the batch; arguments as `masked_bce`.
 
     Milletari et al. 2016, V-Net, section 3, without the squares.
     """
-    water = torch.where(mask, torch.sigmoid(logits.float()), 0.0)
-    target = torch.where(mask, truth, 0.0)
-    overlap = 2.0 * (water * target).sum() + _SMOOTH
-    return 1.0 - overlap / (water.sum() + target.sum() + _SMOOTH)
+    found, missed, false, mean = _region_terms(logits, truth, mask, weight)
+    return mean * (missed + false) / (2.0 * found + missed + false + _SMOOTH)
 
 
-def _bce_dice(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    return masked_bce(logits, truth, mask) + DICE_WEIGHT * masked_dice(logits, truth, mask)
+def masked_focal_tversky(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Focal Tversky loss of the water class, pooled over the batch; arguments as `masked_bce`.
+
+    Abraham and Khan 2019, A Novel Focal Tversky Loss Function with Improved Attention U-Net for Lesion Segmentation,
+    equation 4.
+    """
+    found, missed, false, mean = _region_terms(logits, truth, mask, weight)
+    wrong = TVERSKY_MISSED * missed + TVERSKY_FALSE * false
+    # The slope of the power is infinite at 0, where every right answer ends.
+    return mean * ((wrong / (found + wrong + _SMOOTH) + _TINY).pow(TVERSKY_POWER) - _TINY**TVERSKY_POWER)
 
 
-def _focal_dice(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    return masked_focal(logits, truth, mask) + masked_dice(logits, truth, mask)
+def shore_weights(truth: Tensor, mask: Tensor) -> Tensor:
+    """How much a pixel counts in the boundary-aware loss.
+
+    A pixel that has labelled pixels of the other class within 1 pixel gets 1 + `SHORE_GAIN`, one that has them within 3
+    pixels half of the gain, all others 1. The edge of the labelled ground is no shore.
+
+    Args:
+        truth: (N, h, w) float in [0, 1].
+        mask: (N, h, w) bool.
+
+    Returns:
+        (N, h, w) float32 without gradient.
+    """
+    with torch.no_grad():
+        water = mask & (truth >= 0.5)
+        classes = torch.stack([water, mask & ~water], dim=1).float()
+        shore = torch.zeros_like(classes[:, 0])
+        for reach in SHORE_REACH:
+            near = F.max_pool2d(classes, 2 * reach + 1, stride=1, padding=reach)
+            shore += near[:, 0] * near[:, 1] / len(SHORE_REACH)
+        return 1.0 + SHORE_GAIN * shore
 
 
-_LOSSES: dict[LossName, Loss] = {"bce": masked_bce, "bce_dice": _bce_dice, "focal_dice": _focal_dice}
+def masked_boundary(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy that looks harder at shores; arguments as `masked_bce`, of shape (N, h, w).
+
+    The weight map is that of U-Net (Ronneberger et al. 2015, equation 2) in steps; see `shore_weights`. The mean is a
+    weighted one, so that a batch with many shores has no larger loss for it.
+    """
+    shore = shore_weights(truth, mask)
+    logits, truth, weights, _ = _counted(logits, truth, mask, weight)
+    return (_entropy(logits, truth) * weights * shore).sum() / (shore * mask).sum().clamp(min=1)
+
+
+def _bce_dice(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    return masked_bce(logits, truth, mask, weight) + DICE_WEIGHT * masked_dice(logits, truth, mask, weight)
+
+
+def _focal_dice(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    return masked_focal(logits, truth, mask, weight) + masked_dice(logits, truth, mask, weight)
+
+
+def _bce_dice_boundary(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+    return masked_boundary(logits, truth, mask, weight) + DICE_WEIGHT * masked_dice(logits, truth, mask, weight)
+
+
+_LOSSES: dict[LossName, Loss] = {
+    "bce": masked_bce,
+    "bce_dice": _bce_dice,
+    "focal_dice": _focal_dice,
+    "focal_tversky": masked_focal_tversky,
+    "boundary": masked_boundary,
+    "bce_dice_boundary": _bce_dice_boundary,
+}
 
 
 def loss_function(name: LossName) -> Loss:
-    """The loss a configuration names: `bce`, `bce_dice` (BCE + 0.5 Dice) or `focal_dice` (focal + Dice)."""
+    """The loss a configuration names.
+
+    `bce`; `bce_dice` (BCE + 0.5 Dice); `focal_dice` (focal + Dice); `focal_tversky`; `boundary` (BCE weighted towards
+    shores); `bce_dice_boundary` (that + 0.5 Dice).
+    """
     return _LOSSES[name]
+
+
+def entropy_by_sample(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Mean binary cross-entropy of each sample, (N,) without gradient; 0 where nothing counts. As `masked_bce`."""
+    with torch.no_grad():
+        logits, truth, weights, _ = _counted(logits, truth, mask, None)
+        axes = tuple(range(1, mask.ndim))
+        return (_entropy(logits, truth) * weights).sum(axes) / weights.sum(axes).clamp(min=1)

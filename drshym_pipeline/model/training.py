@@ -36,8 +36,10 @@ from drshym_pipeline.model.checkpoint import (
     run_identity,
 )
 from drshym_pipeline.model.determinism import deterministic, training_precision
+from drshym_pipeline.model.examples import choose_examples
+from drshym_pipeline.model.history import best_entry
 from drshym_pipeline.model.inputs import network_input
-from drshym_pipeline.model.loop import FloodModule, OnEpoch, ResumePoint, best_entry, is_exhausted
+from drshym_pipeline.model.loop import FloodModule, OnEpoch, OnExamples, ResumePoint
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.model.predict import best_device
 from drshym_pipeline.model.recipe import check_training
@@ -59,6 +61,7 @@ def train(
     *,
     progress: Progress = silent,
     on_epoch: OnEpoch | None = None,
+    on_examples: OnExamples | None = None,
 ) -> TrainedCheckpoint:
     """Train a network, or go on with a run that was killed, or return one that is finished.
 
@@ -72,6 +75,8 @@ def train(
         progress: Told of every chip read and every step.
         on_epoch: Told of every validation, in order, those of an earlier part left out; see
             `TrainedCheckpoint.history` for the keys.
+        on_examples: Given example maps of every validation: the step and up to three fixed validation chips with water
+            as PNG by file name, each with VV, truth and the probability of water side by side.
 
     Raises:
         InputError: The recipe cannot be trained, the directory belongs to another run, a chip cannot be read, the data
@@ -86,18 +91,20 @@ def train(
     device = best_device()
     precision = training_precision(config.training.precision, device)
     with deterministic(config.seed), _quiet(), _interruptible():
-        module = _module(config, data, directory, precision=precision, progress=progress, on_epoch=on_epoch)
+        module = _module(
+            config, data, directory, precision=precision, progress=progress, on_epoch=on_epoch, on_examples=on_examples
+        )
         # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
         claim_directory(directory, identity)
         _fit(module, config, directory, device=device, precision=precision)
-    best = best_entry(module.history)
+    best = best_entry(module.history, config.training.keep_best)
     outcome = TrainedCheckpoint(
         directory=directory,
         history=tuple(module.history),
         best_step=int(best["step"]),
         best_iou=best["valid_iou"],
         steps=int(module.history[-1]["step"]),
-        stopped_early=is_exhausted(module.history, config.training.patience),
+        stopped_early=module.is_exhausted,
         seconds=round(module.seconds, 3),
         precision=precision,
         device=device,
@@ -118,6 +125,7 @@ def _module(
     precision: Any,
     progress: Progress,
     on_epoch: OnEpoch | None,
+    on_examples: OnExamples | None,
 ) -> FloodModule:
     training, invalid = config.training, config.data.invalid_label
 
@@ -145,8 +153,18 @@ def _module(
     for mode in others:
         chips = WholeChips(valid_chips, to_input, vv_only=True)
         validation[mode] = Subset(chips, range(0, len(chips), _EVERY_NTH_FOR_VV))
+    shown = choose_examples(valid_chips.water_pixels, valid_chips.labelled_pixels)
     return FloodModule(
-        network, config, crops, validation, directory, precision=precision, progress=progress, on_epoch=on_epoch
+        network,
+        config,
+        crops,
+        validation,
+        directory,
+        examples={index: valid_chips.refs[index].chip_id for index in shown},
+        precision=precision,
+        progress=progress,
+        on_epoch=on_epoch,
+        on_examples=on_examples,
     )
 
 

@@ -18,7 +18,7 @@ from drshym_pipeline.datasets.crops import ChipStore, TrainingCrops, WholeChips
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainingConfig
 
-STILL = TrainingConfig(crop=32, jitter_gain_db=0.0, jitter_noise_db=0.0, drop_vh=0.0)
+STILL = TrainingConfig(crop=32, jitter_gain_db=0.0, jitter_band_db=0.0, jitter_noise_db=0.0, drop_vh=0.0)
 
 
 def make_chip(folder: Path, name: str, db: np.ndarray, label: np.ndarray) -> ChipRef:
@@ -99,11 +99,13 @@ def test_truth_follows_the_pixels_through_every_turn(store):
 
 
 def test_samples_have_the_shapes_and_types_the_network_is_fed(store):
-    values, truth, mask = crops(store)[0]
+    values, truth, mask, weight, _ = crops(store)[0]
     assert values.shape == (2, 32, 32)
     assert values.dtype == truth.dtype == torch.float32
     assert mask.dtype == torch.bool
     assert set(truth.unique().tolist()) <= {0.0, 1.0}
+    assert weight.dtype == torch.float32
+    assert weight.shape == ()
 
 
 def test_a_crop_larger_than_the_chip_is_padded_with_pixels_that_do_not_count(store):
@@ -170,12 +172,13 @@ def test_jitter_keeps_what_was_not_observed_and_moves_the_level():
     db = np.full((2, 50, 50), -10.0, np.float32)
     db[:, 0] = np.nan
     rng = np.random.default_rng(1)
-    shifted = jitter_db(db, rng, gain_db=2.0, noise_db=0.5)
+    shifted = jitter_db(db, rng, gain_db=2.0, band_db=0.7, noise_db=0.5)
     assert np.isnan(shifted[:, 0]).all()
     assert np.isfinite(shifted[:, 1:]).all()
     assert shifted[0, 1:].std() == pytest.approx(0.5, rel=0.1)
-    levels = [jitter_db(db, rng, gain_db=2.0, noise_db=0.0)[0, 1:].mean() for _ in range(200)]
-    assert np.std(levels) == pytest.approx(2.1, rel=0.2)
+    levels = np.stack([jitter_db(db, rng, gain_db=2.0, band_db=0.7, noise_db=0.0)[:, 1, 1] for _ in range(400)])
+    assert levels[:, 0].std() == pytest.approx(np.hypot(2.0, 0.7), rel=0.15)
+    assert (levels[:, 0] - levels[:, 1]).std() == pytest.approx(0.7 * 2**0.5, rel=0.15)
 
 
 def test_dropping_vh_leaves_vv():
