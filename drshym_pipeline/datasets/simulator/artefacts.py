@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from drshym_pipeline.datasets.simulator.speckle import speckle
+from drshym_pipeline.datasets.simulator.speckle import kernel, speckle
 from drshym_pipeline.datasets.simulator.terrain import smooth_noise
 
 _LOWEST_POWER = np.float32(10 ** (-4.7))  # products without noise have a floor too: nothing is darker than -47 dB
@@ -20,11 +20,14 @@ def detect(
     psf: tuple[float, float],
     noise_db: float,
     noise_removed: float,
+    noise_pattern: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """One polarisation as the product has it.
 
-    Signal and thermal noise share the multi-look detection, so both are speckled; the processor then subtracts the mean
-    noise, wholly or in part, which leaves very dark, ragged values over calm water.
+    The ground goes through the same point spread as the speckle: no edge is sharper than the resolution. Signal and
+    thermal noise share the multi-look detection, so both are speckled; the processor then subtracts the mean noise,
+    wholly or in part, which leaves very dark, ragged values over calm water, and stripes where its model of the noise
+    is off.
 
     Args:
         rng: Source of randomness.
@@ -33,17 +36,41 @@ def detect(
         psf: Neighbour weights of the point spread function.
         noise_db: Noise-equivalent sigma zero, dB.
         noise_removed: Share of the mean noise power that is subtracted.
+        noise_pattern: (h, w) factor of the noise power that the processor does not know of.
 
     Returns:
         (h, w) float32 dB, all finite.
     """
     noise = np.float32(10 ** (noise_db / 10))
-    power = np.power(np.float32(10), mean_db / np.float32(10)) + noise
+    power = np.power(np.float32(10), mean_db / np.float32(10))
+    for axis, neighbour in enumerate(psf):
+        power = ndimage.correlate1d(power, kernel(neighbour), axis=axis, mode="nearest")
+    power += noise * noise_pattern
     power *= speckle(rng, mean_db.shape, looks, psf)
     power -= np.float32(noise_removed) * noise
     # Rounding to the product's digits differs over pixels: a hard floor would draw a line in the histogram.
     floor = _LOWEST_POWER * rng.uniform(0.5, 4.0, mean_db.shape).astype(np.float32)
     return np.asarray(10.0 * np.log10(np.maximum(power, floor)), np.float32)
+
+
+def noise_pattern(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """What the noise subtraction misses: a step at the seam of two sub-swaths and the scalloping of the bursts.
+
+    Returns:
+        (h, w) float32 factors around 1, within about 2 dB.
+    """
+    rows = np.arange(shape[0], dtype=np.float32)[:, None]
+    cols = np.arange(shape[1], dtype=np.float32)[None, :]
+    step = rng.uniform(-1.2, 1.2) * (cols > rng.uniform(-1.0, 2.0) * shape[1])
+    scallop = rng.uniform(0.0, 0.7) * np.cos(2 * np.pi * (rows / rng.uniform(90, 200) + rng.random()))
+    return np.asarray(10 ** ((step + scallop) / 10), np.float32)
+
+
+def border_noise(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The ragged strip of faint values older products leave beside their border: (h, w) bool, outside `missing`."""
+    depth = float(rng.uniform(2.0, 12.0)) + smooth_noise(rng, missing.shape, 20.0)
+    distance = ndimage.distance_transform_edt(~missing)
+    return np.asarray((distance > 0) & (distance < depth))
 
 
 def not_observed(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ _CLASSES: dict[int, tuple[float, float, float]] = {
     SHRUB: (0.6, 1.2, 0.7),
     GRASS: (-1.0, -1.6, 0.9),
     BARE: (-2.2, -4.2, 1.5),
-    BUILT: (4.5, 4.0, 1.2),
+    BUILT: (3.5, 3.0, 1.2),
     WETLAND: (-0.8, -1.2, 1.2),
 }
 _REFERENCE_INCIDENCE = 38.0
@@ -57,33 +57,53 @@ def land_backscatter(
     """Mean VV and VH of flat dry land: two (h, w) float32 in dB."""
     shape = fields.code.shape
     contrast = conditions.contrast
-    field_value = by_field(rng, fields, 1.5 * contrast)
-    volume = by_field(rng, fields, 0.9 * contrast)
+    crops = int(rng.integers(2, 5)) if rng.random() < 0.35 else 0
+    # In some seasons every field is green; in others ripe, ploughed and flooded ones lie side by side.
+    deviation = float(rng.uniform(2.0, 3.2) if rng.random() < 0.3 else rng.uniform(0.7, 1.8))
+    field_value = by_field(rng, fields, deviation * contrast, crops=crops)
+    volume = by_field(rng, fields, 0.8 * contrast, crops=crops)
     offsets = np.zeros((2, 256), np.float32)
     for code, (vv, vh, spread) in _CLASSES.items():
         shift = rng.normal(0, spread)
-        offsets[0, code] = vv * (0.7 + 0.3 * contrast) + shift
-        offsets[1, code] = vh * (0.7 + 0.3 * contrast) + shift + rng.normal(0, 0.5 * spread)
-    moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(rng.uniform(0.2, 0.9))
-    texture = spectral_noise(rng, shape, 2.0, cutoff=60.0) * np.float32(rng.uniform(0.1, 0.6))
+        scale = min(1.0, 0.1 + 1.2 * contrast) if code != BUILT else 1.0
+        offsets[0, code] = scale * (vv + shift)
+        offsets[1, code] = scale * (vh + shift + rng.normal(0, 0.5 * spread))
+    strength = min(1.0, 0.2 + contrast)
+    moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(strength * rng.uniform(0.2, 1.1))
+    texture = [
+        spectral_noise(rng, shape, 2.4, cutoff=60.0) * np.float32(strength * rng.uniform(0.1, 0.6)) for _ in range(3)
+    ]
     farmed = np.isin(cover.classes, (TREE, SHRUB, BUILT, WETLAND), invert=True)
-    uneven = moisture + texture
-    vv = conditions.land[0] + offsets[0][cover.classes] + uneven + field_value * farmed
-    vh = conditions.land[1] + offsets[1][cover.classes] + uneven + (0.7 * field_value + volume) * farmed
+    # Land covers pass into each other: only fields, walls and shores have hard edges.
+    soft = float(rng.uniform(1.0, 5.0))
+    cover_vv, cover_vh = (ndimage.gaussian_filter(part[cover.classes], soft) for part in offsets)
+    vv = conditions.land[0] + cover_vv + moisture + texture[0] + 0.8 * texture[1] + field_value * farmed
+    vh = conditions.land[1] + cover_vh + moisture + texture[0] + 0.8 * texture[2]
+    vh += (0.7 * field_value + volume) * farmed
     # Single houses, pylons and trees stand out of the fields.
-    points = (rng.random(shape, dtype=np.float32) < rng.uniform(0.0, 0.0015)).astype(np.float32)
+    rate = rng.uniform(0.0, 0.0012) if rng.random() < 0.15 else rng.uniform(0.0, 0.0002)
+    points = (rng.random(shape, dtype=np.float32) < rate).astype(np.float32)
     lift = ndimage.gaussian_filter(points, 0.6) * np.float32(rng.uniform(12.0, 30.0)) * ~cover.smooth_dark
     vv += lift
     vh += lift
     built = cover.classes == BUILT
     if built.any():
-        # Streets that face the sensor flash: a long bright tail, stronger in VV.
-        flash = (ndimage.gaussian_filter(rng.standard_exponential(shape, dtype=np.float32), 0.7) - 1.0) * 4.0
+        # Rows of houses that face the sensor flash: a long bright tail along the streets, stronger in VV.
+        along, across = float(rng.uniform(1.5, 3.0)), 0.7
+        rows = rng.standard_exponential(shape, dtype=np.float32)
+        rows = ndimage.gaussian_filter(rows, (along, across) if rng.random() < 0.5 else (across, along))
+        flash = (rows / max(float(rows.std()), 1e-6) - float(rows.mean() / max(float(rows.std()), 1e-6))) * 2.2
         vv += built * flash
         vh += built * (0.8 * flash)
+    # Most roads drown in the speckle; those with ditches and trees beside them are bright.
     sealed = cover.roads & ~built
-    vv[sealed] -= np.float32(rng.uniform(3.0, 7.0))
-    vh[sealed] -= np.float32(rng.uniform(3.0, 7.0))
+    road = rng.uniform(-6.0, -3.0) if rng.random() < 0.2 else rng.uniform(-3.0, 3.0)
+    vv[sealed] += np.float32(road)
+    vh[sealed] += np.float32(road)
+    uneven = moisture + texture[0]
+    melting = np.float32(rng.uniform(2.5, 6.5))
+    vv[cover.wet_snow] -= melting
+    vh[cover.wet_snow] -= 0.8 * melting
     # Smooth dry ground is dark in both, rarely quite as dark as calm water.
     dark_vv = float(rng.uniform(-20.0, -14.5))
     vv[cover.smooth_dark] = dark_vv + 0.7 * uneven[cover.smooth_dark]
@@ -96,12 +116,25 @@ def water_backscatter(
 ) -> tuple[_Float, _Float]:
     """Mean VV and VH of open water: two (h, w) float32 in dB, patchy where the wind blows in gusts."""
     gusts = smooth_noise(rng, shape, float(rng.uniform(40, 200)))
+    gusty = rng.random() < 0.33
     depth = {"calm": rng.uniform(0.2, 1.4), "wind": rng.uniform(0.3, 1.5), "weak": rng.uniform(0.3, 1.2)}
-    patches = gusts * np.float32(depth[conditions.water])
-    ripples = spectral_noise(rng, shape, 1.8, cutoff=40.0) * np.float32(rng.uniform(0.1, 0.5))
-    vv = conditions.open_water[0] + patches + ripples
-    vh = np.minimum(conditions.open_water[1] + 0.45 * patches + 0.6 * ripples, conditions.land[1] - 3.0)
+    patches = gusts * np.float32(rng.uniform(1.0, 3.0) if gusty else depth[conditions.water])
+    ripples = spectral_noise(rng, shape, 2.2, cutoff=40.0) * np.float32(rng.uniform(0.1, 0.4))
+    # Wind never makes water much brighter than the land beside it, and VH hardly notices.
+    vv = np.minimum(conditions.open_water[0] + patches + ripples, conditions.land[0] + 1.0)
+    response = np.float32(rng.uniform(0.0, 0.2) if gusty else 0.4)
+    vh = np.minimum(conditions.open_water[1] + response * patches + 0.6 * ripples, conditions.land[1] - 3.0)
     return vv.astype(np.float32), vh.astype(np.float32)
+
+
+def wet_margin(rng: np.random.Generator, wet: _Bool) -> _Float:
+    """Mud, wet sand and reed beside the water: (h, w) float32 dB to add to dry land, nothing in half of the scenes."""
+    if rng.random() < 0.5 or not wet.any():
+        return np.zeros(wet.shape, np.float32)
+    reach = float(rng.uniform(1.5, 7.0))
+    distance = ndimage.distance_transform_edt(~wet)
+    patchy = np.clip(smooth_noise(rng, wet.shape, 40.0) + 0.5, 0.0, 1.5)
+    return np.asarray(rng.uniform(-4.0, 1.5) * patchy * np.exp(-distance / reach), np.float32)
 
 
 def flooded_backscatter(
@@ -109,7 +142,7 @@ def flooded_backscatter(
 ) -> tuple[_Float, _Float]:
     """Mean VV and VH where the flood stands among trees or houses, and open water elsewhere: two (h, w) in dB."""
     vv, vh = open_water[0].copy(), open_water[1].copy()
-    for mask, low, high in ((water.under_trees, 2.5, 6.0), (water.among_houses, 0.8, 3.0)):
+    for mask, low, high in ((water.under_trees, 2.5, 6.0), (water.among_houses, 2.0, 5.0)):
         if mask.any():
             gain = float(rng.uniform(low, high))
             vv[mask] = land[0][mask] + gain
@@ -117,7 +150,9 @@ def flooded_backscatter(
     return vv, vh
 
 
-def terrain_gain(dem: _Float, angle: _Float, spacing: float, look_right: bool) -> tuple[_Float, _Bool]:
+def terrain_gain(
+    dem: _Float, angle: _Float, spacing: float, look_right: bool, *, most: float = 12.0
+) -> tuple[_Float, _Bool]:
     """Effect of slopes in range.
 
     Args:
@@ -125,16 +160,17 @@ def terrain_gain(dem: _Float, angle: _Float, spacing: float, look_right: bool) -
         angle: (1, w) incidence on flat ground, degrees.
         spacing: Pixel side in metres.
         look_right: Range grows with the column; otherwise it falls.
+        most: Largest gain, dB.
 
     Returns:
         (gain in dB, shadow): the gain is 10 log10(sin(angle) / sin(angle - slope)), the growth of the ground area a
-        resolution cell covers (Ulander 1996), held at +12 dB where layover begins; shadow is where higher ground
-        nearer to the sensor hides the pixel.
+        resolution cell covers (Ulander 1996), held at `most` where layover begins; shadow is where higher ground nearer
+        to the sensor hides the pixel.
     """
     toward = dem if look_right else dem[:, ::-1]
     radians = np.deg2rad(angle if look_right else angle[:, ::-1])
     slope = np.arctan(np.gradient(toward, spacing, axis=1))
-    local = np.maximum(np.sin(np.maximum(radians - slope, 0.03)), np.sin(radians) * 10**-1.2)
+    local = np.maximum(np.sin(np.maximum(radians - slope, 0.03)), np.sin(radians) * 10 ** (-most / 10))
     gain = 10.0 * np.log10(np.sin(radians) / local)
     # A pixel is hidden when a pixel nearer to the sensor reaches above the ray that grazes it.
     ray = toward + np.arange(dem.shape[1]) * spacing / np.tan(radians)

@@ -16,7 +16,10 @@ SceneKind = Literal["standard", "hard"]
 WaterState = Literal["calm", "wind", "weak"]
 
 # Cumulative shares of calm, wind-roughened and weak-contrast acquisitions.
-_STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.58, 0.84), "hard": (0.15, 0.62)}
+_STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.60, 0.85), "hard": (0.15, 0.62)}
+_DOUBLE_BOUNCE_SHARE: dict[SceneKind, float] = {"standard": 0.08, "hard": 0.2}
+_MIRROR_SHARE = 0.1  # of calm acquisitions: hardly any signal comes back, and what is left is mostly noise
+_EVEN_SHARE = 0.2  # of all acquisitions: land without a pattern, as savanna in its dry season
 GOLDEN = 0.6180339887498949
 
 
@@ -29,10 +32,11 @@ class Conditions:
         water: Calm, wind-roughened (VV near land, VH still well below) or of weak contrast.
         land: VV and VH of cropland at the reference incidence.
         open_water: VV and VH of open water.
-        contrast: Scale of the differences among land cover classes and fields (1 is typical).
+        contrast: Scale of the differences among land cover classes and fields (1 is typical, below 0.3 the land has no
+            pattern to speak of).
         incidence: Angle at the first column, degrees.
         looks: Equivalent number of looks of the speckle.
-        psf: Weight of a pixel's neighbours in the point spread function, along rows and along columns.
+        psf: Weight of a pixel's neighbours in the point spread function, down the rows and along the columns.
         noise: Noise-equivalent sigma zero of VV and VH.
         noise_removed: Share of the mean noise power that the processor subtracted.
         look_right: The sensor is to the left, so slopes that face left are bright.
@@ -60,14 +64,16 @@ def _water_levels(
 ) -> tuple[float, float]:
     """VV and VH of open water in dB, ordered below land in VH by at least 3 dB."""
     if state == "calm":
-        vv = float(np.clip(rng.normal(-20.3, 2.2), -27.0, land[0] - 5.0))
+        mirror = rng.random() < _MIRROR_SHARE
+        level = rng.uniform(-27.0, -23.0) if mirror else rng.normal(-20.3, 2.2)
+        vv = float(np.clip(level, -28.0, land[0] - 5.0))
         vh = float(np.clip(vv - rng.normal(6.3, 1.2), -33.0, land[1] - 5.0))
     elif state == "wind":
         vv = land[0] - float(rng.uniform(0.3, 3.5))
-        vh = land[1] - float(rng.uniform(3.2, 7.0))
+        vh = land[1] - float(rng.uniform(3.4, 7.5))
     else:
         vv = land[0] - float(rng.uniform(3.0, 5.5))
-        vh = land[1] - float(rng.uniform(3.2, 5.5))
+        vh = land[1] - float(rng.uniform(3.4, 6.0))
     return vv, min(vh, vv - vv_vh * 0.5)
 
 
@@ -87,19 +93,20 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
     vv_vh = float(np.clip(rng.normal(6.5, 0.9), 4.5, 9.0))
     land = (land_vv, land_vv - vv_vh)
     noise_vh = float(rng.uniform(-29.5, -24.0))
+    even = rng.random() < _EVEN_SHARE
     return Conditions(
         kind=kind,
         water=state,
         land=land,
         open_water=_water_levels(rng, state, land, vv_vh),
-        contrast=float(rng.uniform(0.5, 1.4)),
+        contrast=float(rng.uniform(0.05, 0.3) if even else rng.uniform(0.4, 1.3)),
         incidence=float(rng.uniform(30.0, 44.0)),
         looks=float(rng.uniform(4.2, 6.0)),
-        psf=(float(rng.uniform(0.48, 0.62)), float(rng.uniform(0.48, 0.62))),
+        psf=(float(rng.uniform(0.45, 0.78)), float(rng.uniform(0.45, 0.78))),
         noise=(noise_vh + float(rng.uniform(-0.5, 1.0)), noise_vh),
         noise_removed=float(rng.choice([0.0, 0.7, 0.9, 1.0], p=[0.35, 0.25, 0.25, 0.15])),
         look_right=bool(rng.random() < 0.5),
-        double_bounce=bool(rng.random() < (0.25 if kind == "hard" else 0.15)),
+        double_bounce=bool(rng.random() < _DOUBLE_BOUNCE_SHARE[kind]),
         relief=float(np.clip(rng.lognormal(np.log(18.0), 1.25), 2.0, 450.0)),
     )
 

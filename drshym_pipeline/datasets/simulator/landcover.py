@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from drshym_pipeline.datasets.simulator.terrain import Terrain, smooth_noise, spectral_noise
@@ -17,6 +18,8 @@ from drshym_pipeline.datasets.simulator.terrain import Terrain, smooth_noise, sp
 TREE, SHRUB, GRASS, CROP, BUILT, BARE, WATER, WETLAND = 10, 20, 30, 40, 50, 60, 80, 90
 
 _FIELD_CODES = 4096
+_TOWN_SHARE = 0.3  # of the scenes have a town or village
+_SNOW_SHARE = 0.06
 _Bool = NDArray[np.bool_]
 
 
@@ -41,11 +44,13 @@ class LandCover:
         classes: (h, w) uint8 WorldCover codes without water.
         roads: (h, w) bool, sealed and smooth strips.
         smooth_dark: (h, w) bool, dry look-alikes of water: runways, dry sand, freshly rolled soil.
+        wet_snow: (h, w) bool, melting snow on high ground, which swallows the signal.
     """
 
     classes: NDArray[np.uint8]
     roads: _Bool
     smooth_dark: _Bool
+    wet_snow: _Bool
 
 
 def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
@@ -57,9 +62,12 @@ def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
     wander = [smooth_noise(rng, shape, 80.0) * bend for _ in range(2)]
     points = np.stack([(rows + wander[0]).ravel(), (cols + wander[1]).ravel()], axis=1)
     district = cKDTree(sites).query(points)[1].reshape(shape)
-    angle = (rng.uniform(0, np.pi) + rng.normal(0, 0.6, districts)).astype(np.float32)
-    long_side = np.exp(rng.normal(np.log(rng.uniform(14, 60)), 0.3, districts)).astype(np.float32)
-    short_side = (long_side * rng.uniform(0.2, 0.8, districts)).astype(np.float32)
+    # Land parcelled out in one go runs one way; grown land changes direction from village to village.
+    spread = 0.08 if rng.random() < 0.5 else 0.6
+    angle = (rng.uniform(0, np.pi) + rng.normal(0, spread, districts)).astype(np.float32)
+    long_side = np.exp(rng.normal(np.log(np.exp(rng.uniform(np.log(14), np.log(160)))), 0.3, districts))
+    long_side = long_side.astype(np.float32)
+    short_side = np.maximum(long_side * rng.uniform(0.12, 0.8, districts), 4.0).astype(np.float32)
     cos, sin = np.cos(angle)[district], np.sin(angle)[district]
     u = np.floor((rows * cos + cols * sin + wander[1]) / short_side[district]).astype(np.int64)
     # Rows of parcels are staggered, or the corners would line up into a lattice nobody farms.
@@ -71,9 +79,20 @@ def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
     return Fields(code, step)
 
 
-def by_field(rng: np.random.Generator, fields: Fields, deviation: float) -> NDArray[np.float32]:
-    """A normally distributed value for each field, as (h, w) float32."""
-    return rng.normal(0, deviation, _FIELD_CODES).astype(np.float32)[fields.code]
+def by_field(rng: np.random.Generator, fields: Fields, deviation: float, *, crops: int = 0) -> NDArray[np.float32]:
+    """A value for each field, as (h, w) float32.
+
+    Args:
+        rng: Source of randomness.
+        fields: Layout.
+        deviation: Standard deviation of the values.
+        crops: Fields carry one of this many crops and differ little beside that; 0 lets every field have its own value.
+    """
+    values = rng.normal(0, deviation, _FIELD_CODES)
+    if crops:
+        levels = rng.normal(0, deviation, crops)
+        values = levels[rng.integers(crops, size=_FIELD_CODES)] + 0.2 * values
+    return values.astype(np.float32)[fields.code]
 
 
 def _strip(shape: tuple[int, int], start: NDArray[np.float64], angle: float, length: float, width: float) -> _Bool:
@@ -136,21 +155,29 @@ def make_landcover(
     grass, bare = rng.uniform(0.05, 0.5), rng.uniform(0.0, 0.12)
     classes[use < grass] = GRASS
     classes[use > 1 - bare] = BARE
-    wild = spectral_noise(rng, shape, 2.6, cutoff=200.0)
+    # Rough noise cut at a level leaves a swarm of islands that no land has; smooth noise leaves stands and patches.
+    wild = spectral_noise(rng, shape, float(rng.uniform(3.2, 3.8)), cutoff=200.0)
     cultivated = float(rng.choice([0.0, 0.4, 0.8, 0.95], p=[0.15, 0.25, 0.35, 0.25]))
     patch = smooth_noise(rng, shape, float(rng.uniform(60, 250)))
     untilled = patch + 0.4 * wild > np.quantile((patch + 0.4 * wild)[::4, ::4], cultivated)
     classes[untilled] = np.where(wild[untilled] > rng.uniform(-1.0, 1.0), SHRUB, GRASS)
-    trees = spectral_noise(rng, shape, 2.4, cutoff=float(rng.uniform(60, 300))) + np.clip(slope * 6.0, 0.0, 2.0)
+    trees = spectral_noise(rng, shape, float(rng.uniform(3.0, 3.8)), cutoff=float(rng.uniform(60, 300)))
+    trees += np.clip(ndimage.gaussian_filter(slope, 3.0) * 6.0, 0.0, 2.0)
     classes[trees > rng.uniform(0.2, 2.1)] = TREE
     hedges = float(rng.random()) < 0.4
     if hedges:
         edge = (np.diff(fields.code, axis=0, prepend=fields.code[:1]) != 0) & (wild > 0.2)
         classes[edge] = TREE
-    low = terrain.above_river < np.quantile(terrain.above_river[::4, ::4], rng.uniform(0.0, 0.12))
+    height = ndimage.gaussian_filter(terrain.above_river, 2.0)
+    low = height < np.quantile(height[::4, ::4], rng.uniform(0.0, 0.12))
     classes[low & (wild > -0.3)] = WETLAND
     bars = terrain.river_distance < rng.uniform(1.0, 14.0)
     classes[bars & (wild > 0.6)] = BARE
-    town = smooth_noise(rng, shape, float(rng.uniform(50, 120))) + 0.35 * wild
-    classes[(town > rng.uniform(0.9, 3.0)) & (slope < 0.25)] = BUILT
-    return LandCover(classes, _roads(rng, shape), _smooth_dark(rng, shape, fields, hard))
+    if rng.random() < _TOWN_SHARE:
+        town = smooth_noise(rng, shape, float(rng.uniform(25, 120))) + 0.35 * wild
+        classes[(town > rng.uniform(1.2, 2.6)) & (slope < 0.25)] = BUILT
+    snow = np.zeros(shape, bool)
+    if rng.random() < (2.5 if hard else 1.0) * _SNOW_SHARE:
+        high = height - height.mean() + 0.5 * height.std() * smooth_noise(rng, shape, 40.0)
+        snow = high > np.quantile(high[::4, ::4], rng.uniform(0.5, 0.95))
+    return LandCover(classes, _roads(rng, shape), _smooth_dark(rng, shape, fields, hard), snow)

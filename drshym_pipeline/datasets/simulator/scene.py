@@ -26,7 +26,10 @@ _DEFAULT_ORIGIN = (500_000.0, 2_900_000.0)  # on the central meridian of the zon
 _NODATA_SHARE = 0.2
 _RIVER_SHARE = 0.72
 _WITHOUT_WATER_SHARE = 0.1
-_MIXED_PIXEL = 0.55  # Gaussian sigma, in pixels, by which shores mix land and water
+_MIXED_PIXEL = 0.4  # Gaussian sigma, in pixels, by which shores mix land and water before the sensor's own blur
+_BORDER_NOISE_SHARE = 0.4  # of the scenes with a border
+_RADAR_RELIEF = 2.5  # Gaussian sigma, in pixels: at 10 m relief is broad ridges; steps between fields are no slopes
+_STEEP_SHARE = 0.15  # of the scenes show full layover
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,14 @@ def _make_world(
 def _observe(rng: np.random.Generator, world: _World, conditions: Conditions, spacing: float) -> NDArray[np.float32]:
     """During and before the event: (2 acquisitions, 2 bands, h, w) float32 dB, all finite."""
     angle = backscatter.incidence(conditions, world.dem.shape[1])
-    # Height steps between fields are centimetres: they decide floods, but no radar sees them as slopes.
     gain, shadow = backscatter.terrain_gain(
-        ndimage.gaussian_filter(world.dem, 0.8), angle, spacing, conditions.look_right
+        ndimage.gaussian_filter(world.dem, _RADAR_RELIEF),
+        angle,
+        spacing,
+        conditions.look_right,
+        most=12.0 if rng.random() < _STEEP_SHARE else 5.0,
     )
+    pattern = artefacts.noise_pattern(rng, world.dem.shape)
     land = backscatter.land_backscatter(rng, conditions, world.fields, world.cover)
     land_trend = backscatter.incidence_gain(angle, water=False)
     water_trend = backscatter.incidence_gain(angle, water=True)
@@ -118,10 +125,11 @@ def _observe(rng: np.random.Generator, world: _World, conditions: Conditions, sp
     for wet in (world.water.permanent | world.water.flood, world.water.permanent):
         surface = backscatter.water_backscatter(rng, conditions, world.dem.shape)
         surface = backscatter.flooded_backscatter(rng, world.water, land, surface)
+        margin = backscatter.wet_margin(rng, wet)
         share = np.clip(ndimage.gaussian_filter(wet.astype(np.float32), _MIXED_PIXEL), 0, 1)
         bands = []
         for band in range(2):
-            dry = land[band] + land_trend[band] + gain
+            dry = land[band] + land_trend[band] + gain + margin
             dry[shadow] = -40.0
             mean = _blend(dry, surface[band] + water_trend[band], share)
             bands.append(
@@ -132,6 +140,7 @@ def _observe(rng: np.random.Generator, world: _World, conditions: Conditions, sp
                     psf=conditions.psf,
                     noise_db=conditions.noise[band],
                     noise_removed=conditions.noise_removed,
+                    noise_pattern=pattern,
                 )
             )
         acquisitions.append(bands)
@@ -184,6 +193,10 @@ def simulate_scene(
     border = rng.random() < _NODATA_SHARE
     missing = artefacts.not_observed(rng, shape)
     if nodata_border and border:
+        if rng.random() < _BORDER_NOISE_SHARE:
+            faint = artefacts.border_noise(rng, missing)
+            observed[0][:, faint] = rng.normal(-34.0, 4.0, (2, int(faint.sum())))
+            label[faint] = np.where(wet[faint], -1, 0)
         observed[0][:, missing] = np.nan
         label[missing] = -1
     landcover = world.cover.classes.copy()

@@ -9,7 +9,8 @@ from scipy import ndimage
 _REACH = 2
 
 
-def _kernel(neighbour: float) -> NDArray[np.float32]:
+def kernel(neighbour: float) -> NDArray[np.float32]:
+    """Five weights of the point spread function along one axis, proportional to (c, a, 1, a, c); see `speckle`."""
     second = 0.13 * (neighbour - 0.25)
     kernel = np.array([second, neighbour, 1.0, neighbour, second], np.float32)
     return np.asarray(kernel / kernel.sum(), np.float32)
@@ -34,7 +35,7 @@ def speckle(
     Returns:
         (h, w) float32 power factors, mean 1, variance 1 / looks.
     """
-    down, along = (_kernel(a) for a in psf)
+    down, along = (kernel(a) for a in psf)
     concentration = float((down**2).sum() * (along**2).sum())
     shape_parameter = looks * concentration
     padded = (shape[0] + 2 * _REACH, shape[1] + 2 * _REACH)

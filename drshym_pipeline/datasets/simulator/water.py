@@ -26,7 +26,7 @@ class Water:
         permanent: (h, w) bool, there before the event too.
         flood: (h, w) bool, only during the event.
         under_trees: (h, w) bool, the part of the flood below a canopy that the radar sees as bright double bounce.
-        among_houses: (h, w) bool, the part of the flood in built-up land.
+        among_houses: (h, w) bool, the same between walls.
     """
 
     permanent: _Bool
@@ -41,7 +41,9 @@ def permanent_water(rng: np.random.Generator, terrain: Terrain, fields: Fields) 
     water = terrain.river.copy()
     chances = rng.random(3)
     if chances[0] < 0.45:
-        lakes = spectral_noise(rng, shape, 3.4, cutoff=float(rng.uniform(40, 200)))
+        # From village ponds of a few pixels to lakes.
+        size = float(np.exp(rng.uniform(np.log(10), np.log(200))))
+        lakes = spectral_noise(rng, shape, 3.6, cutoff=size)
         share = float(np.exp(rng.uniform(np.log(0.002), np.log(0.06))))
         water |= (lakes > np.quantile(lakes[::4, ::4], 1.0 - share)) & (
             terrain.above_river < np.quantile(terrain.above_river[::4, ::4], 0.7)
@@ -97,8 +99,10 @@ def flood_water(
         rng: Source of randomness.
         terrain: Relief.
         permanent: (h, w) bool.
-        cover: Towns stand a little higher; under trees a flood counts only where the radar can see it.
-        double_bounce: Flooded trees are bright, and labelled as water near the open flood.
+        cover: Towns stand a little higher; under trees and between houses a flood counts only where the radar can see
+            it.
+        double_bounce: Flooded trees and walls are bright, and labelled as water near the open flood. Otherwise nothing
+            in the image tells them from dry ones, and they are left out of the flood.
         share: Share of the scene to flood; drawn when None.
     """
     shape = permanent.shape
@@ -108,6 +112,8 @@ def flood_water(
         return Water(permanent, nothing, nothing, nothing)
     height = terrain.above_river + np.float32(rng.uniform(0.3, 1.5)) * (cover.classes == BUILT)
     height += np.float32(rng.uniform(0.0, 0.8)) * (cover.roads | cover.smooth_dark)
+    # Water evens out what is rough at the scale of a pixel.
+    height = ndimage.gaussian_filter(height, float(rng.uniform(0.5, 2.5)))
     level = float(np.quantile(height[~permanent][::7], min(wanted, 0.98))) if (~permanent).any() else 0.0
     low = (height < level) & ~permanent
     if terrain.river.any():
@@ -116,11 +122,9 @@ def flood_water(
     else:
         flood = low
     flood = ndimage.binary_opening(flood, np.ones((2, 2), bool)) if rng.random() < 0.7 else flood
-    trees = flood & (cover.classes == TREE)
-    reached = nothing
-    if double_bounce and trees.any():
-        open_flood = flood & ~trees
-        reached = trees & (ndimage.distance_transform_edt(~open_flood) < rng.uniform(3, 14))
-    flood = flood & (~trees | reached)
-    houses = flood & (cover.classes == BUILT)
-    return Water(permanent, flood, reached & flood, houses)
+    trees, houses = flood & (cover.classes == TREE), flood & (cover.classes == BUILT)
+    open_flood = flood & ~trees & ~houses
+    if not double_bounce or not open_flood.any():
+        return Water(permanent, open_flood, nothing, nothing)
+    near = ndimage.distance_transform_edt(~open_flood) < rng.uniform(3, 14)
+    return Water(permanent, open_flood | ((trees | houses) & near), trees & near, houses & near)

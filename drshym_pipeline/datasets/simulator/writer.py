@@ -26,7 +26,7 @@ from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_j
 _log = logging.getLogger(__name__)
 
 # Part of a data set's identity: raise it when the same settings would give other pixels.
-SIMULATOR_VERSION = 3
+SIMULATOR_VERSION = 4
 STARTED_MARKER = "simulation.started.json"
 DONE_MARKER = "simulation.json"
 _CHIPS_PER_EVENT = 3
