@@ -91,7 +91,7 @@ def _joint(axes: Axes, real: list[Measured], chips: list[Measured]) -> None:
         counts = _smooth(scene.joint)
         axes.contour(vv, vh, counts.T, levels=_mass_levels(counts, (0.5,)), colors=_COLORS[index % 8], linewidths=1.3)
     axes.set(xlabel="VV, dB", ylabel="VH, dB", xlim=(-30, 0), ylim=(-38, -6))
-    axes.set_title("Joint density: chips pooled (grey: 50, 90, 99 %), each real scene (line: 50 %)", fontsize=9)
+    axes.set_title("Joint: chips 50, 90, 99 % (grey), scenes 50 %", fontsize=10)
     axes.grid(alpha=0.25)
 
 
@@ -113,6 +113,8 @@ def _places(axes: Axes, real: list[Measured], result: dict[str, Any]) -> None:
     axes.axvspan(0, 1, color=_BAND, alpha=0.6, linewidth=0)
     for row, name in enumerate(_PLACES):
         of = result["measures"][name]["simulated"]
+        if of is None:
+            continue
         width = max(of["95 %"] - of["5 %"], 1e-6)
         axes.plot((of["50 %"] - of["5 %"]) / width, row, "|", color="#555555", markersize=11, markeredgewidth=2.2)
         for index, scene in enumerate(real):
@@ -122,7 +124,7 @@ def _places(axes: Axes, real: list[Measured], result: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.set_xticks([-1, 0, 1, 2], ["one width below", "5 %", "95 %", "one width above"], fontsize=8)
     axes.set_xlim(-1.1, 2.1)
-    axes.set_title("Where each real scene lies within the simulated spread", fontsize=9)
+    axes.set_title("Where each real scene lies within the simulated spread", fontsize=10)
     axes.grid(alpha=0.25, axis="x")
 
 
@@ -142,41 +144,41 @@ def draw(path: Path, real: list[Measured], chips: list[Measured], result: dict[s
     """
     from matplotlib.figure import Figure
 
-    from benchmarks.scene_statistics import EDGES
+    from benchmarks.scene_statistics import BIN, edges
 
-    figure = Figure(figsize=(13, 16), layout="constrained")
-    grid = figure.add_gridspec(4, 3, height_ratios=[1, 1, 1, 1.5])
-    centres = (EDGES[:-1] + EDGES[1:]) / 2
-    chip_histograms = np.array([chip.histograms for chip in chips]) / (EDGES[1] - EDGES[0])
+    figure = Figure(figsize=(13, 16.5), layout="constrained")
+    # Two figures in one: the long names of the lower one must not narrow the upper one.
+    upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[3, 1.6]), object)
+    grid = upper.add_gridspec(3, 3)
+    chip_histograms = np.array([chip.histograms for chip in chips]) / BIN
     for column, (title, limits) in enumerate((("VV", (-32, 2)), ("VH", (-42, -4)), ("VV-VH", (-4, 22)))):
-        axes = figure.add_subplot(grid[0, column])
-        lines = [(scene.name, scene.histograms[column] / (EDGES[1] - EDGES[0])) for scene in real]
-        if title == "VV-VH":
-            # Differences are positive: the same bins serve, mirrored.
-            axes.set_xlabel("VV-VH, dB")
-        _curves(axes, centres, chip_histograms[:, column], lines)
-        axes.set(
-            xlim=limits, ylim=(0, 0.3), title=f"Histogram of {title}", xlabel=f"{title}, dB", ylabel="share per dB"
-        )
+        axes = upper.add_subplot(grid[0, column])
+        lines = [(scene.name, scene.histograms[column] / BIN) for scene in real]
+        _curves(axes, edges(column)[:-1] + BIN / 2, chip_histograms[:, column], lines)
+        axes.set(xlim=limits, ylim=(0, 0.22), xlabel=f"{title}, dB", ylabel="share per dB")
+        axes.set_title(f"Histogram of {title}", fontsize=10)
     for column, along in enumerate(("rows", "columns")):
-        axes = figure.add_subplot(grid[1, column])
+        axes = upper.add_subplot(grid[1, column])
         names = [f"VV residual correlation along {along}, lag {lag}" for lag in LAGS]
         _by_names(axes, np.array(LAGS), names, real, chips)
-        axes.set(title=f"VV autocorrelation along {along}, 9 x 9 mean off", xlabel="lag, pixels", ylabel="correlation")
-    _joint(figure.add_subplot(grid[1, 2]), real, chips)
+        axes.set(xlabel="lag, pixels", ylabel="correlation")
+        axes.set_title(f"VV less its 9 x 9 mean, correlation along {along}", fontsize=10)
+    _joint(upper.add_subplot(grid[1, 2]), real, chips)
     middles = np.sqrt(np.array(WAVELENGTHS[:-1]) * np.array(WAVELENGTHS[1:]))
     for column, band in enumerate(("VV", "VH")):
-        axes = figure.add_subplot(grid[2, column])
+        axes = upper.add_subplot(grid[2, column])
         names = [f"{band} power at {a}-{b} px" for a, b in pairwise(WAVELENGTHS)]
         _by_names(axes, middles, names, real, chips)
         axes.set_xscale("log", base=2)
         axes.invert_xaxis()
-        axes.set(title=f"Power spectrum of {band}", xlabel="wavelength, pixels", ylabel="dB of dB squared")
-    axes = figure.add_subplot(grid[2, 2])
+        axes.set(xlabel="wavelength, pixels", ylabel="dB of dB squared")
+        axes.set_title(f"Power spectrum of {band}", fontsize=10)
+    axes = upper.add_subplot(grid[2, 2])
     quantiles = (10, 25, 50, 75, 90)
     _by_names(axes, np.array(quantiles), [f"VV 5 x 5 deviation {q} %" for q in quantiles], real, chips)
-    axes.set(title="Deviation in 5 x 5 windows, VV", xlabel="quantile, %", ylabel="dB")
-    _places(figure.add_subplot(grid[3, :]), real, result)
+    axes.set(xlabel="quantile, %", ylabel="dB")
+    axes.set_title("VV, deviation in 5 x 5 windows", fontsize=10)
+    _places(lower.subplots(), real, result)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9)
     version = result.get("simulator")

@@ -23,11 +23,19 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import write_json
 
 IMAGE = ROOT / "docs" / "images" / "scene_statistics.png"
-EDGES = np.arange(-46.0, 8.01, 0.5)  # dB, bins of the histograms
+BIN = 0.5  # dB
+# First edges of the histograms of VV, VH and VV-VH, dB; all have the same number of bins.
+_FIRST_EDGES = (-40.0, -46.0, -10.0)
+_BINS = 90
 JOINT_EDGES = (np.arange(-32.0, 4.01, 0.5), np.arange(-42.0, -1.99, 0.5))
 _DRY_SHARE = 0.02
 _SPREAD = (5, 50, 95)
 _LEAST_PIXELS = 200  # of a land cover class in a chip
+
+
+def edges(index: int) -> NDArray[np.float64]:
+    """Edges of the bins of the histogram of VV (0), VH (1) or VV-VH (2), dB."""
+    return np.asarray(_FIRST_EDGES[index] + BIN * np.arange(_BINS + 1), np.float64)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Measured:
     Args:
         name: Of the scene.
         measures: By name, see `scene_measures.measure`.
-        histograms: (3, bins) shares of the observed pixels of VV, VH and VV-VH over `EDGES`.
+        histograms: (3, bins) shares of the observed pixels of VV, VH and VV-VH over their `edges`.
         joint: (VV bins, VH bins) counts.
         cover: Median VV and VH in dB by land cover.
         water_share: Of the observed pixels, NaN where unknown.
@@ -57,7 +65,9 @@ def _take(scene: Scene) -> Measured | None:
         return None
     seen = np.isfinite(scene.db).all(axis=0)
     vv, vh = (band[seen].astype(np.float64) for band in scene.db)
-    histograms = np.array([np.histogram(values, EDGES)[0] / values.size for values in (vv, vh, vv - vh)])
+    histograms = np.array(
+        [np.histogram(v, edges(index))[0] / v.size for index, v in enumerate((vv, vh, vv - vh))], np.float64
+    )
     joint = np.histogram2d(vv, vh, bins=JOINT_EDGES)[0]
     cover: dict[str, tuple[float, float]] = {}
     for name in np.unique(scene.cover):
