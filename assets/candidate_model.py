@@ -6,9 +6,10 @@ from assets.evaluating import Judgement
 from assets.metadata import table
 from assets.promotion import BROKEN
 from assets.running import permanent_input_errors
+from assets.serving import introduce_shipped
 from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
 from drshym_pipeline import __version__
-from resources.registry import CANDIDATE, ModelRegistry
+from resources.registry import CANDIDATE, CARDS_FOLDER, ModelRegistry
 from resources.store import ArtefactStore
 
 # MLflow lists the package as a requirement but cannot say where it is to be had.
@@ -28,6 +29,7 @@ LOADING = (
 def candidate_model(context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry) -> MaterializeResult:
     """Register the bundle. A broken one is refused here too: a blocking check stops its own run only."""
     from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, summary
 
     with permanent_input_errors():
         state = TrainingState.load(store)
@@ -39,13 +41,23 @@ def candidate_model(context: AssetExecutionContext, store: ArtefactStore, regist
         if judgement.verdict == BROKEN or judgement.sha256 != bundle.sha256:
             reason = judgement.reason if judgement.verdict == BROKEN else "The verdict is about another bundle."
             raise Failure(f"The candidate is not registered: {reason}", allow_retries=False)
-        cards = sorted(folder.glob("*/evaluation.md"))
+        # First, so that the candidate stands beside what it has to replace.
+        introduce_shipped(store, registry)
         registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", folder / "verdict.json"], "reports")
         registry.log_files(state.mlflow_run, sorted((folder / PLOTS).glob("*.png")), "plots")
-        for card in cards:
+        registry.log_files(
+            state.mlflow_run, [bundle_folder / MODEL_CARD_FILE, bundle_folder / DATASET_CARD_FILE], CARDS_FOLDER
+        )
+        for card in sorted(folder.glob("*/evaluation.md")):
             registry.log_files(state.mlflow_run, sorted(card.parent.glob("*.*")), f"reports/{card.parent.name}")
-        text = "\n\n".join([*(card.read_text("utf-8") for card in cards), LOADING])
-        tags = {"dagster.run_id": context.run_id, "name": bundle.name, "bundle_version": bundle.version}
+        verdict = f"Verdict: {judgement.verdict}. {judgement.reason}"
+        text = "\n\n".join([summary(bundle.card), verdict, LOADING])
+        tags = {
+            "dagster.run_id": context.run_id,
+            "name": bundle.name,
+            "bundle_version": bundle.version,
+            "source": "training",
+        }
         version = registry.register(
             state.mlflow_run, bundle_folder, sha256=bundle.sha256, verdict=judgement.verdict, card=text, tags=tags
         )

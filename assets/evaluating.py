@@ -72,6 +72,7 @@ def judge(
     """
     from drshym_pipeline.benchmark.evaluate import evaluate
     from drshym_pipeline.benchmark.verdict import compare_baselines, verdict
+    from drshym_pipeline.settings import Floors
 
     options = {"invalid_label": config.data.invalid_label, "config": config.evaluation}
     evaluations, rows, decisive = {}, [], None
@@ -80,11 +81,10 @@ def judge(
         found = evaluate(candidate, refs, progress=_named(progress, f"{split}: candidate"), **options)
         other = evaluate(served, refs, progress=_named(progress, f"{split}: in service"), **options)
         found.write(folder / split)
-        floors = config.evaluation.floors if split == TEST else type(config.evaluation.floors)()
         against = verdict(
             found.counts,
             other.counts,
-            floors,
+            config.floors if split == TEST else Floors(),
             finite=found.finite,
             resamples=found.resamples,
             level=found.level,

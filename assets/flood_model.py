@@ -1,6 +1,6 @@
 """`flood_model`: the model in service, pinned by version and sha256. Scenes are mapped by what this record names.
 
-Who decides: the alias `champion` in MLflow (see `promotion`). Until anything was promoted it is the shipped checkpoint.
+Who decides: the alias `champion` in MLflow (see `promotion`). At first the shipped checkpoint has it.
 """
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
@@ -9,14 +9,14 @@ from assets.currency import report_currency, served_reference
 from assets.metadata import table
 from assets.promotion import Contender, decide
 from assets.running import permanent_input_errors
-from assets.serving import put_in_service, served_card
+from assets.serving import introduce_shipped, put_in_service, served_card
 from resources.recipe import TrainingRecipe
 from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
 from resources.store import ArtefactStore
 
 
 def _contender(found: RegisteredVersion | None) -> Contender | None:
-    return Contender(found.version, found.verdict, found.considered) if found else None
+    return Contender(found.version, found.verdict, found.considered, found.source) if found else None
 
 
 @asset(
@@ -29,9 +29,10 @@ def _contender(found: RegisteredVersion | None) -> Contender | None:
 def flood_model(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, recipe: TrainingRecipe
 ) -> MaterializeResult:
-    """Follow the alias champion, setting it first where the rules allow; whatever comes out is told."""
+    """Follow the alias champion, moving it first where the rules allow; whatever comes out is told."""
     with permanent_input_errors():
         before = served_reference(store)
+        introduce_shipped(store, registry)
         candidate = registry.candidate()
         decision = decide(_contender(registry.champion()), _contender(candidate), recipe.load().promote)
         if decision.serve is not None:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-BROKEN, WORSE, BETTER = "broken", "worse", "better"
+from drshym_pipeline.model.bundle import SHIPPED
+
+BROKEN, BETTER = "broken", "better"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +16,18 @@ class Contender:
         version: Its number.
         verdict: What its evaluation said.
         considered: Whether it was decided about before: what a reviewer did since is not undone.
+        source: `shipped` for the checkpoint of the package.
     """
 
     version: str
     verdict: str
     considered: bool = False
+    source: str = ""
+
+    @property
+    def named(self) -> str:
+        """The version for people."""
+        return f"version {self.version}" + (", the shipped checkpoint," if self.source == SHIPPED else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +47,45 @@ class Decision:
     waiting: bool = False
 
 
+def introduces_shipped(registered: bool, settled: bool, champion_source: str | None, served_source: str) -> bool:
+    """Whether the shipped checkpoint has to enter the registry as its champion.
+
+    It is the champion from the beginning, and a newer one replaces an older one. A model that was trained here, or
+    taken into service by hand, stays; what a reviewer did after the shipped checkpoint had entered is not undone.
+
+    Args:
+        registered: It is in the registry already.
+        settled: It has had the alias before; False when whoever registered it died in between.
+        champion_source: Where the version with the alias `champion` comes from; None when there is none.
+        served_source: Where the model in service comes from.
+    """
+    if registered and settled:
+        return False
+    return champion_source == SHIPPED or (champion_source is None and served_source == SHIPPED)
+
+
 def decide(champion: Contender | None, candidate: Contender | None, policy: Literal["review", "better"]) -> Decision:
     """Decide about the model in service.
 
-    The alias `champion` decides. It is set here only when there is none and the candidate is neither broken nor worse
-    than what is in service, or when the recipe says `promote: better` and the candidate is better. A broken model is
-    never served, whoever set the alias.
+    The alias `champion` decides. It is moved here only when the recipe says `promote: better` and the candidate is
+    better than what is in service; else a reviewer moves it. A broken model is never served, whoever set the alias.
 
     Args:
-        champion: The version with the alias `champion`, or None.
+        champion: The version with the alias `champion`: at first the shipped checkpoint. None when a reviewer took it
+            away: what is in service then stays.
         candidate: The version registered last, or None.
         policy: The recipe's `promote`.
     """
-    if champion is None:
-        return _without_champion(candidate)
-    if champion.verdict == BROKEN:
+    if champion is not None and champion.verdict == BROKEN:
         return Decision(None, False, f"version {champion.version} has the alias champion but is broken: not served")
-    following = Decision(champion.version, False, f"version {champion.version} has the alias champion")
-    if candidate is None or candidate.version == champion.version or candidate.verdict == BROKEN:
+    if champion is None:
+        following = Decision(None, False, "no version has the alias champion: what is in service stays")
+    else:
+        following = Decision(champion.version, False, f"{champion.named} has the alias champion")
+    if candidate is None or candidate.verdict == BROKEN or (champion and candidate.version == champion.version):
         return following
     if policy == BETTER and candidate.verdict == BETTER and not candidate.considered:
-        reason = f"version {candidate.version} is better than what is in service, and the recipe promotes better ones"
+        reason = f"version {candidate.version} is better than what was in service, and the recipe promotes better ones"
         return Decision(candidate.version, True, reason)
-    return replace(following, waiting=True)
-
-
-def _without_champion(candidate: Contender | None) -> Decision:
-    if candidate is None:
-        return Decision(None, False, "no model has been registered yet")
-    if candidate.verdict == BROKEN:
-        return Decision(None, False, f"version {candidate.version} is broken")
-    if candidate.verdict == WORSE:
-        return Decision(None, False, f"version {candidate.version} is worse: it waits for review", waiting=True)
-    if candidate.considered:
-        return Decision(
-            None, False, f"a reviewer took the alias champion away; {candidate.version} waits", waiting=True
-        )
-    return Decision(candidate.version, True, f"version {candidate.version} is the first that is fit for service")
+    waits = f"{following.reason}; version {candidate.version} ({candidate.verdict}) waits for a reviewer"
+    return replace(following, waiting=True, reason=waits)

@@ -1,11 +1,45 @@
-"""Taking a registered version into service: fetch its bundle, verify it, and write the record scenes are mapped by."""
+"""Taking a model into service: the shipped checkpoint at first, then the registered version that was chosen.
 
-from typing import Any
+A version's bundle is fetched and verified before the record that scenes are mapped by names it.
+"""
 
+from typing import Any, Literal
+
+from assets.currency import served_reference
 from assets.fitted import score_rows
+from assets.promotion import introduces_shipped
 from drshym_pipeline.errors import InputError
-from resources.registry import ModelRegistry
+from drshym_pipeline.model.bundle import SHIPPED
+from resources.registry import CHAMPION, ModelRegistry
 from resources.store import ArtefactStore
+
+
+def introduce_shipped(store: ArtefactStore, registry: ModelRegistry) -> None:
+    """Make the shipped checkpoint the champion of a registry in which nothing else has been chosen.
+
+    What is in service is then a registered version like any other: with its card, to be gone back to, and to be
+    replaced by review only.
+    """
+    from drshym_pipeline.model.bundle import ModelBundle, shipped_path
+    from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, summary
+
+    folder = shipped_path()
+    bundle = ModelBundle.load(folder)
+    known, champion = registry.find_shipped(bundle.sha256), registry.champion()
+    served = served_reference(store).source
+    if not introduces_shipped(
+        known is not None, known is not None and known.considered, champion.source if champion else None, served
+    ):
+        return
+    version = registry.register_shipped(
+        folder,
+        sha256=bundle.sha256,
+        card=summary(bundle.card),
+        files=[file for name in (MODEL_CARD_FILE, DATASET_CARD_FILE) if (file := folder / name).is_file()],
+        tags={"name": bundle.name, "bundle_version": bundle.version},
+    )
+    registry.set_alias(CHAMPION, version.version)
+    registry.mark_considered(version.version)
 
 
 def put_in_service(store: ArtefactStore, registry: ModelRegistry, version: str, reason: str) -> None:
@@ -16,7 +50,6 @@ def put_in_service(store: ArtefactStore, registry: ModelRegistry, version: str, 
     """
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.model.service_record import in_service_record, write_in_service
-    from drshym_pipeline.records import ModelReference
 
     registered = next(found for found in registry.versions() if found.version == version)
     served = in_service_record(store.path)
@@ -32,8 +65,8 @@ def put_in_service(store: ArtefactStore, registry: ModelRegistry, version: str, 
             f"holds model {bundle.sha256[:12]}, but {registered.sha256[:12] or 'none'} was registered",
             "Register the model again",
         )
-    reference = ModelReference(name=bundle.name, version=bundle.version, sha256=bundle.sha256, source="registry")
-    write_in_service(store.path, folder, reference, reason)
+    source: Literal["shipped", "registry"] = SHIPPED if registered.source == SHIPPED else "registry"
+    write_in_service(store.path, folder, bundle.reference(source), reason)
 
 
 def served_card(store: ArtefactStore) -> dict[str, list[dict[str, Any]]]:

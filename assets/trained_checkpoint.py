@@ -39,6 +39,7 @@ def trained_checkpoint(
             folder / CHECKPOINT,
             progress=run_progress(context, store),
             on_epoch=lambda row: registry.log_curves(state.mlflow_run, [row]),
+            on_examples=lambda step, maps: registry.log_pictures(state.mlflow_run, maps, f"examples/step_{step:06d}"),
         )
         curves = training_curves(trained.history)
         write_bytes(folder / PLOTS / "training_curves.png", curves)

@@ -19,7 +19,7 @@ from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model import bundle as bundle_module
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.service_record import in_service_record
-from drshym_pipeline.settings import DataConfig, Floors, SimulatedData
+from drshym_pipeline.settings import DataConfig, SimulatedData
 from drshym_pipeline.storage import read_json
 from resources.build import build_resources
 from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
@@ -79,23 +79,15 @@ def rival(
     lineage: Lineage,
     trained: ExecuteInProcessResult,
     registry: ModelRegistry,
-    random_bundle: ModelBundle,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> RegisteredVersion:
-    """A later candidate, registered after a scene was mapped by the first model."""
-    folder = tmp_path_factory.mktemp("rival")
-    lineage.drop(write_scene(folder, "S1_before", simulate_scene(4, 130, 130)))
+    """The candidate, after a scene was mapped by the shipped checkpoint."""
+    assert trained.success
+    lineage.drop(write_scene(tmp_path_factory.mktemp("before"), "S1_before", simulate_scene(4, 130, 130)))
     assert lineage.map_all()["S1_before"].success
-    other = registry.register(
-        TrainingState.load(lineage.store).mlflow_run,
-        random_bundle.save(folder / "bundle"),
-        sha256=random_bundle.sha256,
-        verdict="better",
-        card="other",
-        tags={},
-    )
-    registry.set_alias("candidate", other.version)
-    return other
+    candidate = registry.candidate()
+    assert candidate is not None
+    return candidate
 
 
 @pytest.fixture
@@ -158,20 +150,37 @@ def test_the_mlflow_run_has_parameters_curves_plots_and_cards(lineage: Lineage, 
 
 
 @pytest.mark.usefixtures("trained")
-def test_the_first_candidate_is_in_service_pinned_by_version_and_hash(lineage: Lineage, registry: ModelRegistry):
+def test_the_shipped_checkpoint_is_the_champion_and_the_first_candidate_waits(
+    lineage: Lineage, registry: ModelRegistry, random_bundle: ModelBundle
+):
     state = TrainingState.load(lineage.store)
     sealed = ModelBundle.load(lineage.store.training(state.id) / "bundle")
-    served = in_service_record(lineage.store.path)
-    champion = registry.champion()
+    served, champion, candidate = in_service_record(lineage.store.path), registry.champion(), registry.candidate()
     assert served is not None
     assert champion is not None
-    assert served.reference.sha256 == sealed.sha256 == champion.sha256
-    assert served.reference.source == "registry"
-    assert registry.candidate() == champion
-    assert (lineage.store.path / "models" / sealed.sha256 / "model.json").is_file()
-    card = registry._client().get_model_version(registry.model_name, champion.version).description
-    assert card.startswith("#")
-    assert "installed from its checkout" in card
+    assert candidate is not None
+    assert (champion.version, champion.source) == ("1", "shipped")
+    assert served.reference.sha256 == random_bundle.sha256 == champion.sha256
+    assert served.reference.source == "shipped"
+    assert (lineage.store.path / "models" / random_bundle.sha256 / "model.json").is_file()
+    assert (candidate.version, candidate.sha256, candidate.source) == ("2", sealed.sha256, "training")
+    told = metadata(lineage, "flood_model")
+    assert told["candidate waits for review"] is True
+    assert "version 1, the shipped checkpoint, has the alias champion" in str(told["reason"])
+
+
+@pytest.mark.usefixtures("trained")
+def test_every_registered_version_has_its_cards(lineage: Lineage, registry: ModelRegistry):
+    client = registry._client()
+    for version in registry.versions():
+        description = client.get_model_version(registry.model_name, version.version).description
+        assert description.startswith("#")
+        assert "Not for life-safety decisions without review" in description
+        files = {file.path for file in client.list_artifacts(version.run_id, "cards")}
+        assert files == {"cards/MODEL_CARD.md", "cards/DATASET_CARD.md"}
+    newest = client.get_model_version(registry.model_name, registry.versions()[0].version).description
+    assert f"Verdict: {Judgement.load(lineage.store.training(TrainingState.load(lineage.store).id)).verdict}." in newest
+    assert "installed from its checkout" in newest
 
 
 @pytest.mark.usefixtures("trained")
@@ -263,7 +272,7 @@ def test_a_new_champion_turns_the_check_of_older_maps_red(
 def test_a_broken_candidate_stops_at_the_check_and_is_refused_by_the_asset_itself(
     lineage: Lineage, registry: ModelRegistry, recipe_file: Path
 ):
-    recipe_file.write_text(yaml.safe_dump(recipe("tiny", floors=Floors(iou=0.999, f1=0.999).model_dump())), "utf-8")
+    recipe_file.write_text(yaml.safe_dump(recipe("tiny", floors={"simulated": {"iou": 0.999, "f1": 0.999}})), "utf-8")
     versions = registry.versions()
     served = in_service_record(lineage.store.path)
     result = lineage.run("train_model")
@@ -284,7 +293,7 @@ def test_a_broken_champion_is_not_served_even_when_a_reviewer_asks(lineage: Line
     assert lineage.run("put_in_service").success
     assert in_service_record(lineage.store.path) == served
     assert "broken" in str(metadata(lineage, "flood_model")["reason"])
-    registry._client().set_model_version_tag(registry.model_name, "1", "verdict", "better")
+    registry._client().set_model_version_tag(registry.model_name, "1", "verdict", "not judged")
 
 
 def refusal(lineage: Lineage) -> str:

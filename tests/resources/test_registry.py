@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from drshym_pipeline.model.bundle import ModelBundle
-from resources.registry import ModelRegistry, flatten
+from resources.mlflow_runs import flatten
+from resources.registry import ModelRegistry
 
 
 @pytest.fixture(scope="module")
