@@ -77,12 +77,12 @@ def land_backscatter(
     # Land covers pass into each other: only fields, walls and shores have hard edges.
     soft = float(rng.uniform(1.0, 5.0))
     cover_vv, cover_vh = (ndimage.gaussian_filter(part[cover.classes], soft) for part in offsets)
-    # The levels of land and water were drawn apart: a scene that is all meadow or sand must not close the gap.
-    cover_vv -= min(0.0, float(np.median(cover_vv)))
-    cover_vh -= min(0.0, float(np.median(cover_vh)))
     vv = conditions.land[0] + cover_vv + moisture + texture[0] + 0.8 * texture[1] + field_value * farmed
     vh = conditions.land[1] + cover_vh + moisture + texture[0] + 0.8 * texture[2]
     vh += (0.7 * field_value + volume) * farmed
+    # The levels of land and water were drawn apart: a scene of meadows or of bare fields must not close the gap.
+    vv += max(0.0, conditions.land[0] - float(np.median(vv)))
+    vh += max(0.0, conditions.land[1] - float(np.median(vh)))
     # Single houses, pylons and trees stand out of the fields.
     rate = rng.uniform(0.0, 0.0012) if rng.random() < 0.15 else rng.uniform(0.0, 0.0002)
     points = (rng.random(shape, dtype=np.float32) < rate).astype(np.float32)

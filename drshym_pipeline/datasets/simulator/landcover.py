@@ -179,5 +179,5 @@ def make_landcover(
     snow = np.zeros(shape, bool)
     if rng.random() < (2.5 if hard else 1.0) * _SNOW_SHARE:
         high = height - height.mean() + 0.5 * height.std() * smooth_noise(rng, shape, 40.0)
-        snow = high > np.quantile(high[::4, ::4], rng.uniform(0.5, 0.95))
+        snow = high > np.quantile(high[::4, ::4], rng.uniform(0.7, 0.97))
     return LandCover(classes, _roads(rng, shape), _smooth_dark(rng, shape, fields, hard), snow)
