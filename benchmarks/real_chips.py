@@ -1,0 +1,207 @@
+"""Picture every real dB chip beside its truth and its map: `python -m benchmarks real-chips`.
+
+For looking, not for tuning: these chips are for reporting only. The map of a chip is the one `evaluate` scores
+(`benchmark.mapper`), cut at the model's own threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measure import ROOT
+from drshym_pipeline.assessment.metrics import ConfusionCounts, confusion
+from drshym_pipeline.assessment.probability import probability
+from drshym_pipeline.benchmark.baselines import observed_everywhere
+from drshym_pipeline.datasets.chips import ChipRef, read_chip
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, event_of
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.storage import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from drshym_pipeline.benchmark.mapper import ChipMapper
+
+IMAGE = ROOT / "docs" / "images" / "real_chips.png"
+LABEL_NOT_KNOWN = "truth not known"
+# Blue, orange and purple of the Okabe-Ito palette on light and middle grey: colour-blind readers can tell them apart.
+HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
+DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
+_SCALES = ((-25.0, 0.0), (-32.0, -5.0))  # dB, VV and VH
+_COLUMNS = ("VV, -25 to 0 dB", "VH, -32 to -5 dB", "truth", "probability and mask", "difference")
+_DPI = 90
+_PALETTE_COLORS = 128
+
+
+@dataclass(frozen=True)
+class MappedChip:
+    """One row of the picture; all arrays are (h, w).
+
+    Args:
+        name: The chip's.
+        db: (2, h, w) float32 dB, NaN where not observed.
+        label: int8, 1 water, 0 dry, -1 not known.
+        water_probability: float32 in [0, 1], NaN where not observed.
+        water: The mask.
+    """
+
+    name: str
+    db: NDArray[np.float32]
+    label: NDArray[np.int8]
+    water_probability: NDArray[np.float32]
+    water: NDArray[np.bool_]
+
+    @property
+    def counts(self) -> ConfusionCounts:
+        """Of the observed pixels whose label is known."""
+        return confusion(self.water, self.label, observed_everywhere(self.db))
+
+    def caption(self) -> str:
+        """The chip's score, or why it has none."""
+        counts = self.counts
+        if not observed_everywhere(self.db).any():
+            return "not observed"
+        if not counts.pixels:
+            return LABEL_NOT_KNOWN
+        if counts.tp + counts.fn == 0:
+            return f"dry, {counts.fp / counts.pixels:.2%} mapped as water"
+        return f"IoU {counts.iou:.2f}, {(counts.tp + counts.fn) / counts.pixels:.1%} water"
+
+
+def real_chips(root: Path) -> list[ChipRef]:
+    """All real dB chips with VV and VH under the folder of the real data, labelled or not.
+
+    Raises:
+        InputError: There are none.
+    """
+    images = sorted((root / "sen1floods11" / "v1.1" / HAND_FOLDER / "S1Hand").glob("*_S1Hand.tif"))
+    refs = []
+    for image in images:
+        chip = image.name.removesuffix("_S1Hand.tif")
+        label = image.parent.parent / "LabelHand" / f"{chip}_LabelHand.tif"
+        refs.append(ChipRef(chip, event_of(chip), "reporting", image, label if label.is_file() else None))
+    for image in sorted((root / "stac_overflow").glob("*_vv.tif")):
+        chip = image.name.removesuffix("_vv.tif")
+        label, vh = image.with_name(f"{chip}.tif"), image.with_name(f"{chip}_vh.tif")
+        refs.append(ChipRef(chip, chip[:3], "reporting", image, label if label.is_file() else None, vh=vh))
+    if not refs:
+        raise InputError(root, "holds no real chips", "Give the folder that has sen1floods11 and stac_overflow")
+    return refs
+
+
+def map_chip(mapper: ChipMapper, ref: ChipRef) -> MappedChip:
+    """Read a chip and map it with the bands it has."""
+    chip = read_chip(ref)
+    mode = mapper.mode_of(chip)
+    logits = mapper.logits([chip], mode)[0]
+    usable = np.where(observed_everywhere(chip.db) & np.isfinite(logits), logits, np.float32(np.nan))
+    shown = probability(usable, mapper.bundle.calibration[mode])
+    return MappedChip(ref.chip_id, chip.db, chip.label, shown, mapper.water(usable, mode))
+
+
+def truth_colors(chip: MappedChip) -> NDArray[np.uint8]:
+    """(h, w, 3): water, dry, not known, not observed."""
+    colors = np.full((*chip.label.shape, 3), IGNORED, np.uint8)
+    colors[chip.label == 0] = DRY
+    colors[chip.label == 1] = HIT
+    colors[~observed_everywhere(chip.db)] = NOT_OBSERVED
+    return colors
+
+
+def difference_colors(chip: MappedChip) -> NDArray[np.uint8]:
+    """(h, w, 3): hit, false, missed, rightly dry, not known, not observed."""
+    colors = np.full((*chip.label.shape, 3), IGNORED, np.uint8)
+    wet, dry = chip.label == 1, chip.label == 0
+    colors[dry & ~chip.water] = DRY
+    colors[dry & chip.water] = FALSE
+    colors[wet & chip.water] = HIT
+    colors[wet & ~chip.water] = MISSED
+    colors[~observed_everywhere(chip.db)] = NOT_OBSERVED
+    return colors
+
+
+def draw(chips: list[MappedChip], title: str) -> bytes:
+    """The picture, one row a chip, as a PNG of few colours."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+    from PIL import Image
+
+    figure = Figure(figsize=(9.6, 1.95 * len(chips) + 0.9), layout="constrained")
+    panels = figure.subplots(len(chips), len(_COLUMNS), squeeze=False)
+    grey = colormaps["gray"].with_extremes(bad=_fractions(NOT_OBSERVED))
+    blues = colormaps["Blues"].with_extremes(bad=_fractions(NOT_OBSERVED))
+    for row, chip in zip(panels, chips, strict=True):
+        for axes, band, (low, high) in zip(row[:2], chip.db, _SCALES, strict=True):
+            axes.imshow(band, vmin=low, vmax=high, cmap=grey, interpolation="nearest")
+        row[2].imshow(truth_colors(chip), interpolation="nearest")
+        row[3].imshow(chip.water_probability, vmin=0, vmax=1, cmap=blues, interpolation="nearest")
+        _outline(row[3], chip.water)
+        row[4].imshow(difference_colors(chip), interpolation="nearest")
+        row[0].set_ylabel(chip.name, fontsize=8)
+        row[4].set_xlabel(chip.caption(), fontsize=8)
+        for axes in row:
+            axes.set_xticks([])
+            axes.set_yticks([])
+    for axes, name in zip(panels[0], _COLUMNS, strict=True):
+        axes.set_title(name, fontsize=9)
+    meanings = {
+        "water found": HIT,
+        "false water": FALSE,
+        "missed water": MISSED,
+        "dry": DRY,
+        LABEL_NOT_KNOWN: IGNORED,
+        "not observed": NOT_OBSERVED,
+    }
+    patches = [
+        Patch(facecolor=_fractions(color), edgecolor="black", linewidth=0.4, label=name)
+        for name, color in meanings.items()
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI)
+    # Speckle does not compress: a palette keeps the file at a third.
+    few = Image.open(buffer).convert("RGB").quantize(_PALETTE_COLORS, dither=Image.Dither.NONE)
+    small = io.BytesIO()
+    few.save(small, format="PNG", optimize=True)
+    return small.getvalue()
+
+
+def _fractions(color: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = color
+    return red / 255, green / 255, blue / 255
+
+
+def _outline(axes: Axes, water: NDArray[np.bool_]) -> None:
+    if water.any() and not water.all():
+        axes.contour(water, levels=[0.5], colors="#D55E00", linewidths=0.5)
+
+
+def main(arguments: list[str]) -> None:
+    """Map all chips, draw, write, and print a line a chip."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks real-chips", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
+    parser.add_argument("--checkpoint", type=Path, default=None, help="a bundle; the shipped one when not given")
+    parser.add_argument("--out", type=Path, default=IMAGE, help="the picture")
+    given = parser.parse_args(arguments)
+    from drshym_pipeline.benchmark.mapper import ChipMapper
+    from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+
+    try:
+        refs = real_chips(given.data)
+        bundle = shipped_bundle() if given.checkpoint is None else ModelBundle.load(given.checkpoint)
+        mapper = ChipMapper(bundle)
+        chips = [map_chip(mapper, ref) for ref in refs]
+    except InputError as error:
+        parser.error(str(error))
+    write_bytes(given.out, draw(chips, f"All real dB chips at hand, mapped by {bundle.name} {bundle.version}"))
+    for chip in chips:
+        print(f"{chip.name}: {chip.caption()}")
