@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from drshym_pipeline.datasets.chips import ChipRef
-    from drshym_pipeline.datasets.sen1floods11 import Labels, Sen1Floods11
+    from drshym_pipeline.datasets.labelled_set import Labels
+    from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 
 _MOST_CHIPS = 600  # a split; the weak list of Sen1Floods11 has over four thousand chips and is sampled
 _HARD = "hard"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from drshym_pipeline.errors import InputError
@@ -43,11 +43,26 @@ class SimulatedData(Section):
     size: int = Field(default=256, ge=64)
 
 
+class SourceConfig(Section):
+    """A real 8-bit set that is trained on beside the main one.
+
+    `weight` is the share of all crops drawn from it, `label_weight` what its labels are worth in the loss, and `events`
+    names the events to use (all of them when empty).
+    """
+
+    kind: Literal["etci2021", "ombria", "emsr763"]
+    root: Path
+    weight: float = Field(default=0.1, gt=0, lt=1)
+    label_weight: float = Field(default=0.5, gt=0, le=1)
+    events: tuple[str, ...] = ()
+
+
 class DataConfig(Section):
     """Where the labelled chips come from.
 
     `root` is a folder in Sen1Floods11's layout (the one that holds `data/` and `splits/`); with `kind: simulated` the
-    simulator fills it when it is empty, and a missing `root` means a folder named after the settings.
+    simulator fills it when it is empty, and a missing `root` means a folder named after the settings. `sources` are
+    trained on beside it; validation and test are the main set's alone.
     """
 
     kind: Literal["simulated", "sen1floods11"] = "simulated"
@@ -55,6 +70,13 @@ class DataConfig(Section):
     simulated: SimulatedData = SimulatedData()
     labels: Literal["hand", "weak", "combined"] = "hand"
     invalid_label: Literal["ignore", "non_flood"] = "ignore"
+    sources: tuple[SourceConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _leave_the_main_set_a_share(self) -> DataConfig:
+        if sum(source.weight for source in self.sources) >= 1:
+            raise ValueError("the weights of all sources must add up to less than 1: the rest is the main set's share")
+        return self
 
 
 class NetworkConfig(Section):
@@ -150,6 +172,10 @@ def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """The keys allowed at a place of a configuration; empty where the place is not a section."""
     current: Any = model
     for part in path:
+        if isinstance(part, int):
+            # A list of sections: its entries have the keys of their section.
+            current = next(iter(get_args(current)), None)
+            continue
         field = current.model_fields.get(str(part)) if hasattr(current, "model_fields") else None
         if field is None:
             return []

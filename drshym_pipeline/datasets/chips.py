@@ -1,7 +1,8 @@
 """One labelled chip: where its files are and what its pixels say.
 
-Reads a Sentinel-1 chip and its label onto one grid and refuses pairs that do not fit. Which chips belong to which split
-is decided in `sen1floods11`; what a network is fed is decided in `crops` and in the model's own rooms.
+Reads a Sentinel-1 chip and its label onto one grid and refuses pairs that do not fit; the one road for every set, in dB
+or 8-bit (`eight_bit`). Which chips belong to which split is decided by the loader of each set; what a network is fed is
+decided in `crops` and in the model's own rooms.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.datasets.eight_bit import EightBitForm, read_picture_chip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.sar.radiometry import observed
 
@@ -36,9 +38,11 @@ class ChipRef:
         chip_id: Such as `Ghana_103272`.
         event: The flood event it was cut from, such as `Ghana`; chips of one event are not independent.
         split: The list it was named by.
-        image: VV and VH in dB.
+        image: VV and VH in dB, or VV alone.
         label: The label raster; None where the chip has none.
         ancillary: Rasters on the same grid, by kind: `dem`, `landcover`, `permanent_water`, `pre_event`.
+        vh: VH in a file of its own, on the same grid.
+        eight_bit: How `image`, `vh` and `label` are to be read where they are 8-bit pictures; None for rasters in dB.
     """
 
     chip_id: str
@@ -47,6 +51,13 @@ class ChipRef:
     image: Path
     label: Path | None = None
     ancillary: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    vh: Path | None = None
+    eight_bit: EightBitForm | None = None
+
+    @property
+    def encoding(self) -> Literal["db", "eight_bit"]:
+        """What the pixel values are."""
+        return "db" if self.eight_bit is None else "eight_bit"
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,28 @@ def _same_grid(first: Affine, second: Affine, height: int, width: int) -> bool:
     return True
 
 
+def _read_bands(ref: ChipRef) -> tuple[NDArray[np.float32], str, Affine]:
+    """As `read_db`, of a chip whose bands may lie in two files."""
+    db, crs, transform = read_db(ref.image)
+    if ref.vh is None:
+        return db, crs, transform
+    vh, vh_crs, vh_transform = read_db(ref.vh)
+    if vh.shape[1:] != db.shape[1:] or vh_crs != crs or not _same_grid(transform, vh_transform, *db.shape[1:]):
+        raise InputError(ref.vh, f"lies on another grid than VV in {ref.image}", "Write both bands on one grid")
+    both = np.concatenate([db[:1], vh[:1]])
+    both[:, np.isnan(both).any(axis=0)] = np.nan
+    return both, crs, transform
+
+
+def _read_pictures(ref: ChipRef, form: EightBitForm) -> LabelledChip:
+    """A chip of 8-bit pictures, which know no place on the ground."""
+    from affine import Affine
+
+    chip = read_picture_chip(ref.image, ref.vh, ref.label, form)
+    label = np.where(chip.ignored, IGNORED, np.where(chip.water, WATER, DRY)).astype(np.int8)
+    return LabelledChip(ref, chip.db, label, "", Affine.identity())
+
+
 def _read_label(path: Path, image: Path, shape: tuple[int, int], crs: str, transform: Affine) -> NDArray[np.int8]:
     """The label on the image's grid, -1 where it says nothing."""
     from drshym_pipeline.sar.open import open_raster
@@ -161,13 +194,20 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
     Raises:
         InputError: A file is missing or unreadable, or the label has another shape, grid or other values.
     """
-    db, crs, transform = read_db(ref.image)
+    chip = _read_rasters(ref) if ref.eight_bit is None else _read_pictures(ref, ref.eight_bit)
+    label = chip.label
+    if ref.label is not None and invalid_label == "non_flood":
+        label[label == IGNORED] = DRY
+    label[np.isnan(chip.db[0])] = IGNORED
+    return chip
+
+
+def _read_rasters(ref: ChipRef) -> LabelledChip:
+    """A chip of rasters in dB."""
+    db, crs, transform = _read_bands(ref)
     shape = (db.shape[1], db.shape[2])
     if ref.label is None:
         label = np.full(shape, IGNORED, np.int8)
     else:
         label = _read_label(ref.label, ref.image, shape, crs, transform)
-        if invalid_label == "non_flood":
-            label[label == IGNORED] = DRY
-    label[np.isnan(db[0])] = IGNORED
     return LabelledChip(ref, db, label, crs, transform)

@@ -17,15 +17,13 @@ import logging
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.labelled_set import Labels
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import sha256_files
 
 _log = logging.getLogger(__name__)
-
-Labels = Literal["hand", "weak", "combined"]
 
 EVENTS_FOLDER = Path("data/flood_events")
 HAND_FOLDER = EVENTS_FOLDER / "HandLabeled"
@@ -102,6 +100,10 @@ class Sen1Floods11:
         InputError: The folder does not have the layout.
     """
 
+    title = "Sen1Floods11"
+    source = "Bonafilia et al., Sen1Floods11, CVPR workshops (2020); the simulator writes the same layout"
+    licence = "said to be CC-BY 4.0; no licence file beside the chips"
+
     def __init__(self, root: Path) -> None:
         candidates = (root, root / "v1.1")
         for candidate in candidates:
@@ -134,6 +136,11 @@ class Sen1Floods11:
     def splits(self) -> tuple[str, ...]:
         """The splits there are lists for, and `weak` where there are weakly labelled chips."""
         return (*self._split_tables, *((WEAK,) if self._weak_folder else ()))
+
+    def events(self) -> tuple[str, ...]:
+        """The events of all hand-labelled chips the lists name, sorted; present or not."""
+        chips = (name for table in self._split_tables.values() for name in _chip_ids(table, "_S1Hand.tif"))
+        return tuple(sorted({event_of(name) for name in chips}))
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
         """The chips of a split, in the order of its list.

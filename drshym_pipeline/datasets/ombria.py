@@ -1,0 +1,74 @@
+"""OMBRIA: VV tiles of over twenty floods before and after, 8-bit, with rapid-mapping masks as truth.
+
+    OmbriaS1/{train,test}/{BEFORE,AFTER,MASK}/S1_{before,after,mask}_<number>.png
+    2021/<EVENT>/Sentinel1/{BEFORE,AFTER,MASK}/{imbefore,imafter,gt}_<number>.png
+
+Every tile was stretched alone, so each is mapped to dB by itself. Tiles of `OmbriaS1` do not say which flood they show
+and its test tiles touch its training tiles: all of them are one event here, `unnamed`. The truth leaves river channels
+out, so dark water beside it may be labelled dry; and it was drawn by others at other hours, so that it agrees poorly
+with what the radar shows in about a tenth of the tiles.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.eight_bit import EightBitForm
+from drshym_pipeline.datasets.picture_tiles import PictureSet, match_tiles
+from drshym_pipeline.errors import InputError
+
+UNNAMED = "unnamed"
+_PICTURES = ("AFTER", "BEFORE", "MASK")
+
+
+class Ombria(PictureSet):
+    """The tiles of a folder of OMBRIA.
+
+    Args:
+        root: The folder that holds `OmbriaS1` or `2021`.
+
+    Raises:
+        InputError: The folder does not have the layout.
+    """
+
+    title = "OMBRIA"
+    source = "Drakonakis et al., OmbriaNet, IEEE JSTARS 15 (2022); truth of the Copernicus Emergency Management Service"
+    licence = "none found beside the tiles"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        found = [
+            (UNNAMED, root / "OmbriaS1" / part, ("S1_after", "S1_before", "S1_mask")) for part in ("test", "train")
+        ]
+        found += [
+            (folder.parent.name.lower(), folder, ("imafter", "imbefore", "gt"))
+            for folder in sorted((root / "2021").glob("*/Sentinel1"))
+        ]
+        self._folders = [entry for entry in found if any((entry[1] / name).is_dir() for name in _PICTURES)]
+        if not self._folders:
+            raise InputError(
+                root,
+                "does not have the layout of OMBRIA",
+                "Expected OmbriaS1/train/ or 2021/<EVENT>/Sentinel1/ with BEFORE, AFTER and MASK",
+            )
+
+    def events(self) -> tuple[str, ...]:
+        """The floods of 2021 in lower case, and `unnamed` for all others."""
+        return tuple(sorted({event for event, _, _ in self._folders}))
+
+    def _event_chips(self, event: str, split: str, *, present_only: bool) -> list[ChipRef]:
+        refs = []
+        for own, folder, prefixes in self._folders:
+            if own != event:
+                continue
+            kinds = {
+                kind: (folder / kind, f"{prefix}_", ".png") for kind, prefix in zip(_PICTURES, prefixes, strict=True)
+            }
+            for tile, files in match_tiles(kinds, present_only=present_only).items():
+                name = f"{folder.name}-{tile}" if event == UNNAMED else tile
+                form = EightBitForm(zero_is_border=True)
+                refs.append(
+                    ChipRef(f"ombria_{event}_{name}", event, split, files["AFTER"], files["MASK"], eight_bit=form)
+                )
+        return refs

@@ -1,0 +1,64 @@
+"""Which labelled set a folder holds: by name, or by its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from drshym_pipeline.datasets.emsr763 import Emsr763
+from drshym_pipeline.datasets.etci2021 import Etci2021
+from drshym_pipeline.datasets.labelled_set import LabelledSet
+from drshym_pipeline.datasets.ombria import Ombria
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.datasets.stac_overflow import StacOverflow
+from drshym_pipeline.errors import InputError
+
+SetKind = Literal["sen1floods11", "stac_overflow", "etci2021", "ombria", "emsr763"]
+
+_LOADERS: dict[SetKind, Callable[[Path], LabelledSet]] = {
+    "sen1floods11": Sen1Floods11,
+    "stac_overflow": StacOverflow,
+    "etci2021": Etci2021,
+    "ombria": Ombria,
+    "emsr763": Emsr763,
+}
+_SIGNS = {
+    "sen1floods11": "data/ and splits/",
+    "stac_overflow": "<chip>_vv.tif, <chip>_vh.tif and <chip>.tif",
+    "etci2021": "<event>_<time>/tiles/vv",
+    "ombria": "OmbriaS1/ or 2021/<EVENT>/Sentinel1",
+    "emsr763": "PRE_S1/, POST_S1/ and Labels/",
+}
+
+
+def open_labelled_set(kind: SetKind, root: Path) -> LabelledSet:
+    """Open a set of known kind.
+
+    Raises:
+        InputError: The folder does not have its layout.
+    """
+    return _LOADERS[kind](root)
+
+
+def detect_set(root: Path) -> LabelledSet:
+    """Open the set a folder holds, told by its layout.
+
+    Args:
+        root: A folder of Sen1Floods11 (or of the simulator), STAC-Overflow, ETCI 2021, OMBRIA or EMSR763.
+
+    Raises:
+        InputError: The folder does not exist or has none of these layouts, or a Sen1Floods11 copy is not whole.
+    """
+    if not root.is_dir():
+        raise InputError(root, "is not a folder", "Give the folder of a labelled set")
+    if any((folder / "data" / "flood_events").is_dir() for folder in (root, root / "v1.1")):
+        # Its own error says which part of the layout is missing.
+        return Sen1Floods11(root)
+    for loader in _LOADERS.values():
+        try:
+            return loader(root)
+        except InputError:
+            continue
+    known = "; ".join(f"{kind}: {sign}" for kind, sign in _SIGNS.items())
+    raise InputError(root, "does not have the layout of Sen1Floods11 or of any other known set", f"Expected {known}")
