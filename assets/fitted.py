@@ -58,7 +58,8 @@ def calibration_metrics(fitted: Fitted) -> dict[str, float]:
         values |= {f"valid_{mode}_{name}_before": value for name, value in item.before.model_dump().items()}
         values |= {f"valid_{mode}_{name}_after": value for name, value in item.after.model_dump().items()}
         values |= {f"valid_{mode}_{name}": score.value for name, score in item.scores.items()}
-        values |= {f"valid_{mode}_T": item.calibration.T, f"valid_{mode}_threshold": item.calibration.threshold}
+        fitted_values = item.calibration.model_dump(include={"T", "bias", "threshold"})
+        values |= {f"valid_{mode}_{name}": value for name, value in fitted_values.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 

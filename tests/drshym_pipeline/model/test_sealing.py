@@ -54,6 +54,9 @@ def test_calibration_does_not_raise_the_log_loss_and_the_card_says_what_was_foun
         counts = histogram.scores_at(calibration.threshold, calibration.T, calibration.bias)
         assert card.scores[f"valid_{mode}"]["iou"].value == pytest.approx(counts.iou)
         assert card.scores[f"valid_{mode}"]["ece_after"].value == entry.after.ece
+        assert card.scores[f"valid_{mode}"]["ece_equal_mass_after"].value == entry.after.ece_equal_mass
+        assert card.scores[f"valid_{mode}"]["iou_chip_mean"] == entry.scores["iou_chip_mean"]
+        assert entry.fit.events == len(entry.events) > 0
 
 
 def test_thresholds_are_those_of_the_bundle(sealed: Path) -> None:
@@ -105,3 +108,64 @@ def test_overconfident_logits_get_a_temperature_above_one_and_area_errors_from_w
     assert entry.after.ece < entry.before.ece
     assert entry.area_errors.chips == 12
     assert entry.scores["iou"].low < entry.scores["iou"].value < entry.scores["iou"].high
+
+
+def chips_of(seed: int, bias: float, number: int = 6) -> list[LogitHistogram]:
+    """Chips of one event whose log odds are the logits plus a bias, most of them with little water."""
+    rng = np.random.default_rng(seed)
+    chips = []
+    for level in rng.uniform(-4.0, 1.0, number):
+        odds = rng.normal(level, 2.0, 2000)
+        histogram = LogitHistogram()
+        histogram.add(odds - bias, (rng.random(2000) < 1 / (1 + np.exp(-odds))).astype(np.int8))
+        chips.append(histogram)
+    return chips
+
+
+def test_a_bias_that_other_events_confirm_is_sealed_with_its_reasons() -> None:
+    entry = calibrate_mode({f"e{turn}": chips_of(turn, bias=1.2) for turn in range(4)}, EvaluationConfig(bootstrap=100))
+    assert entry.calibration.method == "platt"
+    assert entry.calibration.bias == pytest.approx(1.2, abs=0.15)
+    assert entry.fit.events == entry.fit.folds == 4
+    assert entry.fit.held_out_platt < entry.fit.held_out_temperature
+    for figure in ("ece", "ece_equal_mass", "ece_water_side", "ece_uncertain", "log_loss", "brier"):
+        assert getattr(entry.after, figure) < getattr(entry.before, figure)
+    assert abs(entry.after.uncertain_predicted - entry.after.uncertain_found) < 0.02
+    assert entry.before.uncertain_found > entry.before.uncertain_predicted + 0.05
+
+
+def test_every_event_is_judged_alone() -> None:
+    events = {"calm": chips_of(1, bias=0.0), "windy": chips_of(2, bias=2.0), "empty": [LogitHistogram()]}
+    entry = calibrate_mode(events, EvaluationConfig(bootstrap=100))
+    assert set(entry.events) == {"calm", "windy"}
+    windy = sum(events["windy"], LogitHistogram())
+    assert entry.events["windy"].pixels == windy.pixels
+    assert entry.events["windy"].before.log_loss == windy.log_loss(1.0)
+    assert entry.events["windy"].after.ece == windy.ece(entry.calibration.T, entry.calibration.bias)
+    assert entry.events["calm"].before.ece < entry.events["windy"].before.ece
+
+
+def test_the_recipe_says_what_the_threshold_aims_at_and_both_aims_are_recorded() -> None:
+    events = {f"e{turn}": chips_of(turn, bias=0.0) for turn in range(3)}
+    fair, pooled = (
+        calibrate_mode(events, EvaluationConfig(bootstrap=100, threshold_for=aim)) for aim in ("mean_iou", "pooled_f1")
+    )
+    assert fair.calibration.threshold == fair.thresholds.points["mean_iou"].threshold
+    assert pooled.calibration.threshold == fair.thresholds.points["pooled_f1"].threshold
+    assert fair.calibration.threshold != pooled.calibration.threshold
+    assert fair.scores["iou_chip_mean"].value == pytest.approx(fair.thresholds.points["mean_iou"].mean_iou)
+    assert fair.scores["iou_chip_mean"].value > pooled.scores["iou_chip_mean"].value
+    assert pooled.scores["f1"].value > fair.scores["f1"].value
+
+
+def test_calibrations_of_earlier_releases_are_read(tmp_path: Path) -> None:
+    entry = calibrate_mode({"a": chips_of(1, bias=0.0)}, EvaluationConfig(bootstrap=100)).model_dump(mode="json")
+    figures = {"log_loss", "brier", "ece"}
+    old = {name: value for name, value in entry.items() if name not in {"fit", "thresholds", "events"}}
+    for moment in ("before", "after"):
+        old[moment] = {name: value for name, value in entry[moment].items() if name in figures}
+    old["area_errors"] = {name: value for name, value in entry["area_errors"].items() if name != "sizes"}
+    (tmp_path / "calibration.json").write_text(json.dumps({"vv": old}))
+    read = read_calibration(tmp_path)["vv"]
+    assert read.calibration.model_dump() == entry["calibration"]
+    assert (read.fit, read.thresholds, read.events, read.after.ece_equal_mass) == (None, None, {}, None)
