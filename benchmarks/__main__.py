@@ -28,6 +28,8 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
 }
 # Modules with a `main(arguments)`, loaded only when asked for.
 TOOLS = {
+    "sweep": "benchmarks.sweep",
+    "real-chips": "benchmarks.real_chips",
     "scene-statistics": "benchmarks.scene_statistics",
 }
 

@@ -1,0 +1,112 @@
+"""The sweep: trials that go on where they were interrupted, and a table of all of them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from benchmarks.sweep import NETWORKS, folder_of, main, recipe_of, sweep
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.datasets.simulator.writer import write_dataset
+from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+from drshym_pipeline.model.losses import LOSS_NAMES
+from drshym_pipeline.model.network import build_network
+from drshym_pipeline.model.recipe import check_training
+from drshym_pipeline.settings import SimulatedData, TrainConfig, TrainingConfig
+from drshym_pipeline.storage import read_json
+
+BASE = TrainConfig(training=TrainingConfig(crop=64, batch_size=2, max_steps=2, warmup_steps=1))
+PARAMS = {
+    "encoder": "resnet18",
+    "network": "half-3",
+    "loss": "bce",
+    "learning_rate": 1e-3,
+    "water_share": 0.5,
+    "ema": 0.99,
+    "drop_vh": 0.3,
+}
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory) -> Sen1Floods11:
+    root = tmp_path_factory.mktemp("chips") / "set"
+    return Sen1Floods11(write_dataset(root, SimulatedData(train=4, valid=4, test=1, hard=0, size=64)))
+
+
+def without_times(rows: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "seconds_a_step"} for row in rows]
+
+
+def test_an_interrupted_sweep_ends_as_the_unbroken_one(chips: Sen1Floods11, tmp_path: Path, monkeypatch) -> None:
+    # Shallow and narrow: the resume points of the real ones are hundreds of megabytes.
+    tiny = {f"tiny-{width}": {"stem": "half", "decoder_channels": (width, 8, 8)} for width in (8, 16)}
+    monkeypatch.setattr("benchmarks.sweep.NETWORKS", tiny)
+    unbroken = sweep(chips, tmp_path / "whole", BASE, trials=2)
+    steps = 0
+
+    def kill_in_the_second_trial(stage: str, done: int, total: int) -> None:
+        nonlocal steps
+        steps += stage == "train"
+        if steps == 4:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        sweep(chips, tmp_path / "cut", BASE, trials=2, progress=kill_in_the_second_trial)
+    assert len(read_json(tmp_path / "cut" / "trials.json")) == 1
+    stages: list[str] = []
+    resumed = sweep(chips, tmp_path / "cut", BASE, trials=2, progress=lambda stage, *_: stages.append(stage))
+    assert without_times(resumed) == without_times(unbroken)
+    assert stages.count("train") == 1
+    assert sweep(chips, tmp_path / "cut", BASE, trials=2, progress=lambda *_: pytest.fail("trained again")) == resumed
+    assert len(list((tmp_path / "cut" / "runs").iterdir())) == 2
+
+    assert [row["score"] for row in unbroken] == sorted((row["score"] for row in unbroken), reverse=True)
+    for row in unbroken:
+        assert row["score"] == row["valid_mean_iou"] + 0.25 * row["valid_mean_iou_vv"]
+        params = {key: row[key] for key in PARAMS}
+        assert (
+            TrainedCheckpoint.load(folder_of(tmp_path / "whole", params)).best["valid_mean_iou"]
+            == (row["valid_mean_iou"])
+        )
+    with (tmp_path / "whole" / "trials.csv").open() as handle:
+        assert [float(row["score"]) for row in csv.DictReader(handle)] == [row["score"] for row in unbroken]
+    table = (tmp_path / "whole" / "trials.md").read_text()
+    assert all(f"| {row['trial']} | {row['score']:.4f} |" in table for row in unbroken)
+
+
+def test_a_trial_that_diverges_is_an_answer_and_not_the_end(chips: Sen1Floods11, tmp_path: Path, monkeypatch) -> None:
+    def wild(base: TrainConfig, params: dict, steps: int) -> TrainConfig:
+        return recipe_of(base, {**params, **PARAMS, "learning_rate": 1e30}, steps)
+
+    monkeypatch.setattr("benchmarks.sweep.recipe_of", wild)
+    base = BASE.model_copy(update={"training": BASE.training.model_copy(update={"warmup_steps": 0})})
+    rows = sweep(chips, tmp_path / "out", base, trials=1)
+    assert [row["score"] for row in rows] == [None]
+    assert "| 1 | diverged |  |  |  |  | resnet" in (tmp_path / "out" / "trials.md").read_text()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("loss", LOSS_NAMES)
+def test_every_recipe_of_the_search_can_be_trained(network: str, loss: str) -> None:
+    config = recipe_of(BASE, {**PARAMS, "network": network, "loss": loss}, 400)
+    config = TrainConfig.model_validate(config.model_dump())
+    check_training(config)
+    assert (config.training.max_steps, config.training.validate_every) == (400, 100)
+    assert config.training.loss == loss
+    build_network(config.network)
+
+
+def test_the_command_prints_the_table(chips: Sen1Floods11, tmp_path: Path, capsys, monkeypatch) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("training: {crop: 64, batch_size: 2, warmup_steps: 1}\n")
+    monkeypatch.setattr("benchmarks.sweep.suggest", lambda trial: PARAMS)
+    monkeypatch.setattr("benchmarks.sweep.table_markdown", lambda rows, steps: f"{len(rows)} after {steps}")
+    folders = ["--data", str(chips.root), "--out", str(tmp_path / "out"), "--config", str(recipe)]
+    main([*folders, "--trials", "1", "--steps", "2"])
+    assert capsys.readouterr().out.splitlines() == ["  step 2 of 2", "1 after 2"]
