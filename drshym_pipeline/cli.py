@@ -1,8 +1,8 @@
 """The `drshym` command: parse, call, print.
 
-Every decision is made in the rooms this module calls. torch, rasterio and the like are imported by the commands that
-need them, so that help and usage errors are instant. Exit codes: 0 done, 1 a fault of the program or the machine, 2 an
-input that cannot be used, which is told in one line.
+Every decision is made in the rooms this module calls; the commands that score are in `commands.scoring`. torch,
+rasterio and the like are imported by the commands that need them, so that help and usage errors are instant. Exit
+codes: 0 done, 1 a fault of the program or the machine, 2 an input that cannot be used, which is told in one line.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import click
 import typer
 
+from drshym_pipeline.commands.options import CheckpointOption, OutOption, choose_model
+from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
 from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress, stored_maps
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, TrainConfig, load_config
@@ -24,8 +25,7 @@ from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 if TYPE_CHECKING:
-    from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.records import MapRecord, ModelReference
+    from drshym_pipeline.records import MapRecord
 
 EXIT_FAULT = 1
 EXIT_INPUT = 2
@@ -39,11 +39,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
-CheckpointOption = Annotated[
-    Path | None,
-    typer.Option("--checkpoint", help="A sealed model; by default the one in service, else the shipped one."),
-]
 UnitsOption = Annotated[
     Literal["db", "power", "amplitude", "dn"] | None,
     typer.Option("--units", help="What the pixel values are, where it cannot be told from them."),
@@ -52,21 +47,6 @@ TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
 OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
 VVOption = Annotated[Path | None, typer.Option("--vv", help="The VV file of a scene with one file a polarisation.")]
 VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.")]
-
-
-def choose_model(checkpoint: Path | None) -> tuple[ModelBundle, ModelReference]:
-    """The model to use: the named one, else the one in service, else the shipped one.
-
-    Raises:
-        InputError: It cannot be loaded.
-    """
-    from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.service_record import model_in_service
-
-    if checkpoint is None:
-        return model_in_service(PipelineSettings.from_environment().store_path)
-    bundle = ModelBundle.load(checkpoint)
-    return bundle, bundle.reference("checkpoint")
 
 
 def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> list[list[Path]]:
@@ -162,10 +142,16 @@ def segment(
 @app.command()
 def train(
     config: Annotated[Path, typer.Option("--config", help="A training recipe; configs/ has examples.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder; runs/<name> by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder; runs/<name> or runs/<name>-seed<N> by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's own.")] = None,
 ) -> None:
     """Train and calibrate a model, and seal it as OUT/bundle."""
     recipe = load_config(config, TrainConfig)
+    default = recipe.name
+    if seed is not None:
+        recipe, default = recipe.model_copy(update={"seed": seed}), f"{recipe.name}-seed{seed}"
     from drshym_pipeline.model.recipe import check_training
 
     # Before hours of simulating and training, and before the slow imports they need.
@@ -174,40 +160,22 @@ def train(
     from drshym_pipeline.model.sealing import seal
     from drshym_pipeline.model.training import train as train_network
 
-    folder = out or Path("runs") / recipe.name
+    folder = out or Path("runs") / default
     with output_directory(folder), shown_progress(recipe.name) as progress:
         data = prepare(recipe.data, folder / "data", progress)
         checkpoint = train_network(recipe, data, folder / "checkpoint", progress=progress)
         bundle = seal(recipe, data, checkpoint, folder / "bundle", progress=progress)
     rows = [
-        (mode, f"{calibration.T:.3f}", f"{calibration.threshold:.3f}")
-        for mode, calibration in bundle.calibration.items()
+        (mode, calibration.text(), f"{calibration.threshold:.3f}") for mode, calibration in bundle.calibration.items()
     ]
-    print_table(f"Sealed {bundle.name} {bundle.version} in {folder / 'bundle'}", ("bands", "T", "threshold"), rows)
+    print_table(
+        f"Sealed {bundle.name} {bundle.version} in {folder / 'bundle'}", ("bands", "calibration", "threshold"), rows
+    )
 
 
-@app.command()
-def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Folder in Sen1Floods11's layout (holds data/ and splits/).")],
-    checkpoint: CheckpointOption = None,
-    split: Annotated[str, typer.Option("--split", help="Such as valid, test, bolivia, hard.")] = "test",
-    present_only: Annotated[
-        bool, typer.Option("--present-only", help="Score the chips that are there instead of refusing a partial copy.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
-) -> None:
-    """Score a model on labelled chips, with intervals and baselines."""
-    from drshym_pipeline.benchmark.evaluate import evaluate as score
-    from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
-
-    refs = Sen1Floods11(data).chips(split, present_only=present_only)
-    bundle, _ = choose_model(checkpoint)
-    with nullcontext() if out is None else output_directory(out):
-        with shown_progress(bundle.name) as progress:
-            evaluation = score(bundle, refs, progress=progress)
-        if out is not None:
-            evaluation.write(out)
-    typer.echo(evaluation.to_markdown())
+app.command()(evaluate)
+app.command()(benchmark)
+app.command()(baseline)
 
 
 @app.command()

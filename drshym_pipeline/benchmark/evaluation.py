@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from drshym_pipeline.assessment.area import AreaErrorModel, area_shares
+from drshym_pipeline.assessment.area_by_size import area_error_by_size, interval_holds
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import (
     COUNT_NAMES,
@@ -97,6 +98,11 @@ class Evaluation:
             for mode in dict.fromkeys(name for name, _ in parts)
         }
 
+    @property
+    def main_mode(self) -> BandMode | None:
+        """The mode most pixels were mapped with; None when nothing was scored."""
+        return max(self.histograms, key=lambda mode: self.histograms[mode].pixels, default=None)
+
     @cached_property
     def scores(self) -> dict[Metric, Score]:
         """Every figure, pooled over pixels, with its interval over chips."""
@@ -161,15 +167,24 @@ class Evaluation:
             if mode not in self.area_errors:
                 continue
             model = self.area_errors[mode]
-            areas = [(model.estimate(p, 1.0), t) for p, t in zip(*area_shares(count_array(part)), strict=True)]
-            held = [area.low_km2 <= true <= area.high_km2 for area, true in areas]
+            held = interval_holds(model, *area_shares(count_array(part)))
             report[str(mode)] = {
                 "level": model.level,
                 "method": model.method,
                 "chips": len(held),
-                "held": float(np.mean(held)) if held else None,
+                "held": float(np.mean(held)),
             }
         return report
+
+    def area_by_size(self) -> pd.DataFrame:
+        """Area errors of the chips by the share of each that is water, see `area_error_by_size`."""
+        predicted, true = area_shares(count_array(self.counts))
+        held = np.zeros(len(true), dtype=bool)
+        known = self.counts["mode"].isin(list(self.area_errors)).all()
+        for mode, model in self.area_errors.items():
+            mine = (self.counts["mode"] == mode).to_numpy()
+            held[mine] = interval_holds(model, predicted[mine], true[mine])
+        return area_error_by_size(predicted, true, held if known else None)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as one JSON value, unrounded; undefined figures are null."""
@@ -186,6 +201,7 @@ class Evaluation:
             "calibration": self.calibration(),
             "area_intervals": self.area_intervals(),
             "calibration_by_event": self.calibration_by_event(),
+            "area_by_size": records(self.area_by_size()),
             "baselines": {name: self._method(counts) for name, counts in self.baselines.items()},
             "ceilings": {name: self._method(counts) for name, counts in self.ceilings.items()},
             "flood_alone": {name: self._method(counts) for name, counts in self.flood.items()},

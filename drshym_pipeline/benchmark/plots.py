@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
 from drshym_pipeline.records import BandMode, Calibration
 
@@ -66,7 +66,7 @@ def reliability_of(histogram: LogitHistogram, item: Calibration, title: str) -> 
 
 def precision_recall(evaluation: Evaluation, mode: BandMode | None = None) -> bytes:
     """Precision against recall over all thresholds, with the threshold in use and the baselines as points."""
-    mode = _mode(evaluation, mode)
+    mode = mode or evaluation.main_mode
     figure, (axes,) = _figure(1, HEIGHT)
     if mode is None:
         return _nothing(figure, axes, "Precision and recall: no scored pixel")
@@ -202,21 +202,16 @@ def _nothing(figure: Figure, axes: Axes, title: str) -> bytes:
     return _png(figure)
 
 
-def _mode(evaluation: Evaluation, mode: BandMode | None) -> BandMode | None:
-    """The mode asked for, else the one most pixels were mapped with; None when there is none."""
-    if mode is not None:
-        return mode
-    return max(evaluation.histograms, key=lambda name: evaluation.histograms[name].pixels, default=None)
-
-
 def _baseline_points(axes: Axes, evaluation: Evaluation) -> None:
     from drshym_pipeline.benchmark.baselines import TITLES
 
-    for (name, counts), marker in zip(evaluation.baselines.items(), ("s", "D", "^", "v"), strict=False):
+    markers = ("s", "D", "^", "v", "o", "P", "X", "*")
+    for (name, counts), marker in zip(evaluation.baselines.items(), markers, strict=True):
         scores = evaluation.score(counts)
         precision, recall = scores["precision"].value, scores["recall"].value
         if precision is not None and recall is not None:
-            axes.plot(recall, precision, marker, color=ORANGE, label=TITLES[name])
+            color = ORANGE if "vh" in name else GREEN
+            axes.plot(recall, precision, marker, color=color, label=TITLES[name])
 
 
 def _short(value: Any) -> str:

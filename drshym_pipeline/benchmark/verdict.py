@@ -89,7 +89,7 @@ def verdict(
         level=level,
         seed=seed,
     )
-    return _compared(difference, other, metric, level)
+    return judged(difference, other, metric, level)
 
 
 def compare_baselines(evaluation: Evaluation) -> dict[str, Verdict]:
@@ -126,16 +126,28 @@ def _fault(counts: pd.DataFrame, floors: Floors, finite: bool) -> str | None:
     return None
 
 
-def _compared(difference: PairedDifference, other: str, metric: Metric, level: float) -> Verdict:
+def judged(
+    difference: PairedDifference, other: str, metric: Metric, level: float, *, figure: str = "Pooled"
+) -> Verdict:
+    """The word for a paired difference.
+
+    Args:
+        difference: Candidate minus the other.
+        other: What to call the opponent.
+        metric: What was compared.
+        level: Of the interval.
+        figure: How the figure was made of the chips, as the first word of a sentence.
+    """
     name = {"iou": "IoU", "f1": "F1"}.get(metric, metric.replace("_", " "))
     if difference.value is None:
-        return Verdict("not distinguishable", f"The pooled {name} of {other} is not defined.", difference, metric)
+        reason = f"{figure} {name} cannot be compared with that of {other}: one of the two is not defined."
+        return Verdict("not distinguishable", reason, difference, metric)
     if difference.low is None or difference.high is None:
         reason = f"{difference.chips} chip is too few for an interval (difference to {other} {difference.value:+.3f})."
         return Verdict("not distinguishable", reason, difference, metric)
     word: Word = "better" if difference.low > 0 else "worse" if difference.high < 0 else "not distinguishable"
     reason = (
-        f"Pooled {name} differs from that of {other} by {difference.value:+.3f} "
+        f"{figure} {name} differs from that of {other} by {difference.value:+.3f} "
         f"({100 * level:.0f} % interval {difference.low:+.3f} to {difference.high:+.3f}, {difference.chips} chips)."
     )
     return Verdict(word, reason, difference, metric)

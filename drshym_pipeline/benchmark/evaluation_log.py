@@ -1,0 +1,110 @@
+"""The log of evaluations: one line for every time a checkpoint was scored on chips that are for reporting only.
+
+Figures on such chips mean less each time someone looks at them and decides something. The log is what tells how often
+that was. Lines are only ever added.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from drshym_pipeline.benchmark.suite import Part, calibrated
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import now
+from drshym_pipeline.storage import write_text
+
+COLUMNS = (
+    "date_utc",
+    "commit",
+    "checkpoint",
+    "sha256",
+    "data",
+    "split",
+    "bands",
+    "chips",
+    "pooled_iou",
+    "mean_wet_iou",
+    "ece",
+    "false_water",
+)
+
+
+def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[str, str]]:
+    """One row a data set, mode and checkpoint, other networks included; figures with four decimals."""
+    date, commit = f"{when or now():%Y-%m-%dT%H:%M:%SZ}", code_version()
+    return [
+        {
+            "date_utc": date,
+            "commit": commit,
+            "checkpoint": f"{found.model['name']} {found.model['version']}",
+            "sha256": found.model["sha256"][:12],
+            "data": part.sample.data,
+            "split": part.sample.split,
+            "bands": "+".join(sorted(set(found.counts["mode"]), reverse=True)),
+            "chips": str(len(found.counts)),
+            "pooled_iou": _figure(found.scores["iou"].value),
+            "mean_wet_iou": _figure(found.mean_chip_iou.value),
+            "ece": _figure(calibrated(found, "ece")),
+            "false_water": _figure(found.scores["false_water"].value),
+        }
+        for part in parts
+        for found in (*part.seeds, *part.others.values())
+    ]
+
+
+def check_log(path: Path) -> None:
+    """Refuse a file that lines of this log cannot be added to, before anything is scored for it.
+
+    Raises:
+        InputError: The path is a folder, cannot be read, or is a file of something else.
+    """
+    _existing(path)
+
+
+def append_log(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    """Add lines to the log, which is made when it is not there; all of them or none.
+
+    Raises:
+        InputError: See `check_log`.
+    """
+    text = _existing(path)
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, COLUMNS, lineterminator="\n")
+    if not text:
+        writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text + ("" if not text or text.endswith("\n") else "\n") + lines.getvalue())
+
+
+def code_version() -> str:
+    """The commit of the checkout this package runs from, `-dirty` with changes; `unknown` where it is none."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, check=False, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+def _existing(path: Path) -> str:
+    """What the log holds, empty when it is not there yet."""
+    if not path.exists():
+        return ""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"the log cannot be read ({error})", "Name a CSV file") from error
+    if text and text.splitlines()[0] != ",".join(COLUMNS):
+        raise InputError(path, "is not a log of evaluations", f"Its first line must be {','.join(COLUMNS)}")
+    return text
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,122 @@
+"""The files of a benchmark: card.md, card.json, chips.csv and pictures, all there or none.
+
+What stands in them is decided by `benchmark_card`, `plots` and `gallery`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from drshym_pipeline.benchmark.benchmark_card import benchmark_markdown
+from drshym_pipeline.benchmark.comparison import Comparison, compare_all
+from drshym_pipeline.benchmark.evaluation_log import code_version
+from drshym_pipeline.benchmark.gallery import draw_gallery, worst_chips
+from drshym_pipeline.benchmark.mapper import ChipMapper
+from drshym_pipeline.benchmark.plots import chip_scores, precision_recall, reliability_of
+from drshym_pipeline.benchmark.suite import Part
+from drshym_pipeline.records import now
+from drshym_pipeline.storage import write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+
+CARD, DATA, CHIPS = "card.md", "card.json", "chips.csv"
+
+
+def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) -> dict[str, Path]:
+    """Write a benchmark.
+
+    Args:
+        parts: What was scored.
+        bundle: The first checkpoint, to draw its maps.
+        directory: Where to; files of the same names are replaced, others stay. The card is written last.
+
+    Returns:
+        The paths of card, data and table by file name.
+    """
+    comparisons = [compare_all(part.first, part.others) for part in parts]
+    pictures: list[dict[str, str]] = []
+    for part in parts:
+        shown: dict[str, str] = {}
+        for title, png in _pictures(part, bundle).items():
+            name = f"{_slug(part.title)}_{_slug(title)}.png"
+            write_bytes(directory / name, png)
+            shown[f"{title}: {part.title}"] = name
+        pictures.append(shown)
+    paths = {name: directory / name for name in (CHIPS, DATA, CARD)}
+    write_text(paths[CHIPS], chip_table(parts).to_csv(index=False))
+    write_json(paths[DATA], benchmark_document(parts, comparisons))
+    write_text(paths[CARD], benchmark_markdown(parts, comparisons, pictures))
+    return paths
+
+
+def chip_table(parts: Sequence[Part]) -> pd.DataFrame:
+    """One row a chip, mode and method: data, split, bands, role, checkpoint, chip, event, counts and every figure."""
+    frames = []
+    for part in parts:
+        roles = {f"seed {place}": found for place, found in enumerate(part.seeds, start=1)} | dict(part.others)
+        for role, found in roles.items():
+            frame = found.chips().reset_index()
+            frame.insert(0, "role", role)
+            for name, value in (("checkpoint", found.model["sha256"][:12]), ("split", part.sample.split)):
+                frame.insert(0, name, value)
+            frame.insert(0, "data", part.sample.data)
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def benchmark_document(parts: Sequence[Part], comparisons: Sequence[Mapping[str, Comparison]]) -> dict[str, Any]:
+    """Everything as one JSON value, unrounded; undefined figures are null.
+
+    Keys: `created_at`, `commit`, `checkpoints` (name, version, sha256; first the one the card is about), `compared`
+    and `parts`, each with `data`, `split`, `bands`, `evaluation` (as in evaluation.json, without its logits), `seeds`
+    (mean, deviation, low, high and values of every figure), `others` (their figures) and `comparisons` (both verdicts
+    by opponent).
+    """
+    return {
+        "created_at": now().isoformat(),
+        "commit": code_version(),
+        "checkpoints": [dict(found.model) for found in parts[0].seeds],
+        "compared": {name: dict(found.model) for name, found in parts[0].others.items()},
+        "parts": [
+            {
+                "data": part.sample.data,
+                "split": part.sample.split,
+                "bands": part.bands,
+                "evaluation": {name: value for name, value in part.first.to_dict().items() if name != "logits"},
+                "seeds": {name: spread.to_dict() for name, spread in part.spread().items()},
+                "others": {
+                    name: {
+                        "iou": found.scores["iou"].model_dump(),
+                        "mean_chip_iou": found.mean_chip_iou.model_dump(),
+                        "false_water": found.scores["false_water"].model_dump(),
+                    }
+                    for name, found in part.others.items()
+                },
+                "comparisons": {name: item.to_dict() for name, item in compared.items()},
+            }
+            for part, compared in zip(parts, comparisons, strict=True)
+        ],
+    }
+
+
+def _pictures(part: Part, bundle: ModelBundle) -> dict[str, bytes]:
+    found, mode = part.first, part.first.main_mode
+    pictures = {"precision and recall": precision_recall(found)}
+    if mode is not None:
+        title = f"Reliability, {part.title}"
+        pictures["reliability"] = reliability_of(found.histograms[mode], found.calibrations[mode], title)
+    pictures["IoU by chip"] = chip_scores(found)
+    if shown := worst_chips(found):
+        title = "every chip" if len(shown) == len(found.counts) else "the worst chips"
+        pictures[title] = draw_gallery(part.sample.refs, shown, ChipMapper(bundle, part.mode), found)
+    return pictures
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")

@@ -1,0 +1,226 @@
+"""Checkpoints on data sets: which is scored on which chips in which mode, and what comes of it.
+
+One `Part` is one split of one data set in one band mode. The first checkpoint is the one a card is about; the others
+are the same recipe from other seeds, and say how much of a figure is luck. What is compared is scored on the same
+pixels; baselines, which depend on no checkpoint, are scored once a split. The card is laid out in `benchmark_card`,
+files are written by `report`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from drshym_pipeline.benchmark.evaluate import evaluate
+from drshym_pipeline.benchmark.evaluation import Evaluation
+from drshym_pipeline.benchmark.mapper import Mode
+from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.settings import EvaluationConfig
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+
+# Figures of a seed that are averaged over seeds, by the title they are shown under.
+FIGURES: dict[str, Callable[[Evaluation], float | None]] = {
+    "pooled IoU": lambda found: found.scores["iou"].value,
+    "mean IoU of wet chips": lambda found: found.mean_chip_iou.value,
+    "F1": lambda found: found.scores["f1"].value,
+    "precision": lambda found: found.scores["precision"].value,
+    "recall": lambda found: found.scores["recall"].value,
+    "false water": lambda found: found.scores["false_water"].value,
+    "boundary F1": lambda found: found.shapes.shores.f1,
+    "ECE, equal width": lambda found: calibrated(found, "ece"),
+    "ECE, equal mass": lambda found: calibrated(found, "ece_equal_mass"),
+    "Brier": lambda found: calibrated(found, "brier"),
+    "log loss": lambda found: calibrated(found, "log_loss"),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The chips of one split of one data set.
+
+    Args:
+        data: Name of the data set.
+        split: Of the data set.
+        refs: The chips, each once.
+        note: What a reader must know of them; empty for nothing.
+    """
+
+    data: str
+    split: str
+    refs: tuple[ChipRef, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over several seeds.
+
+    Args:
+        values: By checkpoint, in the order given; None where the figure is not defined.
+    """
+
+    values: tuple[float | None, ...]
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """The defined ones."""
+        return tuple(value for value in self.values if value is not None)
+
+    @property
+    def mean(self) -> float | None:
+        """Their mean."""
+        return float(np.mean(self.known)) if self.known else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Their standard deviation (n - 1); None below two."""
+        return float(np.std(self.known, ddof=1)) if len(self.known) > 1 else None
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON."""
+        ends = {"low": min(self.known), "high": max(self.known)} if self.known else {"low": None, "high": None}
+        return {"mean": self.mean, "deviation": self.deviation, **ends, "values": list(self.values)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sample in one band mode.
+
+    Args:
+        sample: The chips.
+        mode: What was asked for; `auto` takes VH where there is one.
+        seeds: Evaluations of the checkpoints; the first is the one the card is about, and the one with baselines.
+        others: Evaluations of other networks, by name.
+    """
+
+    sample: Sample
+    mode: Mode
+    seeds: tuple[Evaluation, ...]
+    others: Mapping[str, Evaluation] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Evaluation:
+        """Of the checkpoint the card is about."""
+        return self.seeds[0]
+
+    @property
+    def bands(self) -> str:
+        """The bands the chips were mapped with, such as `VV+VH`."""
+        modes = sorted(set(self.first.counts["mode"]), reverse=True)
+        return " and ".join(mode.upper().replace("_", "+") for mode in modes) or "no bands"
+
+    @property
+    def title(self) -> str:
+        """Such as `sen1floods11, test, VV+VH`."""
+        return f"{self.sample.data}, {self.sample.split}, {self.bands}"
+
+    def spread(self) -> dict[str, Spread]:
+        """Every figure over the seeds."""
+        return {title: Spread(tuple(of(found) for found in self.seeds)) for title, of in FIGURES.items()}
+
+
+def calibrated(evaluation: Evaluation, name: str) -> float | None:
+    """A calibration figure after scaling, of the mode most pixels were mapped with."""
+    mode = evaluation.main_mode
+    return None if mode is None else evaluation.calibration()[mode]["after"][name]
+
+
+def run_suite(
+    samples: Sequence[Sample],
+    checkpoints: Sequence[ModelBundle],
+    *,
+    others: Mapping[str, ModelBundle] | None = None,
+    modes: Sequence[Mode] = (),
+    config: EvaluationConfig | None = None,
+    progress: Progress = silent,
+) -> list[Part]:
+    """Score checkpoints on data sets.
+
+    Args:
+        samples: What on.
+        checkpoints: The one the card is about, then its seeds.
+        others: Networks to compare the first with, by name; each in the mode of the part where it serves it, else in
+            its own.
+        modes: Which band modes; empty for `auto`, and VV alone beside it where the first checkpoint mapped a chip with
+            VH and can do without.
+        config: Bootstrap resamples and level.
+        progress: Told after every chip of every evaluation.
+
+    Raises:
+        InputError: There is no checkpoint or no sample, a checkpoint is named twice, or a chip is unreadable.
+    """
+    others = others or {}
+    _check(samples, checkpoints)
+    suite = _Suite(checkpoints, others, config, progress)
+    parts: list[Part] = []
+    for sample in samples:
+        part: Part | None = None
+        for mode in modes or ("auto",):
+            part = suite.part(sample, mode, part)
+            parts.append(part)
+        if not modes and "vv" in checkpoints[0].calibration and "vv_vh" in set(parts[-1].first.counts["mode"]):
+            parts.append(suite.part(sample, "vv", part))
+    return parts
+
+
+@dataclass(frozen=True)
+class _Suite:
+    """What stays the same from part to part."""
+
+    checkpoints: Sequence[ModelBundle]
+    others: Mapping[str, ModelBundle]
+    config: EvaluationConfig | None
+    progress: Progress
+
+    def part(self, sample: Sample, mode: Mode, scored: Part | None) -> Part:
+        """Score one part; `scored` is another of the same sample, whose baselines are these."""
+
+        def run(bundle: ModelBundle, chosen: Mode, label: str, classical: bool = False) -> Evaluation:
+            def told(stage: str, done: int, total: int) -> None:
+                self.progress(f"{sample.data} {sample.split} {chosen}: {label}", done, total)
+
+            return evaluate(bundle, sample.refs, mode=chosen, config=self.config, classical=classical, progress=told)
+
+        seeds = [
+            run(bundle, mode, f"{bundle.name} {bundle.version}", classical=scored is None and place == 0)
+            for place, bundle in enumerate(self.checkpoints)
+        ]
+        source = seeds[0] if scored is None else scored.first
+        seeds[0] = replace(
+            seeds[0],
+            baselines=source.baselines,
+            ceilings=source.ceilings,
+            flood={**source.flood, **seeds[0].flood},
+            notes=source.notes if scored is not None else (*filter(None, [sample.note]), *source.notes),
+        )
+        compared = {
+            name: run(bundle, mode if mode in bundle.calibration else "auto", name)
+            for name, bundle in self.others.items()
+        }
+        return Part(sample, mode, tuple(seeds), compared)
+
+
+def _check(samples: Sequence[Sample], checkpoints: Sequence[ModelBundle]) -> None:
+    if not samples:
+        raise InputError("--data", "no data set is given", "Name at least one folder of labelled chips")
+    if not checkpoints:
+        raise InputError("--checkpoint", "no checkpoint is given", "Name a sealed model")
+    hashes = [bundle.sha256 for bundle in checkpoints]
+    repeated = next((bundle for bundle in checkpoints if hashes.count(bundle.sha256) > 1), None)
+    if repeated is not None:
+        raise InputError(
+            "--checkpoint",
+            f"{repeated.name} {repeated.version} is given twice",
+            "Give every seed once: the spread over copies of one model would be none",
+        )
+    names = [(sample.data, sample.split) for sample in samples]
+    again = next((name for name in names if names.count(name) > 1), None)
+    if again is not None:
+        raise InputError("--data", f"'{again[0]}' ({again[1]}) is given twice", "Rename one of the folders")

@@ -1,0 +1,147 @@
+"""The commands that score: `evaluate` one model quickly, `benchmark` several on several sets, fit a `baseline`.
+
+Parse, call, print; figures and cards are made in `benchmark`.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from drshym_pipeline.commands.options import CheckpointOption, OutOption, PresentOnlyOption, choose_model
+from drshym_pipeline.console import shown_progress
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import TrainConfig, load_config
+from drshym_pipeline.storage import output_directory
+
+_DATA_HELP = "Folder of a labelled set; its layout tells which one it is."
+
+
+class Bands(StrEnum):
+    """Values of a repeatable --mode: the option parser takes no list of literals."""
+
+    AUTO = "auto"
+    VV = "vv"
+    VV_VH = "vv_vh"
+
+
+_MODES: dict[Bands, Literal["auto", "vv", "vv_vh"]] = {Bands.AUTO: "auto", Bands.VV: "vv", Bands.VV_VH: "vv_vh"}
+
+
+def evaluate(
+    *,
+    data: Annotated[Path, typer.Option("--data", help=_DATA_HELP)],
+    checkpoint: CheckpointOption = None,
+    split: Annotated[str, typer.Option("--split", help="Such as valid, test, bolivia, hard, or an event.")] = "test",
+    mode: Annotated[
+        Literal["auto", "vv", "vv_vh"], typer.Option("--mode", help="Bands; auto takes VH where there is one.")
+    ] = "auto",
+    present_only: PresentOnlyOption = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
+) -> None:
+    """Score a model on labelled chips, with intervals and baselines."""
+    from drshym_pipeline.benchmark.evaluate import evaluate as score
+    from drshym_pipeline.datasets.open_set import detect_set
+
+    refs = detect_set(data).chips(split, present_only=present_only)
+    bundle, _ = choose_model(checkpoint)
+    with nullcontext() if out is None else output_directory(out):
+        with shown_progress(bundle.name) as progress:
+            evaluation = score(bundle, refs, mode=mode, progress=progress)
+        if out is not None:
+            evaluation.write(out)
+    typer.echo(evaluation.to_markdown())
+
+
+def benchmark(
+    *,
+    data: Annotated[list[Path], typer.Option("--data", help=f"{_DATA_HELP} Repeat it for more sets.")],
+    out: OutOption,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint",
+            help="A sealed model: the one the card is about first, then other seeds of its recipe. "
+            "By default the one in service, else the shipped one.",
+        ),
+    ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option("--compare", metavar="NAME=BUNDLE", help="Another network, scored on the same pixels."),
+    ] = None,
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="Of each set those it has; test by default. Repeatable.")
+    ] = None,
+    mode: Annotated[
+        list[Bands] | None,
+        typer.Option("--mode", help="Bands, repeatable; by default all there are, and VV alone where there is VH."),
+    ] = None,
+    present_only: PresentOnlyOption = False,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="CSV that gets a line for every evaluation: for chips kept for reporting only."),
+    ] = None,
+) -> None:
+    """Write the whole card of a model: seeds, opponents, calibration, shores, areas, pictures."""
+    from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, log_rows
+    from drshym_pipeline.benchmark.report import CARD, write_report
+    from drshym_pipeline.benchmark.samples import open_samples
+    from drshym_pipeline.benchmark.suite import run_suite
+    from drshym_pipeline.model.bundle import ModelBundle
+
+    named = [_named(item) for item in compare or []]
+    samples = open_samples(data, split or ["test"], present_only=present_only)
+    checkpoints = [ModelBundle.load(path) for path in checkpoint] if checkpoint else [choose_model(None)[0]]
+    others = {name: ModelBundle.load(path) for name, path in named}
+    if log is not None:
+        check_log(log)
+    with output_directory(out):
+        with shown_progress() as progress:
+            parts = run_suite(
+                samples, checkpoints, others=others, modes=[_MODES[bands] for bands in mode or ()], progress=progress
+            )
+        if log is not None:
+            # Before the card: chips that were looked at are logged even if a picture then fails.
+            append_log(log, log_rows(parts))
+        paths = write_report(parts, checkpoints[0], out)
+    typer.echo(paths[CARD].read_text("utf-8").partition("\n## At a glance\n")[2].strip().partition("\n## ")[0])
+    typer.echo(f"{paths[CARD]}")
+
+
+def baseline(
+    config: Annotated[Path, typer.Option("--config", help="The recipe whose chips it is fitted on.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.")],
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder of simulated chips; runs/<name>/data by default.")
+    ] = None,
+) -> None:
+    """Fit the pixel classifier a network is compared with."""
+    from drshym_pipeline.benchmark.pixel_classifier import fit, save
+    from drshym_pipeline.datasets.prepare import prepare
+
+    recipe = load_config(config, TrainConfig)
+    if out.is_dir():
+        raise InputError(out, "is a folder", "Name the JSON file")
+    with shown_progress(recipe.name) as progress:
+        chips = prepare(recipe.data, cache or Path("runs") / recipe.name / "data", progress)
+        fitted = fit(
+            chips.chips("train", recipe.data.labels),
+            chips.chips("valid"),
+            name=recipe.name,
+            sha256=chips.sha256(),
+            seed=recipe.seed,
+            progress=progress,
+        )
+    save(fitted, out)
+    typer.echo(f"{out}: {fitted.pixels:,} pixels of {fitted.chips} chips")
+
+
+def _named(item: str) -> tuple[str, Path]:
+    name, given, path = item.partition("=")
+    if not (name.strip() and given and path):
+        raise InputError("--compare", f"'{item}' is not NAME=BUNDLE", "Write such as original=runs/original/bundle")
+    return name.strip(), Path(path)
