@@ -7,7 +7,6 @@ For looking, not for tuning: these chips are for reporting only. The map of a ch
 from __future__ import annotations
 
 import argparse
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT
+from benchmarks.pictures import png_of_few_colors
 from drshym_pipeline.assessment.metrics import ConfusionCounts, confusion
 from drshym_pipeline.assessment.probability import probability
 from drshym_pipeline.benchmark.baselines import observed_everywhere
@@ -132,7 +132,6 @@ def draw(chips: list[MappedChip], title: str) -> bytes:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
-    from PIL import Image
 
     figure = Figure(figsize=(9.6, 1.95 * len(chips) + 0.9), layout="constrained")
     panels = figure.subplots(len(chips), len(_COLUMNS), squeeze=False)
@@ -166,13 +165,7 @@ def draw(chips: list[MappedChip], title: str) -> bytes:
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8)
     figure.suptitle(title, fontsize=10)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    # Speckle does not compress: a palette keeps the file at a third.
-    few = Image.open(buffer).convert("RGB").quantize(_PALETTE_COLORS, dither=Image.Dither.NONE)
-    small = io.BytesIO()
-    few.save(small, format="PNG", optimize=True)
-    return small.getvalue()
+    return png_of_few_colors(figure, _DPI, _PALETTE_COLORS)
 
 
 def _fractions(color: tuple[int, int, int]) -> tuple[float, float, float]:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pictures import png_of_few_colors
 from benchmarks.scene_measures import LAGS, WAVELENGTHS
-from drshym_pipeline.storage import atomic_path
+from drshym_pipeline.storage import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from benchmarks.scene_statistics import Measured
     from benchmarks.unlabelled_scenes import Scene
@@ -128,11 +128,6 @@ def _places(axes: Axes, real: list[Measured], result: dict[str, Any]) -> None:
     axes.grid(alpha=0.25, axis="x")
 
 
-def _save(path: Path, figure: Figure, dpi: int) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi)
-
-
 def draw(path: Path, real: list[Measured], chips: list[Measured], result: dict[str, Any]) -> None:
     """Write the picture of the curves.
 
@@ -187,7 +182,7 @@ def draw(path: Path, real: list[Measured], chips: list[Measured], result: dict[s
         f"{result['share_inside']:.0%} of the real values within the simulated 5-95 %",
         fontsize=11,
     )
-    _save(path, figure, 80)
+    write_bytes(path, png_of_few_colors(figure, 80, 256))
 
 
 def draw_examples(path: Path, real: list[Scene], simulated: list[Scene]) -> None:
@@ -216,4 +211,4 @@ def draw_examples(path: Path, real: list[Scene], simulated: list[Scene]) -> None
             cut = scene.db[band, :_EXAMPLE_SIDE, :_EXAMPLE_SIDE]
             axes.imshow(cut, vmin=low, vmax=high, cmap="gray", interpolation="nearest")
             axes.set_title(f"{kind} {scene.name}, {list(_SCALE)[band]}", fontsize=8)
-    _save(path, figure, 80)
+    write_bytes(path, png_of_few_colors(figure, 80, 32))

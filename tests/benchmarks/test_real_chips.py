@@ -1,0 +1,87 @@
+"""The picture of real chips: which are shown, what the colours say, what stands below a row."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.real_chips import (
+    DRY,
+    FALSE,
+    HIT,
+    IGNORED,
+    MISSED,
+    NOT_OBSERVED,
+    MappedChip,
+    difference_colors,
+    draw,
+    real_chips,
+    truth_colors,
+)
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
+from drshym_pipeline.errors import InputError
+
+
+def chip(label, water, missing=()):
+    label = np.array([label], np.int8)
+    db = np.full((2, *label.shape), -10.0, np.float32)
+    for column in missing:
+        db[:, 0, column] = np.nan
+    water = np.array([water], bool)
+    return MappedChip("chip", db, label, np.where(np.isnan(db[0]), np.nan, water.astype(np.float32)), water)
+
+
+def test_colours_tell_hits_false_and_missed_water_and_what_is_not_known():
+    shown = chip([1, 0, 1, 0, -1, -1], [True, True, False, False, True, False], missing=[5])
+    assert [tuple(color) for color in difference_colors(shown)[0]] == [HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED]
+    assert [tuple(color) for color in truth_colors(shown)[0]] == [HIT, DRY, HIT, DRY, IGNORED, NOT_OBSERVED]
+
+
+@pytest.mark.parametrize(
+    ("shown", "caption"),
+    [
+        (chip([1, 1, 0, 0], [True, False, True, False]), "IoU 0.33, 50.0% water"),
+        (chip([0, 0, 0, 0], [True, False, False, False]), "dry, 25.00% mapped as water"),
+        (chip([-1, -1], [True, False]), "truth not known"),
+        (chip([-1, -1], [False, False], missing=[0, 1]), "not observed"),
+    ],
+)
+def test_a_row_says_its_score_or_why_it_has_none(shown, caption):
+    assert shown.caption() == caption
+
+
+def test_chips_without_a_label_and_without_a_pixel_are_drawn_too():
+    rng = np.random.default_rng(42)
+    full = MappedChip(
+        "speckled",
+        rng.normal(-12, 3, (2, 32, 32)).astype(np.float32),
+        (rng.random((32, 32)) > 0.5).astype(np.int8),
+        rng.random((32, 32), dtype=np.float32),
+        rng.random((32, 32)) > 0.5,
+    )
+    picture = Image.open(io.BytesIO(draw([full, chip([-1, -1], [False, False], missing=[0, 1])], "two chips")))
+    assert picture.mode == "P"
+    assert picture.height > 300
+
+
+def test_every_chip_is_listed_with_its_label_where_there_is_one(tmp_path):
+    names = {
+        tmp_path / "sen1floods11" / "v1.1" / HAND_FOLDER: [
+            "S1Hand/Spain_1_S1Hand.tif",
+            "LabelHand/Spain_1_LabelHand.tif",
+            "S1Hand/India_2_S1Hand.tif",
+        ],
+        tmp_path / "stac_overflow": ["abc01_vv.tif", "abc01_vh.tif", "abc01.tif", "xyz02_vv.tif", "xyz02_vh.tif"],
+    }
+    for folder, files in names.items():
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).touch()
+    found = {ref.chip_id: ref.label is not None for ref in real_chips(tmp_path)}
+    assert found == {"India_2": False, "Spain_1": True, "abc01": True, "xyz02": False}
+
+
+def test_a_folder_without_real_chips_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no real chips"):
+        real_chips(tmp_path)
