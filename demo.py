@@ -1,8 +1,8 @@
 """The whole lineage on one laptop, offline, in some minutes: `make demo`.
 
-Starts Dagster's daemon and web server on the local instance, runs the training job, copies two new simulated scenes
-into the watched folder, waits until the daemon's sensor has found and mapped them, and prints what came out. What is
-already done is not repeated. Everything started here is stopped here.
+Starts Dagster's daemon and web server on the local instance, puts the shipped checkpoint in service, runs the training
+job that trains it on, copies two new simulated scenes into the watched folder, waits until the daemon's sensor has
+found and mapped them, and prints what came out. What is done is not repeated; everything started here is stopped here.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ TRAINING_STEPS = (
     "candidate_model",
     "flood_model",
 )
+SERVICE_STEPS = ("flood_model",)
 MAPPING_STEPS = ("raw_scenes", "tiles", "tile_probabilities", "stitched_scenes", "scene_reports")
 
 
@@ -79,36 +80,61 @@ def finished_training(instance: DagsterInstance, recipe: str) -> DagsterRun | No
     return found[0] if found else None
 
 
-def train(instance: DagsterInstance, settings: PipelineSettings, port: int, check: Callable[[], None]) -> None:
-    """Run the training job through the web server, unless this recipe has been trained before."""
+@dataclass(frozen=True)
+class Services:
+    """The running services, as a job is sent to them and watched."""
+
+    instance: DagsterInstance
+    settings: PipelineSettings
+    port: int
+    check: Callable[[], None]
+
+    def run_job(self, job: str, title: str, steps: tuple[str, ...], tags: dict[str, str]) -> None:
+        """Run a job through the web server and wait for it, with a progress bar of that title and these steps."""
+        from dagster_graphql import DagsterGraphQLClient
+
+        run_id = DagsterGraphQLClient(local.HOST, port_number=self.port).submit_job_execution(job, tags=tags)
+
+        def runs() -> dict[str, DagsterRun]:
+            run = self.instance.get_run_by_id(run_id)
+            return {title: run} if run else {}
+
+        with bars() as progress:
+            follow(self.instance, self.settings, {title: RunView(progress, title, steps)}, runs, self.check)
+
+
+def serve(services: Services) -> None:
+    """Let the lineage name the model in service: the shipped checkpoint, until another one is promoted."""
+    services.run_job("put_in_service", "serve", SERVICE_STEPS, {})
+
+
+def train(services: Services) -> None:
+    """Run the training job, unless this recipe has been trained before."""
     recipe = sha256_json(load_config(RECIPE, TrainConfig).model_dump(mode="json"))[:16]
-    if earlier := finished_training(instance, recipe):
+    if earlier := finished_training(services.instance, recipe):
         console.print(f"  already trained by run {earlier.run_id[:8]}; nothing to repeat")
         return
-    from dagster_graphql import DagsterGraphQLClient
-
-    run_id = DagsterGraphQLClient(local.HOST, port_number=port).submit_job_execution(
-        "train_model", tags={RECIPE_TAG: recipe}
-    )
-
-    def runs() -> dict[str, DagsterRun]:
-        run = instance.get_run_by_id(run_id)
-        return {"train": run} if run else {}
-
-    with bars() as progress:
-        follow(instance, settings, {"train": RunView(progress, "train", TRAINING_STEPS)}, runs, check)
+    services.run_job("train_model", "train", TRAINING_STEPS, {RECIPE_TAG: recipe})
 
 
-def tell_model(instance: DagsterInstance) -> None:
-    """What the candidate was found to be, and which model is in service and why."""
+def tell(instance: DagsterInstance, asset: str, title: str, names: tuple[str, str]) -> None:
+    """What an asset says of itself: one figure of its metadata, and the reason."""
     from dagster import AssetKey
 
-    for key, names in {"slice_reports": ("verdict", "reason"), "flood_model": ("model", "reason")}.items():
-        event = instance.get_latest_materialization_event(AssetKey(key))
-        found = event.asset_materialization.metadata if event and event.asset_materialization else {}
-        first, second = (str(found[name].value) if name in found else "not known" for name in names)
-        title = {"slice_reports": "verdict on the candidate", "flood_model": "model in service"}[key]
-        console.print(f"  {title}: {first}. {second[:1].upper()}{second[1:]}", highlight=False)
+    event = instance.get_latest_materialization_event(AssetKey(asset))
+    found = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    first, second = (str(found[name].value) if name in found else "not known" for name in names)
+    console.print(f"  {title}: {first}. {second[:1].upper()}{second[1:]}", highlight=False)
+
+
+def tell_service(instance: DagsterInstance) -> None:
+    """Which model is in service, and why."""
+    tell(instance, "flood_model", "model in service", ("model", "reason"))
+
+
+def tell_verdict(instance: DagsterInstance) -> None:
+    """What the candidate was found to be."""
+    tell(instance, "slice_reports", "verdict on the candidate", ("verdict", "reason"))
 
 
 # --- new scenes ----------------------------------------------------------------------------------------------------
@@ -240,16 +266,21 @@ def run() -> None:
     settings.inbox_path.mkdir(parents=True, exist_ok=True)
     port = local.free_port()
     extra = {"DRSHYM_TRAIN_CONFIG": str(RECIPE), "DRSHYM_NEW_SCENES_INTERVAL": "5"}
-    console.print("[bold]1 of 4[/bold]  starting Dagster's daemon and web server")
+    console.print("[bold]1 of 5[/bold]  starting Dagster's daemon and web server")
     with local.dagster(home, port, extra) as running:
         console.print(f"  {running.address} (until the demo ends; `make ui` opens it again)")
         with local.open_instance(home) as instance:
-            console.print("[bold]2 of 4[/bold]  training on simulated scenes: the job train_model")
-            train(instance, settings, port, running.check)
-            tell_model(instance)
-            console.print("[bold]3 of 4[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
+            console.print("[bold]2 of 5[/bold]  the shipped checkpoint goes into service: the job put_in_service")
+            services = Services(instance, settings, port, running.check)
+            serve(services)
+            tell_service(instance)
+            console.print("[bold]3 of 5[/bold]  training it on with simulated scenes: the job train_model")
+            train(services)
+            tell_verdict(instance)
+            tell_service(instance)
+            console.print("[bold]4 of 5[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
             map_scenes(instance, settings, running.check)
-    console.print("[bold]4 of 4[/bold]  what came out")
+    console.print("[bold]5 of 5[/bold]  what came out")
     console.print(result_table(settings))
     console.print(next_steps(), highlight=False, soft_wrap=True)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; daemon and web server are stopped.", highlight=False)

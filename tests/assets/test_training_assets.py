@@ -133,7 +133,7 @@ def test_dagster_and_mlflow_runs_link_to_each_other(
 
 
 @pytest.mark.usefixtures("trained")
-def test_the_mlflow_run_has_parameters_curves_plots_and_cards(lineage: Lineage, registry: ModelRegistry):
+def test_the_mlflow_run_has_parameters_curves_example_maps_plots_and_cards(lineage: Lineage, registry: ModelRegistry):
     state = TrainingState.load(lineage.store)
     client = registry._client()
     run = client.get_run(state.mlflow_run)
@@ -143,9 +143,12 @@ def test_the_mlflow_run_has_parameters_curves_plots_and_cards(lineage: Lineage, 
     assert "test_iou" in run.data.metrics
     files = {
         file.path
-        for folder in ("plots", "reports", "reports/test")
+        for folder in ("plots", "reports", "reports/test", "examples/step_000002")
         for file in client.list_artifacts(run.info.run_id, folder)
     }
+    examples = {file for file in files if file.startswith("examples/")}
+    assert examples
+    assert all(file.endswith(".png") for file in examples)
     assert {"plots/training_curves.png", "reports/thresholds.json", "reports/test/evaluation.md"} <= files
 
 
