@@ -6,6 +6,7 @@ model of it that may map scenes is in `sealing`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,11 +106,20 @@ def keep_weights(directory: Path, state: dict[str, torch.Tensor]) -> None:
     write_bytes(directory / WEIGHTS_FILE, pack_weights(state, "float32"))
 
 
-def run_identity(config: TrainConfig, data_sha256: str, start_sha256: str | None) -> dict[str, Any]:
+def run_identity(
+    config: TrainConfig, data_sha256: str, start_sha256: str | None, sources_sha256: Sequence[str] = ()
+) -> dict[str, Any]:
     """All that decides a run's weights: two runs of one identity are the same run.
 
     Where the data lies, how many workers read it and how the result will be judged are not part of it.
+
+    Args:
+        config: The recipe.
+        data_sha256: Of the main set.
+        start_sha256: Of the bundle the run starts from.
+        sources_sha256: Of the additional training sources, in the recipe's order.
     """
+    sources = [source.model_dump(mode="json", exclude={"root"}) for source in config.data.sources]
     return {
         "name": config.name,
         "seed": config.seed,
@@ -119,6 +129,10 @@ def run_identity(config: TrainConfig, data_sha256: str, start_sha256: str | None
         "invalid_label": config.data.invalid_label,
         "data_sha256": data_sha256,
         "start_sha256": start_sha256,
+        "sources": {
+            str(number): {**source, "sha256": digest}
+            for number, (source, digest) in enumerate(zip(sources, sources_sha256, strict=True))
+        },
     }
 
 

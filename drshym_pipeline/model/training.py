@@ -24,6 +24,7 @@ from torch.utils.data import Dataset, Subset
 
 from drshym_pipeline.datasets.crops import ChipStore, Sample, TrainingCrops, WholeChips
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.datasets.sources import SourceChips, main_share, prepare_sources
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import served_modes
 from drshym_pipeline.model.checkpoint import (
@@ -70,7 +71,7 @@ def train(
 
     Args:
         config: The recipe.
-        data: The labelled chips; splits `train` and `valid` are used.
+        data: The main set; splits `train` and `valid` are used. The recipe's other sources are opened here.
         directory: The run's own directory.
         progress: Told of every chip read and every step.
         on_epoch: Told of every validation, in order, those of an earlier part left out; see
@@ -84,7 +85,8 @@ def train(
     """
     check_training(config)
     data_sha256 = data.sha256()
-    identity = run_identity(config, data_sha256, start_sha256(config.network))
+    sources = prepare_sources(config.data)
+    identity = run_identity(config, data_sha256, start_sha256(config.network), [source.sha256 for source in sources])
     check_claim(directory, identity)
     if is_finished(directory):
         return TrainedCheckpoint.load(directory)
@@ -92,7 +94,14 @@ def train(
     precision = training_precision(config.training.precision, device)
     with deterministic(config.seed), _quiet(), _interruptible():
         module = _module(
-            config, data, directory, precision=precision, progress=progress, on_epoch=on_epoch, on_examples=on_examples
+            config,
+            data,
+            sources,
+            directory,
+            precision=precision,
+            progress=progress,
+            on_epoch=on_epoch,
+            on_examples=on_examples,
         )
         # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
         claim_directory(directory, identity)
@@ -120,6 +129,7 @@ def train(
 def _module(
     config: TrainConfig,
     data: Sen1Floods11,
+    others: list[SourceChips],
     directory: Path,
     *,
     precision: Any,
@@ -136,9 +146,16 @@ def _module(
     torch.manual_seed(config.seed)
     load_state(network, initial_state(config.network), "network.start")
     network.to(memory_format=torch.channels_last)
-    train_chips = ChipStore(data.chips("train", config.data.labels), invalid, progress=progress)
+    main = tuple(data.chips("train", config.data.labels))
+    sources = [SourceChips(data.title, main, main_share(config.data), 1.0, data.sha256()), *others]
+    train_chips = ChipStore([ref for source in sources for ref in source.refs], invalid, progress=progress)
     crops = TrainingCrops(
-        train_chips, training, to_input, seed=config.seed, length=training.max_steps * training.batch_size
+        train_chips,
+        training,
+        to_input,
+        seed=config.seed,
+        length=training.max_steps * training.batch_size,
+        sources=sources,
     )
     valid_chips = ChipStore(data.chips("valid"), invalid, progress=progress)
     water, labelled = int(valid_chips.water_pixels.sum()), int(valid_chips.labelled_pixels.sum())
@@ -148,9 +165,9 @@ def _module(
             f"has {water} water pixels of {labelled} labelled ones, which scores nothing",
             "Give it chips with water and with dry land",
         )
-    own, *others = served_modes(config.network.bands)
+    own, *rest = served_modes(config.network.bands)
     validation: dict[str, Dataset[Sample]] = {own: WholeChips(valid_chips, to_input, vv_only=own == "vv")}
-    for mode in others:
+    for mode in rest:
         chips = WholeChips(valid_chips, to_input, vv_only=True)
         validation[mode] = Subset(chips, range(0, len(chips), _EVERY_NTH_FOR_VV))
     shown = choose_examples(valid_chips.water_pixels, valid_chips.labelled_pixels)

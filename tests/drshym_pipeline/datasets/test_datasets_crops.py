@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
-from drshym_pipeline.datasets.augmentation import dihedral, drop_vh, jitter_db
+from drshym_pipeline.datasets.augmentation import dihedral, drop_vh, jitter_db, mix
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.crops import ChipStore, TrainingCrops, WholeChips
 from drshym_pipeline.errors import InputError
@@ -126,13 +128,91 @@ def test_vh_is_dropped_as_often_as_asked_but_kept_where_vv_cannot_see_the_water(
     assert all(len(crops(store, never).draw(index)[0]) == 2 for index in range(10))
 
 
-def test_chips_without_a_labelled_pixel_are_never_drawn(store, tmp_path):
+def test_chips_without_a_labelled_pixel_are_never_drawn(store, tmp_path, caplog):
     blank = make_chip(tmp_path, "Made_4", np.full((2, 64, 64), -5.0), np.full((64, 64), -1))
     mixed = ChipStore([*store.refs, blank])
     drawn = crops(mixed, STILL.model_copy(update={"water_share": 0.0}))
     assert all((drawn.draw(index)[1] != -1).any() for index in range(60))
+    assert "1 training chips have no labelled, observed pixel and are never drawn: Made_4" in caplog.text
     with pytest.raises(InputError, match="labelled, observed pixel"):
         crops(ChipStore([blank]))
+
+
+def test_many_chips_without_a_label_are_counted_and_only_the_first_are_named(store, tmp_path, caplog):
+    blanks = [make_chip(tmp_path, f"Blank_{n}", np.full((2, 32, 32), np.nan), np.zeros((32, 32))) for n in range(12)]
+    crops(ChipStore([*store.refs, *blanks]))
+    assert "12 training chips" in caplog.text
+    assert "Blank_0, " in caplog.text
+    assert "Blank_9 and 2 more" in caplog.text
+
+
+@dataclass(frozen=True)
+class Source:
+    refs: list[ChipRef]
+    weight: float
+    label_weight: float
+
+
+def test_a_crop_carries_the_worth_of_its_label_and_the_number_of_its_chip(store):
+    weak = replace(store.refs[1], split="weak")
+    sources = [Source([store.refs[0]], 0.5, 1.0), Source([store.refs[1], weak], 0.5, 0.6)]
+    mixed = ChipStore([ref for source in sources for ref in source.refs])
+    config = STILL.model_copy(update={"weak_weight": 0.5, "water_share": 0.0})
+    drawn = [TrainingCrops(mixed, config, as_input, seed=1, length=60, sources=sources)[n] for n in range(60)]
+    worth = {int(crop.chip): float(crop.weight) for crop in drawn}
+    assert worth == pytest.approx({0: 1.0, 1: 0.6, 2: 0.3})
+    with pytest.raises(ValueError, match="the sources have 1 chips, the store 3"):
+        TrainingCrops(mixed, config, as_input, seed=1, length=60, sources=sources[:1])
+
+
+def test_mixed_crops_mix_backscatter_truth_and_worth_alike(store):
+    config = STILL.model_copy(update={"mixup": 1.0, "water_share": 0.0, "crop": 64})
+    wet, dry = Source([store.refs[0]], 0.5, 1.0), Source([store.refs[1]], 0.5, 0.2)
+    mixed = TrainingCrops(store, config, as_input, seed=3, length=60, sources=[wet, dry])
+    shares = set()
+    for crop in (mixed[index] for index in range(60)):
+        levels = [float(value) for value in crop.truth.unique() if 0 < value < 1]
+        if len(levels) != 1:
+            continue  # both parts are of one chip
+        share_of_wet = levels[0]
+        assert float(crop.weight) == pytest.approx(0.2 + 0.8 * share_of_wet, abs=1e-5)
+        assert (share_of_wet >= 0.5) == (int(crop.chip) == 0)
+        water = crop.truth > 0
+        expected = torch.where(water, -20 * share_of_wet, -10 * share_of_wet) - 9 * (1 - share_of_wet)
+        torch.testing.assert_close(crop.inputs[0], expected, atol=0.02, rtol=0)
+        shares.add(round(share_of_wet, 3))
+    assert len(shares) > 5
+
+
+def test_a_pixel_counts_in_a_mixed_crop_only_where_both_parts_do(store, tmp_path):
+    db, label = scene()
+    label[:, :32] = -1
+    half = ChipStore([make_chip(tmp_path, "Made_5", db, label)])
+    config = STILL.model_copy(update={"mixup": 1.0, "crop": 64})
+    plain = TrainingCrops(half, config.model_copy(update={"mixup": 0.0}), as_input, seed=1, length=40)
+    assert {int(plain[index].mask.sum()) for index in range(40)} == {64 * 32}
+    mixed = TrainingCrops(half, config, as_input, seed=1, length=40)
+    assert {int(mixed[index].mask.sum()) for index in range(40)} == {0, 32 * 32, 64 * 32}
+
+
+def test_two_crops_are_mixed_in_the_bands_both_have():
+    two, one = np.full((2, 3, 3), -10.0, np.float32), np.full((1, 3, 3), -20.0, np.float32)
+    one[0, 0, 0] = np.nan
+    mixed = mix(two, one, 0.75)
+    assert mixed.shape == (1, 3, 3)
+    assert mixed.dtype == np.float32
+    assert np.isnan(mixed[0, 0, 0])
+    np.testing.assert_allclose(mixed[0].ravel()[1:], -12.5)
+
+
+def test_running_losses_change_what_is_drawn_and_workers_see_them(store):
+    config = STILL.model_copy(update={"hard_share": 1.0, "water_share": 0.0})
+    drawn = crops(store, config)
+    assert {int(drawn[index].chip) for index in range(30)} == {0, 1}
+    drawn.sampler.learn(np.array([0, 1]), np.array([0.0, 1.0]))
+    assert {int(drawn[index].chip) for index in range(30)} == {1}
+    batches = DataLoader(drawn, batch_size=10, num_workers=1)
+    assert {int(chip) for batch in batches for chip in batch.chip} == {1}
 
 
 def test_an_index_past_the_end_ends_the_iteration(store):
