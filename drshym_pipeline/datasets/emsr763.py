@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.datasets.chips import ChipRef
-from drshym_pipeline.datasets.eight_bit import EightBitForm, Scale, check_sizes, find_scale, read_picture, unobserved
+from drshym_pipeline.datasets.eight_bit import EightBitForm, check_sizes, read_picture, unobserved
+from drshym_pipeline.datasets.grey_levels import Scale, find_scale
 from drshym_pipeline.datasets.picture_tiles import PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
