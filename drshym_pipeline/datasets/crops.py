@@ -79,11 +79,13 @@ class ChipStore:
         self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.int8]]] = {}
         self.water_pixels = np.zeros(len(self.refs), np.int64)
         self.labelled_pixels = np.zeros(len(self.refs), np.int64)
+        self.bands = np.zeros(len(self.refs), np.int64)
         used = 0
         for index in range(len(self.refs)):
             db, label = self._read(index)
             self.water_pixels[index] = np.count_nonzero(label == WATER)
             self.labelled_pixels[index] = np.count_nonzero(label != IGNORED)
+            self.bands[index] = len(db)
             used += db.nbytes + label.nbytes
             if used <= cache_bytes:
                 self._kept[index] = (db, label)

@@ -96,17 +96,17 @@ def model_card_markdown(
     )
     parts = [
         f"# Model card: {card.name}",
-        _table(("", ""), identity),
+        markdown_table(("", ""), identity),
         f"## Intended use\n\n{card.intended_use}",
         "## Data",
         f"Trained on {card.training_data} (content hash `{card.training_sha256[:12]}`). What these chips are stands in "
         f"{DATASET_CARD_FILE} beside this card.",
-        *(("## Training", _table(("", ""), _recipe_rows(recipe))) if recipe else ()),
+        *(("## Training", markdown_table(("", ""), _recipe_rows(recipe))) if recipe else ()),
         *(
             (
                 "## Operating point",
                 "The probability of water is sigmoid(logit / T + bias); a pixel is water from the threshold on.",
-                _table(("bands", "T", "bias", "threshold"), operating),
+                markdown_table(("bands", "T", "bias", "threshold"), operating),
             )
             if calibration
             else ()
@@ -118,7 +118,7 @@ def model_card_markdown(
                 "### Validation chips",
                 "Water is the positive class; unknown and unobserved pixels are not scored. In brackets: bootstrap "
                 "intervals over whole chips. The operating point was fitted on these very chips: the figures flatter.",
-                _table(("bands", "figure", "value", "chips"), figures),
+                markdown_table(("bands", "figure", "value", "chips"), figures),
             )
             if card.scores
             else ("Nothing was measured here.",)
@@ -143,7 +143,7 @@ def dataset_card_markdown(card: ModelCard) -> str:
 
 
 def _data_parts(data: DataCard) -> Iterable[str]:
-    yield _table(
+    yield markdown_table(
         ("", ""),
         [
             ("source", data.source),
@@ -156,7 +156,7 @@ def _data_parts(data: DataCard) -> Iterable[str]:
     yield "## Splits"
     yield _BY_EVENT if data.split_by_event else _BY_CHIP
     rows = ((name, split.chips, split.events, split.use) for name, split in data.splits.items())
-    yield _table(("split", "chips", "events", "used for"), rows)
+    yield markdown_table(("split", "chips", "events", "used for"), rows)
     yield "## Limits"
     yield _bullets(data.limits)
 
@@ -199,7 +199,8 @@ def _recipe_rows(recipe: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
             yield title, value
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table; a bar in a cell is replaced, for it would end the cell."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "/") for cell in line) + " |" for line in lines)
 

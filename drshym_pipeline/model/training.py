@@ -149,6 +149,7 @@ def _module(
     main = tuple(data.chips("train", config.data.labels))
     sources = [SourceChips(data.title, main, main_share(config.data), 1.0, data.sha256()), *others]
     train_chips = ChipStore([ref for source in sources for ref in source.refs], invalid, progress=progress)
+    _refuse_missing_vh(train_chips, len(main), config)
     crops = TrainingCrops(
         train_chips,
         training,
@@ -158,6 +159,7 @@ def _module(
         sources=sources,
     )
     valid_chips = ChipStore(data.chips("valid"), invalid, progress=progress)
+    _refuse_missing_vh(valid_chips, len(valid_chips), config)
     water, labelled = int(valid_chips.water_pixels.sum()), int(valid_chips.labelled_pixels.sum())
     if not 0 < water < labelled:
         raise InputError(
@@ -183,6 +185,15 @@ def _module(
         on_epoch=on_epoch,
         on_examples=on_examples,
     )
+
+
+def _refuse_missing_vh(store: ChipStore, count: int, config: TrainConfig) -> None:
+    """Refuse a chip of the main set without VH where both are asked for: its scores would be those of VV unseen."""
+    if config.network.bands != "vv_vh":
+        return
+    for ref, bands in zip(store.refs[:count], store.bands, strict=False):
+        if bands < 2:
+            raise InputError(ref.image, "has no VH band", "Fetch the chip again, or train with network.bands: vv")
 
 
 def _fit(module: FloodModule, config: TrainConfig, directory: Path, *, device: str, precision: str) -> None:

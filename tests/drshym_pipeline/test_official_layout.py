@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
+from docs.model_card import measured, write_cards
 from drshym_pipeline.cli import main
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, Sen1Floods11, split_file
 from drshym_pipeline.datasets.simulator.writer import write_dataset
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.model_card import score_text
 from drshym_pipeline.model.network import build_network
+from drshym_pipeline.records import Score
 from drshym_pipeline.settings import NetworkConfig, SimulatedData
 
 RECIPE = Path(__file__).resolve().parents[2] / "configs" / "sen1floods11.yaml"
@@ -122,7 +126,9 @@ def test_combined_labels_from_a_bundle_start_with_its_weights_and_leave_the_unse
     assert all(abs(before[name] - after[name]).max() < 1e-3 for name in kernels)
 
 
-def test_another_seed_is_another_run_of_the_same_name(official: Path, trained: Path, tmp_path: Path) -> None:
+def test_another_seed_is_another_run_of_the_same_name(
+    official: Path, trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config = recipe(official, tmp_path)
     assert main(["train", "--config", str(config), "--seed", "7", "--out", str(tmp_path / "run")]) == 0
     first, second = ModelBundle.load(trained / "bundle"), ModelBundle.load(tmp_path / "run" / "bundle")
@@ -131,6 +137,7 @@ def test_another_seed_is_another_run_of_the_same_name(official: Path, trained: P
     assert second.record.training is not None
     assert second.record.training["seed"] == 7
     assert main(["train", "--config", str(config), "--seed", "8", "--out", str(tmp_path / "run")]) == 2
+    assert "holds a training run that differs in 'seed'" in capfd.readouterr().err
 
 
 def test_a_start_that_must_be_fetched_says_what_to_do_without_a_connection(
@@ -154,6 +161,122 @@ def test_the_start_from_the_shipped_checkpoint_needs_its_architecture(
     config = recipe(official, tmp_path, network__start="shipped", network__encoder="resnet34")
     assert main(["train", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
     assert "another architecture" in capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def benchmarked(official: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole card of the trained model on the test split and the unseen event."""
+    out = tmp_path_factory.mktemp("card")
+    command = ["benchmark", "--data", str(official), "--checkpoint", str(trained / "bundle"), "--out", str(out)]
+    assert main([*command, "--split", "test", "--split", "bolivia"]) == 0
+    return out
+
+
+def test_the_card_has_both_splits_in_both_band_modes_and_baselines_on_the_same_pixels(benchmarked: Path) -> None:
+    card = json.loads((benchmarked / "card.json").read_text("utf-8"))
+    assert {(part["split"], part["bands"]) for part in card["parts"]} >= {
+        ("test", "VV+VH"),
+        ("bolivia", "VV"),
+    }
+    for part in card["parts"]:
+        assert [chip["chip"] for chip in part["evaluation"]["chips"]] == list(OFFICIAL[part["split"]])
+        assert part["evaluation"]["baselines"]
+
+
+def test_the_page_of_the_model_card_has_the_figures_of_the_benchmark(
+    benchmarked: Path, trained: Path, tmp_path: Path
+) -> None:
+    bundle = ModelBundle.load(trained / "bundle")
+    card = json.loads((benchmarked / "card.json").read_text("utf-8"))
+    write_cards(bundle, tmp_path / "checkpoint", measured(card, bundle.sha256), tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text("utf-8")
+    assert page == (tmp_path / "checkpoint" / "MODEL_CARD.md").read_text("utf-8")
+    for part in card["parts"]:
+        mean = Score.model_validate(part["evaluation"]["mean_chip_iou"])
+        assert f"| {score_text(mean)} |" in page
+    assert "## Ethics" in page
+    with pytest.raises(InputError, match="Run `make card` first"):
+        measured(card, "0" * 64)
+
+
+def copied(official: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(official, tmp_path / "v1.1"))
+
+
+def chip_file(root: Path, folder: str, chip: str) -> Path:
+    return root / HAND_FOLDER / folder / f"{chip}_{folder}.tif"
+
+
+def rewrite(path: Path, *, bands: int | None = None, shift: float = 0.0) -> None:
+    """Write a raster again with fewer bands, or moved by pixels."""
+    import rasterio
+    from affine import Affine
+
+    with rasterio.open(path) as source:
+        pixels, profile = source.read()[:bands], source.profile
+    profile |= {"count": len(pixels), "transform": profile["transform"] @ Affine.translation(shift, 0)}
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(pixels)
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_a_list_that_names_a_missing_chip_stops_the_training_whatever_the_split(
+    official: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], split: str
+) -> None:
+    root = copied(official, tmp_path)
+    chip_file(root, "S1Hand", OFFICIAL[split][-1]).unlink()
+    assert main(["train", "--config", str(recipe(root, tmp_path)), "--out", str(tmp_path / "run")]) == 2
+    told = capfd.readouterr().err
+    assert f"the chip '{OFFICIAL[split][-1]}' named by" in told
+    assert split_file(split) in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_weak_label_stops_a_training_on_combined_labels(
+    official: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = copied(official, tmp_path)
+    (root / WEAK_FOLDER / "S1OtsuLabelWeak" / f"{WEAK[0]}_S1OtsuLabelWeak.tif").unlink()
+    config = recipe(root, tmp_path, data__labels="combined")
+    assert main(["train", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
+    assert f"{WEAK[0]}_S1OtsuLabelWeak.tif" in capfd.readouterr().err
+
+
+def test_a_label_of_another_grid_is_named_with_its_image(
+    official: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = copied(official, tmp_path)
+    label = chip_file(root, "LabelHand", OFFICIAL["valid"][0])
+    rewrite(label, shift=3.0)
+    assert main(["train", "--config", str(recipe(root, tmp_path)), "--out", str(tmp_path / "run")]) == 2
+    told = capfd.readouterr().err
+    assert label.name in told
+    assert "Write the label on the image's grid" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_chip_without_its_vh_band_is_named_where_both_bands_are_asked_for(
+    official: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], split: str
+) -> None:
+    root = copied(official, tmp_path)
+    image = chip_file(root, "S1Hand", OFFICIAL[split][0])
+    rewrite(image, bands=1)
+    assert main(["train", "--config", str(recipe(root, tmp_path)), "--out", str(tmp_path / "run")]) == 2
+    told = capfd.readouterr().err
+    assert f"{image.name}: has no VH band" in told
+    assert "network.bands: vv" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_the_layout_is_refused_saying_what_is_expected(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    assert main(["train", "--config", str(recipe(tmp_path, tmp_path)), "--out", str(tmp_path / "run")]) == 2
+    told = capfd.readouterr().err
+    assert "does not have the layout of Sen1Floods11" in told
+    assert "HandLabeled/S1Hand" in told
 
 
 def test_the_recipe_as_it_stands_fits_the_data_set(official: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from drshym_pipeline.model.bundle import WEIGHTS_FILE, ModelBundle, shipped_bundle, shipped_path
 from drshym_pipeline.model.inputs import network_input
+from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, dataset_card_markdown
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.records import BandMode
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 LARGEST = 30_000_000  # bytes; what a package may weigh without hurting those who install it
 
 
@@ -33,3 +37,11 @@ def test_it_serves_both_band_modes_with_a_calibration_and_area_errors_of_each(bu
 
 def test_its_weights_are_small_enough_to_ship():
     assert (shipped_path() / WEIGHTS_FILE).stat().st_size < LARGEST
+
+
+def test_its_cards_come_with_it_and_the_page_in_the_docs_is_the_same(bundle: ModelBundle):
+    text = (shipped_path() / MODEL_CARD_FILE).read_text("utf-8")
+    assert bundle.sha256 in text, "the card is of another checkpoint: run `python -m docs.model_card`"
+    assert "## Ethics" in text
+    assert (DOCS / "model_card.md").read_text("utf-8") == text
+    assert (shipped_path() / DATASET_CARD_FILE).read_text("utf-8") == dataset_card_markdown(bundle.card)
