@@ -57,20 +57,21 @@ def noise_pattern(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[n
     """What the noise subtraction misses: a step at the seam of two sub-swaths and the scalloping of the bursts.
 
     Returns:
-        (h, w) float32 factors around 1, within about 2 dB.
+        (h, w) float32 factors around 1, within about 1.3 dB.
     """
     rows = np.arange(shape[0], dtype=np.float32)[:, None]
     cols = np.arange(shape[1], dtype=np.float32)[None, :]
-    step = rng.uniform(-1.2, 1.2) * (cols > rng.uniform(-1.0, 2.0) * shape[1])
-    scallop = rng.uniform(0.0, 0.7) * np.cos(2 * np.pi * (rows / rng.uniform(90, 200) + rng.random()))
+    step = rng.uniform(-0.6, 0.9) * (cols > rng.uniform(-1.0, 2.0) * shape[1])
+    scallop = rng.uniform(0.0, 0.4) * np.cos(2 * np.pi * (rows / rng.uniform(90, 200) + rng.random()))
     return np.asarray(10 ** ((step + scallop) / 10), np.float32)
 
 
 def border_noise(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The ragged strip of faint values older products leave beside their border: (h, w) bool, outside `missing`."""
-    depth = float(rng.uniform(2.0, 12.0)) + smooth_noise(rng, missing.shape, 20.0)
+    depth = float(rng.uniform(0.0, 6.0)) + 2.5 * smooth_noise(rng, missing.shape, 16.0)
     distance = ndimage.distance_transform_edt(~missing)
-    return np.asarray((distance > 0) & (distance < depth))
+    holes = smooth_noise(rng, missing.shape, 4.0) > rng.uniform(0.0, 1.5)
+    return np.asarray((distance > 0) & (distance < depth) & ~holes)
 
 
 def not_observed(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bool_]:

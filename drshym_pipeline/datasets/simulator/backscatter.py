@@ -68,7 +68,7 @@ def land_backscatter(
         scale = min(1.0, 0.1 + 1.2 * contrast) if code != BUILT else 1.0
         offsets[0, code] = scale * (vv + shift)
         offsets[1, code] = scale * (vh + shift + rng.normal(0, 0.5 * spread))
-    strength = min(1.0, 0.2 + contrast)
+    strength = min(1.0, 0.05 + contrast)
     moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(strength * rng.uniform(0.2, 1.1))
     texture = [
         spectral_noise(rng, shape, 2.4, cutoff=60.0) * np.float32(strength * rng.uniform(0.1, 0.6)) for _ in range(3)

@@ -18,7 +18,7 @@ WaterState = Literal["calm", "wind", "weak"]
 # Cumulative shares of calm, wind-roughened and weak-contrast acquisitions.
 _STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.60, 0.85), "hard": (0.15, 0.62)}
 _DOUBLE_BOUNCE_SHARE: dict[SceneKind, float] = {"standard": 0.08, "hard": 0.2}
-_MIRROR_SHARE = 0.1  # of calm acquisitions: hardly any signal comes back, and what is left is mostly noise
+_MIRROR_SHARE = 0.15  # of calm acquisitions: hardly any signal comes back, and what is left is mostly noise
 _EVEN_SHARE = 0.2  # of all acquisitions: land without a pattern, as savanna in its dry season
 GOLDEN = 0.6180339887498949
 
