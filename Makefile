@@ -21,7 +21,7 @@ export DRSHYM_DAGSTER_UI ?= http://127.0.0.1:$(UI_PORT)
 export DRSHYM_MLFLOW_UI ?= http://127.0.0.1:$(MLFLOW_PORT)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint ui mlflow bench clean-state
+.PHONY: help setup demo test lint ui mlflow bench card clean-state
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ mlflow: setup ## open the model registry: http://127.0.0.1:5000
 
 bench: $(VENV)/.bench $(STATE)/dagster.yaml ## measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+card: setup ## score the shipped checkpoint, its seeds and every opponent, and write docs/card
+	$(BIN)/python -m benchmarks card
 
 clean-state: ## forget all runs, maps and models of the local instance (.dagster)
 	rm -rf $(CURDIR)/.dagster

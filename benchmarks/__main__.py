@@ -28,6 +28,8 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
 }
 # Modules with a `main(arguments)`, loaded only when asked for.
 TOOLS = {
+    "card": "benchmarks.card",
+    "leave-one-out": "benchmarks.leave_one_out",
     "sweep": "benchmarks.sweep",
     "real-chips": "benchmarks.real_chips",
     "scene-statistics": "benchmarks.scene_statistics",

@@ -65,7 +65,7 @@ def _overview(parts: Sequence[Part], comparisons: Sequence[Mapping[str, Comparis
                 text(first.scores["iou"]),
                 text(first.mean_chip_iou),
                 f"{figure(spread['mean IoU of wet chips'].mean)} of {len(part.seeds)}",
-                figure(spread["ECE, equal width"].values[0]),
+                figure(spread["ECE, equal width"].figures[0]),
                 text(first.scores["false_water"]),
                 f"{words[0]} better, {words[1]} worse of {len(found)}",
                 f"{wet[0]} better, {wet[1]} worse of {len(found)}",
@@ -100,7 +100,7 @@ def _part(part: Part, comparisons: Mapping[str, Comparison], pictures: Mapping[s
 def _spread(part: Part) -> str:
     rows = []
     for title, spread in part.spread().items():
-        values = [figure(value) for value in spread.values]
+        values = [figure(value) for value in spread.figures]
         if len(values) > 1:
             low, high = (min(spread.known), max(spread.known)) if spread.known else (None, None)
             values += [figure(spread.mean), figure(spread.deviation), f"{figure(low)} to {figure(high)}"]

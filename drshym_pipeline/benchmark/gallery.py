@@ -29,7 +29,6 @@ SHOWN = 6
 _SIDE = 132
 _GAP = 4
 _TEXT = 13
-_COLOURS = 64
 _MISSED = "#F0E442"
 _DRY, _UNKNOWN, _BLIND = "#E6E6E6", "#B0A0A8", "#202020"
 _LEGEND = (
@@ -73,7 +72,7 @@ def draw_gallery(refs: Sequence[ChipRef], chips: Sequence[str], mapper: ChipMapp
         evaluation: Its figures, written beside the chips.
 
     Returns:
-        A PNG of 64 colours; VV and VH from -25 to 0 and -32 to -5 dB.
+        A PNG; VV and VH from -25 to 0 and -32 to -5 dB.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -97,7 +96,7 @@ def draw_gallery(refs: Sequence[ChipRef], chips: Sequence[str], mapper: ChipMapp
         for column, panel in enumerate(_panels(chip, mapper.map_chip(chip))):
             page.paste(panel, (_GAP + column * (_SIDE + _GAP), top + _TEXT + _GAP))
     buffer = io.BytesIO()
-    page.quantize(_COLOURS).save(buffer, format="PNG", optimize=True)
+    page.save(buffer, format="PNG")
     return buffer.getvalue()
 
 

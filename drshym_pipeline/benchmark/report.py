@@ -5,6 +5,7 @@ What stands in them is decided by `benchmark_card`, `plots` and `gallery`.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 CARD, DATA, CHIPS = "card.md", "card.json", "chips.csv"
+_COLOURS = 32
 
 
 def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) -> dict[str, Path]:
@@ -45,7 +47,7 @@ def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) ->
         shown: dict[str, str] = {}
         for title, png in _pictures(part, bundle).items():
             name = f"{_slug(part.title)}_{_slug(title)}.png"
-            write_bytes(directory / name, png)
+            write_bytes(directory / name, _smaller(png))
             shown[f"{title}: {part.title}"] = name
         pictures.append(shown)
     paths = {name: directory / name for name in (CHIPS, DATA, CARD)}
@@ -116,6 +118,15 @@ def _pictures(part: Part, bundle: ModelBundle) -> dict[str, bytes]:
         title = "every chip" if len(shown) == len(found.counts) else "the worst chips"
         pictures[title] = draw_gallery(part.sample.refs, shown, ChipMapper(bundle, part.mode), found)
     return pictures
+
+
+def _smaller(png: bytes) -> bytes:
+    """The same picture in few colours: a card is kept in a repository beside its code."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(_COLOURS).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _slug(title: str) -> str:

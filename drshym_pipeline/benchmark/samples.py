@@ -39,4 +39,7 @@ def open_samples(folders: Sequence[Path], splits: Sequence[str], *, present_only
 
 def _name(data: LabelledSet, folder: Path) -> str:
     """The set's own name; a simulated set, which looks like Sen1Floods11, goes by its folder's."""
-    return f"simulated {folder.resolve().name}" if (data.root / DONE_MARKER).is_file() else data.title
+    if not (data.root / DONE_MARKER).is_file():
+        return data.title
+    name = folder.resolve().name
+    return name if name.startswith("simulated") else f"simulated {name}"

@@ -63,15 +63,15 @@ class Spread:
     """One figure over several seeds.
 
     Args:
-        values: By checkpoint, in the order given; None where the figure is not defined.
+        figures: By checkpoint, in the order given; None where the figure is not defined.
     """
 
-    values: tuple[float | None, ...]
+    figures: tuple[float | None, ...]
 
     @property
     def known(self) -> tuple[float, ...]:
         """The defined ones."""
-        return tuple(value for value in self.values if value is not None)
+        return tuple(value for value in self.figures if value is not None)
 
     @property
     def mean(self) -> float | None:
@@ -86,7 +86,7 @@ class Spread:
     def to_dict(self) -> dict[str, object]:
         """As JSON."""
         ends = {"low": min(self.known), "high": max(self.known)} if self.known else {"low": None, "high": None}
-        return {"mean": self.mean, "deviation": self.deviation, **ends, "values": list(self.values)}
+        return {"mean": self.mean, "deviation": self.deviation, **ends, "values": list(self.figures)}
 
 
 @dataclass(frozen=True)
@@ -223,4 +223,4 @@ def _check(samples: Sequence[Sample], checkpoints: Sequence[ModelBundle]) -> Non
     names = [(sample.data, sample.split) for sample in samples]
     again = next((name for name in names if names.count(name) > 1), None)
     if again is not None:
-        raise InputError("--data", f"'{again[0]}' ({again[1]}) is given twice", "Rename one of the folders")
+        raise InputError("--data", f"'{again[0]}' ({again[1]}) is given twice", "Give every set once")

@@ -8,7 +8,10 @@ import torch
 from drshym_pipeline.assessment.metrics import with_figures
 from drshym_pipeline.benchmark.baselines import BASELINES
 from drshym_pipeline.benchmark.evaluate import Evaluation, evaluate
+from drshym_pipeline.benchmark.report import write_report
+from drshym_pipeline.benchmark.samples import PARTIAL, open_samples
 from drshym_pipeline.benchmark.slices import INTENSITY, LAND_COVER, SLOPE, UNKNOWN
+from drshym_pipeline.benchmark.suite import run_suite
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.network import build_network
@@ -48,8 +51,14 @@ def test_only_labelled_and_observed_pixels_of_real_chips_are_scored(evaluation) 
 def test_baselines_see_calm_water_and_only_vh_sees_wind_roughened_water(evaluation) -> None:
     """Spain's flood is calm in both bands; on Sri-Lanka's, wind lifts VV almost to the level of land."""
     iou = {name: with_figures(counts)["iou"] for name, counts in evaluation.baselines.items()}
-    for name in BASELINES:
-        assert 0.5 < iou[name]["Spain_7370579"] < 0.7
+    ceilings = {name: with_figures(counts)["iou"] for name, counts in evaluation.ceilings.items()}
+    assert tuple(iou) == BASELINES
+    for band in ("vv", "vh"):
+        for method in ("otsu", "fixed"):
+            assert 0.5 < iou[f"{method}_{band}"]["Spain_7370579"] < 0.7
+        for method in ("otsu", "kittler", "fixed"):
+            wet = iou[f"{method}_{band}"].drop("Ghana_53713")
+            assert (wet <= ceilings[f"oracle_{band}"][wet.index]).all()
     assert iou["fixed_vh"]["Sri-Lanka_534068"] > 0.95
     assert iou["fixed_vv"]["Sri-Lanka_534068"] < 0.1
     assert not evaluation.baselines["fixed_vh"].loc["Ghana_53713", ["tp", "fp"]].any()
@@ -60,3 +69,31 @@ def test_real_chips_without_side_rasters_are_sliced_by_backscatter_alone(evaluat
     assert table.loc[[LAND_COVER], "slice"].tolist() == [UNKNOWN]
     assert table.loc[[SLOPE], "slice"].tolist() == [UNKNOWN]
     assert len(table.loc[[INTENSITY]]) >= 5
+
+
+def test_one_benchmark_covers_both_real_sets_and_says_they_are_partial(real_data, tmp_path) -> None:
+    """An untrained network: what is proven is the road from the folders to the card, not a figure."""
+    torch.manual_seed(7)
+    network = NetworkConfig(encoder="resnet18", decoder_channels=(8, 8, 8, 8, 8))
+    card = ModelCard(
+        name="untrained", version="1", architecture="unet", encoder="resnet18", parameters=1, bands="vv_vh",
+        training_data="none", training_sha256="0" * 64, scores={}, intended_use="tests", limits=(),
+    )  # fmt: skip
+    bundle = ModelBundle.create(
+        name="untrained", version="1", network=network, state=build_network(network).state_dict(),
+        calibration={"vv_vh": Calibration(), "vv": Calibration()}, area_errors={}, card=card,
+        training_sha256="0" * 64,
+    )  # fmt: skip
+    folders = [real_data / "sen1floods11", real_data / "stac_overflow"]
+    samples = open_samples(folders, ["test"], present_only=True)
+    parts = run_suite(samples, [bundle], modes=["vv_vh"], config=EvaluationConfig(bootstrap=100))
+    assert [(part.sample.data, part.bands, len(part.first.counts)) for part in parts] == [
+        ("Sen1Floods11", "VV+VH", 4),
+        ("STAC-Overflow", "VV+VH", 4),
+    ]
+    assert not any(part.first.flood for part in parts), "permanent water is not known of these chips"
+    paths = write_report(parts, bundle, tmp_path)
+    text = paths["card.md"].read_text()
+    assert text.count(PARTIAL) == len(parts)
+    assert "no observed pixel has a known label" in text
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.png")) < 1_000_000

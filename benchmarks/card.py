@@ -1,0 +1,104 @@
+"""Every figure of the shipped checkpoint's card, by one command: `python -m benchmarks card`, or `make card`.
+
+The shipped checkpoint and the other seeds of its recipe (`benchmarks/seeds/*`) are scored on simulated chips nobody was
+trained on, and on the real labelled chips where DRSHYM_REAL_DATA names them, beside every baseline and the original
+system's network, which is trained on the same chips first. What was looked at on real chips is logged. Long parts are
+taken up where they were interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import ROOT
+from drshym_pipeline.console import shown_progress
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import TrainConfig, load_config
+
+if TYPE_CHECKING:
+    from drshym_pipeline.benchmark.suite import Sample
+    from drshym_pipeline.model.bundle import ModelBundle
+
+RECIPE = ROOT / "configs" / "simulated.yaml"
+ORIGINAL = ROOT / "configs" / "original.yaml"
+SEEDS = ROOT / "benchmarks" / "seeds"
+LOG = ROOT / "docs" / "real_evaluations.csv"
+REAL_DATA = "DRSHYM_REAL_DATA"
+REAL_SETS = ("sen1floods11", "stac_overflow")
+
+
+def seed_bundles(folder: Path = SEEDS) -> list[ModelBundle]:
+    """The sealed models in the folders of a folder, by name of the folder; none when it is not there."""
+    from drshym_pipeline.model.bundle import RECORD_FILE, ModelBundle
+
+    return [ModelBundle.load(path.parent) for path in sorted(folder.glob(f"*/{RECORD_FILE}"))]
+
+
+def original_bundle(work: Path) -> ModelBundle:
+    """The original system's network on our chips: trained on the first call, which can be interrupted and called again.
+
+    Args:
+        work: Folder of the training.
+    """
+    from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.model.bundle import RECORD_FILE, ModelBundle
+    from drshym_pipeline.model.sealing import seal
+    from drshym_pipeline.model.training import train
+
+    recipe = load_config(ORIGINAL, TrainConfig)
+    folder = work / "original"
+    if not (folder / "bundle" / RECORD_FILE).is_file():
+        with shown_progress(recipe.name) as progress:
+            data = prepare(recipe.data, work / "data", progress)
+            checkpoint = train(recipe, data, folder / "checkpoint", progress=progress)
+            seal(recipe, data, checkpoint, folder / "bundle", progress=progress)
+    return ModelBundle.load(folder / "bundle")
+
+
+def real_samples(folder: Path) -> list[Sample]:
+    """The labelled dB chips of a folder of real data that are for reporting only.
+
+    Raises:
+        InputError: A set is missing.
+    """
+    from drshym_pipeline.benchmark.samples import open_samples
+
+    return open_samples([folder / name for name in REAL_SETS], ["test"], present_only=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Score, log and write the card."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks card", description=__doc__)
+    parser.add_argument("--card", type=Path, default=ROOT / "docs" / "card", help="folder of the card")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "card", help="folder of chips and trainings")
+    parser.add_argument("--no-original", action="store_true", help="leave the original system's network out")
+    parser.add_argument("--no-real", action="store_true", help="leave the real chips out")
+    chosen = parser.parse_args(arguments)
+    real = os.environ.get(REAL_DATA)
+    if not chosen.no_real and not real:
+        raise InputError(REAL_DATA, "is not set", "Name the folder of the real data, or say --no-real")
+
+    from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, log_rows
+    from drshym_pipeline.benchmark.report import CARD, write_report
+    from drshym_pipeline.benchmark.samples import open_samples
+    from drshym_pipeline.benchmark.suite import run_suite
+    from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.model.bundle import shipped_bundle
+
+    check_log(LOG)
+    recipe = load_config(RECIPE, TrainConfig)
+    with shown_progress() as progress:
+        chips = prepare(recipe.data, chosen.work / "data", progress)
+    samples = open_samples([chips.root], ["test", "hard"])
+    reported = [] if chosen.no_real or real is None else real_samples(Path(real))
+    checkpoints = [shipped_bundle(), *seed_bundles()]
+    others = {} if chosen.no_original else {"the original's network": original_bundle(chosen.work)}
+    with shown_progress() as progress:
+        parts = run_suite([*samples, *reported], checkpoints, others=others, progress=progress)
+    append_log(LOG, log_rows([part for part in parts if part.sample in reported]))
+    paths = write_report(parts, checkpoints[0], chosen.card)
+    print(paths[CARD].read_text("utf-8"))
