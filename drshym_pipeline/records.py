@@ -297,7 +297,10 @@ class DataSplit(Record):
 
 
 class DataCard(Record):
-    """What a data set is: its origin, form and truth, its splits, and what it cannot teach."""
+    """What a data set is: its origin, form and truth, its splits, and what it cannot teach.
+
+    `beside` names other sets that were trained on, one line each.
+    """
 
     title: str
     source: str
@@ -308,6 +311,7 @@ class DataCard(Record):
     splits: dict[str, DataSplit]
     sha256: str
     limits: tuple[str, ...]
+    beside: tuple[str, ...] = ()
 
 
 class ModelCard(Record):

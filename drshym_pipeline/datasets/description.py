@@ -5,9 +5,10 @@ Words and counts only; the Markdown is laid out with the model's own card.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from drshym_pipeline.datasets.open_set import open_labelled_set
 from drshym_pipeline.datasets.simulator.writer import DONE_MARKER
 from drshym_pipeline.records import DataCard, DataSplit
 
@@ -79,7 +80,16 @@ def describe_data(config: DataConfig, data: Sen1Floods11) -> DataCard:
     # A recipe of simulated chips may be given a folder of other chips in the same layout.
     foreign = config.kind == "simulated" and not (data.root / DONE_MARKER).is_file()
     texts = _UNKNOWN if foreign else _TEXTS.get(config.kind, _UNKNOWN)
-    return DataCard(**texts, splits=splits, sha256=data.sha256())
+    return DataCard(**texts, splits=splits, sha256=data.sha256(), beside=tuple(_beside(config)))
+
+
+def _beside(config: DataConfig) -> Iterator[str]:
+    for source in config.sources:
+        found = open_labelled_set(source.kind, source.root)
+        yield (
+            f"{found.title}: {100 * source.weight:.0f} % of the crops, labels worth {source.label_weight:g} of a hand "
+            f"label. {found.source}. Licence: {found.licence}."
+        )
 
 
 def _split(name: str, refs: Sequence[ChipRef]) -> DataSplit:

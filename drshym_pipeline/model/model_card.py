@@ -157,6 +157,9 @@ def _data_parts(data: DataCard) -> Iterable[str]:
     yield _BY_EVENT if data.split_by_event else _BY_CHIP
     rows = ((name, split.chips, split.events, split.use) for name, split in data.splits.items())
     yield markdown_table(("split", "chips", "events", "used for"), rows)
+    if data.beside:
+        yield "## Trained on beside it"
+        yield _bullets(data.beside)
     yield "## Limits"
     yield _bullets(data.limits)
 

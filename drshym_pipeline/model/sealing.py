@@ -215,6 +215,8 @@ def _recipe(config: TrainConfig) -> dict[str, Any]:
     """The recipe without the places of this machine."""
     values = config.model_dump(mode="json")
     values["data"]["root"] = None
+    for source in values["data"]["sources"]:
+        source["root"] = None
     values["network"]["start"] = Path(config.network.start).name
     return values
 
@@ -242,7 +244,7 @@ def _card(
         "Wind-roughened water is missed in VV, and radar shadow, asphalt or dry sand can be taken for water.",
         "Scores are of the validation chips its threshold and temperature were fitted on.",
     ]
-    if simulated:
+    if simulated and not config.data.sources:
         limits.append("It never saw a real pixel: scores on simulated chips say little about real scenes.")
     return ModelCard(
         name=config.name,

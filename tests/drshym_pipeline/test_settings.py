@@ -102,3 +102,17 @@ def test_home_is_found_from_inside_the_checkout(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert find_home(ROOT / "tests") == ROOT / ".dagster"
     assert find_home(tmp_path) == tmp_path.resolve() / ".dagster"
+
+
+def test_the_floors_of_a_recipe_are_those_of_its_own_data(tmp_path: Path) -> None:
+    floors = "evaluation: {floors: {simulated: {iou: 0.4}, sen1floods11: {iou: 0.55, f1: 0.7}}}"
+    simulated = load_config(write(tmp_path, floors), TrainConfig)
+    assert (simulated.floors.iou, simulated.floors.f1) == (0.4, 0.0)
+    real = load_config(write(tmp_path, "data: {kind: sen1floods11}\n" + floors), TrainConfig)
+    assert (real.floors.iou, real.floors.f1) == (0.55, 0.7)
+    assert TrainConfig().floors.iou == 0.0
+
+
+def test_floors_of_an_unknown_data_set_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"evaluation\.floors\.sen1flods11.*Did you mean 'sen1floods11'"):
+        load_config(write(tmp_path, "evaluation: {floors: {sen1flods11: {iou: 0.5}}}"), TrainConfig)

@@ -40,6 +40,7 @@ def card() -> ModelCard:
             splits={"train": DataSplit(chips=4, events=2, use="weights")},
             sha256="cd" * 32,
             limits=("it is small",),
+            beside=("another set: 10 % of the crops",),
         ),
     )
 
@@ -75,7 +76,16 @@ def test_every_model_card_names_the_ethics(card: ModelCard) -> None:
 
 def test_the_data_set_card_has_source_splits_licence_and_limits(card: ModelCard) -> None:
     text = dataset_card_markdown(card)
-    for words in ("a test set", "made up", "exact", "none", "cd" * 32, "| train | 4 | 2 | weights |", "it is small"):
+    for words in (
+        "a test set",
+        "made up",
+        "exact",
+        "none",
+        "cd" * 32,
+        "| train | 4 | 2 | weights |",
+        "it is small",
+        "another set: 10 %",
+    ):
         assert words in text, words
     assert "nothing more is known" in dataset_card_markdown(card.model_copy(update={"data": None}))
 
