@@ -10,7 +10,7 @@ import pytest
 from drshym_pipeline.datasets.description import describe_data
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, write_dataset
-from drshym_pipeline.settings import DataConfig, SimulatedData, SourceConfig
+from drshym_pipeline.settings import DataConfig, SimulatedData
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,3 @@ def test_chips_of_unknown_origin_are_not_called_simulated(chips: Sen1Floods11, t
     (other / DONE_MARKER).unlink()
     card = describe_data(DataConfig(root=other), Sen1Floods11(other))
     assert card.source == card.licence == "not stated"
-
-
-@pytest.mark.real
-def test_sets_trained_on_beside_the_main_one_are_named_with_their_share_and_licence(
-    chips: Sen1Floods11, real_data: Path
-) -> None:
-    source = SourceConfig(kind="etci2021", root=real_data / "etci2021", weight=0.2, label_weight=0.5)
-    (line,) = describe_data(DataConfig(sources=(source,)), chips).beside
-    assert "20 % of the crops" in line
-    assert "NASA-IMPACT" in line
-    assert "Licence: none found" in line
