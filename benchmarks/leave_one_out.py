@@ -1,0 +1,213 @@
+"""Do real 8-bit sets help? Every real event is held out once, with and without the others in training.
+
+`python -m benchmarks leave-one-out --data REAL_ROOT --out FILE.json --steps N`
+
+At equal steps a network is trained (a) on simulated chips alone and (b) on the same chips and all real events but the
+one held out, and both map that event at their own operating points. The floods of OMBRIA are held out in two groups,
+those of 2021 and all others, because most of its tiles do not say which flood they show. Fits are kept in a folder
+beside FILE and never made twice; one that was interrupted goes on. FILE gets every figure, FILE.md the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.measure import ROOT
+from drshym_pipeline.assessment.metrics import COUNT_NAMES, bootstrap_mean, bootstrap_score
+from drshym_pipeline.assessment.paired import paired_difference, paired_mean_difference
+from drshym_pipeline.benchmark.evaluate import evaluate
+from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.labelled_set import LabelledSet, leave_one_event_out
+from drshym_pipeline.datasets.open_set import SetKind, open_labelled_set
+from drshym_pipeline.datasets.prepare import prepare
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.sealing import seal
+from drshym_pipeline.model.training import train
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.settings import SourceConfig, TrainConfig, load_config
+from drshym_pipeline.storage import write_json, write_text
+
+DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
+KINDS: tuple[SetKind, ...] = ("etci2021", "emsr763", "ombria")
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is held equal in all fits.
+
+    Args:
+        recipe: Of every fit, with its steps; its own sources are left out.
+        share: Of all crops of a mixed fit, how many are real; the sets divide it evenly.
+        label_weight: Of real labels in the loss.
+        most: Chips of a held-out event that are scored, drawn evenly.
+    """
+
+    recipe: TrainConfig
+    share: float = 0.3
+    label_weight: float = 0.5
+    most: int = 200
+
+
+def open_sets(root: Path) -> dict[SetKind, LabelledSet]:
+    """The real 8-bit sets below a folder.
+
+    Raises:
+        InputError: None of them is there, or one does not have its layout.
+    """
+    found: dict[SetKind, LabelledSet] = {
+        kind: open_labelled_set(kind, root / kind) for kind in KINDS if (root / kind).is_dir()
+    }
+    if not found:
+        raise InputError(root, "holds none of the real 8-bit sets", f"Expected one of the folders {', '.join(KINDS)}")
+    return found
+
+
+def groups_of(sets: Mapping[SetKind, LabelledSet]) -> dict[str, str]:
+    """The group of each event too small, or too little known, to be held out alone."""
+    ombria = sets.get("ombria")
+    events = ombria.events() if ombria else ()
+    return {event: "ombria-unnamed" if event == "unnamed" else "ombria-2021" for event in events}
+
+
+def sources_without(sets: Mapping[SetKind, LabelledSet], kept: Sequence[ChipRef], plan: Plan) -> list[SourceConfig]:
+    """Training sources of the events that are not held out."""
+    events = {ref.event for ref in kept}
+    used = {
+        kind: names for kind, data in sets.items() if (names := tuple(name for name in data.events() if name in events))
+    }
+    return [
+        SourceConfig.model_validate(
+            {
+                "kind": kind,
+                "root": sets[kind].root,
+                "weight": plan.share / len(used),
+                "label_weight": plan.label_weight,
+                "events": names,
+            }
+        )
+        for kind, names in used.items()
+    ]
+
+
+def thin(refs: Sequence[ChipRef], most: int) -> list[ChipRef]:
+    """At most so many chips, spread evenly over the list."""
+    chosen = np.unique(np.linspace(0, len(refs) - 1, min(most, len(refs))).round().astype(int))
+    return [refs[index] for index in chosen]
+
+
+def fit(plan: Plan, folder: Path, sources: Sequence[SourceConfig], progress: Progress = silent) -> ModelBundle:
+    """The sealed network of a fit, trained if it is not there yet.
+
+    Args:
+        plan: What all fits share.
+        folder: Holds the simulated chips of all fits and a folder a fit.
+        sources: Real events to train on as well.
+        progress: Told of every step.
+
+    Raises:
+        InputError: The folder holds a fit of other settings, or a chip cannot be used.
+    """
+    held = sorted(event for source in sources for event in source.events)
+    own = folder / "-".join([SIMULATED, *held])
+    recipe = plan.recipe.model_copy(
+        update={"data": plan.recipe.data.model_copy(update={"sources": tuple(sources)}), "name": "leave-one-out"}
+    )
+    data = prepare(recipe.data, folder, progress)
+    checkpoint = train(recipe, data, own / "checkpoint", progress=progress)
+    if (own / "bundle").is_dir():
+        return ModelBundle.load(own / "bundle")
+    return seal(recipe, data, checkpoint, own / "bundle", progress=progress)
+
+
+def compare(alone: pd.DataFrame, mixed: pd.DataFrame) -> dict[str, Any]:
+    """Figures of both fits on the same chips, and what the real events change."""
+    before, after = (frame[list(COUNT_NAMES)].to_numpy(np.int64) for frame in (alone, mixed))
+    rows: dict[str, Any] = {}
+    for name, counts in (("simulation", before), ("with_real_events", after)):
+        rows[name] = {
+            "pooled_iou": bootstrap_score(counts, "iou").model_dump(mode="json"),
+            "mean_wet_iou": bootstrap_mean(counts, "iou").model_dump(mode="json"),
+        }
+    rows["difference"] = {
+        "pooled_iou": asdict(paired_difference(after, before, "iou")),
+        "mean_wet_iou": asdict(paired_mean_difference(after, before, "iou")),
+    }
+    return rows
+
+
+def leave_one_out(
+    sets: Mapping[SetKind, LabelledSet], plan: Plan, folder: Path, *, progress: Progress = silent
+) -> Iterator[dict[str, Any]]:
+    """Compare the two fits on every event or group, one after the other."""
+    folds = list(leave_one_event_out(list(sets.values()), groups_of(sets)))
+    if len(folds) == 1:
+        raise InputError(folds[0][0], "is the only real event", "Give at least two, so that one can be held out")
+    alone = fit(plan, folder, (), progress)
+    for event, kept, held_out in folds:
+        sources = sources_without(sets, kept, plan)
+        mixed = fit(plan, folder, sources, progress)
+        refs = thin(held_out, plan.most)
+        scores = [evaluate(bundle, refs, progress=progress).counts for bundle in (alone, mixed)]
+        yield {"event": event, "chips": len(refs), "steps": plan.recipe.training.max_steps, **compare(*scores)}
+
+
+def _figure(values: Mapping[str, Any], sign: str = "") -> str:
+    if values["value"] is None:
+        return "-"
+    text = f"{values['value']:{sign}.3f}"
+    return text if values["low"] is None else f"{text} ({values['low']:{sign}.3f} to {values['high']:{sign}.3f})"
+
+
+def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
+    """The rows as a table; figures with 90 % bootstrap intervals over chips."""
+    lines = [
+        f"{plan.recipe.training.max_steps} steps a fit, seed {plan.recipe.seed}; {plan.share:.0%} of the crops of a "
+        f"mixed fit are real, their labels worth {plan.label_weight:g}.",
+        "",
+        "| held out | chips | figure | simulation alone | with the other real events | difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    titles = {"pooled_iou": "IoU, pooled", "mean_wet_iou": "IoU, mean over wet chips"}
+    for row in rows:
+        for figure, title in titles.items():
+            lines.append(
+                f"| {row['event']} | {row['chips']} | {title} | {_figure(row['simulation'][figure])} "
+                f"| {_figure(row['with_real_events'][figure])} | {_figure(row['difference'][figure], '+')} |"
+            )
+    return "\n".join([*lines, ""])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Parse, run, and write the table after every event."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks leave-one-out", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds etci2021, emsr763 and ombria")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; fits go to a folder beside it")
+    parser.add_argument("--steps", type=int, default=300, help="optimiser steps of every fit")
+    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of all fits")
+    parser.add_argument("--share", type=float, default=Plan.share, help="real share of the crops of a mixed fit")
+    parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="of real labels in the loss")
+    parser.add_argument("--most", type=int, default=Plan.most, help="chips of an event that are scored")
+    options = parser.parse_args(arguments)
+    recipe = load_config(options.config, TrainConfig)
+    training = recipe.training.model_copy(update={"max_steps": options.steps})
+    plan = Plan(recipe.model_copy(update={"training": training}), options.share, options.label_weight, options.most)
+
+    def report(stage: str, done: int, total: int) -> None:
+        if done == total or (stage == "train" and done % 50 == 0):
+            print(f"  {stage} {done} of {total}", flush=True)
+
+    rows: list[dict[str, Any]] = []
+    for row in leave_one_out(open_sets(options.data), plan, options.out.with_suffix(""), progress=report):
+        rows.append(row)
+        write_json(options.out, rows)
+        write_text(options.out.with_suffix(".md"), table_markdown(rows, plan))
+    print(table_markdown(rows, plan))
