@@ -31,17 +31,18 @@ REAL_DATA = "DRSHYM_REAL_DATA"
 REAL_SETS = ("sen1floods11", "stac_overflow")
 
 
-def seed_bundles(folder: Path = SEEDS) -> list[ModelBundle]:
+def seed_bundles(folder: Path) -> list[ModelBundle]:
     """The sealed models in the folders of a folder, by name of the folder; none when it is not there."""
     from drshym_pipeline.model.bundle import RECORD_FILE, ModelBundle
 
     return [ModelBundle.load(path.parent) for path in sorted(folder.glob(f"*/{RECORD_FILE}"))]
 
 
-def original_bundle(work: Path) -> ModelBundle:
+def original_bundle(config: Path, work: Path) -> ModelBundle:
     """The original system's network on our chips: trained on the first call, which can be interrupted and called again.
 
     Args:
+        config: Its recipe.
         work: Folder of the training.
     """
     from drshym_pipeline.datasets.prepare import prepare
@@ -49,7 +50,7 @@ def original_bundle(work: Path) -> ModelBundle:
     from drshym_pipeline.model.sealing import seal
     from drshym_pipeline.model.training import train
 
-    recipe = load_config(ORIGINAL, TrainConfig)
+    recipe = load_config(config, TrainConfig)
     folder = work / "original"
     if not (folder / "bundle" / RECORD_FILE).is_file():
         with shown_progress(recipe.name) as progress:
@@ -75,6 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks card", description=__doc__)
     parser.add_argument("--card", type=Path, default=ROOT / "docs" / "card", help="folder of the card")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "card", help="folder of chips and trainings")
+    parser.add_argument("--log", type=Path, default=LOG, help="log of evaluations on real chips")
+    parser.add_argument("--recipe", type=Path, default=RECIPE, help="recipe of the simulated chips")
+    parser.add_argument("--seeds", type=Path, default=SEEDS, help="folder of the other seeds' sealed models")
+    parser.add_argument("--original", type=Path, default=ORIGINAL, help="recipe of the original's network")
     parser.add_argument("--no-original", action="store_true", help="leave the original system's network out")
     parser.add_argument("--no-real", action="store_true", help="leave the real chips out")
     chosen = parser.parse_args(arguments)
@@ -89,16 +94,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.model.bundle import shipped_bundle
 
-    check_log(LOG)
-    recipe = load_config(RECIPE, TrainConfig)
+    check_log(chosen.log)
+    recipe = load_config(chosen.recipe, TrainConfig)
     with shown_progress() as progress:
         chips = prepare(recipe.data, chosen.work / "data", progress)
     samples = open_samples([chips.root], ["test", "hard"])
     reported = [] if chosen.no_real or real is None else real_samples(Path(real))
-    checkpoints = [shipped_bundle(), *seed_bundles()]
-    others = {} if chosen.no_original else {"the original's network": original_bundle(chosen.work)}
+    checkpoints = [shipped_bundle(), *seed_bundles(chosen.seeds)]
+    others = {} if chosen.no_original else {"the original's network": original_bundle(chosen.original, chosen.work)}
     with shown_progress() as progress:
         parts = run_suite([*samples, *reported], checkpoints, others=others, progress=progress)
-    append_log(LOG, log_rows([part for part in parts if part.sample in reported]))
+    if reported:
+        append_log(chosen.log, log_rows([part for part in parts if part.sample in reported]))
     paths = write_report(parts, checkpoints[0], chosen.card)
     print(paths[CARD].read_text("utf-8"))

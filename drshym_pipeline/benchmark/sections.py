@@ -166,7 +166,8 @@ def chips(evaluation: Evaluation) -> str:
             chip,
             row["event"],
             _percent((row["tp"] + row["fn"]) / sum(row[name] for name in ("tp", "fp", "fn", "tn"))),
-            *(figure(row[metric]) for metric in METRICS),
+            # Where there is no water, scores of water are 0 or not defined and say nothing; false water says all.
+            *(figure(row[metric]) if row["tp"] + row["fn"] or metric == "false_water" else "dry" for metric in METRICS),
             figure(boundary[str(chip)].f1),
             *(figure(_of(counts, chip)) for counts in evaluation.ceilings.values()),
         ]

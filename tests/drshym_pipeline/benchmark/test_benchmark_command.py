@@ -126,3 +126,14 @@ def test_the_baseline_is_fitted_from_a_recipe(capfd, tmp_path) -> None:
     fitted = load(out)
     assert (fitted.training_data, fitted.chips) == ("tiny", 6)
     assert str(out) in capfd.readouterr().out
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_anything_is_logged(
+    capfd, tmp_path, simulated_chips, saved
+) -> None:
+    out, log = tmp_path / "card", tmp_path / "log.csv"
+    out.write_text("mine")
+    command = ["benchmark", "--data", simulated_chips, "--checkpoint", saved[0], "--out", out, "--log", log]
+    refused(capfd, command, out, "cannot be used as a folder")
+    assert out.read_text() == "mine"
+    assert not log.exists()
