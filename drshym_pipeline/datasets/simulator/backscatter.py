@@ -37,6 +37,7 @@ _CLASSES: dict[int, tuple[float, float, float]] = {
     BUILT: (3.5, 3.0, 1.2),
     WETLAND: (-0.8, -1.2, 1.2),
 }
+_DORMANT_SHARE = 0.35  # of the acquisitions lie outside the growing season
 _REFERENCE_INCIDENCE = 38.0
 _LAND_TREND = (-0.12, -0.10)  # dB a degree, VV and VH
 _WATER_TREND = (-0.35, -0.15)
@@ -68,6 +69,9 @@ def land_backscatter(
         scale = min(1.0, 0.1 + 1.2 * contrast) if code != BUILT else 1.0
         offsets[0, code] = scale * (vv + shift)
         offsets[1, code] = scale * (vh + shift + rng.normal(0, 0.5 * spread))
+    if rng.random() < _DORMANT_SHARE:
+        # Dead grass and bare soil hardly depolarise: dark in VH alone, as roughened water is, and dry.
+        offsets[1, [GRASS, BARE]] -= np.float32(rng.uniform(1.0, 4.0))
     strength = min(1.0, 0.05 + contrast)
     moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(strength * rng.uniform(0.2, 1.1))
     texture = [
@@ -104,9 +108,9 @@ def land_backscatter(
     vv[sealed] += np.float32(road)
     vh[sealed] += np.float32(road)
     uneven = moisture + texture[0]
-    melting = np.float32(rng.uniform(2.5, 6.5))
-    vv[cover.wet_snow] -= melting
-    vh[cover.wet_snow] -= 0.8 * melting
+    melting = ndimage.gaussian_filter(cover.wet_snow.astype(np.float32), 3.0) * np.float32(rng.uniform(1.5, 6.5))
+    vv -= melting
+    vh -= melting * np.float32(rng.uniform(0.7, 1.2))
     # Smooth dry ground is dark in both, rarely quite as dark as calm water.
     dark_vv = float(rng.uniform(-20.0, -14.5))
     vv[cover.smooth_dark] = dark_vv + 0.7 * uneven[cover.smooth_dark]

@@ -16,7 +16,7 @@ SceneKind = Literal["standard", "hard"]
 WaterState = Literal["calm", "wind", "weak"]
 
 # Cumulative shares of calm, wind-roughened and weak-contrast acquisitions.
-_STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.60, 0.85), "hard": (0.15, 0.62)}
+_STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.64, 0.87), "hard": (0.15, 0.62)}
 _DOUBLE_BOUNCE_SHARE: dict[SceneKind, float] = {"standard": 0.08, "hard": 0.2}
 _MIRROR_SHARE = 0.15  # of calm acquisitions: hardly any signal comes back, and what is left is mostly noise
 _EVEN_SHARE = 0.2  # of all acquisitions: land without a pattern, as savanna in its dry season
@@ -70,10 +70,10 @@ def _water_levels(
         vh = float(np.clip(vv - rng.normal(6.3, 1.2), -33.0, land[1] - 5.0))
     elif state == "wind":
         vv = land[0] - float(rng.uniform(0.3, 3.5))
-        vh = land[1] - float(rng.uniform(3.4, 7.5))
+        vh = land[1] - float(rng.uniform(3.6, 8.0))
     else:
-        vv = land[0] - float(rng.uniform(3.0, 5.5))
-        vh = land[1] - float(rng.uniform(3.4, 6.0))
+        vv = land[0] - float(rng.uniform(3.2, 6.0))
+        vh = land[1] - float(rng.uniform(4.0, 6.5))
     return vv, min(vh, vv - vv_vh * 0.5)
 
 
@@ -89,8 +89,8 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
     draw = float(rng.random()) if rank is None else (0.31 + rank * GOLDEN) % 1.0
     calm, wind = _STATES[kind]
     state: WaterState = "calm" if draw < calm else "wind" if draw < wind else "weak"
-    land_vv = float(np.clip(rng.normal(-10.5, 1.5), -14.0, -7.0))
-    vv_vh = float(np.clip(rng.normal(6.5, 0.9), 4.5, 9.0))
+    land_vv = float(np.clip(rng.normal(-10.5, 1.7), -15.0, -7.0))
+    vv_vh = float(np.clip(rng.normal(6.6, 1.2), 4.5, 10.0))
     land = (land_vv, land_vv - vv_vh)
     noise_vh = float(rng.uniform(-29.5, -24.0))
     even = rng.random() < _EVEN_SHARE

@@ -19,7 +19,7 @@ TREE, SHRUB, GRASS, CROP, BUILT, BARE, WATER, WETLAND = 10, 20, 30, 40, 50, 60, 
 
 _FIELD_CODES = 4096
 _TOWN_SHARE = 0.3  # of the scenes have a town or village
-_SNOW_SHARE = 0.06
+_SNOW_SHARE = 0.14
 _Bool = NDArray[np.bool_]
 
 
@@ -44,7 +44,7 @@ class LandCover:
         classes: (h, w) uint8 WorldCover codes without water.
         roads: (h, w) bool, sealed and smooth strips.
         smooth_dark: (h, w) bool, dry look-alikes of water: runways, dry sand, freshly rolled soil.
-        wet_snow: (h, w) bool, melting snow on high ground, which swallows the signal.
+        wet_snow: (h, w) bool, melting snow, which swallows the signal.
     """
 
     classes: NDArray[np.uint8]
@@ -152,7 +152,8 @@ def make_landcover(
     shape = fields.code.shape
     classes = np.full(shape, CROP, np.uint8)
     use = rng.random(_FIELD_CODES)[fields.code]
-    grass, bare = rng.uniform(0.05, 0.5), rng.uniform(0.0, 0.12)
+    # After the harvest half of the fields are bare.
+    grass, bare = rng.uniform(0.05, 0.5), rng.uniform(0.0, 0.45 if rng.random() < 0.3 else 0.12)
     classes[use < grass] = GRASS
     classes[use > 1 - bare] = BARE
     # Rough noise cut at a level leaves a swarm of islands that no land has; smooth noise leaves stands and patches.
@@ -177,7 +178,7 @@ def make_landcover(
         town = smooth_noise(rng, shape, float(rng.uniform(25, 120))) + 0.35 * wild
         classes[(town > rng.uniform(1.2, 2.6)) & (slope < 0.25)] = BUILT
     snow = np.zeros(shape, bool)
-    if rng.random() < (2.5 if hard else 1.0) * _SNOW_SHARE:
+    if rng.random() < (2.0 if hard else 1.0) * _SNOW_SHARE:
         high = height - height.mean() + 0.5 * height.std() * smooth_noise(rng, shape, 40.0)
-        snow = high > np.quantile(high[::4, ::4], rng.uniform(0.7, 0.97))
+        snow = high > np.quantile(high[::4, ::4], rng.uniform(0.3, 0.97))
     return LandCover(classes, _roads(rng, shape), _smooth_dark(rng, shape, fields, hard), snow)
