@@ -2,6 +2,8 @@
 
 `python -m benchmarks sweep --data FOLDER --out FOLDER --trials N --steps N`
 
+The first trials are the recipe's own settings on several networks; the others are drawn by a tree-structured Parzen
+estimator.
 The score is the mean IoU over validation chips with water, plus a quarter of the same on VV alone: VV+VH decides, VV
 breaks ties. Trials are judged on the validation split of simulated chips, never on real labels. Trials and their
 order are kept in `--out`; a sweep that was interrupted goes on in the middle of the trial it was in, and ends as the
@@ -48,6 +50,20 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+# Encoder and network of the first trials: all else is the recipe's own, so that they can be held against each other.
+CONTROLS = (("resnet18", "half-4"), ("resnet18", "full-5"), ("resnet34", "half-4"), ("resnet18", "half-3"))
+
+
+def control_params(base: TrainConfig, encoder: str, network: str) -> dict[str, Any]:
+    """The parameters of a first trial: the recipe's own on another network."""
+    training = base.training
+    return {
+        "encoder": encoder,
+        "network": network,
+        **{key: getattr(training, key) for key in ("loss", "learning_rate", "water_share", "ema", "drop_vh")},
+    }
+
+
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
     """The parameters of a trial."""
     return {
@@ -81,8 +97,8 @@ def folder_of(out: Path, params: dict[str, Any]) -> Path:
     return out / "runs" / sha256_json(params)[:12]
 
 
-def _open_study(out: Path) -> optuna.Study:
-    """The study in `out`; a trial that was interrupted is put back in the queue."""
+def _open_study(out: Path, base: TrainConfig) -> optuna.Study:
+    """The study in `out`, with the controls in its queue when new; an interrupted trial is put back in the queue."""
     out.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=_STUDY,
@@ -93,6 +109,9 @@ def _open_study(out: Path) -> optuna.Study:
     for stale in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(stale.number, state=TrialState.FAIL)
         study.enqueue_trial(stale.params)
+    if not study.get_trials(deepcopy=False):
+        for encoder, network in CONTROLS:
+            study.enqueue_trial(control_params(base, encoder, network))
     return study
 
 
@@ -133,7 +152,7 @@ def sweep(
         One dict a trial, the best first, those that diverged last.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _open_study(out)
+    study = _open_study(out, base)
     while (done := len(study.get_trials(deepcopy=False, states=_FINISHED))) < trials:
         # A sampler seeded once would repeat its first draws after an interruption.
         study.sampler = optuna.samplers.TPESampler(seed=SEED + done)

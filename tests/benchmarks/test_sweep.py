@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sweep import NETWORKS, folder_of, main, recipe_of, sweep
+from benchmarks.sweep import CONTROLS, NETWORKS, control_params, folder_of, main, recipe_of, sweep
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.model.checkpoint import TrainedCheckpoint
@@ -47,6 +47,7 @@ def test_an_interrupted_sweep_ends_as_the_unbroken_one(chips: Sen1Floods11, tmp_
     # Shallow and narrow: the resume points of the real ones are hundreds of megabytes.
     tiny = {f"tiny-{width}": {"stem": "half", "decoder_channels": (width, 8, 8)} for width in (8, 16)}
     monkeypatch.setattr("benchmarks.sweep.NETWORKS", tiny)
+    monkeypatch.setattr("benchmarks.sweep.CONTROLS", (("resnet18", "tiny-16"),))
     unbroken = sweep(chips, tmp_path / "whole", BASE, trials=2)
     steps = 0
 
@@ -66,6 +67,11 @@ def test_an_interrupted_sweep_ends_as_the_unbroken_one(chips: Sen1Floods11, tmp_
     assert sweep(chips, tmp_path / "cut", BASE, trials=2, progress=lambda *_: pytest.fail("trained again")) == resumed
     assert len(list((tmp_path / "cut" / "runs").iterdir())) == 2
 
+    first = next(row for row in unbroken if row["trial"] == 1)
+    assert first["network"] == "tiny-16"
+    assert {key: first[key] for key in ("learning_rate", "loss", "ema")} == {
+        key: getattr(BASE.training, key) for key in ("learning_rate", "loss", "ema")
+    }
     assert [row["score"] for row in unbroken] == sorted((row["score"] for row in unbroken), reverse=True)
     for row in unbroken:
         assert row["score"] == row["valid_mean_iou"] + 0.25 * row["valid_mean_iou_vv"]
@@ -100,6 +106,12 @@ def test_every_recipe_of_the_search_can_be_trained(network: str, loss: str) -> N
     assert (config.training.max_steps, config.training.validate_every) == (400, 100)
     assert config.training.loss == loss
     build_network(config.network)
+
+
+def test_the_first_trials_differ_in_nothing_but_the_network() -> None:
+    controls = [control_params(BASE, *names) for names in CONTROLS]
+    assert len({(params["encoder"], params["network"]) for params in controls}) == len(controls) >= 3
+    assert len({tuple(sorted({**params, "encoder": "", "network": ""}.items())) for params in controls}) == 1
 
 
 def test_the_command_prints_the_table(chips: Sen1Floods11, tmp_path: Path, capsys, monkeypatch) -> None:
