@@ -18,7 +18,7 @@ CODE_VERSION = "1"
     group_name="training",
     code_version=CODE_VERSION,
     kinds={"pytorch", "mlflow"},
-    description="The U-Net trained on the labelled tiles, early stopped on pooled validation IoU.",
+    description="The U-Net trained on the labelled tiles: the weights that the recipe's validation score found best.",
 )
 def trained_checkpoint(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, links: PageLinks
