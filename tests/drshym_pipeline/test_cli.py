@@ -41,7 +41,7 @@ def good(tmp_path, scene_file) -> Path:
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory) -> Path:
-    settings = SimulatedData(train=2, valid=1, test=1, hard=0, size=64)
+    settings = SimulatedData(train=2, valid=3, test=1, hard=0, size=64)
     return write_dataset(tmp_path_factory.mktemp("chips") / "set", settings)
 
 
@@ -384,7 +384,7 @@ def test_a_bad_environment_is_refused(capfd, tmp_path, monkeypatch, good, variab
 
 
 def test_a_model_trained_by_the_command_is_scored_and_maps(capfd, tmp_path, good, recipe_of):
-    recipe = recipe_of("simulated: {train: 2, valid: 1, test: 1, hard: 0, size: 64}")
+    recipe = recipe_of("simulated: {train: 2, valid: 3, test: 1, hard: 0, size: 64}")
     run = tmp_path / "run"
     assert main(["train", "--config", str(recipe), "--out", str(run)]) == 0
     assert str(run / "bundle") in capfd.readouterr().out
