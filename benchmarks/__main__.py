@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import chip_overhead, load_time, whole_commands
+from benchmarks import chip_overhead, load_time, network_cost, whole_commands
 from benchmarks.measure import ROOT, Row, machine
 from drshym_pipeline.storage import read_json, write_json, write_text
 
@@ -23,6 +23,7 @@ DATA = ROOT / "docs" / "benchmarks.json"
 GROUPS: dict[str, Callable[[], list[Row]]] = {
     "load": lambda: [load_time.measure()],
     "chip": chip_overhead.measure,
+    "network": network_cost.measure,
     "demo": lambda: [whole_commands.measure_demo()],
     "test": lambda: [whole_commands.measure_test()],
 }
