@@ -1,12 +1,13 @@
 """Picture every real dB chip beside its truth and its map: `python -m benchmarks real-chips`.
 
-For looking, not for tuning: these chips are for reporting only. The map of a chip is the one `evaluate` scores
-(`benchmark.mapper`), cut at the model's own threshold.
+For looking, not for tuning: these chips are for reporting only, so every picture is a line of the log of evaluations.
+The map of a chip is the one `evaluate` scores (`benchmark.mapper`), cut at the model's own threshold.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.card import LOG
 from benchmarks.measure import ROOT
 from benchmarks.pictures import png_of_few_colors
-from drshym_pipeline.assessment.metrics import ConfusionCounts, confusion
+from drshym_pipeline.assessment.metrics import ConfusionCounts, bootstrap_mean, confusion
 from drshym_pipeline.assessment.probability import probability
-from drshym_pipeline.benchmark.baselines import observed_everywhere
+from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, evaluation_row
+from drshym_pipeline.benchmark.mapper import ChipMapper, usable_logits
+from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, event_of
 from drshym_pipeline.errors import InputError
@@ -27,7 +31,7 @@ from drshym_pipeline.storage import write_bytes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from drshym_pipeline.benchmark.mapper import ChipMapper
+    from drshym_pipeline.model.bundle import ModelBundle
 
 IMAGE = ROOT / "docs" / "images" / "real_chips.png"
 LABEL_NOT_KNOWN = "truth not known"
@@ -100,8 +104,7 @@ def map_chip(mapper: ChipMapper, ref: ChipRef) -> MappedChip:
     """Read a chip and map it with the bands it has."""
     chip = read_chip(ref)
     mode = mapper.mode_of(chip)
-    logits = mapper.logits([chip], mode)[0]
-    usable = np.where(observed_everywhere(chip.db) & np.isfinite(logits), logits, np.float32(np.nan))
+    usable = usable_logits(chip, mapper.logits([chip], mode)[0])
     shown = probability(usable, mapper.bundle.calibration[mode])
     return MappedChip(ref.chip_id, chip.db, chip.label, shown, mapper.water(usable, mode))
 
@@ -178,23 +181,40 @@ def _outline(axes: Axes, water: NDArray[np.bool_]) -> None:
         axes.contour(water, levels=[0.5], colors="#D55E00", linewidths=0.5)
 
 
+def log_row(bundle: ModelBundle, chips: Sequence[MappedChip]) -> dict[str, str]:
+    """The line of the log for a picture: scores of its labelled chips, at the model's own threshold."""
+    counts = [chip.counts for chip in chips if chip.counts.pixels]
+    pooled = sum(counts, ConfusionCounts())
+    wet = bootstrap_mean(np.array([item.as_tuple() for item in counts], np.int64), "iou")
+    return evaluation_row(
+        {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        data="Sen1Floods11 and STAC-Overflow",
+        split="picture",
+        bands=bundle.serving_mode("vv_vh"),
+        chips=len(counts),
+        figures=(pooled.iou, wet.value, None, pooled.false_water),
+    )
+
+
 def main(arguments: list[str]) -> None:
-    """Map all chips, draw, write, and print a line a chip."""
+    """Map all chips, draw, write, log, and print a line a chip."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks real-chips", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--checkpoint", type=Path, default=None, help="a bundle; the shipped one when not given")
     parser.add_argument("--out", type=Path, default=IMAGE, help="the picture")
+    parser.add_argument("--log", type=Path, default=LOG, help="log of evaluations on real chips")
     given = parser.parse_args(arguments)
-    from drshym_pipeline.benchmark.mapper import ChipMapper
     from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 
     try:
+        check_log(given.log)
         refs = real_chips(given.data)
         bundle = shipped_bundle() if given.checkpoint is None else ModelBundle.load(given.checkpoint)
         mapper = ChipMapper(bundle)
         chips = [map_chip(mapper, ref) for ref in refs]
     except InputError as error:
         parser.error(str(error))
+    append_log(given.log, [log_row(bundle, chips)])
     write_bytes(given.out, draw(chips, f"All real dB chips at hand, mapped by {bundle.name} {bundle.version}"))
     for chip in chips:
         print(f"{chip.name}: {chip.caption()}")

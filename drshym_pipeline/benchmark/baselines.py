@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.benchmark.smoothing import median_filter
+from drshym_pipeline.benchmark.smoothing import smooth_bands
 
 FIXED_VV_DB = -13.45
 FIXED_VH_DB = -23.5
@@ -47,11 +47,6 @@ TITLES: dict[str, str] = {
 }
 
 _HISTOGRAM_BINS = 256
-
-
-def observed_everywhere(db: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(h, w) bool: where every band of (bands, h, w) dB was observed."""
-    return np.asarray(np.isfinite(db).all(axis=0))
 
 
 def otsu_threshold(values: NDArray[np.float32]) -> float | None:
@@ -132,12 +127,6 @@ def oracle_threshold(values: NDArray[np.float32], label: NDArray[np.int8], obser
         return None
     best = int(np.argmax(water / (water[-1] + dry)))
     return float(np.nextafter(levels[best], np.float32(np.inf)))
-
-
-def smooth_bands(db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(bands, h, w) dB after the median, NaN in every band where one was not observed."""
-    observed = observed_everywhere(db)
-    return np.stack([median_filter(np.where(observed, band, np.float32(np.nan))) for band in db])
 
 
 def baseline_masks(db: NDArray[np.float32], smooth: NDArray[np.float32] | None = None) -> dict[str, NDArray[np.bool_]]:

@@ -41,10 +41,15 @@ def benchmark_markdown(
 
 def _models(part: Part) -> str:
     rows = [
-        [role, f"{found.model['name']} {found.model['version']}", f"`{found.model['sha256'][:12]}`"]
+        [
+            role,
+            f"{found.model['name']} {found.model['version']}",
+            f"`{found.model['sha256'][:12]}`",
+            found.model.get("training", ""),
+        ]
         for role, found in _roles(part)
     ]
-    return table(["", "checkpoint", "sha256"], rows)
+    return table(["", "checkpoint", "sha256", "trained on"], rows)
 
 
 def _roles(part: Part) -> list[tuple[str, Evaluation]]:

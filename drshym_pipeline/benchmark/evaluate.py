@@ -21,13 +21,12 @@ from drshym_pipeline.benchmark.baselines import (
     TITLES,
     baseline_masks,
     ceiling_masks,
-    observed_everywhere,
-    smooth_bands,
 )
 from drshym_pipeline.benchmark.evaluation import Evaluation
-from drshym_pipeline.benchmark.mapper import ChipMapper, Mode
+from drshym_pipeline.benchmark.mapper import ChipMapper, Mode, usable_logits
 from drshym_pipeline.benchmark.shapes import ShapeScores
 from drshym_pipeline.benchmark.slices import SliceScores, read_ancillary, slice_chip
+from drshym_pipeline.benchmark.smoothing import observed_everywhere, smooth_bands
 from drshym_pipeline.datasets.chips import ChipRef, InvalidLabel, LabelledChip, read_chip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
@@ -130,7 +129,7 @@ class _Run:
         ref = chip.ref
         observed = observed_everywhere(chip.db)
         self.not_finite += int(np.count_nonzero(observed & ~np.isfinite(logits)))
-        usable = np.where(observed & np.isfinite(logits), logits, np.float32(np.nan))
+        usable = usable_logits(chip, logits)
         water = self.mapper.water(usable, mode)
         self.modes[ref.chip_id] = mode
         histograms = self.histograms.setdefault(ref.event, {})
@@ -157,7 +156,12 @@ class _Run:
         notes = (f"Left out, because some chips have no VH: {', '.join(left_out)}.",) if left_out else ()
         modes = dict.fromkeys(self.modes.values())
         return Evaluation(
-            model={"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+            model={
+                "name": bundle.name,
+                "version": bundle.version,
+                "sha256": bundle.sha256,
+                "training": bundle.card.training_data,
+            },
             data=data,
             counts=counts,
             baselines={name: tables[name] for name in BASELINES if name in tables},

@@ -41,7 +41,7 @@ class Evaluation:
     """Scores of one model on one list of chips.
 
     Args:
-        model: `name`, `version` and `sha256`.
+        model: `name`, `version`, `sha256` and `training`: on what it was trained, and for how many steps.
         data: What the chips are: their splits, joined by `+`.
         counts: Indexed by chip, in the order given: `event`, `mode` (the bands it was mapped with), tp, fp, fn, tn.
         baselines: The same for every baseline that could map all of these chips, without `mode`.

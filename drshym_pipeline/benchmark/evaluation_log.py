@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -36,25 +36,51 @@ COLUMNS = (
 
 def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[str, str]]:
     """One row a data set, mode and checkpoint, other networks included; figures with four decimals."""
-    date, commit = f"{when or now():%Y-%m-%dT%H:%M:%SZ}", code_version()
+    moment = when or now()
     return [
-        {
-            "date_utc": date,
-            "commit": commit,
-            "checkpoint": f"{found.model['name']} {found.model['version']}",
-            "sha256": found.model["sha256"][:12],
-            "data": part.sample.data,
-            "split": part.sample.split,
-            "bands": "+".join(sorted(set(found.counts["mode"]), reverse=True)),
-            "chips": str(len(found.counts)),
-            "pooled_iou": _figure(found.scores["iou"].value),
-            "mean_wet_iou": _figure(found.mean_chip_iou.value),
-            "ece": _figure(calibrated(found, "ece")),
-            "false_water": _figure(found.scores["false_water"].value),
-        }
+        evaluation_row(
+            found.model,
+            data=part.sample.data,
+            split=part.sample.split,
+            bands="+".join(sorted(set(found.counts["mode"]), reverse=True)),
+            chips=len(found.counts),
+            figures=(
+                found.scores["iou"].value,
+                found.mean_chip_iou.value,
+                calibrated(found, "ece"),
+                found.scores["false_water"].value,
+            ),
+            when=moment,
+        )
         for part in parts
         for found in (*part.seeds, *part.others.values())
     ]
+
+
+def evaluation_row(
+    model: Mapping[str, str],
+    *,
+    data: str,
+    split: str,
+    bands: str,
+    chips: int,
+    figures: tuple[float | None, float | None, float | None, float | None],
+    when: datetime | None = None,
+) -> dict[str, str]:
+    """One line of the log.
+
+    Args:
+        model: `name`, `version` and `sha256`.
+        data: Of the chips.
+        split: Of the chips.
+        bands: The modes they were mapped in.
+        chips: How many were scored.
+        figures: Pooled IoU, mean IoU of wet chips, ECE and false water; None is an empty cell.
+        when: The moment; now when left out.
+    """
+    told = [f"{model['name']} {model['version']}", model["sha256"][:12], data, split, bands, str(chips)]
+    cells = [f"{when or now():%Y-%m-%dT%H:%M:%SZ}", code_version(), *told, *map(_figure, figures)]
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def check_log(path: Path) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drshym_pipeline.benchmark.baselines import observed_everywhere
 from drshym_pipeline.benchmark.mapper import ChipMapper
 from drshym_pipeline.benchmark.plots import BLUE, ORANGE
+from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import ChipRef, LabelledChip, read_chip
 
 if TYPE_CHECKING:

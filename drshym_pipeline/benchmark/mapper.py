@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.probability import encode, is_water, probability
-from drshym_pipeline.benchmark.baselines import observed_everywhere
+from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import LabelledChip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandMode
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 Mode = Literal["auto", "vv", "vv_vh"]
 
 _BOTH = 2
+
+
+def usable_logits(chip: LabelledChip, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w) outputs of a chip, NaN where nothing can be said: a band was not observed, or the output is not finite."""
+    return np.where(observed_everywhere(chip.db) & np.isfinite(logits), logits, np.float32(np.nan))
 
 
 class ChipMapper:
@@ -78,13 +83,11 @@ class ChipMapper:
         return self._predict(np.stack([network_input(chip.db[:bands], self.bundle.network.bands) for chip in chips]))
 
     def water(self, usable: NDArray[np.float32], mode: BandMode) -> NDArray[np.bool_]:
-        """The mask of logits that are NaN where nothing can be said: never water there."""
+        """The (h, w) mask of `usable_logits`: never water where they are NaN."""
         calibration = self.bundle.calibration[mode]
         return is_water(encode(probability(usable, calibration)), calibration.threshold)
 
     def map_chip(self, chip: LabelledChip) -> NDArray[np.bool_]:
         """The (h, w) mask of one chip."""
         mode = self.mode_of(chip)
-        logits = self.logits([chip], mode)[0]
-        usable = np.where(observed_everywhere(chip.db) & np.isfinite(logits), logits, np.float32(np.nan))
-        return self.water(usable, mode)
+        return self.water(usable_logits(chip, self.logits([chip], mode)[0]), mode)

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.threshold import best_threshold
-from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, median_filter
+from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, smooth_bands
 from drshym_pipeline.datasets.chips import ChipRef, LabelledChip, read_chip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
@@ -200,6 +200,5 @@ def shipped_classifier() -> PixelClassifier:
 def _all_features(chip: LabelledChip) -> dict[BandMode, NDArray[np.float64]]:
     if len(chip.db) < 2:
         raise InputError(chip.ref.image, "has no VH band", "Fit the pixel classifier on chips of VV and VH")
-    known = np.isfinite(chip.db).all(axis=0)
-    smooth = np.stack([median_filter(np.where(known, band, np.float32(np.nan))) for band in chip.db])
+    smooth = smooth_bands(chip.db)
     return {mode: features(chip.db, smooth, mode) for mode in MODES}

@@ -75,10 +75,10 @@ def chip_table(parts: Sequence[Part]) -> pd.DataFrame:
 def benchmark_document(parts: Sequence[Part], comparisons: Sequence[Mapping[str, Comparison]]) -> dict[str, Any]:
     """Everything as one JSON value, unrounded; undefined figures are null.
 
-    Keys: `created_at`, `commit`, `checkpoints` (name, version, sha256; first the one the card is about), `compared`
-    and `parts`, each with `data`, `split`, `bands`, `evaluation` (as in evaluation.json, without its logits), `seeds`
-    (mean, deviation, low, high and values of every figure), `others` (their figures) and `comparisons` (both verdicts
-    by opponent).
+    Keys: `created_at`, `commit`, `checkpoints` (name, version, sha256, training; first the one the card is about),
+    `compared` (the same by name) and `parts`, each with `data`, `split`, `bands`, `evaluation` (as in evaluation.json,
+    without its logits), `seeds` (mean, deviation, low, high and values of every figure), `others` (their figures) and
+    `comparisons` (both verdicts by opponent).
     """
     return {
         "created_at": now().isoformat(),

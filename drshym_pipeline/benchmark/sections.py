@@ -74,7 +74,8 @@ def flood_alone(evaluation: Evaluation) -> str:
     for name, counts in evaluation.flood.items():
         found = evaluation.score(counts)
         cells = [text(found["iou"]), text(evaluation.mean_iou(counts)), text(found["precision"]), text(found["recall"])]
-        rows.append([TITLES.get(name, THIS_MODEL), counts.shape[0], *cells])
+        mark = "(ceiling) " if name in evaluation.ceilings else ""
+        rows.append([f"{mark}{TITLES.get(name, THIS_MODEL)}", counts.shape[0], *cells])
     head = ["method", "chips", "pooled IoU", "mean IoU of chips with flood", "precision", "recall"]
     return table(head, rows) if rows else ""
 

@@ -41,6 +41,17 @@ def median_filter(db: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float
     return out
 
 
+def observed_everywhere(db: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(h, w) bool: where every band of (bands, h, w) dB was observed."""
+    return np.asarray(np.isfinite(db).all(axis=0))
+
+
+def smooth_bands(db: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(bands, h, w) dB after the median, NaN in every band where one was not observed."""
+    observed = observed_everywhere(db)
+    return np.stack([median_filter(np.where(observed, band, np.float32(np.nan))) for band in db])
+
+
 def local_mean(values: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float64]:
     """The mean of the observed pixels in a square around each pixel.
 

@@ -16,6 +16,7 @@ from benchmarks.real_chips import (
     MappedChip,
     difference_colors,
     draw,
+    log_row,
     real_chips,
     truth_colors,
 )
@@ -49,6 +50,15 @@ def test_colours_tell_hits_false_and_missed_water_and_what_is_not_known():
 )
 def test_a_row_says_its_score_or_why_it_has_none(shown, caption):
     assert shown.caption() == caption
+
+
+def test_a_picture_is_a_line_of_the_log_with_the_scores_of_its_labelled_chips(random_bundle):
+    shown = [chip([1, 1, 0, 0], [True, False, True, False]), chip([0, 0], [False, False]), chip([-1], [True])]
+    row = log_row(random_bundle, shown)
+    assert row["sha256"] == random_bundle.sha256[:12]
+    assert [row[name] for name in ("chips", "pooled_iou", "mean_wet_iou", "ece", "false_water")] == [
+        "2", "0.3333", "0.3333", "", "0.2500"
+    ]  # fmt: skip
 
 
 def test_chips_without_a_label_and_without_a_pixel_are_drawn_too():

@@ -17,9 +17,8 @@ from drshym_pipeline.benchmark.baselines import (
     kittler_threshold,
     oracle_threshold,
     otsu_threshold,
-    smooth_bands,
 )
-from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, median_filter
+from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, median_filter, smooth_bands
 
 fields = hnp.arrays(
     np.float32,

@@ -7,7 +7,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from drshym_pipeline.benchmark.baselines import smooth_bands
 from drshym_pipeline.benchmark.pixel_classifier import (
     MODES,
     SHIPPED_FILE,
@@ -18,6 +17,7 @@ from drshym_pipeline.benchmark.pixel_classifier import (
     save,
     shipped_classifier,
 )
+from drshym_pipeline.benchmark.smoothing import smooth_bands
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
