@@ -171,7 +171,8 @@ def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
     """The rows as a table; figures with 90 % bootstrap intervals over chips."""
     lines = [
         f"{plan.recipe.training.max_steps} steps a fit, seed {plan.recipe.seed}; {plan.share:.0%} of the crops of a "
-        f"mixed fit are real, their labels worth {plan.label_weight:g}.",
+        f"mixed fit are real, their labels worth {plan.label_weight:g}. One fit of each kind: another seed would "
+        "give other figures. Tiles of one event are neighbours: intervals over them are narrower than over events.",
         "",
         "| held out | chips | figure | simulation alone | with the other real events | difference |",
         "|---|---|---|---|---|---|",

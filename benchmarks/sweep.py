@@ -3,11 +3,10 @@
 `python -m benchmarks sweep --data FOLDER --out FOLDER --trials N --steps N`
 
 The first trials are the recipe's own settings on several networks; the others are drawn by a tree-structured Parzen
-estimator.
-The score is the mean IoU over validation chips with water, plus a quarter of the same on VV alone: VV+VH decides, VV
-breaks ties. Trials are judged on the validation split of simulated chips, never on real labels. Trials and their
-order are kept in `--out`; a sweep that was interrupted goes on in the middle of the trial it was in, and ends as the
-unbroken one would have. One sweep at a time may use a folder.
+estimator. The score is the mean IoU over validation chips with water, plus a quarter of the same on VV alone: VV+VH
+decides, VV breaks ties. Trials are judged on the validation split of simulated chips, never on real labels. Trials and
+their order are kept in `--out`; a sweep that was interrupted goes on in the middle of the trial it was in, and ends as
+the unbroken one would have. One sweep at a time may use a folder.
 """
 
 from __future__ import annotations
@@ -191,8 +190,9 @@ def table_csv(rows: Sequence[dict[str, Any]]) -> str:
 def table_markdown(rows: Sequence[dict[str, Any]], steps: int) -> str:
     """The table for `docs/training_results.md`."""
     lines = [
-        f"{len(rows)} trials of {steps} steps. Score: mean IoU over validation chips with water (VV+VH), plus "
-        f"{VV_SHARE} of the same on VV alone. Seconds a step include validation.",
+        f"{len(rows)} trials of {steps} steps, one seed each: small differences are luck. Score: mean IoU over "
+        f"validation chips with water (VV+VH), plus {VV_SHARE} of the same on VV alone, at a threshold chosen on those "
+        "chips. Seconds a step include validation.",
         "",
         "| trial | score | VV+VH | VV | s / step | parameters | encoder | network | loss | learning rate "
         "| water share | EMA | VH dropped |",

@@ -17,10 +17,8 @@ LossName = Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary",
 LOSS_NAMES: tuple[LossName, ...] = get_args(LossName)
 
 DICE_WEIGHT = 0.5
-TVERSKY_MISSED, TVERSKY_FALSE = (
-    0.7,
-    0.3,
-)  # Abraham and Khan 2019, section 3.2: a missed pixel costs more than a false one
+# Abraham and Khan 2019, section 3.2: a missed pixel costs more than a false one.
+TVERSKY_MISSED, TVERSKY_FALSE = 0.7, 0.3
 TVERSKY_POWER = 0.75  # 1 / gamma with their gamma of 4/3
 SHORE_REACH = (1, 3)  # pixels; hand-drawn shores are no surer than that
 SHORE_GAIN = 2.0  # extra weight of a pixel at the shore itself

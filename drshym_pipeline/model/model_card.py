@@ -31,22 +31,30 @@ _BY_CHIP = "The lists that come with the data. They part chips, not events: neig
 _MODES: dict[str, str] = {"vv": "VV alone", "vv_vh": "VV and VH"}
 _FIGURES = {
     "iou": "IoU",
-    "mean_iou": "mean IoU of chips with water",
+    "iou_chip_mean": "mean IoU of chips with water",
     "f1": "F1",
     "precision": "precision",
     "recall": "recall",
     "log_loss": "log loss",
     "brier": "Brier score",
     "ece": "ECE",
+    "ece_equal_mass": "ECE over bins of equal mass",
+    "ece_water_side": "ECE where water is likelier",
+    "ece_uncertain": "ECE of uncertain pixels",
+    "uncertain_share": "share of uncertain pixels",
+    "uncertain_predicted": "mean probability of uncertain pixels",
+    "uncertain_found": "share of water among uncertain pixels",
 }
 _RECIPE = (
     ("seed", ("seed",)),
     ("start", ("network", "start")),
+    ("stem", ("network", "stem")),
     ("loss", ("training", "loss")),
     ("crop, pixels", ("training", "crop")),
     ("batch size", ("training", "batch_size")),
     ("steps at most", ("training", "max_steps")),
     ("learning rate", ("training", "learning_rate")),
+    ("decay of the average of the weights", ("training", "ema")),
     ("label -1", ("data", "invalid_label")),
 )
 

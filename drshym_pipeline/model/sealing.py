@@ -249,7 +249,8 @@ def _card(
     return ModelCard(
         name=config.name,
         version=version_of(config, checkpoint),
-        architecture=f"U-Net, {config.network.norm} norm, decoder {list(config.network.decoder_channels)}",
+        architecture=f"U-Net, {config.network.stem} stem, {config.network.norm} norm, "
+        f"decoder {list(config.network.decoder_channels)}",
         encoder=config.network.encoder,
         parameters=parameters,
         bands=config.network.bands,
