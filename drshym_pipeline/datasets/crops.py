@@ -25,6 +25,11 @@ from drshym_pipeline.settings import TrainingConfig
 
 _log = logging.getLogger(__name__)
 
+_CACHE_BYTES = 2 << 30
+_NAMED = 10  # chips named in a warning
+_VISIBLE_IN_VV = 3.0  # dB by which water must be darker than land for VV alone to show it
+_CALM_VV = -15.0  # dB; a crop of water only is visible in VV when it is darker than this
+
 ToInput = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -45,12 +50,6 @@ class Crop(NamedTuple):
     mask: torch.Tensor
     weight: torch.Tensor
     chip: torch.Tensor
-
-
-_CACHE_BYTES = 2 << 30
-_NAMED = 10  # chips named in a warning
-_VISIBLE_IN_VV = 3.0  # dB by which water must be darker than land for VV alone to show it
-_CALM_VV = -15.0  # dB; a crop of water only is visible in VV when it is darker than this
 
 
 class ChipStore:
