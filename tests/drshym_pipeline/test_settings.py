@@ -23,6 +23,18 @@ def test_both_encoders_of_the_original_are_named() -> None:
     assert {"resnet18", "resnet50"} <= encoders
 
 
+@pytest.mark.parametrize("name", ["flood.yaml", "original.yaml"])
+def test_recipes_of_the_original_use_nothing_that_was_added_since(name: str) -> None:
+    recipe = load_config(ROOT / "configs" / name, TrainConfig)
+    training = recipe.training
+    assert (recipe.network.bands, recipe.data.invalid_label, training.loss) == ("vv", "non_flood", "bce")
+    assert recipe.data.labels == "hand" or training.weak_weight == 1.0
+    assert training.keep_best == "pooled"
+    added = ("ema", "warmup_steps", "water_share", "hard_share", "drop_vh", "mixup")
+    jitters = ("jitter_gain_db", "jitter_band_db", "jitter_noise_db")
+    assert not {key: getattr(training, key) for key in (*added, *jitters) if getattr(training, key)}
+
+
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
