@@ -189,14 +189,15 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
     Args:
         ref: Which one. Without a label file every pixel is ignored.
         invalid_label: `ignore` keeps -1; `non_flood` calls observed pixels of label -1 dry, as the system this one
-            follows did. Pixels that were not observed stay -1 either way.
+            follows did. Pixels that were not observed stay -1 either way, and so do those of 8-bit pictures, whose
+            labels know no -1: there it marks what the loader found to be wrong or in doubt.
 
     Raises:
         InputError: A file is missing or unreadable, or the label has another shape, grid or other values.
     """
     chip = _read_rasters(ref) if ref.eight_bit is None else _read_pictures(ref, ref.eight_bit)
     label = chip.label
-    if ref.label is not None and invalid_label == "non_flood":
+    if ref.label is not None and ref.eight_bit is None and invalid_label == "non_flood":
         label[label == IGNORED] = DRY
     label[np.isnan(chip.db[0])] = IGNORED
     return chip

@@ -10,7 +10,7 @@ ignored. Fields that were dark and no longer are stay dry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.eight_bit import EightBitForm, check_sizes, read_picture, unobserved
 from drshym_pipeline.datasets.grey_levels import Scale, find_scale
-from drshym_pipeline.datasets.picture_tiles import PictureSet, match_tiles
+from drshym_pipeline.datasets.picture_tiles import Folders, PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
 EVENT = "emsr763"
@@ -66,9 +66,14 @@ class Emsr763(PictureSet):
         """The one flood."""
         return (EVENT,)
 
+    def _kinds(self) -> Folders:
+        return {kind: (self.root / folder, "", ".png") for kind, folder in _FOLDERS.items()}
+
+    def _tile_folders(self, event: str) -> Iterator[Folders]:
+        yield self._kinds()
+
     def _event_chips(self, event: str, split: str, *, present_only: bool) -> list[ChipRef]:
-        kinds = {kind: (self.root / folder, "", ".png") for kind, folder in _FOLDERS.items()}
-        tiles = match_tiles(kinds, present_only=present_only)
+        tiles = match_tiles(self._kinds(), present_only=present_only)
         if not tiles:
             return []
         # Kept, because it reads all tiles.

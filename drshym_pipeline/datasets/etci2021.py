@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.eight_bit import EightBitForm, check_sizes, read_picture, unobserved
 from drshym_pipeline.datasets.grey_levels import Scale, find_scale
-from drshym_pipeline.datasets.picture_tiles import PictureSet, match_tiles
+from drshym_pipeline.datasets.picture_tiles import Folders, PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
 
@@ -52,12 +52,15 @@ class Etci2021(PictureSet):
         """What scene folders are named by before the time; scenes of one region are one event."""
         return tuple(sorted({_event(scene) for scene in self._scenes}))
 
+    def _tile_folders(self, event: str) -> Iterator[Folders]:
+        return (_folders(scene) for scene in self._scenes if _event(scene) == event)
+
     def _event_chips(self, event: str, split: str, *, present_only: bool) -> list[ChipRef]:
         refs = []
         for scene in self._scenes:
             if _event(scene) != event:
                 continue
-            tiles = _tiles(scene, present_only)
+            tiles = match_tiles(_folders(scene), present_only=present_only)
             if not tiles:
                 continue
             # Kept, because finding it reads every tile of the scene.
@@ -76,15 +79,14 @@ def _event(scene: Path) -> str:
     return scene.name.partition("_")[0]
 
 
-def _tiles(scene: Path, present_only: bool) -> dict[str, dict[str, Path]]:
+def _folders(scene: Path) -> Folders:
     folder = scene / "tiles"
-    kinds = {
+    return {
         "VV": (folder / "vv", "", "_vv.png"),
         "VH": (folder / "vh", "", "_vh.png"),
         "flood mask": (folder / "flood_label", "", ".png"),
         "water-body mask": (folder / "water_body_label", "", ".png"),
     }
-    return match_tiles(kinds, present_only=present_only)
 
 
 def _scene_scale(tiles: Mapping[str, Mapping[str, Path]]) -> Scale:

@@ -35,6 +35,11 @@ class LabelledSet(Protocol):
         """Its terms, as far as they were found."""
         ...
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether lists of its own name its chips, so that one without any file is known to be absent."""
+        ...
+
     def splits(self) -> tuple[str, ...]:
         """What `chips` can be asked for."""
         ...
@@ -45,6 +50,10 @@ class LabelledSet(Protocol):
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
         """The chips of a split; InputError where it is not there or a chip is not complete."""
+        ...
+
+    def absent(self, split: str) -> int:
+        """How many chips of a split (of 8-bit sets: tiles) are not complete, and left out where that is asked for."""
         ...
 
     def sha256(self) -> str:

@@ -11,11 +11,12 @@ with what the radar shows in about a tenth of the tiles.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.eight_bit import EightBitForm
-from drshym_pipeline.datasets.picture_tiles import PictureSet, match_tiles
+from drshym_pipeline.datasets.picture_tiles import Folders, PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
 UNNAMED = "unnamed"
@@ -57,18 +58,22 @@ class Ombria(PictureSet):
         """The floods of 2021 in lower case, and `unnamed` for all others."""
         return tuple(sorted({event for event, _, _ in self._folders}))
 
+    def _tile_folders(self, event: str) -> Iterator[Folders]:
+        return (_kinds(folder, prefixes) for own, folder, prefixes in self._folders if own == event)
+
     def _event_chips(self, event: str, split: str, *, present_only: bool) -> list[ChipRef]:
         refs = []
         for own, folder, prefixes in self._folders:
             if own != event:
                 continue
-            kinds = {
-                kind: (folder / kind, f"{prefix}_", ".png") for kind, prefix in zip(_PICTURES, prefixes, strict=True)
-            }
-            for tile, files in match_tiles(kinds, present_only=present_only).items():
+            for tile, files in match_tiles(_kinds(folder, prefixes), present_only=present_only).items():
                 name = f"{folder.name}-{tile}" if event == UNNAMED else tile
                 form = EightBitForm(zero_is_border=True)
                 refs.append(
                     ChipRef(f"ombria_{event}_{name}", event, split, files["AFTER"], files["MASK"], eight_bit=form)
                 )
         return refs
+
+
+def _kinds(folder: Path, prefixes: tuple[str, ...]) -> Folders:
+    return {kind: (folder / kind, f"{prefix}_", ".png") for kind, prefix in zip(_PICTURES, prefixes, strict=True)}

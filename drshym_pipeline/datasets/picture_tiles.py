@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -22,13 +22,24 @@ _log = logging.getLogger(__name__)
 TRAIN = "train"
 
 
-def match_tiles(
-    folders: Mapping[str, tuple[Path, str, str]], *, present_only: bool = False
-) -> dict[str, dict[str, Path]]:
+Folders = Mapping[str, tuple[Path, str, str]]
+"""By what it holds, a folder with the prefix and the suffix of its file names around a tile's own name."""
+
+
+def _files_of_tiles(folders: Folders) -> dict[str, dict[str, Path]]:
+    """By tile name: the files there are, by kind."""
+    found: dict[str, dict[str, Path]] = {}
+    for kind, (folder, prefix, suffix) in folders.items():
+        for path in folder.glob(f"{prefix}*{suffix}"):
+            found.setdefault(path.name.removeprefix(prefix).removesuffix(suffix), {})[kind] = path
+    return found
+
+
+def match_tiles(folders: Folders, *, present_only: bool = False) -> dict[str, dict[str, Path]]:
     """The files of every tile.
 
     Args:
-        folders: By what it holds, a folder with the prefix and the suffix of its file names around a tile's own name.
+        folders: Where they are.
         present_only: Leave incomplete tiles out, which is logged, instead of refusing them.
 
     Returns:
@@ -37,10 +48,7 @@ def match_tiles(
     Raises:
         InputError: A tile is in one folder but not in another.
     """
-    found: dict[str, dict[str, Path]] = {}
-    for kind, (folder, prefix, suffix) in folders.items():
-        for path in folder.glob(f"{prefix}*{suffix}"):
-            found.setdefault(path.name.removeprefix(prefix).removesuffix(suffix), {})[kind] = path
+    found = _files_of_tiles(folders)
     whole: dict[str, dict[str, Path]] = {}
     for tile in sorted(found):
         absent = next((kind for kind in folders if kind not in found[tile]), None)
@@ -67,12 +75,18 @@ class PictureSet(ABC):
         root: Its folder.
     """
 
+    has_lists = False
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @abstractmethod
     def events(self) -> tuple[str, ...]:
         """The flood events, sorted."""
+
+    @abstractmethod
+    def _tile_folders(self, event: str) -> Iterator[Folders]:
+        """Where the tiles of an event are, place by place."""
 
     @abstractmethod
     def _event_chips(self, event: str, split: str, *, present_only: bool) -> list[ChipRef]:
@@ -93,10 +107,22 @@ class PictureSet(ABC):
         Raises:
             InputError: There is no such split, or a tile is not complete.
         """
+        chips = (self._event_chips(event, split, present_only=present_only) for event in self._events_of(split))
+        return [ref for found in chips for ref in found]
+
+    def absent(self, split: str) -> int:
+        """How many tiles of an event, or of all, lack a picture.
+
+        Raises:
+            InputError: There is no such split.
+        """
+        places = (folders for event in self._events_of(split) for folders in self._tile_folders(event))
+        return sum(len(files) < len(folders) for folders in places for files in _files_of_tiles(folders).values())
+
+    def _events_of(self, split: str) -> tuple[str, ...]:
         if split not in self.splits():
             raise no_split(self.root, split, self.splits(), "this set is divided by event only")
-        events = self.events() if split == TRAIN else (split,)
-        return [ref for event in events for ref in self._event_chips(event, split, present_only=present_only)]
+        return self.events() if split == TRAIN else (split,)
 
     def sha256(self) -> str:
         """One hash over all pictures; computed once and kept in memory."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -90,6 +91,34 @@ def _chip_ids(table: Path, suffix: str) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class _ChipList:
+    """The chips of a list, and where their files should be.
+
+    Args:
+        names: In the order of the list.
+        split: What the chips are listed as.
+        folder: Of the images and labels, each in the folder of its kind.
+        kinds: Of the images and of the labels.
+        table: The list, or the folder listed where there is none.
+    """
+
+    names: list[str]
+    split: str
+    folder: Path
+    kinds: tuple[str, str]
+    table: Path
+
+    def files(self, chip_id: str) -> tuple[Path, Path]:
+        """Image and label of a chip."""
+        image, label = (self.folder / kind / f"{chip_id}_{kind}.tif" for kind in self.kinds)
+        return image, label
+
+    def absent(self, chip_id: str) -> Path | None:
+        """The file of a chip that is not on the disk."""
+        return next((file for file in self.files(chip_id) if not file.is_file()), None)
+
+
 class Sen1Floods11:
     """The chips of a folder in Sen1Floods11's layout.
 
@@ -103,6 +132,7 @@ class Sen1Floods11:
     title = "Sen1Floods11"
     source = "Bonafilia et al., Sen1Floods11, CVPR workshops (2020); the simulator writes the same layout"
     licence = "said to be CC-BY 4.0; no licence file beside the chips"
+    has_lists = True
 
     def __init__(self, root: Path) -> None:
         candidates = (root, root / "v1.1")
@@ -155,16 +185,24 @@ class Sen1Floods11:
         Raises:
             InputError: The split is not there, or a chip it names is missing on the disk.
         """
-        if split == WEAK:
-            return self._weak_chips(present_only)
-        if split == "train" and labels == "weak":
-            return self._weak_chips(present_only)
-        hand = self._hand_chips(split, present_only)
-        if split == "train" and labels == "combined":
-            return hand + self._weak_chips(present_only)
-        return hand
+        if split == "train" and labels != "hand":
+            weak = self._refs(self._weak_list(), present_only=present_only)
+            return weak if labels == "weak" else self._refs(self._list(split), present_only=present_only) + weak
+        return self._refs(self._list(split), present_only=present_only)
 
-    def _hand_chips(self, split: str, present_only: bool) -> list[ChipRef]:
+    def absent(self, split: str) -> int:
+        """How many chips the list of a split names that are not on the disk with image and label.
+
+        Raises:
+            InputError: The split is not there.
+        """
+        chips = self._list(split)
+        return sum(chips.absent(chip_id) is not None for chip_id in chips.names)
+
+    def _list(self, split: str) -> _ChipList:
+        """The chips of a split by their hand labels, or all weakly labelled ones."""
+        if split == WEAK:
+            return self._weak_list()
         table = self._split_tables.get(split)
         if table is None:
             raise InputError(
@@ -174,9 +212,9 @@ class Sen1Floods11:
             )
         names = _chip_ids(table, "_S1Hand.tif")
         folder = self.root / HAND_FOLDER
-        return self._refs(names, split, folder, ("S1Hand", "LabelHand"), table, present_only=present_only)
+        return _ChipList(names, split, folder, ("S1Hand", "LabelHand"), table)
 
-    def _weak_chips(self, present_only: bool) -> list[ChipRef]:
+    def _weak_list(self) -> _ChipList:
         """Weakly labelled chips: those of a list where there is one, else all of the folder but the unseen event's."""
         folder = self._weak_folder
         if folder is None:
@@ -199,28 +237,26 @@ class Sen1Floods11:
             files = sorted(file.name for file in table.glob("*_S1Weak.tif"))
             names = [name.removesuffix("_S1Weak.tif") for name in files]
             names = [name for name in names if event_of(name) != HELD_OUT_EVENT]
-        return self._refs(names, WEAK, folder, ("S1Weak", "S1OtsuLabelWeak"), table, present_only=present_only)
+        return _ChipList(names, WEAK, folder, ("S1Weak", "S1OtsuLabelWeak"), table)
 
-    def _refs(
-        self, names: list[str], split: str, folder: Path, kinds: tuple[str, str], table: Path, *, present_only: bool
-    ) -> list[ChipRef]:
-        image_kind, label_kind = kinds
+    def _refs(self, chips: _ChipList, *, present_only: bool) -> list[ChipRef]:
         refs: list[ChipRef] = []
-        for chip_id in names:
-            image = folder / image_kind / f"{chip_id}_{image_kind}.tif"
-            label = folder / label_kind / f"{chip_id}_{label_kind}.tif"
-            absent = next((file for file in (image, label) if not file.is_file()), None)
+        for chip_id in chips.names:
+            absent = chips.absent(chip_id)
             if absent is not None:
                 if present_only:
                     continue
                 raise InputError(
                     absent,
-                    f"the chip '{chip_id}' named by {table} is missing",
+                    f"the chip '{chip_id}' named by {chips.table} is missing",
                     "Fetch the whole data set, or ask for the chips that are present",
                 )
-            refs.append(ChipRef(chip_id, event_of(chip_id), split, image, label, self._ancillary(folder, chip_id)))
-        if len(refs) < len(names):
-            _log.warning("%s: %d of %d chips are absent and left out", table, len(names) - len(refs), len(names))
+            image, label = chips.files(chip_id)
+            ancillary = self._ancillary(chips.folder, chip_id)
+            refs.append(ChipRef(chip_id, event_of(chip_id), chips.split, image, label, ancillary))
+        listed = len(chips.names)
+        if len(refs) < listed:
+            _log.warning("%s: %d of %d chips are absent and left out", chips.table, listed - len(refs), listed)
         return refs
 
     @staticmethod

@@ -35,6 +35,7 @@ class StacOverflow:
     title = "STAC-Overflow"
     source = "DrivenData and Cloud to Street, STAC Overflow: Map Floodwater from Radar Imagery (2021)"
     licence = "none found beside the chips"
+    has_lists = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -93,6 +94,15 @@ class StacOverflow:
                     "Fetch the whole data set, or ask for the chips that are present",
                 )
         return refs
+
+    def absent(self, split: str) -> int:
+        """How many labelled chips lack a band.
+
+        Raises:
+            InputError: Another split than `test` is asked for.
+        """
+        labelled = sum("label" in files for files in self._files.values())
+        return labelled - len(self.chips(split, present_only=True))
 
     def sha256(self) -> str:
         """One hash over all images and labels; computed once and kept in memory."""

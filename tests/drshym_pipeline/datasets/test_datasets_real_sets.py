@@ -77,6 +77,7 @@ def test_stac_overflow_names_a_missing_band_and_leaves_the_chip_out_only_on_requ
         StacOverflow(stac).chips("test")
     with caplog.at_level(logging.WARNING):
         assert StacOverflow(stac).chips("test", present_only=True) == []
+        assert StacOverflow(stac).absent("test") == 1
     assert "abc01 has no VH" in caplog.text
 
 
@@ -115,6 +116,23 @@ def test_etci_water_is_what_either_mask_marks_and_white_swath_borders_are_not_ob
     assert (chip.label[np.isnan(chip.db[0])] == -1).all()
 
 
+def test_what_a_loader_of_pictures_ignores_stays_ignored_whatever_a_label_of_minus_one_means(tmp_path):
+    root = write_etci(tmp_path)
+    folder, name = root / "delta_20190101t000000" / "tiles", "delta_20190101t000000_x-0_y-0"
+    box = np.zeros((SIDE, SIDE), bool)
+    box[40:90, 40:100] = True
+    save(folder / "flood_label" / f"{name}.png", box)
+    ref = Etci2021(root).chips("delta")[0]
+    chip = read_chip(ref, "non_flood")
+    assert (chip.label[box] == -1).all(), "a filled rectangle is a fault of the label, not dry ground"
+    assert (chip.label == read_chip(ref).label).all()
+
+
+@pytest.mark.parametrize(("write", "kind"), [(write_ombria, Ombria), (write_emsr, Emsr763), (write_etci, Etci2021)])
+def test_a_whole_set_of_pictures_lacks_nothing(tmp_path, write, kind):
+    assert kind(write(tmp_path)).absent("train") == 0
+
+
 def test_etci_tiles_of_a_scene_share_one_mapping(tmp_path):
     refs = Etci2021(write_etci(tmp_path)).chips("train")
     assert len({ref.eight_bit.scale for ref in refs}) == 1
@@ -125,6 +143,7 @@ def test_a_missing_picture_of_a_tile_is_an_error_naming_it(tmp_path, kind, caplo
     root = write_etci(tmp_path)
     path = next((root / "delta_20190101t000000" / "tiles" / kind).glob("*_x-0_y-1*.png"))
     path.unlink()
+    assert Etci2021(root).absent("train") == Etci2021(root).absent("delta") == 1
     with pytest.raises(InputError, match=rf"{path.name}: the tile 'delta_20190101t000000_x-0_y-1' has no such file"):
         Etci2021(root).chips("train")
     with caplog.at_level(logging.WARNING):

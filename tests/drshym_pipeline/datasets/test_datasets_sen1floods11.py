@@ -90,6 +90,8 @@ def test_an_incomplete_copy_is_listed_only_on_request_and_says_what_is_absent(ro
         found = Sen1Floods11(root).chips("test", present_only=True)
     assert [ref.chip_id for ref in found] == ["Ghana_2"]
     assert "1 of 2 chips are absent" in caplog.text
+    assert Sen1Floods11(root).absent("test") == 1
+    assert Sen1Floods11(root).absent("train") == 0
 
 
 def test_a_folder_without_the_layout_is_refused_saying_what_is_expected(tmp_path):
