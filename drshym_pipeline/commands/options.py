@@ -19,7 +19,7 @@ CheckpointOption = Annotated[
     typer.Option("--checkpoint", help="A sealed model; by default the one in service, else the shipped one."),
 ]
 PresentOnlyOption = Annotated[
-    bool, typer.Option("--present-only", help="Score the chips that are there instead of refusing a partial copy.")
+    bool, typer.Option("--present-only", help="Score what is there of a partial copy; the card says how much is not.")
 ]
 
 

@@ -6,6 +6,7 @@ Parse, call, print; figures and cards are made in `benchmark`.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -45,13 +46,17 @@ def evaluate(
 ) -> None:
     """Score a model on labelled chips, with intervals and baselines."""
     from drshym_pipeline.benchmark.evaluate import evaluate as score
+    from drshym_pipeline.benchmark.samples import note_on_absent
     from drshym_pipeline.datasets.open_set import detect_set
 
-    refs = detect_set(data).chips(split, present_only=present_only)
+    chips = detect_set(data)
+    refs = chips.chips(split, present_only=present_only)
     bundle, _ = choose_model(checkpoint)
     with nullcontext() if out is None else output_directory(out):
         with shown_progress(bundle.name) as progress:
             evaluation = score(bundle, refs, mode=mode, progress=progress)
+        if present_only and (note := note_on_absent(chips, split)):
+            evaluation = replace(evaluation, notes=(note, *evaluation.notes))
         if out is not None:
             evaluation.write(out)
     typer.echo(evaluation.to_markdown())

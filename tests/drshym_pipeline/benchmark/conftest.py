@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator import write_dataset
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.network import build_network
@@ -22,6 +24,15 @@ def simulated_chips(tmp_path_factory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("benchmark") / "chips", settings)
 
 
+@pytest.fixture
+def partial_chips(simulated_chips, tmp_path) -> Path:
+    """The same folder without two images of the split test."""
+    root = Path(shutil.copytree(simulated_chips, tmp_path / "partial"))
+    for ref in Sen1Floods11(root).chips("test")[1:3]:
+        ref.image.unlink()
+    return root
+
+
 @pytest.fixture(scope="session")
 def seeds() -> tuple[ModelBundle, ...]:
     """Two networks that differ by their seed alone, and one that reads VV alone."""
@@ -29,7 +40,7 @@ def seeds() -> tuple[ModelBundle, ...]:
 
 
 def _bundle(seed: int, bands: str) -> ModelBundle:
-    network = NetworkConfig(encoder="resnet18", decoder_channels=(8, 8, 8, 8, 8), bands=bands)
+    network = NetworkConfig(encoder="resnet18", stem="half", decoder_channels=(16, 8, 8), bands=bands)
     modes = {mode: Calibration(T=0.5, threshold=0.5) for mode in ("vv", "vv_vh") if mode in ("vv", bands)}
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -118,6 +118,12 @@ def test_one_mode_can_be_scored_quickly(capfd, simulated_chips, saved) -> None:
     assert "| vv |" in capfd.readouterr().out
 
 
+def test_scoring_a_partial_copy_says_how_many_chips_are_absent(capfd, partial_chips, saved) -> None:
+    command = ["evaluate", "--data", partial_chips, "--checkpoint", saved[0], "--present-only"]
+    assert main([str(part) for part in command]) == 0
+    assert "2 of the chips that the split lists are absent." in capfd.readouterr().out
+
+
 def test_the_baseline_is_fitted_from_a_recipe(capfd, tmp_path) -> None:
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "classifier.json"
     recipe.write_text("name: tiny\ndata: {simulated: {train: 6, valid: 2, test: 1, hard: 0, size: 64}}\n")

@@ -16,13 +16,14 @@ from drshym_pipeline.benchmark.comparison import compare, compare_all
 from drshym_pipeline.benchmark.evaluate import NETWORK, evaluate
 from drshym_pipeline.benchmark.gallery import SMALL_SET, difference_codes, draw_gallery, worst_chips
 from drshym_pipeline.benchmark.mapper import ChipMapper
-from drshym_pipeline.benchmark.report import write_report
+from drshym_pipeline.benchmark.report import CARD, write_report
 from drshym_pipeline.benchmark.samples import PARTIAL, open_samples
 from drshym_pipeline.benchmark.slices import read_ancillary
 from drshym_pipeline.benchmark.suite import FIGURES, Part, Sample, run_suite
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import EvaluationConfig
+from tests.pictures import write_etci
 
 QUICK = EvaluationConfig(bootstrap=200)
 
@@ -156,11 +157,22 @@ def test_every_pixel_of_a_difference_has_one_meaning() -> None:
     assert difference_codes(water, label, observed).tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
-def test_a_partial_copy_says_so_on_its_card(simulated_chips, seeds, tmp_path) -> None:
-    (partial,) = open_samples([simulated_chips], ["test"], present_only=True)
-    (part,) = run_suite([partial], seeds[:1], modes=["vv_vh"], config=QUICK)
-    assert PARTIAL in part.first.notes
-    assert PARTIAL in part.first.to_markdown()
+def test_a_partial_copy_says_on_its_card_how_many_chips_are_absent(partial_chips, seeds, tmp_path) -> None:
+    (partial,) = open_samples([partial_chips], ["test"], present_only=True)
+    parts = run_suite([partial], seeds[:1], modes=["vv_vh"], config=QUICK)
+    note = f"2 of the chips that the split lists are absent. {PARTIAL}"
+    assert (len(partial.refs), partial.note) == (3, note)
+    assert note in parts[0].first.notes
+    assert note in write_report(parts, seeds[0], tmp_path)[CARD].read_text("utf-8")
+
+
+def test_a_whole_copy_is_not_called_partial(simulated_chips) -> None:
+    assert [sample.note for sample in open_samples([simulated_chips], ["test"], present_only=True)] == [""]
+
+
+def test_a_set_without_lists_says_that_what_is_absent_is_not_known(tmp_path) -> None:
+    (sample,) = open_samples([write_etci(tmp_path)], ["delta"], present_only=True)
+    assert sample.note == f"0 chips are incomplete and left out; no list tells how many others are absent. {PARTIAL}"
 
 
 def test_splits_are_those_a_set_has_and_one_is_needed(simulated_chips) -> None:
