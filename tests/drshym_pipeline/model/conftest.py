@@ -16,6 +16,6 @@ def recipe() -> TrainConfig:
     return TrainConfig(
         name="tiny",
         data=DataConfig(),
-        network=NetworkConfig(decoder_channels=(32, 16, 16, 8, 8)),
+        network=NetworkConfig(stem="half", decoder_channels=(16, 8, 8)),
         training=TrainingConfig(crop=64, batch_size=2, max_steps=6, validate_every=2, warmup_steps=2),
     )
