@@ -60,7 +60,7 @@ def recipe_of(tmp_path):
         path.write_text(
             "name: tiny\n"
             f"data: {{{data}}}\n"
-            f"network: {{encoder: resnet18, decoder_channels: [16, 16, 8, 8, 8]{more}}}\n"
+            f"network: {{encoder: resnet18, stem: half, decoder_channels: [16, 8, 8]{more}}}\n"
             f"training: {{{training}, max_steps: 2, validate_every: 2, warmup_steps: 1}}\n"
         )
         return path
