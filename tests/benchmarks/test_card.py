@@ -19,7 +19,7 @@ def recipes(tmp_path):
     recipe.write_text("name: tiny\n" + DATA % "")
     original.write_text(
         "name: original\n" + DATA % ", invalid_label: non_flood"
-        + "network: {encoder: resnet18, bands: vv, decoder_channels: [8, 8, 8, 8, 8]}\n"
+        + "network: {encoder: resnet18, stem: half, bands: vv, decoder_channels: [16, 8, 8]}\n"
         "training: {crop: 32, batch_size: 2, max_steps: 2, validate_every: 2, warmup_steps: 0, loss: bce}\n"
     )  # fmt: skip
     return ["--recipe", str(recipe), "--original", str(original), "--work", str(tmp_path / "work"),

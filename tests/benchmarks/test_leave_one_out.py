@@ -20,7 +20,7 @@ def plan() -> Plan:
     recipe = TrainConfig.model_validate(
         {
             "data": {"simulated": {"train": 4, "valid": 3, "test": 1, "hard": 0, "size": 64}},
-            "network": {"decoder_channels": [16, 16, 8, 8, 8]},
+            "network": {"stem": "half", "decoder_channels": [16, 8, 8]},
             "training": {"crop": 64, "batch_size": 2, "max_steps": 2, "validate_every": 2, "warmup_steps": 1},
         }
     )
