@@ -39,7 +39,7 @@ def recipe(name: str, **evaluation: object) -> dict[str, object]:
     return {
         "name": name,
         "data": {"simulated": {"train": 6, "valid": 3, "test": 3, "hard": 2, "size": 64}},
-        "network": {"decoder_channels": [16, 16, 8, 8, 8]},
+        "network": {"stem": "half", "decoder_channels": [16, 8, 8]},
         "training": {
             "crop": 64,
             "batch_size": 2,
