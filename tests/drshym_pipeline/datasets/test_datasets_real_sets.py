@@ -195,7 +195,9 @@ def test_an_8_bit_set_is_divided_by_event_only(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("write", "loader"), [(write_etci, Etci2021), (write_ombria, Ombria), (write_emsr, Emsr763)], ids=["etci", "ombria", "emsr"]
+    ("write", "loader"),
+    [(write_etci, Etci2021), (write_ombria, Ombria), (write_emsr, Emsr763)],
+    ids=["etci", "ombria", "emsr"],
 )
 def test_a_folder_tells_by_its_layout_which_set_it_holds(tmp_path, write, loader):
     assert isinstance(detect_set(write(tmp_path)), loader)
