@@ -21,6 +21,7 @@ from benchmarks.pictures import png_of_few_colors
 from drshym_pipeline.assessment.metrics import ConfusionCounts, bootstrap_mean, confusion
 from drshym_pipeline.assessment.probability import probability
 from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, evaluation_row
+from drshym_pipeline.benchmark.gallery import difference_codes, truth_codes
 from drshym_pipeline.benchmark.mapper import ChipMapper, usable_logits
 from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
@@ -38,6 +39,7 @@ LABEL_NOT_KNOWN = "truth not known"
 # Blue, orange and purple of the Okabe-Ito palette on light and middle grey: colour-blind readers can tell them apart.
 HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
 DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
+_COLORS = np.array((HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED), np.uint8)  # in the order of the gallery's codes
 _SCALES = ((-25.0, 0.0), (-32.0, -5.0))  # dB, VV and VH
 _COLUMNS = ("VV, -25 to 0 dB", "VH, -32 to -5 dB", "truth", "probability and mask", "difference")
 _DPI = 90
@@ -111,23 +113,12 @@ def map_chip(mapper: ChipMapper, ref: ChipRef) -> MappedChip:
 
 def truth_colors(chip: MappedChip) -> NDArray[np.uint8]:
     """(h, w, 3): water, dry, not known, not observed."""
-    colors = np.full((*chip.label.shape, 3), IGNORED, np.uint8)
-    colors[chip.label == 0] = DRY
-    colors[chip.label == 1] = HIT
-    colors[~observed_everywhere(chip.db)] = NOT_OBSERVED
-    return colors
+    return _COLORS[truth_codes(chip.label, observed_everywhere(chip.db))]
 
 
 def difference_colors(chip: MappedChip) -> NDArray[np.uint8]:
     """(h, w, 3): hit, false, missed, rightly dry, not known, not observed."""
-    colors = np.full((*chip.label.shape, 3), IGNORED, np.uint8)
-    wet, dry = chip.label == 1, chip.label == 0
-    colors[dry & ~chip.water] = DRY
-    colors[dry & chip.water] = FALSE
-    colors[wet & chip.water] = HIT
-    colors[wet & ~chip.water] = MISSED
-    colors[~observed_everywhere(chip.db)] = NOT_OBSERVED
-    return colors
+    return _COLORS[difference_codes(chip.water, chip.label, observed_everywhere(chip.db))]
 
 
 def draw(chips: list[MappedChip], title: str) -> bytes:

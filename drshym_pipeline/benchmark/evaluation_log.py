@@ -35,8 +35,12 @@ COLUMNS = (
 
 
 def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[str, str]]:
-    """One row a data set, mode and checkpoint, other networks included; figures with four decimals."""
+    """One row an evaluation, other networks included; figures with four decimals.
+
+    An evaluation that stands in two parts, as that of a network with one mode does, is one look at the chips.
+    """
     moment = when or now()
+    looks = {id(found): (part, found) for part in parts for found in (*part.seeds, *part.others.values())}
     return [
         evaluation_row(
             found.model,
@@ -52,8 +56,7 @@ def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[s
             ),
             when=moment,
         )
-        for part in parts
-        for found in (*part.seeds, *part.others.values())
+        for part, found in looks.values()
     ]
 
 

@@ -108,14 +108,18 @@ def difference_codes(
     return np.asarray(codes, dtype=np.int64)
 
 
+def truth_codes(label: NDArray[np.int8], observed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The truth alone in the same places of the legend; arrays are (h, w)."""
+    return difference_codes(label == 1, label, observed)
+
+
 def _panels(chip: LabelledChip, water: NDArray[np.bool_]) -> list[Image]:
     observed, label = observed_everywhere(chip.db), chip.label
-    truth = np.select([~observed, label < 0, label == 1], [5, 4, 0], default=3)
     mapped = np.select([~observed, water], [5, 0], default=3)
     radar = [_grey(band, low, high) for band, (low, high) in zip(chip.db, ((-25, 0), (-32, -5)), strict=False)]
     if len(radar) == 1:
         radar.append(_flat(np.full(label.shape, 5)))
-    return [*radar, _flat(truth), _flat(mapped), _flat(difference_codes(water, label, observed))]
+    return [*radar, _flat(truth_codes(label, observed)), _flat(mapped), _flat(difference_codes(water, label, observed))]
 
 
 def _grey(db: NDArray[np.float32], low: float, high: float) -> Image:

@@ -180,7 +180,10 @@ class _Suite:
     progress: Progress
 
     def part(self, sample: Sample, mode: Mode, scored: Part | None) -> Part:
-        """Score one part; `scored` is another of the same sample, whose baselines are these."""
+        """Score one part; `scored` is another of the same sample, whose baselines are these.
+
+        A network that mapped all of that sample in this very mode before, because it has no other, is not run again.
+        """
 
         def run(bundle: ModelBundle, chosen: Mode, label: str, classical: bool = False) -> Evaluation:
             def told(stage: str, done: int, total: int) -> None:
@@ -200,8 +203,10 @@ class _Suite:
             flood={**source.flood, **seeds[0].flood},
             notes=source.notes if scored is not None else (*filter(None, [sample.note]), *source.notes),
         )
+        before = {} if scored is None else scored.others
+        known = {name: found for name, found in before.items() if set(found.counts["mode"]) == {mode}}
         compared = {
-            name: run(bundle, mode if mode in bundle.calibration else "auto", name)
+            name: known.get(name) or run(bundle, mode if mode in bundle.calibration else "auto", name)
             for name, bundle in self.others.items()
         }
         return Part(sample, mode, tuple(seeds), compared)

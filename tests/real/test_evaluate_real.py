@@ -21,20 +21,25 @@ from drshym_pipeline.settings import EvaluationConfig, NetworkConfig
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def evaluation(real_data) -> Evaluation:
-    torch.manual_seed(42)
+def untrained(seed: int) -> ModelBundle:
+    """Random weights: what is proven with them is the road of the pixels, not a figure."""
+    torch.manual_seed(seed)
     network = NetworkConfig(encoder="resnet18", decoder_channels=(8, 8, 8, 8, 8))
     card = ModelCard(
         name="untrained", version="1", architecture="unet", encoder="resnet18", parameters=1, bands="vv_vh",
         training_data="none", training_sha256="0" * 64, scores={}, intended_use="tests", limits=(),
     )  # fmt: skip
-    bundle = ModelBundle.create(
+    return ModelBundle.create(
         name="untrained", version="1", network=network, state=build_network(network).state_dict(),
-        calibration={"vv_vh": Calibration()}, area_errors={}, card=card, training_sha256="0" * 64,
+        calibration={"vv_vh": Calibration(), "vv": Calibration()}, area_errors={}, card=card,
+        training_sha256="0" * 64,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluation(real_data) -> Evaluation:
     refs = Sen1Floods11(real_data / "sen1floods11").chips("test", present_only=True)
-    return evaluate(bundle, refs, config=EvaluationConfig(bootstrap=200))
+    return evaluate(untrained(42), refs, config=EvaluationConfig(bootstrap=200))
 
 
 def test_only_labelled_and_observed_pixels_of_real_chips_are_scored(evaluation) -> None:
@@ -72,18 +77,7 @@ def test_real_chips_without_side_rasters_are_sliced_by_backscatter_alone(evaluat
 
 
 def test_one_benchmark_covers_both_real_sets_and_says_they_are_partial(real_data, tmp_path) -> None:
-    """An untrained network: what is proven is the road from the folders to the card, not a figure."""
-    torch.manual_seed(7)
-    network = NetworkConfig(encoder="resnet18", decoder_channels=(8, 8, 8, 8, 8))
-    card = ModelCard(
-        name="untrained", version="1", architecture="unet", encoder="resnet18", parameters=1, bands="vv_vh",
-        training_data="none", training_sha256="0" * 64, scores={}, intended_use="tests", limits=(),
-    )  # fmt: skip
-    bundle = ModelBundle.create(
-        name="untrained", version="1", network=network, state=build_network(network).state_dict(),
-        calibration={"vv_vh": Calibration(), "vv": Calibration()}, area_errors={}, card=card,
-        training_sha256="0" * 64,
-    )  # fmt: skip
+    bundle = untrained(7)
     folders = [real_data / "sen1floods11", real_data / "stac_overflow"]
     samples = open_samples(folders, ["test"], present_only=True)
     parts = run_suite(samples, [bundle], modes=["vv_vh"], config=EvaluationConfig(bootstrap=100))

@@ -14,6 +14,7 @@ from PIL import Image
 from drshym_pipeline.benchmark.baselines import BASELINES, CEILINGS, TITLES
 from drshym_pipeline.benchmark.comparison import compare, compare_all
 from drshym_pipeline.benchmark.evaluate import NETWORK, evaluate
+from drshym_pipeline.benchmark.evaluation_log import log_rows
 from drshym_pipeline.benchmark.gallery import SMALL_SET, difference_codes, draw_gallery, worst_chips
 from drshym_pipeline.benchmark.mapper import ChipMapper
 from drshym_pipeline.benchmark.report import CARD, write_report
@@ -53,6 +54,10 @@ def test_both_modes_are_scored_by_default_and_every_method_on_the_same_pixels(pa
     alone = evaluate(seeds[1], sample.refs, mode="vv", config=QUICK)
     pd.testing.assert_frame_equal(parts[1].seeds[1].counts, alone.counts)
     assert set(parts[0].others["VV network"].counts["mode"]) == {"vv"}
+    # It has one mode: the second part shows the same evaluation, and the log counts one look.
+    assert parts[1].others["VV network"] is parts[0].others["VV network"]
+    logged = [(row["sha256"], row["bands"]) for row in log_rows(parts)]
+    assert len(logged) == len(set(logged)) == sum(len(part.seeds) for part in parts) + 1
 
 
 def test_a_mode_that_is_asked_for_is_the_only_one(sample, seeds) -> None:
