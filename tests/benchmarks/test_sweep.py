@@ -117,8 +117,10 @@ def test_the_first_trials_differ_in_nothing_but_the_network() -> None:
 def test_the_command_prints_the_table(chips: Sen1Floods11, tmp_path: Path, capsys, monkeypatch) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("training: {crop: 64, batch_size: 2, warmup_steps: 1}\n")
-    monkeypatch.setattr("benchmarks.sweep.suggest", lambda trial: PARAMS)
-    monkeypatch.setattr("benchmarks.sweep.table_markdown", lambda rows, steps: f"{len(rows)} after {steps}")
+    monkeypatch.setattr("benchmarks.sweep.CONTROLS", (("resnet18", "half-3"),))
     folders = ["--data", str(chips.root), "--out", str(tmp_path / "out"), "--config", str(recipe)]
     main([*folders, "--trials", "1", "--steps", "2"])
-    assert capsys.readouterr().out.splitlines() == ["  step 2 of 2", "1 after 2"]
+    told = capsys.readouterr().out
+    assert told.startswith("  step 2 of 2\n1 trials of 2 steps")
+    assert (tmp_path / "out" / "trials.md").read_text() in told
+    assert "| resnet18 | half-3 |" in told
