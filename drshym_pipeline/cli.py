@@ -92,7 +92,7 @@ def segment(
     checkpoint: CheckpointOption = None,
     tile: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Tiles a forward pass.")] = 4,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Tiles a forward pass on a GPU.")] = None,
     precision: Annotated[Literal["auto", "fp32", "bf16"], typer.Option("--precision")] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another scene's files of the same names.")

@@ -1,16 +1,21 @@
-"""From a scene to calibrated probabilities, tile by tile, into one Zarr array.
+"""From a staged scene to calibrated probabilities, tile by tile, into one Zarr array.
 
-Pixels are read through a `SceneReader`, the network comes out of a `ModelBundle`; nothing here knows file formats of
-scenes or how a network is built. Memory holds one row of tiles at a time, which is also one shard of the array, so
+Backscatter is read through a `BackscatterReader`, the network comes out of a `ModelBundle`; nothing here knows file
+formats of scenes or how a network is built. A tile is read, computed and encoded in one go by one of several threads,
+while another writes what is done. Memory holds two rows of tiles at a time; a row is also one shard of the array, so
 every shard is written once. Blending the tiles is `stitching`'s task.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +28,23 @@ from drshym_pipeline.assessment.probability import (
     probability,
 )
 from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.model.inputs import network_input_of_codes
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelReference, Record
+from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tiling import TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.sar.scene import SceneReader
+    from drshym_pipeline.model.compute import TileNetwork
+    from drshym_pipeline.sar.backscatter import BackscatterReader
 
 STAGE = "tile_probabilities"
 Precision = Literal["fp32", "bf16"]
 PrecisionOption = Literal["auto", "fp32", "bf16"]
-PredictTiles = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(N, C, H, W) network input to (N, H, W) logits."""
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 
 class PredictionSummary(Record):
@@ -59,13 +67,13 @@ class PredictionSummary(Record):
     reused: bool = False
 
 
-def check_prediction_options(batch_size: int, precision: str) -> None:
+def check_prediction_options(batch_size: int | None, precision: str) -> None:
     """Refuse a batch size or a precision that cannot be used.
 
     Raises:
         InputError: One of them is out of range.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise InputError("batch-size", f"must be at least 1, got {batch_size}", "Choose a batch size such as 4")
     if precision not in get_args(PrecisionOption):
         raise InputError("precision", f"'{precision}' is not known", "Use auto, fp32 or bf16")
@@ -99,54 +107,121 @@ class _Statistics:
         return value / PROBABILITY_STEPS if self.count else None
 
 
-def _row_of_tiles(
-    *,
-    reader: SceneReader,
-    grid: TileGrid,
-    row: int,
-    mode: BandMode,
-    batch_size: int,
-    predict: PredictTiles,
-    prepare: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    calibration: Calibration,
-) -> tuple[NDArray[np.uint16], int]:
-    """Predict one row of tiles: (columns, tile, tile) as stored, and how many tiles went through the network."""
-    columns = len(grid.col_starts)
-    # All windows of a grid have one size, so a scene smaller than a tile needs no padding on its way to the network.
-    stored = np.full((columns, grid.tile, grid.tile), NOT_OBSERVED, np.uint16)
-    waiting: list[tuple[int, Any, NDArray[np.float32]]] = []
-    predicted = 0
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
+) -> Iterator[ResultT]:
+    """The results of `work` on items, computed in threads, in the order of the items.
 
-    def flush() -> None:
-        probabilities = calibrated(predict(np.stack([inputs for _, _, inputs in waiting])), calibration)
-        for (column, observed, _), values in zip(waiting, probabilities, strict=True):
-            height, width = observed.shape
-            stored[column, :height, :width] = encode(np.where(observed, values, np.float32(np.nan)))
-        waiting.clear()
+    Args:
+        pool: The threads.
+        work: What to do with an item; an exception of it comes out here, in its place.
+        items: What to work on.
+        ahead: How many items may be worked on or wait at a time: memory is bounded by their results.
+    """
+    waiting: deque[Future[ResultT]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
-    for column in range(columns):
-        pixels = reader.read(grid.window(row * columns + column))
-        observed = np.isfinite(pixels).all(axis=0)
-        if not observed.any():
-            continue
-        waiting.append((column, observed, prepare(pixels[:1] if mode == "vv" else pixels)))
-        predicted += 1
-        if len(waiting) == batch_size:
-            flush()
-    if waiting:
-        flush()
-    return stored, predicted
+
+@dataclass(frozen=True)
+class _TileWork:
+    """What is done with one tile, in whichever thread."""
+
+    reader: BackscatterReader
+    grid: TileGrid
+    mode: BandMode
+    bands: BandMode
+    network: TileNetwork
+    calibration: Calibration
+
+    def prepare(self, index: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]] | None:
+        """Where a tile is observed, and its network input; None without an observed pixel."""
+        codes = self.reader.read(self.grid.window(index), 1 if self.mode == "vv" else None)
+        observed = codes[0] != NOT_OBSERVED_CODE
+        return (observed, network_input_of_codes(codes, self.bands)) if observed.any() else None
+
+    def store(self, observed: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.uint16]:
+        """The probabilities of a tile as they are stored: (tile, tile), not observed past the end of the scene."""
+        values = encode(calibrated(logits, self.calibration))
+        if observed.all() and observed.shape == (self.grid.tile, self.grid.tile):
+            return values
+        stored = np.full((self.grid.tile, self.grid.tile), NOT_OBSERVED, np.uint16)
+        height, width = observed.shape
+        stored[:height, :width][observed] = values[observed]
+        return stored
+
+    def whole(self, index: int) -> NDArray[np.uint16] | None:
+        """A tile from its pixels to its stored probabilities."""
+        prepared = self.prepare(index)
+        if prepared is None:
+            return None
+        observed, inputs = prepared
+        return self.store(observed, self.network.logits(inputs[np.newaxis])[0])
+
+    def results(self, pool: ThreadPoolExecutor, workers: int, batch: int) -> Iterator[NDArray[np.uint16] | None]:
+        """All tiles in the order of the grid; None where nothing is observed."""
+        indices = range(len(self.grid))
+        if batch == 1:
+            yield from in_order(pool, self.whole, indices, 2 * workers)
+            return
+        prepared = in_order(pool, self.prepare, indices, 2 * batch)
+        while group := list(islice(prepared, batch)):
+            seen = [tile for tile in group if tile is not None]
+            logits = self.network.logits(np.stack([inputs for _, inputs in seen])) if seen else np.empty(0)
+            found = iter(self.store(observed, values) for (observed, _), values in zip(seen, logits, strict=True))
+            yield from (None if tile is None else next(found) for tile in group)
+
+
+class _Shards:
+    """Writes the rows of tiles, each once and whole, while the next one is computed."""
+
+    def __init__(self, array: Any, grid: TileGrid) -> None:
+        self._array, self._grid = array, grid
+        self._columns = len(grid.col_starts)
+        self.statistics = _Statistics()
+
+    def write(self, row: int, tiles: NDArray[np.uint16]) -> None:
+        """One row of tiles: (columns, tile, tile)."""
+        self._array[row * self._columns : (row + 1) * self._columns] = tiles
+        self.statistics.add(tiles)
+
+    def take(self, results: Iterator[NDArray[np.uint16] | None], progress: Progress) -> int:
+        """Write all tiles; returns how many went through the network."""
+        predicted = 0
+        pending: Future[None] | None = None
+        with ThreadPoolExecutor(1) as writer:
+            for row in range(self._grid.shape[0]):
+                tiles = np.full((self._columns, self._grid.tile, self._grid.tile), NOT_OBSERVED, np.uint16)
+                for place, stored in enumerate(islice(results, self._columns)):
+                    if stored is not None:
+                        tiles[place] = stored
+                        predicted += 1
+                if pending is not None:
+                    pending.result()
+                pending = writer.submit(self.write, row, tiles)
+                progress(STAGE, (row + 1) * self._columns, len(self._grid))
+            if pending is not None:
+                pending.result()
+        return predicted
 
 
 def predict_scene(
-    reader: SceneReader,
+    reader: BackscatterReader,
     grid: TileGrid,
     bundle: ModelBundle,
     mode: BandMode,
     out: Path,
     *,
     reference: ModelReference,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
     attributes: dict[str, Any] | None = None,
@@ -159,13 +234,14 @@ def predict_scene(
     same scene, bundle, precision and machine give the same bytes.
 
     Args:
-        reader: The open scene; its tiles are (bands, h, w) float32 dB, NaN where not observed.
+        reader: The open scene.
         grid: The tiles to predict.
         bundle: The model with its calibration.
         mode: The bands to use; `vv` ignores VH.
         out: The Zarr directory, written whole or not at all.
         reference: Which model this is, kept in the array's attributes.
-        batch_size: Tiles a forward pass.
+        batch_size: Tiles a forward pass on a GPU; chosen for the machine when None. A CPU takes one at a time in each
+            of its threads.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         attributes: More attributes to keep with the array.
@@ -180,49 +256,37 @@ def predict_scene(
         raise InputError(f"model {bundle.name}", f"has no calibration for {mode} scenes", "Use another checkpoint")
     import zarr
 
-    from drshym_pipeline.model.inputs import network_input
-    from drshym_pipeline.model.predict import best_device, predict_logits, resolve_precision
+    from drshym_pipeline.model.compute import best_device, resolve_precision, tile_network, tiles_side_by_side
 
     device = best_device() if device == "auto" else device
     chosen = resolve_precision(precision, device)
-    calibration = bundle.calibration[mode]
-    network = bundle.build(device)
-    rows, columns = grid.shape
-    statistics = _Statistics()
-    predicted = 0
-    with atomic_directory(out) as temporary:
+    network = tile_network(bundle, device, chosen)
+    work = _TileWork(reader, grid, mode, bundle.network.bands, network, bundle.calibration[mode])
+    with (
+        atomic_directory(out) as temporary,
+        tiles_side_by_side(device) as workers,
+        ThreadPoolExecutor(workers, thread_name_prefix="tiles") as pool,
+    ):
         array = zarr.create_array(
             store=str(temporary),
             shape=(len(grid), grid.tile, grid.tile),
-            shards=(columns, grid.tile, grid.tile),
+            shards=(len(grid.col_starts), grid.tile, grid.tile),
             chunks=(1, grid.tile, grid.tile),
             dtype="uint16",
             fill_value=NOT_OBSERVED,
             dimension_names=("tile", "y", "x"),
         )
         progress(STAGE, 0, len(grid))
-        for row in range(rows):
-            stored, count = _row_of_tiles(
-                reader=reader,
-                grid=grid,
-                row=row,
-                mode=mode,
-                batch_size=batch_size,
-                predict=lambda inputs: predict_logits(network, inputs, device=device, precision=chosen),
-                prepare=lambda pixels: network_input(pixels, bundle.network.bands),
-                calibration=calibration,
-            )
-            array[row * columns : (row + 1) * columns] = stored
-            statistics.add(stored)
-            predicted += count
-            progress(STAGE, (row + 1) * columns, len(grid))
+        shards = _Shards(array, grid)
+        predicted = shards.take(work.results(pool, workers, network.batch_of(batch_size)), progress)
+        statistics = shards.statistics
         summary = PredictionSummary(
             tiles=len(grid),
             predicted=predicted,
             skipped=len(grid) - predicted,
             mode=mode,
             reference=reference,
-            calibration=calibration,
+            calibration=bundle.calibration[mode],
             minimum=statistics.of(statistics.low),
             maximum=statistics.of(statistics.high),
             mean=statistics.of(statistics.total / max(statistics.count, 1)),

@@ -24,7 +24,14 @@ from drshym_pipeline.products.publish import check_free, finish, publish
 from drshym_pipeline.products.summary import StitchSummary
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapRecord, ModelReference, Units
-from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_directory, output_directory, write_json, write_text
+from drshym_pipeline.storage import (
+    TEMPORARY_PREFIX,
+    atomic_directory,
+    output_directory,
+    scratch_directory,
+    write_json,
+    write_text,
+)
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
@@ -73,6 +80,7 @@ def stage(
     Raises:
         InputError: The scene cannot be used; nothing is left behind.
     """
+    from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE
     from drshym_pipeline.sar.scene import describe_scene, stage_scene
 
     start = time.perf_counter()
@@ -80,8 +88,12 @@ def stage(
         _, directory = stage_scene(sources, root, scene_id=scene_id, units=units, progress=progress)
         folder = SceneFolder(directory.absolute())
     else:
-        meta = describe_scene(sources, scene_id=scene_id, units=units, progress=progress)
-        folder = SceneFolder((root / meta.scene_id / meta.version).absolute())
+        with scratch_directory(root) as scratch:
+            backscatter = scratch / BACKSCATTER_FILE
+            meta = describe_scene(sources, scene_id=scene_id, units=units, backscatter=backscatter, progress=progress)
+            folder = SceneFolder((root / meta.scene_id / meta.version).absolute())
+            folder.directory.mkdir(parents=True, exist_ok=True)
+            backscatter.replace(folder.backscatter)
         write_text(folder.meta_path, meta.model_dump_json(indent=2) + "\n")
     _keep_seconds(folder, "stage", start)
     return folder
@@ -106,9 +118,11 @@ def write_tiles(
         InputError: Tile and overlap do not fit.
     """
     from drshym_pipeline.products.tiles import write_tile_records
+    from drshym_pipeline.sar.scene import make_backscatter
 
     start = time.perf_counter()
     meta = folder.meta()
+    make_backscatter(meta, folder.directory, progress=progress)
     grid = TileGrid(meta.height, meta.width, tile, overlap)
     fractions = write_tile_records(folder, grid, progress)
     rows, cols = grid.shape
@@ -132,7 +146,7 @@ def predict(
     bundle: ModelBundle,
     reference: ModelReference,
     *,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
     progress: Progress = silent,
@@ -146,7 +160,7 @@ def predict(
         folder: A tiled scene.
         bundle: The model.
         reference: Which model that is.
-        batch_size: Tiles a forward pass.
+        batch_size: Tiles a forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         progress: Told after every row of tiles.
@@ -154,8 +168,9 @@ def predict(
     Raises:
         InputError: An option is out of range.
     """
-    from drshym_pipeline.model.predict import best_device, resolve_precision
-    from drshym_pipeline.sar.scene import SceneReader
+    from drshym_pipeline.model.compute import best_device, resolve_precision
+    from drshym_pipeline.sar.backscatter import BackscatterReader
+    from drshym_pipeline.sar.scene import make_backscatter
 
     start = time.perf_counter()
     meta, grid = folder.meta(), folder.grid()
@@ -172,7 +187,8 @@ def predict(
         if wanted == found:
             return there.model_copy(update={"reused": True})
     area_errors = bundle.area_errors.get(mode, AreaErrorModel())
-    with SceneReader(meta, folder.directory) as reader:
+    make_backscatter(meta, folder.directory, progress=progress)
+    with BackscatterReader(meta, folder.directory) as reader:
         summary = predict_scene(
             reader,
             grid,
@@ -213,8 +229,10 @@ def stitch(folder: SceneFolder, *, progress: Progress = silent) -> StitchSummary
         InputError: A stage before has not run.
     """
     from drshym_pipeline.products.draw import draw_map
+    from drshym_pipeline.sar.scene import make_backscatter
 
     start = time.perf_counter()
+    make_backscatter(folder.meta(), folder.directory, progress=progress)
     with atomic_directory(folder.following) as drawn:
         summary = draw_map(folder, drawn / PRODUCTS_FOLDER, progress)
         write_text(drawn / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
@@ -248,8 +266,9 @@ def report(folder: SceneFolder, *, progress: Progress = silent) -> MapRecord:
 
 
 def discard_probabilities(folder: SceneFolder) -> bool:
-    """Delete the tile probabilities of a scene; the map stays. Returns whether there were any."""
+    """Delete the tile probabilities and the backscatter of a scene; the map stays. Returns whether there were any."""
     there = folder.probabilities.is_dir()
+    folder.backscatter.unlink(missing_ok=True)
     shutil.rmtree(folder.probabilities, ignore_errors=True)
     return there
 
@@ -264,7 +283,7 @@ def map_scene(
     units: Units | None = None,
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
     overwrite: bool = False,
@@ -281,7 +300,7 @@ def map_scene(
         units: What the values are, where it cannot be told.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles.
-        batch_size: Tiles a forward pass.
+        batch_size: Tiles a forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         overwrite: Replace products of another scene that have the same names.

@@ -267,7 +267,7 @@ class PipelineSettings(BaseSettings):
     dagster_ui: str = "http://127.0.0.1:3000"
     tile: int = Field(default=DEFAULT_TILE, ge=1)
     overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
-    batch_size: int = Field(default=4, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
     keep_probabilities_days: float = Field(default=30.0, ge=0)
     new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two looks at the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)

@@ -1,8 +1,9 @@
 """From tile probabilities back to one seamless scene, a band of rows at a time.
 
 The grid's blend weights are separable and sum to one over the tiles of a pixel (see `tiling`), so stitching is a
-weighted sum of tiles into a buffer one tile high. No file is opened here: any array with the tile as its first axis
-will do, and the caller writes the rows where it likes.
+weighted sum of tiles. Most pixels lie in one tile alone: they are copied as they are stored, and only the overlaps go
+through floating point. No file is opened here: any array with the tile as its first axis will do, and the caller writes
+the rows where it likes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.probability import decode
+from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.tiling import TileGrid
+from drshym_pipeline.tiling import Segment, TileGrid
 
 
 class TileArray(Protocol):
@@ -28,15 +29,78 @@ class TileArray(Protocol):
     def __getitem__(self, key: slice, /) -> Any: ...
 
 
-def _as_float(tiles: NDArray[Any]) -> NDArray[np.float32]:
-    return decode(tiles) if tiles.dtype == np.uint16 else tiles.astype(np.float32)
+def _observed(values: NDArray[Any]) -> NDArray[np.bool_]:
+    seen: NDArray[np.bool_] = values != NOT_OBSERVED if values.dtype == np.uint16 else ~np.isnan(values)
+    return seen
 
 
-def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _blend(parts: list[tuple[NDArray[Any], NDArray[np.float32]]]) -> NDArray[Any]:
+    """The weighted mean of several views of the same pixels, over those that observe a pixel.
+
+    Args:
+        parts: Values (rows, cols) and their weights, same shape.
+
+    Returns:
+        (rows, cols) of the values' own type, rounded where that is an integer.
+    """
+    value = np.zeros(parts[0][1].shape, np.float32)
+    total = np.zeros_like(value)
+    for values, weights in parts:
+        seen = _observed(values)
+        counted = np.where(seen, weights, np.float32(0.0))
+        value += np.where(seen, values, 0).astype(np.float32) * counted
+        total += counted
+    stored = parts[0][0].dtype == np.uint16
+    with np.errstate(invalid="ignore"):
+        # 0 / 0 is exactly the pixels that no tile observed.
+        value /= total
+    if not stored:
+        return value
+    return np.where(total > 0, np.rint(np.nan_to_num(value, copy=False)), NOT_OBSERVED).astype(np.uint16)
+
+
+class _Rows:
+    """The rows of tiles that are needed at a time, by their number."""
+
+    def __init__(self, tiles: TileArray, grid: TileGrid) -> None:
+        self._tiles, self._grid = tiles, grid
+        self._held: dict[int, NDArray[Any]] = {}
+
+    def load(self, index: int) -> None:
+        columns = len(self._grid.col_starts)
+        band = np.asarray(self._tiles[index * columns : (index + 1) * columns])
+        self._held[index] = band if band.dtype == np.uint16 else band.astype(np.float32)
+
+    def drop_above(self, row: int) -> None:
+        """Forget rows of tiles that end at or above a row of the scene."""
+        ends = {index: self._grid.row_starts[index] + self._grid.tile for index in self._held}
+        self._held = {index: band for index, band in self._held.items() if ends[index] > row}
+
+    def piece(self, index: int, column: int, down: Segment, along: Segment) -> NDArray[Any]:
+        """What one tile has of a rectangle."""
+        top, left = self._grid.row_starts[index], self._grid.col_starts[column]
+        return self._held[index][column, down.start - top : down.stop - top, along.start - left : along.stop - left]
+
+    def weights(self, index: int, column: int, down: Segment, along: Segment) -> NDArray[np.float32]:
+        """The tile's blend weights there."""
+        grid = self._grid
+        top, left = grid.row_starts[index], grid.col_starts[column]
+        rows = grid.row_weights[index, down.start - top : down.stop - top, np.newaxis]
+        return (rows * grid.col_weights[column, along.start - left : along.stop - left]).astype(np.float32)
+
+    def rectangle(self, down: Segment, along: Segment) -> NDArray[Any]:
+        """A rectangle of the scene, blended where several tiles hold it."""
+        owners = [(index, column) for index in down.tiles for column in along.tiles]
+        if len(owners) == 1:
+            return self.piece(*owners[0], down, along)
+        return _blend([(self.piece(*owner, down, along), self.weights(*owner, down, along)) for owner in owners])
+
+
+def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray[Any]]]:
     """Blend overlapping tiles into the rows of the scene.
 
-    Memory holds one row of tiles and a band of the scene one tile high, whatever the height of the scene. Where some
-    of the tiles of a pixel do not observe it, the others are weighted up; a pixel that none observes stays NaN.
+    Memory holds the rows of tiles that overlap and a band of the scene, whatever the height of the scene. Where some
+    of the tiles of a pixel do not observe it, the others are weighted up; a pixel that none observes stays so.
 
     Args:
         tiles: (tile, y, x) in the order of `grid`, each tile `grid.tile` square; uint16 in steps of 1e-4 with 65535
@@ -44,8 +108,8 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
         grid: The grid the tiles were cut by.
 
     Yields:
-        The first row of a band and the band: (rows, width) float32, NaN where not observed. Bands follow one another
-        without gap or overlap, from row 0 to the last.
+        The first row of a band and the band (rows, width): uint16 as stored for stored tiles, float32 with NaN for
+        float ones. Bands follow one another without gap or overlap, from row 0 to the last.
 
     Raises:
         InputError: The array does not belong to the grid.
@@ -57,25 +121,17 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
             f"the array has shape {tuple(tiles.shape)}, the grid wants {(len(grid), side, side)}",
             "Predict the scene again with this grid",
         )
-    columns = len(grid.col_starts)
-    value = np.zeros((side, grid.width), np.float32)
-    weight = np.zeros((side, grid.width), np.float32)
+    rows = _Rows(tiles, grid)
     for index, top in enumerate(grid.row_starts):
-        band = np.asarray(tiles[index * columns : (index + 1) * columns])
-        rows = min(side, grid.height - top)
-        down = grid.row_weights[index, :rows, np.newaxis]
-        for column, left in enumerate(grid.col_starts):
-            cols = min(side, grid.width - left)
-            tile = _as_float(band[column, :rows, :cols])
-            blend = (down * grid.col_weights[column, :cols]).astype(np.float32)
-            blend[np.isnan(tile)] = 0.0
-            value[:rows, left : left + cols] += np.nan_to_num(tile, copy=False, nan=0.0) * blend
-            weight[:rows, left : left + cols] += blend
-        following = grid.row_starts[index + 1] if index + 1 < len(grid.row_starts) else grid.height
-        final = following - top
-        with np.errstate(invalid="ignore"):
-            # 0 / 0 is exactly the pixels that no tile observed.
-            yield top, value[:final] / weight[:final]
-        for buffer in (value, weight):
-            buffer[: side - final] = buffer[final:].copy()
-            buffer[side - final :] = 0.0
+        rows.load(index)
+        bottom = grid.row_starts[index + 1] if index + 1 < len(grid.row_starts) else grid.height
+        band: NDArray[Any] | None = None
+        for down in (segment for segment in grid.row_segments if top <= segment.start < bottom):
+            for along in grid.col_segments:
+                piece = rows.rectangle(down, along)
+                if band is None:
+                    band = np.empty((bottom - top, grid.width), piece.dtype)
+                band[down.start - top : down.stop - top, along.start : along.stop] = piece
+        if band is not None:
+            yield top, band
+        rows.drop_above(bottom)

@@ -69,6 +69,14 @@ def _fsync_file(path: Path) -> None:
 
 
 @contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """A temporary folder on the file system of `parent`, which is made when missing; gone at the end of the block."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=parent) as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` when the block succeeds.
 

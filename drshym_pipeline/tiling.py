@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,41 @@ def axis_weights(length: int, tile: int, overlap: int) -> NDArray[np.float64]:
     return weights
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of pixels along one axis that lies in the same tiles from end to end.
+
+    Args:
+        start: First pixel, in the scene.
+        stop: One past the last.
+        tiles: Numbers of the tiles that hold it, in order; their blend weights there sum to one.
+    """
+
+    start: int
+    stop: int
+    tiles: tuple[int, ...]
+
+
+def axis_segments(length: int, tile: int, overlap: int) -> tuple[Segment, ...]:
+    """Cut an axis where tiles begin and end: most pixels lie in one tile alone and need no blending.
+
+    Args:
+        length: Length of the scene along the axis, in pixels.
+        tile: Length of a tile.
+        overlap: Overlap of neighbours.
+
+    Returns:
+        Segments in order, without gap, from pixel 0 to the last.
+    """
+    starts = axis_starts(length, tile, overlap)
+    edges = sorted({0, length, *starts, *(start + tile for start in starts)})
+    edges = [edge for edge in edges if edge <= length]
+    return tuple(
+        Segment(first, last, tuple(i for i, start in enumerate(starts) if start <= first and last <= start + tile))
+        for first, last in pairwise(edges)
+    )
+
+
 @dataclass(frozen=True)
 class TileGrid:
     """All tiles of a scene, in row-major order.
@@ -139,6 +175,16 @@ class TileGrid:
     def col_weights(self) -> NDArray[np.float64]:
         """Blend weights across the scene: (columns of tiles, tile)."""
         return axis_weights(self.width, self.tile, self.overlap)
+
+    @cached_property
+    def row_segments(self) -> tuple[Segment, ...]:
+        """Runs of rows that lie in the same rows of tiles."""
+        return axis_segments(self.height, self.tile, self.overlap)
+
+    @cached_property
+    def col_segments(self) -> tuple[Segment, ...]:
+        """Runs of columns that lie in the same columns of tiles."""
+        return axis_segments(self.width, self.tile, self.overlap)
 
     @property
     def shape(self) -> tuple[int, int]:

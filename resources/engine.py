@@ -24,7 +24,7 @@ class InferenceEngine(ConfigurableResource):
     store: str = Field(description="The artefact store that holds the record of the model in service.")
     tile: int = Field(default=512, description="Tile side in pixels.")
     overlap: int = Field(default=64, description="Overlap of neighbouring tiles in pixels.")
-    batch_size: int = Field(default=4, description="Tiles predicted at once.")
+    batch_size: int | None = Field(default=None, description="Tiles a forward pass on a GPU; None: for the machine.")
     device: str = Field(default="auto", description="auto, cpu or cuda.")
     precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="Numbers the network computes in.")
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from drshym_pipeline.records import Calibration
 
@@ -23,15 +22,20 @@ NOT_OBSERVED: Final = 65_535
 
 def probability(logits: NDArray[np.floating[Any]], calibration: Calibration) -> NDArray[np.float32]:
     """Calibrated probability of water, sigmoid(logit / T + bias), float32 in [0, 1]; NaN stays NaN."""
-    scaled = np.asarray(logits, dtype=np.float32) / np.float32(calibration.T) + np.float32(calibration.bias)
-    water: NDArray[np.float32] = expit(scaled)
+    values = np.asarray(logits, dtype=np.float32) / np.float32(-calibration.T)
+    values = np.asarray(values - np.float32(calibration.bias), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        # exp(-x) of a very negative logit is infinite, and 1 / infinity is the 0 it should be.
+        water: NDArray[np.float32] = np.float32(1.0) / (np.float32(1.0) + np.exp(values))
     return water
 
 
 def encode(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
     """Probabilities in [0, 1], NaN where not observed, as uint16 in steps of 1e-4 with 65535 for not observed."""
     steps = np.rint(probabilities * PROBABILITY_STEPS)
-    return np.where(np.isnan(steps), NOT_OBSERVED, steps).astype(np.uint16)
+    steps[np.isnan(steps)] = NOT_OBSERVED
+    stored: NDArray[np.uint16] = steps.astype(np.uint16)
+    return stored
 
 
 def decode(stored: NDArray[np.uint16]) -> NDArray[np.float32]:

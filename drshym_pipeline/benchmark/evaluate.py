@@ -35,7 +35,7 @@ from drshym_pipeline.settings import EvaluationConfig
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.predict import Precision
+    from drshym_pipeline.model.compute import Precision
 
 __all__ = ["Evaluation", "evaluate"]
 

@@ -20,7 +20,7 @@ from drshym_pipeline.records import BandMode
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.predict import Precision
+    from drshym_pipeline.model.compute import Precision
 
 Mode = Literal["auto", "vv", "vv_vh"]
 

@@ -1,4 +1,4 @@
-"""Seeds and deterministic kernels for the length of a training run, and what the machine computes best in.
+"""Seeds and deterministic kernels for the length of a training run.
 
 Everything switched on here is switched back: a long-lived process maps scenes after it has trained.
 """
@@ -9,7 +9,6 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 import torch
@@ -36,19 +35,3 @@ def deterministic(seed: int) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
             torch.use_deterministic_algorithms(flags[0])
             torch.backends.cudnn.benchmark = flags[1]
-
-
-def training_precision(precision: Literal["auto", "fp32", "bf16"], device: str) -> Literal["fp32", "bf16"]:
-    """What `auto` means for training: bf16 where the hardware multiplies it natively, else fp32.
-
-    On a CPU with AVX-512 BF16 or AMX a training step takes a third of the time of fp32; a CPU without them emulates
-    bf16 and is slower for it.
-    """
-    if precision != "auto":
-        return precision
-    if device == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        capabilities = torch.cpu.get_capabilities()
-        native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return "bf16" if native else "fp32"

@@ -1,11 +1,9 @@
-"""Logits of a batch of tiles: padding, precision and device, nothing else.
+"""Logits of a batch of chips by a network as it is, in training or out of it.
 
-Which tiles there are and what becomes of their logits is `inference`'s business.
+What maps scenes is `compute`, which makes a network ready first; both give the same logits up to rounding.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,33 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.network import STRIDE
-
-Precision = Literal["auto", "fp32", "bf16"]
-
-
-def resolve_precision(precision: Precision, device: str = "cpu") -> Literal["fp32", "bf16"]:
-    """What `auto` means on a device: bf16 on a GPU that has it, otherwise fp32."""
-    if precision != "auto":
-        return precision
-    return "bf16" if torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-
-
-def best_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def pad_to_stride(inputs: NDArray[np.float32], stride: int = STRIDE) -> NDArray[np.float32]:
-    """Mirror the last rows and columns of (N, C, H, W) until H and W are multiples of `stride`.
-
-    Zeros would show the network a dark, unobserved border next to real ground; a mirror image has the right texture.
-    """
-    height, width = inputs.shape[-2:]
-    bottom, right = -height % stride, -width % stride
-    if not bottom and not right:
-        return inputs
-    return np.pad(inputs, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="symmetric")
+from drshym_pipeline.model.compute import Precision, pad_to_stride, resolve_precision
 
 
 def predict_logits(

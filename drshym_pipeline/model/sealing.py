@@ -29,9 +29,10 @@ from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, served_modes
 from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+from drshym_pipeline.model.compute import best_device
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.network import build_network, load_state
-from drshym_pipeline.model.predict import best_device, predict_logits
+from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Score, describe_validation
@@ -203,7 +204,7 @@ def _validation_histograms(
         chips = WholeChips(store, to_input, vv_only=mode == "vv")
         for index, ref in enumerate(refs):
             inputs, truth, mask = chips[index]
-            logits = predict_logits(network, inputs[None].numpy(), device=device)[0]
+            logits = predict_logits(network, inputs[None].numpy(), device=device, precision="fp32")[0]
             histogram = LogitHistogram()
             histogram.add(logits, np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8))
             found[mode].setdefault(ref.event, []).append(histogram)

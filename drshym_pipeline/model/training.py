@@ -36,13 +36,13 @@ from drshym_pipeline.model.checkpoint import (
     is_finished,
     run_identity,
 )
-from drshym_pipeline.model.determinism import deterministic, training_precision
+from drshym_pipeline.model.compute import best_device, resolve_precision
+from drshym_pipeline.model.determinism import deterministic
 from drshym_pipeline.model.examples import choose_examples
 from drshym_pipeline.model.history import best_entry
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.loop import FloodModule, OnEpoch, OnExamples, ResumePoint
 from drshym_pipeline.model.network import build_network, load_state
-from drshym_pipeline.model.predict import best_device
 from drshym_pipeline.model.recipe import check_training
 from drshym_pipeline.model.start import initial_state, start_sha256
 from drshym_pipeline.progress import Progress, silent
@@ -91,7 +91,7 @@ def train(
     if is_finished(directory):
         return TrainedCheckpoint.load(directory)
     device = best_device()
-    precision = training_precision(config.training.precision, device)
+    precision = resolve_precision(config.training.precision, device)
     with deterministic(config.seed), _quiet(), _interruptible():
         module = _module(
             config,

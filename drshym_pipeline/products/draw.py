@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.probability import decode, encode
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.folder import Prediction, SceneFolder
 from drshym_pipeline.products.names import ProductKind, product_name
@@ -24,23 +25,44 @@ from drshym_pipeline.products.summary import MapStatistics, StitchSummary
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_area_km2
-from drshym_pipeline.sar.scene import SceneReader
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.storage import TEMPORARY_PREFIX, write_text
 from drshym_pipeline.tiling import TileGrid, Window
 
 STAGE = "stitched_scenes"
 _ROWS = 128
+_WRITERS = 2
 _DRAWN: tuple[ProductKind, ...] = ("mask", "proba", "overlay", "thumbnail", "flood", "caption")
 
 
-def _bands(probabilities: Path, grid: TileGrid) -> Iterator[tuple[int, NDArray[np.uint16]]]:
-    """Stitched rows in thin bands: (first row, (rows, width) uint16 as stored in the probability raster)."""
-    tiles = zarr.open_array(store=str(probabilities), mode="r")
-    for top, rows in stitch_rows(tiles, grid):
-        for offset in range(0, len(rows), _ROWS):
-            yield top + offset, encode(rows[offset : offset + _ROWS])
+@dataclass(frozen=True)
+class Band:
+    """Some rows of the map on its own grid; all arrays are (rows, width).
+
+    Args:
+        row: First row.
+        stored: uint16 probability in steps of 1e-4, 65535 where not observed.
+        mask: uint8, values of `names.MASK_LEGEND`.
+        vv: uint16 VV as `sar.codes` stores it, 0 where not observed.
+    """
+
+    row: int
+    stored: NDArray[np.uint16]
+    mask: NDArray[np.uint8]
+    vv: NDArray[np.uint16]
+
+
+def _bands(folder: SceneFolder, meta: SceneMeta, grid: TileGrid, threshold: float) -> Iterator[Band]:
+    """Stitched rows in thin bands, from the first row to the last."""
+    tiles = zarr.open_array(store=str(folder.probabilities), mode="r")
+    with BackscatterReader(meta, folder.directory) as reader:
+        for top, rows in stitch_rows(tiles, grid):
+            for offset in range(0, len(rows), _ROWS):
+                stored = rows[offset : offset + _ROWS]
+                vv = reader.read(Window(top + offset, 0, len(stored), meta.width), 1)[0]
+                yield Band(top + offset, stored, mask_of(stored, threshold), vv)
 
 
 def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: float) -> tuple[str, ...]:
@@ -80,33 +102,30 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
     products.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.directory) as scratch,
-        SceneReader(meta, folder.directory) as reader,
         MapRasters(meta, Path(scratch), tags) as rasters,
     ):
         progress(STAGE, 0, meta.height)
-        for row, stored in _bands(folder.probabilities, grid):
-            mask = mask_of(stored, calibration.threshold)
-            vv = reader.read(Window(row, 0, len(stored), meta.width))[0]
-            statistics.add(row, decode(stored), mask, vv)
-            canvas.add(row, vv, mask)
-            rasters.write(row, stored, mask)
-            progress(STAGE, row + len(stored), meta.height)
-        rasters.publish(paths["mask"], paths["proba"])
-    shown = meta.statistics.get("VV")
-    write_pictures(
-        canvas,
-        paths["overlay"],
-        paths["thumbnail"],
-        text=picture_text(tags),
-        stretch=(shown.p01, shown.p99) if shown else None,
-    )
-    provenance: dict[str, str | float] = {
-        "scene": meta.scene_id,
-        "source_sha256": meta.sha256,
-        "model_sha256": prediction.summary.reference.sha256,
-        "threshold": calibration.threshold,
-    }
-    polygons = write_flood_polygons(paths["mask"], meta.crs, paths["flood"], provenance)
+        for band in _bands(folder, meta, grid, calibration.threshold):
+            statistics.add(band.row, band.stored, band.mask, band.vv)
+            canvas.add(band.row, band.vv, band.mask)
+            rasters.write(band.row, band.stored, band.mask)
+            progress(STAGE, band.row + len(band.mask), meta.height)
+        mask = rasters.close()
+        provenance: dict[str, str | float] = {
+            "scene": meta.scene_id,
+            "source_sha256": meta.sha256,
+            "model_sha256": prediction.summary.reference.sha256,
+            "threshold": calibration.threshold,
+        }
+        shown = meta.statistics.get("VV")
+        stretch = (shown.p01, shown.p99) if shown else None
+        # The products are made of the same finished rasters and do not wait for each other.
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            cogs = pool.submit(rasters.publish, paths["mask"], paths["proba"])
+            vectors = pool.submit(write_flood_polygons, mask, meta.crs, paths["flood"], provenance)
+            write_pictures(canvas, paths["overlay"], paths["thumbnail"], text=picture_text(tags), stretch=stretch)
+            cogs.result()
+            polygons = vectors.result()
     observed = statistics.observed_pixels > 0
     flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
     caption = write_caption(meta, prediction.summary.reference, flooded, statistics.observed_km2, water_separated=False)

@@ -71,6 +71,11 @@ class SceneFolder:
         return self.directory / "scene_meta.json"
 
     @property
+    def backscatter(self) -> Path:
+        """The scene in dB as the later stages read it; retention deletes it, and it can be made again."""
+        return self.directory / "backscatter.tif"
+
+    @property
     def tiles_jsonl(self) -> Path:
         """One tile record a line."""
         return self.directory / "tiles.jsonl"

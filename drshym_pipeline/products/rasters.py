@@ -177,12 +177,16 @@ class MapRasters:
         self._mask.write(mask, 1, window=window)
         self._probability.write(stored, 1, window=window)
 
-    def publish(self, mask: Path, probability: Path) -> None:
-        """Close the scratch files and copy them to their COGs; each appears whole or not at all."""
+    def close(self) -> Path:
+        """Finish the scratch files; returns that of the mask, which may be read from now on."""
         self._mask.update_tags(1, **self._mask_statistics.tags())
         self._probability.update_tags(1, **self._probability_statistics.tags())
         self._mask.close()
         self._probability.close()
+        return self._mask_path
+
+    def publish(self, mask: Path, probability: Path) -> None:
+        """Copy the closed scratch files to their COGs; each appears whole or not at all."""
         # Averaging class numbers, or the driver's default cubic, would lose thin floods in the overviews.
         _copy_cog(self._mask_path, mask, resampling="NEAREST", predictor="NO")
         _copy_cog(self._probability_path, probability, resampling="AVERAGE", predictor="YES")
@@ -196,6 +200,8 @@ def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) ->
             driver="COG",
             BLOCKSIZE=_BLOCK,
             COMPRESS="DEFLATE",
+            # A higher level takes half as long again and makes noise no smaller.
+            LEVEL=1,
             PREDICTOR=predictor,
             OVERVIEW_RESAMPLING=resampling,
             BIGTIFF="IF_SAFER",

@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
 from drshym_pipeline.inference import Precision
 from drshym_pipeline.products.names import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
 from drshym_pipeline.records import AreaEstimate, BandMode, Calibration, ModelReference, Record
+from drshym_pipeline.sar.codes import decode_db
 
 # Edges in dB of VV. Calm open water lies mostly below -17, wind-roughened water and wet bare soil between -17 and -11,
 # vegetation and settlements above: the classes where a threshold is sure, unsure and sure again.
@@ -63,6 +65,17 @@ def slice_labels(edges: tuple[float, ...] = VV_EDGES) -> tuple[str, ...]:
     return (f"below {edges[0]:g} dB", *inner, f"{edges[-1]:g} dB and above")
 
 
+# Every stored probability has a place in the joint histogram, 65535 for not observed among them.
+_PLACES: Final = 1 << 16
+
+
+def _classes_of_codes() -> NDArray[np.uint32]:
+    """The VV class of every stored backscatter value, shifted to its place in the joint histogram."""
+    codes = np.arange(1 << 16, dtype=np.uint16)
+    classes = np.digitize(np.nan_to_num(decode_db(codes), nan=-np.inf), VV_EDGES)
+    return (classes * _PLACES).astype(np.uint32)
+
+
 class MapStatistics:
     """Running figures of a map.
 
@@ -73,43 +86,41 @@ class MapStatistics:
     def __init__(self, row_area_km2: NDArray[np.float64]) -> None:
         self._row_area = row_area_km2
         self._histogram = np.zeros(256, np.int64)
+        self._place = _classes_of_codes()
         classes = len(VV_EDGES) + 1
-        self._pixels = np.zeros(classes, np.int64)
+        # VV class by stored probability: whatever else is asked of a class follows from these counts.
+        self._joint = np.zeros(classes * _PLACES, np.int64)
         self._flooded = np.zeros(classes, np.int64)
-        self._confidence = np.zeros(classes)
-        self._probability = 0.0
         self.flooded_km2 = 0.0
         self.observed_km2 = 0.0
 
-    def add(
-        self,
-        row: int,
-        probability: NDArray[np.float32],
-        mask: NDArray[np.uint8],
-        vv: NDArray[np.float32],
-    ) -> None:
+    def add(self, row: int, stored: NDArray[np.uint16], mask: NDArray[np.uint8], vv: NDArray[np.uint16]) -> None:
         """Count one band of the scene.
 
         Args:
             row: First row of the band.
-            probability: (rows, width) in [0, 1], NaN where not observed.
+            stored: (rows, width) probability in steps of 1e-4, 65535 where not observed.
             mask: (rows, width), values of `MASK_LEGEND`.
-            vv: (rows, width) VV in dB, NaN where not observed.
+            vv: (rows, width) VV as `sar.codes` stores it, 0 where not observed.
         """
         areas = self._row_area[row : row + mask.shape[0]]
         observed = mask != MASK_NOT_OBSERVED
         flooded = mask == FLOODED
         self._histogram += np.bincount(mask.ravel(), minlength=256)
-        self.observed_km2 += float(areas @ observed.sum(axis=1))
-        self.flooded_km2 += float(areas @ flooded.sum(axis=1))
-        values = probability[observed].astype(np.float64)
-        confidence = np.maximum(values, 1.0 - values)
-        classes = np.digitize(vv[observed], VV_EDGES)
-        count = len(self._pixels)
-        self._pixels += np.bincount(classes, minlength=count)
-        self._flooded += np.bincount(classes[flooded[observed]], minlength=count)
-        self._confidence += np.bincount(classes, weights=confidence, minlength=count)
-        self._probability += float(values.sum())
+        self.observed_km2 += float(areas @ np.count_nonzero(observed, axis=1))
+        self.flooded_km2 += float(areas @ np.count_nonzero(flooded, axis=1))
+        place = self._place[vv]
+        self._flooded += np.bincount(place[flooded] // _PLACES, minlength=len(self._flooded))
+        place += stored
+        self._joint += np.bincount(place.ravel(), minlength=len(self._joint))
+
+    def _by_class(self) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        """Observed pixels and summed confidence of every class, and the sum of all probabilities."""
+        counts = self._joint.reshape(-1, _PLACES)[:, : PROBABILITY_STEPS + 1]
+        values = np.arange(PROBABILITY_STEPS + 1) / PROBABILITY_STEPS
+        confidence = np.asarray(counts @ np.maximum(values, 1.0 - values), np.float64)
+        pixels: NDArray[np.int64] = counts.sum(axis=1)
+        return pixels, confidence, float((counts @ values).sum())
 
     @property
     def observed_pixels(self) -> int:
@@ -129,15 +140,16 @@ class MapStatistics:
     @property
     def mean_confidence(self) -> float | None:
         """Mean of max(p, 1 - p) over observed pixels."""
-        return float(self._confidence.sum() / self.observed_pixels) if self.observed_pixels else None
+        return float(self._by_class()[1].sum() / self.observed_pixels) if self.observed_pixels else None
 
     @property
     def mean_probability(self) -> float | None:
         """Mean probability over observed pixels."""
-        return self._probability / self.observed_pixels if self.observed_pixels else None
+        return self._by_class()[2] / self.observed_pixels if self.observed_pixels else None
 
     def slices(self) -> tuple[SliceRow, ...]:
         """One row a class of VV backscatter."""
+        counts, sums, _ = self._by_class()
         return tuple(
             SliceRow(
                 label=label,
@@ -146,7 +158,5 @@ class MapStatistics:
                 flooded_share=float(flooded / pixels) if pixels else None,
                 mean_confidence=float(confidence / pixels) if pixels else None,
             )
-            for label, pixels, flooded, confidence in zip(
-                slice_labels(), self._pixels, self._flooded, self._confidence, strict=True
-            )
+            for label, pixels, flooded, confidence in zip(slice_labels(), counts, self._flooded, sums, strict=True)
         )

@@ -11,7 +11,7 @@ import pandas as pd
 from drshym_pipeline.products.folder import SceneFolder
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import DrShymRecord, PixelWindow, SceneMeta, TileProvenance
-from drshym_pipeline.sar.scene import SceneReader
+from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.storage import atomic_path, write_text
 from drshym_pipeline.tiling import TileGrid, Window
 
@@ -59,11 +59,13 @@ def write_tile_records(folder: SceneFolder, grid: TileGrid, progress: Progress =
         The observed share of each tile.
     """
     meta = folder.meta()
-    records, fractions = [], []
+    records: list[DrShymRecord] = []
+    fractions: list[float] = []
     progress(STAGE, 0, len(grid))
-    with SceneReader(meta, folder.directory) as reader:
+    with BackscatterReader(meta, folder.directory) as reader:
         for index, window in enumerate(grid):
-            fractions.append(float(np.isfinite(reader.read(window)[0]).mean()))
+            observed = int(np.count_nonzero(reader.read(window, 1)))
+            fractions.append(observed / (window.height * window.width))
             records.append(tile_record(meta, index, window, grid, fractions[-1]))
             progress(STAGE, index + 1, len(grid))
     write_text(folder.tiles_jsonl, "".join(record.to_json() + "\n" for record in records))

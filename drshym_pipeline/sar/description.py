@@ -6,7 +6,7 @@ Nothing is written here; `scene` stages what is described, `reader` reads window
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandSource, BandStatistics, Polarisation, SceneMeta, Units
 from drshym_pipeline.sar import products
+from drshym_pipeline.sar.backscatter import BackscatterWriter
 from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_facts
 from drshym_pipeline.sar.completeness import check_blocks, check_zero_tail
 from drshym_pipeline.sar.georeference import Grid, find_grid
@@ -165,8 +166,15 @@ def _find_units(scene: _OpenScene, sample: list[NDArray[Any]], given: Units | No
     )
 
 
-def _read_all(scene: _OpenScene, units: Units, progress: Progress) -> tuple[float, dict[Polarisation, BandStatistics]]:
-    """Read every pixel: the observed fraction, and the statistics of each polarisation."""
+def _read_all(
+    scene: _OpenScene, units: Units, writer: BackscatterWriter | None, progress: Progress
+) -> tuple[float, dict[Polarisation, BandStatistics]]:
+    """Read every pixel once: the observed fraction, and the statistics of each polarisation.
+
+    What is read goes to `writer` on the way, so that no later stage has to decode the source again.
+    """
+    if writer is not None:
+        writer.open(scene.grid.height, scene.grid.width)
     histograms = [DecibelHistogram() for _ in scene.roles]
     windows = scene.windows()
     count = zeros = 0
@@ -184,6 +192,9 @@ def _read_all(scene: _OpenScene, units: Units, progress: Progress) -> tuple[floa
         count += int(mask.sum())
         for histogram, layer in zip(histograms, db, strict=True):
             histogram.add(layer[mask])
+        if writer is not None:
+            db[:, ~mask] = np.nan
+            writer.write(window, db)
         progress("describe", index, len(windows))
     for path in scene.views:
         with open_header(path) as header:
@@ -230,6 +241,7 @@ def describe_scene(
     scene_id: str | None = None,
     units: Units | None = None,
     source_uris: Sequence[str] | None = None,
+    backscatter: Path | None = None,
     progress: Progress = silent,
 ) -> SceneMeta:
     """Read a scene whole and say what it is.
@@ -239,6 +251,8 @@ def describe_scene(
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels where they cannot be told from them.
         source_uris: Where the files came from, one for each of `sources`; by default their `file://` URIs.
+        backscatter: Where to keep what was read, as `sar.backscatter` stores it; nowhere when None. The file is whole
+            when this returns.
         progress: Told of every strip read, as stage `describe`.
 
     Returns:
@@ -257,7 +271,9 @@ def describe_scene(
         scene = _OpenScene(paths, stack)
         sample = _check_order(scene, _sample(scene))
         found = _find_units(scene, sample, units)
-        fraction, statistics = _read_all(scene, found.units, progress)
+        kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
+        with kept as writer:
+            fraction, statistics = _read_all(scene, found.units, writer, progress)
         first = scene.roles[0]
         facts = {facts.path: facts for facts in scene.facts}[first.path]
         warnings = [*scene.warnings, *found.warnings]

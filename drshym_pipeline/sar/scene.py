@@ -15,14 +15,16 @@ from pydantic import ValidationError
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta, Units, describe_validation
+from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE, BackscatterWriter
 from drshym_pipeline.sar.description import content_hash, describe_scene
-from drshym_pipeline.sar.reader import SceneReader
-from drshym_pipeline.storage import atomic_directory, write_text
+from drshym_pipeline.sar.reader import SceneReader, strips
+from drshym_pipeline.storage import atomic_directory, atomic_path, scratch_directory, write_text
 
 __all__ = ["SCENE_META_NAME", "SOURCE_FOLDER", "SceneReader", "describe_scene", "read_scene_meta", "stage_scene"]
 
 SCENE_META_NAME = "scene_meta.json"
 SOURCE_FOLDER = "source"
+_STRIP_ROWS = 64
 
 
 def read_scene_meta(directory: Path) -> SceneMeta:
@@ -92,10 +94,27 @@ def stage_scene(
     Raises:
         InputError: As `describe_scene`; or a file changed while it was copied. No version is left behind then.
     """
-    described = describe_scene(sources, scene_id=scene_id, units=units, source_uris=source_uris, progress=progress)
-    directory = root / described.scene_id / described.version
-    if (staged := _staged_before(directory, described)) is not None:
-        return staged, directory
+    with scratch_directory(root) as scratch:
+        backscatter = scratch / BACKSCATTER_FILE
+        described = describe_scene(
+            sources,
+            scene_id=scene_id,
+            units=units,
+            source_uris=source_uris,
+            backscatter=backscatter,
+            progress=progress,
+        )
+        directory = root / described.scene_id / described.version
+        if (staged := _staged_before(directory, described)) is not None:
+            backscatter.replace(directory / BACKSCATTER_FILE)
+            return staged, directory
+        return _keep(sources, described, backscatter, directory, progress), directory
+
+
+def _keep(
+    sources: Sequence[Path], described: SceneMeta, backscatter: Path, directory: Path, progress: Progress
+) -> SceneMeta:
+    """Copy the sources and put record and backscatter beside them."""
     names = _staged_names(described)
     meta = described.model_copy(
         update={"bands": tuple(band.model_copy(update={"path": names[band.path]}) for band in described.bands)}
@@ -110,5 +129,28 @@ def stage_scene(
             raise InputError(
                 Path(sources[0]), "changed while it was being copied", "Wait until it is written whole, then try again"
             )
+        backscatter.replace(temporary / BACKSCATTER_FILE)
         write_text(temporary / SCENE_META_NAME, meta.model_dump_json(indent=2) + "\n")
-    return meta, directory
+    return meta
+
+
+def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = silent) -> Path:
+    """The `backscatter.tif` of a staged scene, made from its source again when retention has deleted it.
+
+    Raises:
+        InputError: The source is gone or cannot be read.
+    """
+    path = directory / BACKSCATTER_FILE
+    if path.is_file():
+        return path
+    windows = list(strips(meta.height, meta.width, (_STRIP_ROWS, meta.width)))
+    with (
+        SceneReader(meta, directory) as reader,
+        atomic_path(path) as temporary,
+        BackscatterWriter(temporary, len(meta.bands)) as writer,
+    ):
+        writer.open(meta.height, meta.width)
+        for done, window in enumerate(windows, 1):
+            writer.write(window, reader.read(window))
+            progress("stage", done, len(windows))
+    return path

@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.compute import native_bf16, resolve_precision
 from drshym_pipeline.model.network import build_network, load_state
-from drshym_pipeline.model.predict import predict_logits, resolve_precision
+from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.settings import NetworkConfig
 
 SMALL = {"decoder_channels": (32, 16, 16, 8, 8)}
@@ -104,7 +105,7 @@ def test_prediction_refuses_an_empty_batch() -> None:
 
 
 def test_auto_precision_on_a_cpu_is_fp32() -> None:
-    assert resolve_precision("auto", "cpu") == "fp32"
+    assert resolve_precision("auto", "cpu") == ("bf16" if native_bf16("cpu") else "fp32")
     assert resolve_precision("bf16", "cpu") == "bf16"
 
 

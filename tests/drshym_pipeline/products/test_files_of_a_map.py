@@ -26,6 +26,7 @@ from drshym_pipeline.products.report import map_record, write_page
 from drshym_pipeline.products.summary import MapStatistics, StitchSummary, slice_labels
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.records import AreaEstimate, BandSource, Calibration, ModelReference, SceneMeta
+from drshym_pipeline.sar.codes import decode_db, encode_db
 
 REFERENCE = ModelReference(name="unet_x", version="3", sha256="a" * 64, source="checkpoint")
 
@@ -67,6 +68,7 @@ def write_rasters(folder: Path, stored: np.ndarray, step: int = 100) -> tuple[Pa
         for row in range(0, len(stored), step):
             band = stored[row : row + step]
             rasters.write(row, band, mask_of(band, 0.45))
+        rasters.close()
         rasters.publish(folder / "m_mask.tif", folder / "m_proba.tif")
     return folder / "m_mask.tif", folder / "m_proba.tif"
 
@@ -210,7 +212,7 @@ def test_pixels_of_polygons_in_degrees_add_up_to_the_flooded_pixels_of_the_mask(
 
 def test_pictures_say_what_they_are_in_bytes_that_do_not_change(tmp_path):
     canvas = OverlayCanvas(40, 60)
-    canvas.add(0, np.full((40, 60), -10.0, np.float32), np.ones((40, 60), np.uint8))
+    canvas.add(0, encode_db(np.full((40, 60), -10.0)), np.ones((40, 60), np.uint8))
     tags = provenance_tags(scene(40, 60), prediction())
     for name in ("1", "2"):
         write_pictures(canvas, tmp_path / f"o{name}.png", tmp_path / f"t{name}.png", text=picture_text(tags))
@@ -229,6 +231,7 @@ def test_the_overlay_shows_flood_in_blue_backscatter_in_grey_and_hides_what_was_
     mask[20:, :30] = 255
     vv = np.full((40, 60), -10.0, np.float32)
     vv[mask == 255] = np.nan
+    vv = encode_db(vv)
     canvas = OverlayCanvas(40, 60)
     for row in range(0, 40, 7):
         canvas.add(row, vv[row : row + 7], mask[row : row + 7])
@@ -249,7 +252,7 @@ def test_a_large_scene_becomes_a_picture_of_bounded_size_that_keeps_the_share_of
     for row in range(0, 1000, 128):
         rows = min(128, 1000 - row)
         mask = (rng.random((rows, 3333)) < 0.3).astype(np.uint8)
-        canvas.add(row, np.full((rows, 3333), -15.0, np.float32), mask)
+        canvas.add(row, encode_db(np.full((rows, 3333), -15.0)), mask)
     write_pictures(canvas, tmp_path / "o.png", tmp_path / "t.png", text={}, stretch=(-25.0, -5.0))
     picture, thumbnail = Image.open(tmp_path / "o.png"), Image.open(tmp_path / "t.png")
     assert max(picture.size) <= 1600
@@ -266,13 +269,14 @@ def test_figures_do_not_depend_on_how_the_scene_is_cut_into_bands(seed, cuts):
     stored = rng.integers(0, 10_001, (30, 20)).astype(np.uint16)
     stored[rng.random(stored.shape) < 0.2] = NOT_OBSERVED
     probability, mask = decode(stored), mask_of(stored, 0.5)
-    vv = np.where(mask == 255, np.nan, rng.uniform(-30, 0, stored.shape)).astype(np.float32)
+    codes = encode_db(np.where(mask == 255, np.nan, rng.uniform(-30, 0, stored.shape)).astype(np.float32))
+    vv = decode_db(codes)
     areas = rng.uniform(1e-4, 2e-4, 30)
 
     def figures(edges):
         statistics = MapStatistics(areas)
         for top, bottom in pairwise(edges):
-            statistics.add(top, probability[top:bottom], mask[top:bottom], vv[top:bottom])
+            statistics.add(top, stored[top:bottom], mask[top:bottom], codes[top:bottom])
         return statistics
 
     whole, parts = figures([0, 30]), figures([0, *sorted(cuts), 30])

@@ -1,0 +1,218 @@
+"""A network made ready to map: batch norms folded into convolutions, arithmetic chosen, one tile or many at a time.
+
+On a CPU tiles are independent work: as many are computed side by side as there are cores, each on one thread. Cores
+that wait for each other within a layer lose more than caches gain, and whatever else a tile needs (reading, encoding)
+runs on the same core right before and after. On a GPU tiles go in batches.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from drshym_pipeline.model.network import STRIDE
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+_MOST_WORKERS = 8  # each holds the activations of a tile
+_GPU_BATCH = 8
+_PROBE = 64  # side of the tile that shows whether folding changed the network
+_FOLDED_ALIKE = 1e-3  # of the spread of the logits; folding itself is exact up to rounding
+
+
+def pad_to_stride(inputs: NDArray[np.float32], stride: int = STRIDE) -> NDArray[np.float32]:
+    """Mirror the last rows and columns of (N, C, H, W) until H and W are multiples of `stride`.
+
+    Zeros would show the network a dark, unobserved border next to real ground; a mirror image has the right texture.
+    """
+    height, width = inputs.shape[-2:]
+    bottom, right = -height % stride, -width % stride
+    if not bottom and not right:
+        return inputs
+    return np.pad(inputs, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="symmetric")
+
+
+def native_bf16(device: str) -> bool:
+    """Whether a device multiplies bfloat16 in hardware: others emulate it and are slower for it."""
+    if torch.device(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def resolve_precision(precision: Precision, device: str = "cpu") -> Literal["fp32", "bf16"]:
+    """What `auto` means on a device: bf16 where the hardware has it, otherwise fp32.
+
+    On a CPU with AVX-512 BF16 or AMX a network takes half the time or less of fp32.
+    """
+    if precision != "auto":
+        return precision
+    return "bf16" if native_bf16(device) else "fp32"
+
+
+def best_device() -> str:
+    """`cuda` where there is one, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _fold(module: nn.Module) -> None:
+    """Fold every BatchNorm2d into the convolution defined right before it, in place."""
+    before: tuple[str, nn.Module] | None = None
+    for name, child in list(module.named_children()):
+        if (
+            isinstance(child, nn.BatchNorm2d)
+            and before is not None
+            and isinstance(before[1], nn.Conv2d)
+            and before[1].out_channels == child.num_features
+        ):
+            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            # timm fuses the activation into its BatchNorm; it must outlive the fold.
+            activation = getattr(child, "act", None)
+            setattr(module, name, activation if isinstance(activation, nn.Module) else nn.Identity())
+        else:
+            _fold(child)
+        before = (name, child)
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy of a network in eval mode with its batch norms folded into its convolutions.
+
+    Modules are folded in the order they are defined in, which need not be the order they run in: the copy is compared
+    with the network on a probe, and where it differs an unchanged copy is returned.
+
+    Args:
+        network: On the CPU, float32.
+    """
+    plain = copy.deepcopy(network).eval()
+    candidate = copy.deepcopy(plain)
+    _fold(candidate)
+    first = next(module for module in plain.modules() if isinstance(module, nn.Conv2d))
+    count = getattr(network, "in_channels", first.in_channels)
+    probe = torch.rand((1, count, _PROBE, _PROBE), generator=torch.Generator().manual_seed(42))
+    with torch.inference_mode():
+        expected, found = plain(probe), candidate(probe)
+    spread = max(float(expected.std()), float(torch.finfo(torch.float32).tiny))
+    alike = bool(torch.isfinite(found).all()) and float((expected - found).abs().max()) <= _FOLDED_ALIKE * spread
+    return candidate if alike else plain
+
+
+class _InFloat32(nn.Module):
+    """A last layer in full precision: bf16 has eight bits, too few for the logits themselves."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.layer = layer.float()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, C, H, W) of any precision to float32."""
+        return self.layer(inputs.float())  # type: ignore[no-any-return]
+
+
+def _last_convolution(network: nn.Module) -> tuple[nn.Module, str]:
+    """The parent and name of the convolution defined last, which makes the logits."""
+    found: tuple[nn.Module, str] | None = None
+    for parent in network.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d):
+                found = (parent, name)
+    if found is None:
+        raise ValueError("the network has no convolution")
+    return found
+
+
+def prepare_network(network: nn.Module, precision: Literal["fp32", "bf16"] = "fp32", device: str = "cpu") -> nn.Module:
+    """A copy of a network that computes the same logits faster.
+
+    Args:
+        network: From `build_network`, on the CPU.
+        precision: With `bf16` everything but the last layer is bfloat16; inputs must be, too. Logits are float32.
+        device: Where to.
+    """
+    ready = folded(network)
+    if precision == "bf16":
+        parent, name = _last_convolution(ready)
+        last = parent.get_submodule(name)
+        ready = ready.to(torch.bfloat16)
+        if isinstance(last, nn.Conv2d):
+            setattr(parent, name, _InFloat32(last))
+    return ready.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+class TileNetwork:
+    """Logits of tiles, by a network made ready for a device and a precision.
+
+    Args:
+        network: From `ModelBundle.build`, on the CPU.
+        device: `cpu` or `cuda`.
+        precision: Of all layers but the last.
+    """
+
+    def __init__(self, network: nn.Module, device: str, precision: Literal["fp32", "bf16"]) -> None:
+        self.device, self.precision = device, precision
+        self._network = prepare_network(network, precision, device)
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+
+    def batch_of(self, wanted: int | None) -> int:
+        """Tiles a call: one on a CPU, where tiles go side by side in threads; on a GPU what is wanted, or several."""
+        return (wanted or _GPU_BATCH) if torch.device(self.device).type == "cuda" else 1
+
+    def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raw outputs of a batch of tiles of any size; threads may call this at the same time.
+
+        Args:
+            inputs: (N, C, H, W) float32 from `model.inputs`.
+
+        Returns:
+            (N, H, W) float32.
+        """
+        height, width = inputs.shape[-2:]
+        tiles = torch.from_numpy(pad_to_stride(inputs)).to(
+            device=self.device, dtype=self._dtype, memory_format=torch.channels_last
+        )
+        with torch.inference_mode():
+            found: NDArray[np.float32] = self._network(tiles)[:, 0].float().cpu().numpy()
+        return found[:, :height, :width]
+
+
+@contextmanager
+def tiles_side_by_side(device: str) -> Iterator[int]:
+    """How many threads should compute tiles at the same time; each layer uses its share of the cores meanwhile.
+
+    On a GPU the threads only read and prepare tiles.
+    """
+    allowed = torch.get_num_threads()
+    workers = min(allowed, _MOST_WORKERS)
+    if torch.device(device).type == "cuda":
+        yield workers
+        return
+    torch.set_num_threads(max(1, allowed // workers))
+    try:
+        yield workers
+    finally:
+        torch.set_num_threads(allowed)
+
+
+_READY: dict[tuple[str, str, str], TileNetwork] = {}
+_READY_LOCK = threading.Lock()
+
+
+def tile_network(bundle: ModelBundle, device: str, precision: Literal["fp32", "bf16"]) -> TileNetwork:
+    """The network of a bundle, made ready once a process: an archive of chips is mapped by the same one."""
+    key = (bundle.sha256, device, precision)
+    with _READY_LOCK:
+        if key not in _READY:
+            _READY.clear()  # two networks at a time would double the memory for nothing
+            _READY[key] = TileNetwork(bundle.build(), device, precision)
+        return _READY[key]

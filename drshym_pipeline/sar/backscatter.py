@@ -1,0 +1,141 @@
+"""The scene as every later stage reads it: backscatter in dB, once decoded, checked and converted.
+
+A source is decoded, calibrated and searched for what is not observed one single time, while it is described. What comes
+of it is kept as whole steps of 1/400 dB in an uncompressed tiled GeoTIFF, of which any window is read at the speed of
+memory and which any GIS opens. The file can be made anew from the source at any time and goes when the tile
+probabilities go.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE, encode_db
+from drshym_pipeline.tiling import Window
+
+BACKSCATTER_FILE: Final = "backscatter.tif"
+_BLOCK: Final = 512
+
+
+class BackscatterWriter:
+    """Takes in a scene window by window while it is described; a context manager that finishes the file.
+
+    Args:
+        path: The file; the caller gives it its final name when it is whole.
+        bands: How many polarisations.
+    """
+
+    def __init__(self, path: Path, bands: int) -> None:
+        self._path, self._bands = path, bands
+        self._dataset: Any = None
+
+    def open(self, height: int, width: int) -> None:
+        """Begin the file. Where it lies on Earth is in the scene's record, not here: an image may have no transform."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._dataset = rasterio.open(
+                self._path,
+                "w",
+                driver="GTiff",
+                dtype="uint16",
+                count=self._bands,
+                height=height,
+                width=width,
+                nodata=NOT_OBSERVED_CODE,
+                tiled=True,
+                blockxsize=_BLOCK,
+                blockysize=_BLOCK,
+                interleave="band",
+                BIGTIFF="IF_SAFER",
+            )
+        self._dataset.scales = (1.0 / CODES_A_DB,) * self._bands
+        self._dataset.offsets = (LOWEST_DB - 1.0 / CODES_A_DB,) * self._bands
+
+    def write(self, window: Window, db: NDArray[np.float32]) -> None:
+        """One window: (bands, h, w) dB, NaN in every band where any is not observed."""
+        self._dataset.write(encode_db(db), window=RasterWindow(window.col, window.row, window.width, window.height))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._dataset is not None:
+            self._dataset.close()
+
+
+class BackscatterReader:
+    """Windows of a staged scene's `backscatter.tif`; threads may share a reader, each gets a handle of its own.
+
+    Args:
+        meta: The scene's description.
+        directory: The folder of the file.
+
+    Raises:
+        InputError: The file is missing or not the scene's.
+    """
+
+    def __init__(self, meta: SceneMeta, directory: Path) -> None:
+        self.meta = meta
+        self._path = directory / BACKSCATTER_FILE
+        self._handles: list[Any] = []
+        self._local = threading.local()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._dataset()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            for handle in self._handles:
+                handle.close()
+            self._handles.clear()
+        self._local = threading.local()
+
+    def _dataset(self) -> Any:
+        dataset = getattr(self._local, "dataset", None)
+        if dataset is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                try:
+                    dataset = rasterio.open(self._path, driver="GTiff", sharing=False)
+                except RasterioError as error:
+                    raise InputError(self._path, f"cannot be read ({error})", "Stage the scene again") from error
+            if (dataset.height, dataset.width, dataset.count) != (*self.meta.shape, len(self.meta.bands)):
+                dataset.close()
+                raise InputError(self._path, "is not of the scene it lies beside", "Stage the scene again")
+            with self._lock:
+                self._handles.append(dataset)
+            self._local.dataset = dataset
+        return dataset
+
+    def read(self, window: Window, bands: int | None = None) -> NDArray[np.uint16]:
+        """Stored backscatter of a window that lies inside the scene.
+
+        Args:
+            window: Rows and columns of the scene.
+            bands: How many bands, VV first; all by default.
+
+        Returns:
+            (bands, h, w) uint16 as `encode_db` makes them, 0 in every band where any is not observed.
+        """
+        dataset = self._dataset()
+        place = RasterWindow(window.col, window.row, window.width, window.height)
+        codes: NDArray[np.uint16] = dataset.read(list(range(1, (bands or dataset.count) + 1)), window=place)
+        return codes
