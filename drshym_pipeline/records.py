@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from drshym_pipeline.errors import InputError
 
 SCHEMA_VERSION = "0.1"
+APPROXIMATE_RADIOMETRY = "approximate radiometry"  # how a warning begins that captions repeat
 LABEL_SET = ("flooded", "non_flooded")
 
 Polarisation = Literal["VV", "VH"]
@@ -121,11 +122,12 @@ def describe_validation(error: ValidationError) -> str:
 
 
 class BandSource(Record):
-    """Where one polarisation of a staged scene is read from."""
+    """Where one polarisation of a staged scene is read from; `calibration` is the table of its digital numbers."""
 
     polarisation: Polarisation
     path: str
     band: int = Field(ge=1)
+    calibration: str | None = None
 
 
 class BandStatistics(Record):
@@ -137,11 +139,37 @@ class BandStatistics(Record):
     p99: float
 
 
+class ControlPoint(Record):
+    """A place of an image, in pixels from its upper left corner, and where it lies: degrees on WGS84."""
+
+    row: float
+    col: float
+    longitude: float
+    latitude: float
+
+
+class MapGrid(Record):
+    """A grid on a map: CRS, affine (a, b, c, d, e, f) of rasterio, size in pixels."""
+
+    crs: str = Field(min_length=1)
+    transform: tuple[float, float, float, float, float, float]
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+
 class SceneMeta(Record):
     """One validated scene: grid, bands, units and identity.
 
-    `transform` is the affine (a, b, c, d, e, f) of rasterio: x = a*col + b*row + c, y = d*col + e*row + f, for the
-    upper left corner of a pixel. `version` changes when the source's bytes or the reading options change.
+    `height` and `width` are those of the image that is read. `transform` is the affine (a, b, c, d, e, f) of rasterio:
+    x = a*col + b*row + c, y = d*col + e*row + f, for the upper left corner of a pixel. An image with control points
+    only has none: its `transform` is the least-squares fit to the points, good enough to say where a tile lies, and its
+    products lie on `product_grid`, which is also what `pixel_spacing` and `bounds` are of. `version` changes when the
+    source's bytes or the reading options change.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -156,6 +184,8 @@ class SceneMeta(Record):
     pixel_spacing: tuple[float, float]
     bounds: tuple[float, float, float, float]
     georeference: Literal["transform", "gcps"] = "transform"
+    control_points: tuple[ControlPoint, ...] = ()
+    product_grid: MapGrid | None = None
     bands: tuple[BandSource, ...] = Field(min_length=1)
     units: Units
     units_evidence: str
@@ -183,8 +213,15 @@ class SceneMeta(Record):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
+        """(height, width) of the image in pixels."""
         return self.height, self.width
+
+    @property
+    def map_grid(self) -> MapGrid:
+        """The grid of the products: the image's own, unless it has control points only."""
+        if self.product_grid is not None:
+            return self.product_grid
+        return MapGrid(crs=self.crs, transform=self.transform, height=self.height, width=self.width)
 
 
 class AreaEstimate(Record):

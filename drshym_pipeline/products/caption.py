@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drshym_pipeline.records import AreaEstimate, ModelReference, SceneMeta
+from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, ModelReference, SceneMeta
 
 
 def area_text(km2: float) -> str:
@@ -32,6 +32,8 @@ def write_caption(
         )
     water = "flooded land" if water_separated else "open water"
     caveat = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
+    if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
+        caveat += f" ({APPROXIMATE_RADIOMETRY})"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, about {flooded.text()} appear to be "
         f"{water}. {caveat}; mapped {signed}."

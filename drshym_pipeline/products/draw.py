@@ -7,62 +7,26 @@ one is read. The intervals, rasters, pictures, polygons and words are made by th
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import zarr
-from numpy.typing import NDArray
-
+from drshym_pipeline.products.bands import image_bands
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.folder import Prediction, SceneFolder
+from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.names import ProductKind, product_name
 from drshym_pipeline.products.overlay import OverlayCanvas, write_pictures
-from drshym_pipeline.products.rasters import MapRasters, mask_of, picture_text, provenance_tags
+from drshym_pipeline.products.rasters import MapRasters, picture_text, provenance_tags
 from drshym_pipeline.products.summary import MapStatistics, StitchSummary
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_area_km2
-from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.storage import TEMPORARY_PREFIX, write_text
-from drshym_pipeline.tiling import TileGrid, Window
 
 STAGE = "stitched_scenes"
-_ROWS = 128
 _WRITERS = 2
 _DRAWN: tuple[ProductKind, ...] = ("mask", "proba", "overlay", "thumbnail", "flood", "caption")
-
-
-@dataclass(frozen=True)
-class Band:
-    """Some rows of the map on its own grid; all arrays are (rows, width).
-
-    Args:
-        row: First row.
-        stored: uint16 probability in steps of 1e-4, 65535 where not observed.
-        mask: uint8, values of `names.MASK_LEGEND`.
-        vv: uint16 VV as `sar.codes` stores it, 0 where not observed.
-    """
-
-    row: int
-    stored: NDArray[np.uint16]
-    mask: NDArray[np.uint8]
-    vv: NDArray[np.uint16]
-
-
-def _bands(folder: SceneFolder, meta: SceneMeta, grid: TileGrid, threshold: float) -> Iterator[Band]:
-    """Stitched rows in thin bands, from the first row to the last."""
-    tiles = zarr.open_array(store=str(folder.probabilities), mode="r")
-    with BackscatterReader(meta, folder.directory) as reader:
-        for top, rows in stitch_rows(tiles, grid):
-            for offset in range(0, len(rows), _ROWS):
-                stored = rows[offset : offset + _ROWS]
-                vv = reader.read(Window(top + offset, 0, len(stored), meta.width), 1)[0]
-                yield Band(top + offset, stored, mask_of(stored, threshold), vv)
 
 
 def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: float) -> tuple[str, ...]:
@@ -94,9 +58,9 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
         The figures of the map; nothing but the products is written.
     """
     meta, grid, prediction = folder.meta(), folder.grid(), folder.prediction()
-    calibration = prediction.summary.calibration
-    statistics = MapStatistics(pixel_area_km2(meta.crs, meta.transform, meta.height, meta.width))
-    canvas = OverlayCanvas(meta.height, meta.width)
+    calibration, place = prediction.summary.calibration, meta.map_grid
+    statistics = MapStatistics(pixel_area_km2(place.crs, place.transform, place.height, place.width))
+    canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
     tags = provenance_tags(meta, prediction.summary)
     products.mkdir(exist_ok=True)
@@ -104,12 +68,15 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
         tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.directory) as scratch,
         MapRasters(meta, Path(scratch), tags) as rasters,
     ):
-        progress(STAGE, 0, meta.height)
-        for band in _bands(folder, meta, grid, calibration.threshold):
+        bands = image_bands(folder, meta, grid, calibration.threshold)
+        if meta.product_grid is not None:
+            bands = geocoded(bands, meta, Path(scratch))
+        progress(STAGE, 0, place.height)
+        for band in bands:
             statistics.add(band.row, band.stored, band.mask, band.vv)
             canvas.add(band.row, band.vv, band.mask)
             rasters.write(band.row, band.stored, band.mask)
-            progress(STAGE, band.row + len(band.mask), meta.height)
+            progress(STAGE, band.row + len(band.mask), place.height)
         mask = rasters.close()
         provenance: dict[str, str | float] = {
             "scene": meta.scene_id,
@@ -122,7 +89,7 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
         # The products are made of the same finished rasters and do not wait for each other.
         with ThreadPoolExecutor(_WRITERS) as pool:
             cogs = pool.submit(rasters.publish, paths["mask"], paths["proba"])
-            vectors = pool.submit(write_flood_polygons, mask, meta.crs, paths["flood"], provenance)
+            vectors = pool.submit(write_flood_polygons, mask, place.crs, paths["flood"], provenance)
             write_pictures(canvas, paths["overlay"], paths["thumbnail"], text=picture_text(tags), stretch=stretch)
             cogs.result()
             polygons = vectors.result()

@@ -32,7 +32,7 @@ from drshym_pipeline.products.names import (
     MASK_NOT_OBSERVED,
     PERMANENT,
 )
-from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.storage import atomic_path
 
 LICENCE_NOTE: Final = (
@@ -91,16 +91,16 @@ def picture_text(tags: Mapping[str, str]) -> dict[str, str]:
     return {keywords.get(name, name): value for name, value in tags.items()}
 
 
-def _profile(meta: SceneMeta, dtype: str, nodata: int) -> dict[str, Any]:
+def _profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
     return {
         "driver": "GTiff",
         "dtype": dtype,
         "nodata": nodata,
         "count": 1,
-        "height": meta.height,
-        "width": meta.width,
-        "crs": CRS.from_user_input(meta.crs),
-        "transform": Affine(*meta.transform),
+        "height": grid.height,
+        "width": grid.width,
+        "crs": CRS.from_user_input(grid.crs),
+        "transform": Affine(*grid.transform),
         "tiled": True,
         "blockxsize": _BLOCK,
         "blockysize": _BLOCK,
@@ -142,7 +142,7 @@ class MapRasters:
     """The two rasters of a map while they are being written; a context manager around the scratch files.
 
     Args:
-        meta: The scene; its grid is the rasters' grid.
+        meta: The scene; its map grid is the rasters' grid.
         scratch: An existing folder for the uncompressed files.
         tags: TIFF tags of both.
     """
@@ -151,11 +151,12 @@ class MapRasters:
         self._mask_path = scratch / "mask.tif"
         self._probability_path = scratch / "probability.tif"
         self._mask_statistics, self._probability_statistics = _Statistics(), _Statistics()
-        self._mask = rasterio.open(self._mask_path, "w", **_profile(meta, "uint8", MASK_NOT_OBSERVED))
+        grid = meta.map_grid
+        self._mask = rasterio.open(self._mask_path, "w", **_profile(grid, "uint8", MASK_NOT_OBSERVED))
         self._mask.write_colormap(1, _COLOURS)
         self._mask.set_band_description(1, "flood mask")
         self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
-        self._probability = rasterio.open(self._probability_path, "w", **_profile(meta, "uint16", NOT_OBSERVED))
+        self._probability = rasterio.open(self._probability_path, "w", **_profile(grid, "uint16", NOT_OBSERVED))
         self._probability.scales = (PROBABILITY_SCALE,)
         self._probability.set_band_description(1, "calibrated probability of open water")
         self._probability.update_tags(**tags)

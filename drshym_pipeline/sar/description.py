@@ -13,26 +13,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import BandSource, BandStatistics, Polarisation, SceneMeta, Units
+from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, BandSource, BandStatistics, Polarisation, SceneMeta, Units
 from drshym_pipeline.sar import products
 from drshym_pipeline.sar.backscatter import BackscatterWriter
-from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_facts
-from drshym_pipeline.sar.completeness import check_blocks, check_zero_tail
-from drshym_pipeline.sar.georeference import Grid, find_grid
-from drshym_pipeline.sar.open import check_location, damaged, open_header
+from drshym_pipeline.sar.completeness import check_zero_tail
+from drshym_pipeline.sar.georeference import Grid
+from drshym_pipeline.sar.ground_control import product_grid
+from drshym_pipeline.sar.open import open_header
+from drshym_pipeline.sar.open_scene import OpenScene, check_sources
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
-from drshym_pipeline.sar.reader import decibels, on_grid, read_raw, strips
 from drshym_pipeline.sar.statistics import DecibelHistogram
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
+from drshym_pipeline.tiling import Window
 
 # Part of every version: raised when the same bytes would be read to other dB values than before.
-_READING = 1
+_READING = 2
 _SAMPLE_WINDOWS = 24
+_SAMPLE_SIDE = 256
 _ENOUGH_PIXELS = 20_000
 _SAMPLE_PIXELS = 200_000
 # VV is above VH in 99 % of pixels; below this share the two have changed places.
@@ -44,75 +44,34 @@ def content_version(sha256: str, units: Units | None) -> str:
     return sha256_json({"sha256": sha256, "units": units, "reading": _READING})[:12]
 
 
-def content_hash(bands: Sequence[BandSource | BandRole], directory: Path) -> str:
-    """The content hash of a scene: of its file, or of the hashes by polarisation when there are two.
+def content_hash(bands: Sequence[BandSource], directory: Path) -> str:
+    """The content hash of a scene: of its file, or of all hashes when it has two files or calibration tables.
 
     Args:
         bands: The bands and their files.
         directory: What relative paths are relative to.
     """
-    hashes = {str(band.path): sha256_file(directory / band.path) for band in bands}
-    if len(hashes) == 1:
+    hashes = {band.path: sha256_file(directory / band.path) for band in bands}
+    tables = {
+        f"{band.polarisation} calibration": sha256_file(directory / band.calibration)
+        for band in bands
+        if band.calibration is not None
+    }
+    if len(hashes) == 1 and not tables:
         return next(iter(hashes.values()))
-    return sha256_json({band.polarisation: hashes[str(band.path)] for band in bands})
+    return sha256_json({**{band.polarisation: hashes[band.path] for band in bands}, **tables})
 
 
-def _check_sources(sources: Sequence[Path]) -> list[Path]:
-    if not 1 <= len(sources) <= 2:
-        raise InputError("scene", f"needs one or two files, got {len(sources)}", "Give VV, and VH if there is one")
-    paths = [check_location(Path(source)) for source in sources]
-    if len({path.resolve() for path in paths}) != len(paths):
-        raise InputError(paths[0], "given twice", "Give one file a polarisation, or one file with both")
-    return paths
+def _corner(window: Window) -> Window:
+    return Window(window.row, window.col, min(window.height, _SAMPLE_SIDE), min(window.width, _SAMPLE_SIDE))
 
 
-class _OpenScene:
-    """The open files of a scene on one grid, with the role of each band."""
-
-    def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
-        self.facts: list[FileFacts] = []
-        grids: dict[Path, Grid] = {}
-        self.tags: dict[str, str] = {}
-        for path in paths:
-            with open_header(path) as header:
-                self.facts.append(file_facts(header, path))
-                grids[path] = find_grid(header, path)
-                check_blocks(header, path)
-                self.tags |= header.tags()
-        self.roles, self.warnings = assign_roles(self.facts)
-        self.grid: Grid = grids[self.roles[0].path]
-        for path, grid in grids.items():
-            if grid != self.grid:
-                raise InputError(
-                    path, f"not on the same grid as {self.roles[0].path.name}", "Give two polarisations of one product"
-                )
-        self.views = {path: stack.enter_context(on_grid(path, self.grid)) for path in paths}
-
-    def windows(self) -> list[Any]:
-        """Windows that cover the scene, in the order of its rows."""
-        return list(strips(self.grid.height, self.grid.width, self.views[self.roles[0].path].block_shapes[0]))
-
-    def raw(self, window: Any) -> list[NDArray[Any]]:
-        """Raw values of a window, one (h, w) array a role."""
-        layers = []
-        for role in self.roles:
-            try:
-                layers.append(read_raw(self.views[role.path], [role.band], window)[0])
-            except (RasterioError, CPLE_BaseError) as error:
-                raise damaged(role.path, error) from error
-        return layers
-
-    def nodata(self, role: BandRole) -> float | None:
-        """The nodata value of the role's file on the grid."""
-        value = self.views[role.path].nodata
-        return None if value is None else float(value)
-
-
-def _sample(scene: _OpenScene) -> list[NDArray[Any]]:
+def _sample(scene: OpenScene) -> list[NDArray[Any]]:
     """Raw values observed in every band, one (n,) array a role: from windows all over the scene, more where few are."""
     windows = scene.windows()
     step = max(1, len(windows) // _SAMPLE_WINDOWS)
-    order = windows[::step] + [window for index, window in enumerate(windows) if index % step]
+    # A corner of some windows says enough; where little is observed in them, all windows are searched whole.
+    order = [_corner(window) for window in windows[::step]] + windows
     first = len(windows[::step])
     pieces: list[list[NDArray[Any]]] = [[] for _ in scene.roles]
     found = 0
@@ -132,7 +91,7 @@ def _sample(scene: _OpenScene) -> list[NDArray[Any]]:
     return [np.concatenate(piece) for piece in pieces]
 
 
-def _check_order(scene: _OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def _check_order(scene: OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[Any]]:
     """Swap the roles when the pixels contradict a mere order of bands; warn when they contradict a statement."""
     if len(scene.roles) < 2 or sample[0].size < 100:
         return sample
@@ -154,7 +113,7 @@ def _check_order(scene: _OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[
     return sample[::-1]
 
 
-def _find_units(scene: _OpenScene, sample: list[NDArray[Any]], given: Units | None) -> UnitsFound:
+def _find_units(scene: OpenScene, sample: list[NDArray[Any]], given: Units | None) -> UnitsFound:
     facts = {facts.path: facts for facts in scene.facts}[scene.roles[0].path]
     return detect_units(
         sample[0],
@@ -167,7 +126,7 @@ def _find_units(scene: _OpenScene, sample: list[NDArray[Any]], given: Units | No
 
 
 def _read_all(
-    scene: _OpenScene, units: Units, writer: BackscatterWriter | None, progress: Progress
+    scene: OpenScene, writer: BackscatterWriter | None, progress: Progress
 ) -> tuple[float, dict[Polarisation, BandStatistics]]:
     """Read every pixel once: the observed fraction, and the statistics of each polarisation.
 
@@ -183,9 +142,7 @@ def _read_all(
     for index, window in enumerate(windows, 1):
         layers = scene.raw(window)
         zeros += sum(int((layer == 0).sum()) for layer in layers)
-        db = np.stack(
-            [decibels(layer, scene.nodata(role), units) for layer, role in zip(layers, scene.roles, strict=True)]
-        )
+        db = scene.decibels(layers, window)
         finite = np.isfinite(db)
         mask = finite.all(axis=0)
         alone = [total + int(band.sum()) for total, band in zip(alone, finite, strict=True)]
@@ -216,18 +173,20 @@ def _read_all(
     return count / (scene.grid.height * scene.grid.width), statistics
 
 
-def _processing(scene: _OpenScene, units: Units) -> tuple[str, ...]:
+def _processing(scene: OpenScene, units: Units) -> tuple[str, ...]:
     steps = []
     if scene.grid.georeference == "gcps":
-        steps.append(f"georeference:gcps->{scene.grid.crs}:nearest")
-    if units == "dn":
+        steps.append(f"georeference:gcps->{scene.grid.crs}:products")
+    if scene.tables:
+        steps.append("calibrate:sigma-nought-table")
+    elif units == "dn":
         steps.append(f"calibrate:nominal-sigma0:{-DN_OFFSET_DB:.2f}dB")
     if units != "db":
         steps.append(f"units:{units}->db")
     return tuple(steps)
 
 
-def _orbit(scene: _OpenScene, named: products.OrbitDirection | None) -> products.OrbitDirection | None:
+def _orbit(scene: OpenScene, named: products.OrbitDirection | None) -> products.OrbitDirection | None:
     for key, value in scene.tags.items():
         word = value.strip().lower()
         if "orbit" in key.lower() and word in ("ascending", "descending"):
@@ -262,31 +221,47 @@ def describe_scene(
         InputError: A file is missing, damaged, incomplete, without VV, without georeference or of unknown units, or two
             files are not on one grid.
     """
-    paths = _check_sources(sources)
+    paths = check_sources(sources)
     name = scene_id or products.scene_id([path.name for path in paths])
     if not products.is_scene_id(name):
         raise InputError(name, "not usable as a scene's name", "Use letters, digits, '_', '-' and '.'")
     uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
     with ExitStack() as stack:
-        scene = _OpenScene(paths, stack)
+        scene = OpenScene(paths, stack)
         sample = _check_order(scene, _sample(scene))
         found = _find_units(scene, sample, units)
+        scene.units = found.units
+        if found.units == "dn":
+            scene.use_calibration()
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
         with kept as writer:
-            fraction, statistics = _read_all(scene, found.units, writer, progress)
+            fraction, statistics = _read_all(scene, writer, progress)
         first = scene.roles[0]
         facts = {facts.path: facts for facts in scene.facts}[first.path]
         warnings = [*scene.warnings, *found.warnings]
-        if found.units == "dn":
-            warnings.append("approximate radiometry: digital numbers converted with a nominal calibration constant")
-        if scene.grid.georeference == "gcps":
+        if found.units == "dn" and not scene.tables:
+            warnings.append(f"{APPROXIMATE_RADIOMETRY}: digital numbers converted with a nominal calibration constant")
+        grid = scene.grid
+        map_grid = None
+        if grid.georeference == "gcps":
+            map_grid = product_grid(grid, first.path)
             warnings.append("georeferenced from ground control points, without terrain correction")
         if fraction == 0.0:
             warnings.append("not observed anywhere: the scene has no valid pixel")
         names = [products.parse_name(path.name) for path in paths]
         orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
-        sha256 = content_hash(scene.roles, Path())
-        grid = scene.grid
+        bands = tuple(
+            BandSource(
+                polarisation=role.polarisation,
+                path=str(role.path),
+                band=role.band,
+                calibration=scene.calibration_of(role),
+            )
+            for role in scene.roles
+        )
+        sha256 = content_hash(bands, Path())
+        # Spacing and bounds are those of the products.
+        shown = grid if map_grid is None else Grid(georeference="transform", **map_grid.model_dump())
         return SceneMeta(
             scene_id=name,
             version=content_version(sha256, units),
@@ -296,12 +271,12 @@ def describe_scene(
             width=grid.width,
             crs=grid.crs,
             transform=grid.transform,
-            pixel_spacing=grid.pixel_spacing,
-            bounds=grid.bounds,
+            pixel_spacing=shown.pixel_spacing,
+            bounds=shown.bounds,
             georeference=grid.georeference,
-            bands=tuple(
-                BandSource(polarisation=role.polarisation, path=str(role.path), band=role.band) for role in scene.roles
-            ),
+            control_points=grid.points,
+            product_grid=map_grid,
+            bands=bands,
             units=found.units,
             units_evidence=found.evidence,
             dtype=facts.dtype,

@@ -6,8 +6,7 @@ Geometry only: no backscatter is interpreted here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,27 +16,32 @@ import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import ControlPoint
 
+_FEWEST_POINTS = 4
+_POLE = 84.0  # degrees; UTM ends there, and Sentinel-1 sees no land beyond
+_SMALLEST_PIXEL = 1e-6  # m2
+_NO_MAP = "its ground control points do not make a map"
 _GEOD = pyproj.Geod(ellps="WGS84")
-_NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD have a CRS)"
+NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD have a CRS)"
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The pixel grid of a scene: CRS as text, affine (a, b, c, d, e, f) of rasterio, size in pixels."""
+    """The pixel grid of a scene: CRS as text, affine (a, b, c, d, e, f) of rasterio, size in pixels.
+
+    With control points the affine is only a fit to them.
+    """
 
     crs: str
     transform: tuple[float, float, float, float, float, float]
     height: int
     width: int
     georeference: Literal["transform", "gcps"]
+    points: tuple[ControlPoint, ...] = ()
 
     @property
     def pixel_spacing(self) -> tuple[float, float]:
@@ -72,6 +76,51 @@ def crs_text(crs: CRS) -> str:
     return str(crs.to_wkt())
 
 
+def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
+    """The ground control points of a dataset, in degrees on WGS84.
+
+    Raises:
+        InputError: There are fewer than four, or they have no CRS, or lie nowhere on Earth.
+    """
+    points, crs = dataset.gcps
+    if len(points) < _FEWEST_POINTS:
+        missing = "no transform" if dataset.crs is not None else "no CRS"
+        raise InputError(path, f"{missing} and no ground control points (GCPs)", NO_GEOREFERENCE)
+    if crs is None:
+        raise InputError(path, "its ground control points have no CRS", NO_GEOREFERENCE)
+    to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(crs.to_wkt()), "EPSG:4326", always_xy=True)
+    xs, ys = to_degrees.transform([point.x for point in points], [point.y for point in points])
+    if not np.isfinite([xs, ys]).all() or float(np.abs(ys).max()) > _POLE:
+        raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
+    return tuple(
+        ControlPoint(row=float(point.row), col=float(point.col), longitude=float(x), latitude=float(y))
+        for point, x, y in zip(points, xs, ys, strict=True)
+    )
+
+
+def projected(points: Sequence[ControlPoint], crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Control points as (n, 2) rows and columns, and (n, 2) x and y in a CRS."""
+    to_map = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    xs, ys = to_map.transform([point.longitude for point in points], [point.latitude for point in points])
+    return np.array([(point.row, point.col) for point in points]), np.stack([xs, ys], axis=1)
+
+
+def affine_fit(points: Sequence[ControlPoint], crs: str, path: Path) -> tuple[float, float, float, float, float, float]:
+    """The affine (a, b, c, d, e, f) of rasterio that fits control points best, in units of `crs`.
+
+    Raises:
+        InputError: The points lie on a line, or on one spot.
+    """
+    places, positions = projected(points, crs)
+    design = np.column_stack([places[:, 1], places[:, 0], np.ones(len(places))])
+    if not np.isfinite(positions).all() or np.linalg.matrix_rank(design) < design.shape[1]:
+        raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
+    (a, d), (b, e), (c, f) = np.linalg.lstsq(design, positions, rcond=None)[0]
+    if abs(a * e - b * d) < _SMALLEST_PIXEL:
+        raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
+    return float(a), float(b), float(c), float(d), float(e), float(f)
+
+
 def utm_epsg(longitude: float, latitude: float) -> str:
     """The UTM zone of a place on WGS84, such as `EPSG:32630`."""
     zone = min(max(int((longitude + 180.0) // 6.0) + 1, 1), 60)
@@ -81,8 +130,8 @@ def utm_epsg(longitude: float, latitude: float) -> str:
 def find_grid(dataset: Any, path: Path) -> Grid:
     """The grid a dataset is read on.
 
-    A dataset with a CRS and a transform is read as it is. One with ground control points only (raw GRD) is read on a
-    UTM grid with square pixels of about the source's spacing.
+    A dataset with a CRS and a transform is read as it is. So is one with ground control points only (raw GRD), whose
+    grid says where it lies roughly, by an affine fit in its UTM zone; the grid of its products is `ground_control`'s.
 
     Args:
         dataset: rasterio's reader.
@@ -91,65 +140,24 @@ def find_grid(dataset: Any, path: Path) -> Grid:
     Raises:
         InputError: There is neither, or the transform is not usable.
     """
-    points, points_crs = dataset.gcps
     if dataset.crs is not None and not dataset.transform.is_identity:
         transform = dataset.transform
         if transform.is_degenerate or not all(math.isfinite(value) for value in tuple(transform)[:6]):
-            raise InputError(path, "its transform is not invertible", _NO_GEOREFERENCE)
+            raise InputError(path, "its transform is not invertible", NO_GEOREFERENCE)
         return Grid(crs_text(dataset.crs), _six(transform), dataset.height, dataset.width, "transform")
-    if len(points) < 3:
-        missing = "no transform" if dataset.crs is not None else "no CRS"
-        raise InputError(path, f"{missing} and no ground control points (GCPs)", _NO_GEOREFERENCE)
-    if points_crs is None:
-        raise InputError(path, "its ground control points have no CRS", _NO_GEOREFERENCE)
-    middle = points[len(points) // 2]
-    to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(points_crs.to_wkt()), "EPSG:4326", always_xy=True)
-    longitude, latitude = to_degrees.transform(middle.x, middle.y)
-    target = utm_epsg(longitude, latitude)
-    try:
-        with _warp(dataset, target) as view:
-            return Grid(target, _six(view.transform), view.height, view.width, "gcps")
-    except (RasterioError, CPLE_BaseError, ValueError) as error:
-        raise InputError(path, "its ground control points do not make a map", _NO_GEOREFERENCE) from error
+    points = control_points(dataset, path)
+    crs = utm_epsg(*_middle(points))
+    return Grid(crs, affine_fit(points, crs, path), dataset.height, dataset.width, "gcps", points)
+
+
+def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
+    point = points[len(points) // 2]
+    return point.longitude, point.latitude
 
 
 def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
     a, b, c, d, e, f = (float(value) for value in tuple(transform)[:6])
     return a, b, c, d, e, f
-
-
-def fill_value(dtype: str, nodata: float | None) -> float:
-    """What stands for "not observed" where a warp leaves the source: the tag, else NaN for floats, 0 for integers."""
-    if nodata is not None:
-        return nodata
-    return float("nan") if dtype.startswith("float") else 0.0
-
-
-def _warp(dataset: Any, crs: str) -> WarpedVRT:
-    fill = fill_value(dataset.dtypes[0], dataset.nodata)
-    # Given a transform of its own, the view would pass the control points over; left alone it makes the same grid from
-    # the same points every time: square pixels that keep the length of the scene's diagonal.
-    return WarpedVRT(
-        dataset, src_crs=dataset.gcps[1], crs=crs, resampling=Resampling.nearest, src_nodata=fill, nodata=fill
-    )
-
-
-@contextmanager
-def warped(dataset: Any, grid: Grid, path: Path) -> Iterator[WarpedVRT]:
-    """A view of a dataset with control points on a map grid, nearest neighbour, read window by window.
-
-    Args:
-        dataset: rasterio's reader with GCPs.
-        grid: The grid of the view, as `find_grid` made it.
-        path: The file to name in an error.
-
-    Raises:
-        InputError: The control points make another grid, so this is not the file the grid was made for.
-    """
-    with _warp(dataset, grid.crs) as view:
-        if (view.height, view.width, _six(view.transform)) != (grid.height, grid.width, grid.transform):
-            raise InputError(path, "its control points make another grid than before", "Stage the scene again")
-        yield view
 
 
 @lru_cache(maxsize=32)

@@ -58,12 +58,16 @@ def observed(values: NDArray[np.generic], nodata: float | None) -> NDArray[np.bo
     return mask
 
 
-def to_db(values: NDArray[np.generic], units: Units) -> NDArray[np.float32]:
+def to_db(
+    values: NDArray[np.generic], units: Units, offset_db: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Backscatter in dB.
 
     Args:
         values: Any shape, in `units`; NaN where not observed.
-        units: What the values are. `dn` is converted with a nominal calibration constant (see `DN_OFFSET_DB`).
+        units: What the values are.
+        offset_db: For `dn`, what is taken off 20 log10(DN), same shape; a nominal constant (see `DN_OFFSET_DB`) when
+            None.
 
     Returns:
         Same shape, float32 dB; NaN where the value is NaN, infinite, or has no logarithm.
@@ -73,7 +77,7 @@ def to_db(values: NDArray[np.generic], units: Units) -> NDArray[np.float32]:
         with np.errstate(divide="ignore", invalid="ignore"):
             data = (10.0 if units == "power" else 20.0) * np.log10(data)
         if units == "dn":
-            data = data - DN_OFFSET_DB
+            data = data - (DN_OFFSET_DB if offset_db is None else offset_db)
     result: NDArray[np.float32] = data.astype(np.float32)
     if not np.isfinite(result).all():
         result = np.where(np.isfinite(result), result, np.float32(np.nan))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +17,8 @@ from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandSource, SceneMeta, Units
-from drshym_pipeline.sar.georeference import Grid, warped
-from drshym_pipeline.sar.open import damaged, open_header, open_raster, safe_env
+from drshym_pipeline.sar.calibration import CalibrationTable, read_calibration
+from drshym_pipeline.sar.open import damaged, open_raster, safe_env
 from drshym_pipeline.sar.radiometry import observed, to_db
 from drshym_pipeline.tiling import Window
 
@@ -53,26 +53,20 @@ def read_raw(dataset: Any, bands: Sequence[int], window: Window) -> NDArray[np.g
     return values
 
 
-def decibels(values: NDArray[np.generic], nodata: float | None, units: Units) -> NDArray[np.float32]:
-    """Raw values of any shape as float32 dB, NaN where not observed."""
-    db = to_db(values, units)
+def decibels(
+    values: NDArray[np.generic], nodata: float | None, units: Units, offset_db: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Raw values of any shape as float32 dB, NaN where not observed.
+
+    Args:
+        values: In `units`.
+        nodata: The file's nodata tag.
+        units: What the values are.
+        offset_db: For `dn`: what the product's calibration table takes off, same shape; a nominal constant when None.
+    """
+    db = to_db(values, units, offset_db)
     # to_db may return the very array it was given.
     return np.where(observed(values, nodata), db, np.float32(np.nan))
-
-
-@contextmanager
-def on_grid(path: Path, grid: Grid) -> Iterator[Any]:
-    """A file's pixels on the grid of its scene: as they are, or warped from the control points.
-
-    Raises:
-        InputError: As `open_raster`.
-    """
-    if grid.georeference == "transform":
-        with open_raster(path) as dataset:
-            yield dataset
-    else:
-        with open_header(path) as dataset, warped(dataset, grid, path) as view:
-            yield view
 
 
 class SceneReader:
@@ -90,23 +84,25 @@ class SceneReader:
         self.directory = directory
         self._lock = threading.Lock()
         self._stack = ExitStack()
-        self._open: list[tuple[Any, BandSource]] = []
+        self._open: list[tuple[Any, BandSource, CalibrationTable | None]] = []
 
     def __enter__(self) -> Self:
         meta = self.meta
-        grid = Grid(meta.crs, meta.transform, meta.height, meta.width, meta.georeference)
         with ExitStack() as stack:
             datasets: dict[str, Any] = {}
             for band in meta.bands:
                 if band.path not in datasets:
                     path = self.directory / band.path
-                    datasets[band.path] = stack.enter_context(on_grid(path, grid))
+                    datasets[band.path] = stack.enter_context(open_raster(path))
                 dataset = datasets[band.path]
                 if (dataset.height, dataset.width) != meta.shape or band.band > dataset.count:
                     raise InputError(
                         self.directory / band.path, "not the file the scene was described from", "Stage the scene again"
                     )
-                self._open.append((dataset, band))
+                table = None
+                if band.calibration is not None:
+                    table = read_calibration(self.directory / band.calibration, band.polarisation, meta.shape)
+                self._open.append((dataset, band, table))
             self._stack = stack.pop_all()
         return self
 
@@ -140,12 +136,13 @@ class SceneReader:
             raise ValueError(f"{window} reaches past the scene of {self.meta.height} x {self.meta.width} pixels")
         layers = []
         with self._lock, safe_env():
-            for dataset, band in self._open:
+            for dataset, band, table in self._open:
                 try:
                     raw = read_raw(dataset, [band.band], window)[0]
                 except (RasterioError, CPLE_BaseError) as error:
                     raise damaged(self.directory / band.path, error) from error
-                layers.append(decibels(raw, dataset.nodata, self.meta.units))
+                offset = None if table is None else table.offset_db(window)
+                layers.append(decibels(raw, dataset.nodata, self.meta.units, offset))
         db = np.stack(layers)
         db[:, ~np.isfinite(db).all(axis=0)] = np.nan
         return db

@@ -63,6 +63,8 @@ def _staged_names(meta: SceneMeta) -> dict[str, str]:
             name = Path(band.path).name
             taken = f"{SOURCE_FOLDER}/{name}" in names.values()
             names[band.path] = f"{SOURCE_FOLDER}/{band.polarisation}_{name}" if taken else f"{SOURCE_FOLDER}/{name}"
+        if band.calibration is not None:
+            names[band.calibration] = f"{SOURCE_FOLDER}/{band.polarisation}_{Path(band.calibration).name}"
     return names
 
 
@@ -116,9 +118,16 @@ def _keep(
 ) -> SceneMeta:
     """Copy the sources and put record and backscatter beside them."""
     names = _staged_names(described)
-    meta = described.model_copy(
-        update={"bands": tuple(band.model_copy(update={"path": names[band.path]}) for band in described.bands)}
+    bands = tuple(
+        band.model_copy(
+            update={
+                "path": names[band.path],
+                "calibration": None if band.calibration is None else names[band.calibration],
+            }
+        )
+        for band in described.bands
     )
+    meta = described.model_copy(update={"bands": bands})
     with atomic_directory(directory) as temporary:
         (temporary / SOURCE_FOLDER).mkdir()
         for done, (source, name) in enumerate(names.items()):

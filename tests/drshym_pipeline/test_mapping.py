@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -342,11 +341,21 @@ def test_a_model_that_returns_nan_stops_the_map_and_leaves_nothing(tmp_path, sce
     import torch
 
     from drshym_pipeline.errors import DrShymError
-    from drshym_pipeline.model.weights import pack_weights
+    from drshym_pipeline.model.bundle import ModelBundle
 
-    state = {name: torch.full_like(value, torch.nan) if value.is_floating_point() else value
-             for name, value in random_bundle.state().items()}  # fmt: skip
-    broken = dataclasses.replace(random_bundle, weights=pack_weights(state, "float32"))
+    broken = ModelBundle.create(
+        name="broken",
+        version="1",
+        network=random_bundle.network,
+        state={
+            name: torch.full_like(value, torch.nan) if value.is_floating_point() else value
+            for name, value in random_bundle.state().items()
+        },
+        calibration=random_bundle.calibration,
+        area_errors=random_bundle.area_errors,
+        card=random_bundle.card,
+        training_sha256="0" * 64,
+    )
     source = scene_file(tmp_path / "a.tif", shape=(64, 64))
     with pytest.raises(DrShymError, match="not finite"):
         map_scene([source], tmp_path / "out", broken, random_bundle.reference("checkpoint"), **TILE)

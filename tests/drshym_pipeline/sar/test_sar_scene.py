@@ -157,7 +157,7 @@ def test_staging_copies_once_and_reads_the_same(scene_db, write_tiff, tmp_path):
     meta, directory = stage_scene([path], tmp_path / "scenes", source_uris=["s3://bucket/scene.tif"])
     assert directory == tmp_path / "scenes" / "scene" / meta.version
     assert sorted(file.relative_to(directory).as_posix() for file in directory.rglob("*")) == [
-        "scene_meta.json", "source", "source/scene.tif",
+        "backscatter.tif", "scene_meta.json", "source", "source/scene.tif",
     ]  # fmt: skip
     assert (meta.source_uris, meta.bands[0].path) == (("s3://bucket/scene.tif",), "source/scene.tif")
     assert read_scene_meta(directory) == meta
@@ -210,25 +210,31 @@ def gcps(height: int, width: int) -> list[GroundControlPoint]:
     return points
 
 
-def test_a_scene_with_control_points_only_is_put_on_a_utm_grid(scene_db, write_tiff, tmp_path):
+def test_a_scene_with_control_points_only_is_read_as_it_is_and_has_a_map_grid_for_its_products(
+    scene_db, write_tiff, tmp_path
+):
     dn = from_db(scene_db, "dn").round().astype(np.uint16)
-    dn[0, 30, 40] = 60_000
     path = write_tiff(dn, "s1_grd.tif", crs="EPSG:4326", transform=None, gcps=gcps(96, 80), descriptions=("VV", "VH"))
     meta, directory = stage_scene([path], tmp_path / "scenes")
-    assert (meta.georeference, meta.crs) == ("gcps", "EPSG:32631")
-    assert meta.pixel_spacing[0] == meta.pixel_spacing[1] == pytest.approx(10.0, rel=0.15)
+    assert (meta.georeference, meta.crs, meta.shape) == ("gcps", "EPSG:32631", (96, 80))
+    assert meta.pixel_spacing == (10.0, 10.0)
     assert any(step.startswith("georeference:gcps") for step in meta.processing)
     assert any("control points" in warning for warning in meta.warnings)
-    assert 0.5 < meta.observed_fraction < 1
-    db = read_all(meta, directory)
-    assert np.isnan(db[:, 0, 0]).all()
-    row, col = np.unravel_index(np.nanargmax(db[0]), db.shape[1:])
+    assert any(warning.startswith("approximate radiometry") for warning in meta.warnings)
+    np.testing.assert_array_equal(np.isnan(read_all(meta, directory)), np.isnan(scene_db))
+    # The affine says where a pixel lies; the products' grid holds the whole image on multiples of ten metres.
     turn = np.radians(12)
-    east = 500_000 + 10 * (40.5 * np.cos(turn) - 30.5 * np.sin(turn))
-    north = 4_983_000 - 10 * (40.5 * np.sin(turn) + 30.5 * np.cos(turn))
-    left, top = meta.transform[2], meta.transform[5]
-    assert left + (col + 0.5) * meta.pixel_spacing[0] == pytest.approx(east, abs=12)
-    assert top - (row + 0.5) * meta.pixel_spacing[1] == pytest.approx(north, abs=12)
+    a, b, c, d, e, f = meta.transform
+    assert a * 40.5 + b * 30.5 + c == pytest.approx(500_000 + 405 * np.cos(turn) - 305 * np.sin(turn), abs=1)
+    assert d * 40.5 + e * 30.5 + f == pytest.approx(4_983_000 - 405 * np.sin(turn) - 305 * np.cos(turn), abs=1)
+    place = meta.map_grid
+    assert place.transform[2] % 10 == place.transform[5] % 10 == 0
+    cols, rows = np.array([0, 80, 0, 80]), np.array([0, 0, 96, 96])
+    xs = 500_000 + 10 * (cols * np.cos(turn) - rows * np.sin(turn))
+    ys = 4_983_000 - 10 * (cols * np.sin(turn) + rows * np.cos(turn))
+    left, bottom, right, top = meta.bounds
+    for outer, inner in ((xs.min(), left), (ys.min(), bottom), (right, xs.max()), (top, ys.max())):
+        assert -0.1 <= outer - inner <= 10
 
 
 @given(

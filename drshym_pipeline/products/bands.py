@@ -1,0 +1,47 @@
+"""The map of a scene as thin bands of rows, which everything that makes a product takes in one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from drshym_pipeline.products.folder import SceneFolder
+from drshym_pipeline.products.rasters import mask_of
+from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.stitching import stitch_rows
+from drshym_pipeline.tiling import TileGrid, Window
+
+_ROWS = 128
+
+
+@dataclass(frozen=True)
+class Band:
+    """Some rows of a map; all arrays are (rows, width).
+
+    Args:
+        row: First row.
+        stored: uint16 probability in steps of 1e-4, 65535 where not observed.
+        mask: uint8, values of `names.MASK_LEGEND`.
+        vv: uint16 VV as `sar.codes` stores it, 0 where not observed.
+    """
+
+    row: int
+    stored: NDArray[np.uint16]
+    mask: NDArray[np.uint8]
+    vv: NDArray[np.uint16]
+
+
+def image_bands(folder: SceneFolder, meta: SceneMeta, grid: TileGrid, threshold: float) -> Iterator[Band]:
+    """The stitched rows of the image, from the first to the last."""
+    tiles = zarr.open_array(store=str(folder.probabilities), mode="r")
+    with BackscatterReader(meta, folder.directory) as reader:
+        for top, rows in stitch_rows(tiles, grid):
+            for offset in range(0, len(rows), _ROWS):
+                stored = rows[offset : offset + _ROWS]
+                vv = reader.read(Window(top + offset, 0, len(stored), meta.width), 1)[0]
+                yield Band(top + offset, stored, mask_of(stored, threshold), vv)

@@ -1,0 +1,111 @@
+"""From an image with control points to its map grid, in strips of rows.
+
+The network has seen the image as the sensor made it; here its results are moved. The mask and the backscatter move by
+nearest neighbour, the probability is interpolated between its four neighbours. So the mask is that of the image,
+moved, and not the moved probability cut: an interpolated probability would invent shores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.warp import reproject
+
+from drshym_pipeline.assessment.probability import NOT_OBSERVED
+from drshym_pipeline.products.bands import Band
+from drshym_pipeline.products.names import MASK_NOT_OBSERVED
+from drshym_pipeline.records import MapGrid, SceneMeta
+from drshym_pipeline.sar.ground_control import POINTS_CRS, gdal_points
+
+_ROWS = 512
+_BLOCK = 512
+_UNSEEN = 0  # of the moved classes and backscatter alike
+_WARP_MEGABYTES = 64
+_THREADS = 2
+_TOLERANCE = 0.125  # pixels by which GDAL may approximate the spline between the pixels it is computed at
+
+
+def _open(path: Path, meta: SceneMeta, count: int, nodata: int) -> Any:
+    return rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        dtype="uint16",
+        count=count,
+        height=meta.height,
+        width=meta.width,
+        nodata=nodata,
+        tiled=True,
+        blockxsize=_BLOCK,
+        blockysize=_BLOCK,
+        interleave="band",
+        crs=POINTS_CRS,
+        gcps=gdal_points(meta.control_points),
+        BIGTIFF="IF_SAFER",
+    )
+
+
+def _write_image(bands: Iterable[Band], meta: SceneMeta, exact: Path, smooth: Path) -> None:
+    """Put the bands of the image into two rasters with control points: what moves exactly, and what is interpolated."""
+    with _open(exact, meta, 2, _UNSEEN) as classes, _open(smooth, meta, 1, NOT_OBSERVED) as probability:
+        for band in bands:
+            window = ((band.row, band.row + len(band.mask)), (0, meta.width))
+            # One raster has one value for "not observed": classes begin at 1 there.
+            shifted = np.where(band.mask == MASK_NOT_OBSERVED, _UNSEEN, band.mask.astype(np.uint16) + 1)
+            classes.write(np.stack([shifted.astype(np.uint16), band.vv]), window=window)
+            probability.write(band.stored, 1, window=window)
+
+
+def _moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> NDArray[np.uint16]:
+    """All bands of a raster on some rows of the map grid: (bands, rows, width)."""
+    nodata = int(source.nodata)
+    out = np.full((source.count, len(rows), grid.width), nodata, np.uint16)
+    reproject(
+        rasterio.band(source, list(source.indexes)),
+        out,
+        src_crs=POINTS_CRS,
+        src_nodata=nodata,
+        dst_transform=Affine(*grid.transform) * Affine.translation(0, rows.start),
+        dst_crs=grid.crs,
+        dst_nodata=nodata,
+        resampling=resampling,
+        num_threads=_THREADS,
+        tolerance=_TOLERANCE,
+        warp_mem_limit=_WARP_MEGABYTES,
+        SRC_METHOD="GCP_TPS",
+    )
+    return out
+
+
+def geocoded(bands: Iterable[Band], meta: SceneMeta, scratch: Path) -> Iterator[Band]:
+    """The bands of an image with control points on the scene's map grid.
+
+    Args:
+        bands: Of the whole image.
+        meta: The scene, with control points and product grid.
+        scratch: An existing folder for two rasters of the image's size.
+
+    Yields:
+        Bands of the map grid, from its first row to its last; not observed where the image does not reach.
+    """
+    exact, smooth = scratch / "image_classes.tif", scratch / "image_probability.tif"
+    _write_image(bands, meta, exact, smooth)
+    grid = meta.map_grid
+    with ExitStack() as stack:
+        classes, probability = (stack.enter_context(rasterio.open(path)) for path in (exact, smooth))
+        for row in range(0, grid.height, _ROWS):
+            rows = range(row, min(row + _ROWS, grid.height))
+            shifted, vv = _moved(classes, grid, rows, Resampling.nearest)
+            (stored,) = _moved(probability, grid, rows, Resampling.bilinear)
+            unseen = (shifted == _UNSEEN) | (stored == NOT_OBSERVED)
+            stored[unseen], vv[unseen] = NOT_OBSERVED, _UNSEEN
+            mask = np.where(unseen, MASK_NOT_OBSERVED, shifted - 1).astype(np.uint8)
+            yield Band(row, stored, mask, vv)

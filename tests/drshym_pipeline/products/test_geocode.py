@@ -1,0 +1,138 @@
+"""A scene with control points is mapped as it is and its map lies where it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from pyproj import Transformer
+from rasterio.control import GroundControlPoint
+
+from drshym_pipeline.assessment.probability import NOT_OBSERVED
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.mapping import map_scene
+from drshym_pipeline.products.bands import Band
+from drshym_pipeline.products.geocode import geocoded
+from drshym_pipeline.products.rasters import mask_of
+from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.sar.codes import encode_db
+from drshym_pipeline.sar.scene import describe_scene
+
+EAST, NORTH, TURN = 500_000.0, 4_983_000.0, np.radians(12)
+HEIGHT, WIDTH, SPACING = 300, 240, 10.0
+
+
+def to_map(rows, cols) -> tuple[np.ndarray, np.ndarray]:
+    """Where the image's pixels lie in UTM 31N: an orbit 12 degrees off north, 10 m pixels."""
+    return (
+        EAST + SPACING * (cols * np.cos(TURN) - rows * np.sin(TURN)),
+        NORTH - SPACING * (cols * np.sin(TURN) + rows * np.cos(TURN)),
+    )
+
+
+def grd(path: Path, dn: np.ndarray, spread: float = 1.0, count: int = 6) -> Path:
+    """A raw GRD: digital numbers with control points and no transform."""
+    to_degrees = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True)
+    points = []
+    for row in np.linspace(0, dn.shape[1], count):
+        for col in np.linspace(0, dn.shape[2], count):
+            x, y = to_map(row * spread, col * spread)
+            points.append(GroundControlPoint(row, col, *to_degrees.transform(x, y), 0.0))
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": len(dn), "height": dn.shape[1], "width": dn.shape[2]}
+    with rasterio.open(path, "w", **profile, crs="EPSG:4326", gcps=points) as target:
+        target.write(dn)
+        target.descriptions = ("VV", "VH")[: len(dn)]
+    return path
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    rng = np.random.default_rng(42)
+    db = np.stack([rng.normal(-9, 1, (HEIGHT, WIDTH)), rng.normal(-16, 1, (HEIGHT, WIDTH))])
+    dn = (10 ** ((db + 50) / 20)).round().astype(np.uint16)
+    dn[:, :, :12] = 0
+    return grd(tmp_path / "s1a-iw-grd.tiff", dn)
+
+
+def disc(rows, cols) -> np.ndarray:
+    return (rows - 160) ** 2 + (cols - 130) ** 2 < 50**2
+
+
+def bands_of(meta: SceneMeta):
+    rows, cols = np.mgrid[: meta.height, : meta.width]
+    stored = np.where(disc(rows, cols), 9000, 500).astype(np.uint16)
+    stored[:, :12] = NOT_OBSERVED
+    vv = encode_db(np.where(stored == NOT_OBSERVED, np.nan, -10.0 - cols / 100).astype(np.float32))
+    for row in range(0, meta.height, 70):
+        part = stored[row : row + 70]
+        yield Band(row, part, mask_of(part, 0.5), vv[row : row + 70])
+
+
+def test_what_is_seen_in_the_image_lands_where_it_lies_on_earth(image, tmp_path):
+    meta = describe_scene([image])
+    place = meta.map_grid
+    bands = list(geocoded(bands_of(meta), meta, tmp_path))
+    mask, stored = (np.concatenate([getattr(band, name) for band in bands]) for name in ("mask", "stored"))
+    assert mask.shape == place.shape
+    left, top = place.transform[2], place.transform[5]
+    map_rows, map_cols = np.mgrid[: place.height, : place.width]
+    x, y = left + (map_cols + 0.5) * SPACING - EAST, top - (map_rows + 0.5) * SPACING - NORTH
+    cols = (x * np.cos(TURN) - y * np.sin(TURN)) / SPACING - 0.5
+    rows = (-x * np.sin(TURN) - y * np.cos(TURN)) / SPACING - 0.5
+    inside = (rows > 0.5) & (rows < HEIGHT - 1.5) & (cols > 12.5) & (cols < WIDTH - 1.5)
+    outside = (rows < -1.5) | (rows > HEIGHT + 0.5) | (cols < 10.5) | (cols > WIDTH + 0.5)
+    assert (mask[outside] == 255).all()
+    assert (mask[inside] != 255).all()
+    shore = np.abs(np.hypot(rows - 160, cols - 130) - 50) < 1
+    assert (mask[inside & ~shore] == disc(rows, cols)[inside & ~shore]).all()
+    np.testing.assert_array_equal(stored == NOT_OBSERVED, mask == 255)
+    assert set(np.unique(stored[mask == 0])) >= {500}
+    assert stored[mask != 255].max() == 9000
+
+
+def test_a_raw_product_is_mapped_in_its_own_geometry_and_delivered_on_a_map(image, tmp_path, random_bundle):
+    record = map_scene(
+        [image], tmp_path / "out", random_bundle, random_bundle.reference("checkpoint"), tile=128, overlap=16
+    )
+    assert record.crs == "EPSG:32631"
+    assert "(approximate radiometry)" in record.caption
+    assert "georeference:gcps->EPSG:32631:products" in record.processing
+    with (
+        rasterio.open(tmp_path / "out" / "s1a-iw-grd_mask.tif") as mask,
+        rasterio.open(tmp_path / "out" / "s1a-iw-grd_proba.tif") as proba,
+    ):
+        assert mask.crs.to_epsg() == proba.crs.to_epsg() == 32631
+        assert mask.res == proba.res == (10.0, 10.0)
+        assert mask.shape == proba.shape == record.shape
+        values, chances = mask.read(1), proba.read(1)
+    np.testing.assert_array_equal(values == 255, chances == NOT_OBSERVED)
+    # Turning keeps the area: the observed part of the image is the observed part of the map.
+    assert record.observed_km2 == pytest.approx(HEIGHT * (WIDTH - 12) * 1e-4, rel=0.01)
+
+
+def test_a_coarse_product_keeps_its_own_spacing(tmp_path):
+    dn = np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16)
+    meta = describe_scene([grd(tmp_path / "coarse.tif", dn, spread=4.0)])
+    assert meta.pixel_spacing == pytest.approx((40.0, 40.0), rel=0.01)
+    assert meta.map_grid.transform[0] == meta.pixel_spacing[0]
+
+
+@pytest.mark.parametrize(
+    ("points", "problem"),
+    [
+        ([(0, 0, 3.0, 45.0), (0, 50, 3.1, 45.0), (40, 0, 3.0, 44.9)], "no ground control points"),
+        ([(row, 0, 3.0, 45.0 - row / 400) for row in range(0, 40, 8)], "do not make a map"),
+        ([(row, col, 3.0, 45.0) for row in (0, 40) for col in (0, 50)], "do not make a map"),
+        ([(row, col, 500.0 + col, 445.0) for row in (0, 40) for col in (0, 50)], "do not make a map"),
+    ],
+)
+def test_control_points_that_make_no_map_are_refused(tmp_path, points, problem):
+    path = tmp_path / "bad.tif"
+    gcps = [GroundControlPoint(*point, 0.0) for point in points]
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 40, "width": 50}
+    with rasterio.open(path, "w", **profile, crs="EPSG:4326", gcps=gcps) as target:
+        target.write(np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16))
+    with pytest.raises(InputError, match=problem):
+        describe_scene([path])
