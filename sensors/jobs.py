@@ -15,7 +15,7 @@ MAPPING_TAG = "drshym/mapping"
 # than the largest scene or recipe needs on a laptop.
 LONGEST_TAG = "dagster/max_runtime"
 LONGEST_TRAINING = 24 * 3600
-LONGEST_MAPPING = 6 * 3600
+LONGEST_MAPPING = 48 * 3600  # of an archive in one run; a full scene takes minutes
 LONGEST_REVIEW = 3600
 
 train_model = define_asset_job(

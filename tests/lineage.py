@@ -1,11 +1,13 @@
 """The code location on a folder of its own, driven as the daemon drives it: ticks, run requests, jobs."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dagster import (
+    AssetKey,
     DagsterInstance,
     ExecuteInProcessResult,
     RunRequest,
@@ -21,6 +23,9 @@ from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.settings import PipelineSettings
 from resources.build import build_resources
 from resources.store import ArtefactStore
+
+# The tags of a run over a range of partitions.
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 class ExplicitSettings(PipelineSettings):
@@ -102,3 +107,18 @@ class Lineage:
                 assert request.partition_key is not None
                 results[request.partition_key] = self.run("map_scene", request.partition_key, tags=request.tags)
         return results
+
+    def backfill(self, partitions: Sequence[str], names: Sequence[str] | None = None) -> ExecuteInProcessResult:
+        """Run assets over neighbouring partitions in one run, as the daemon does for a backfill.
+
+        Args:
+            partitions: Neighbours in the order they were added.
+            names: Of the assets; the whole chain by default.
+        """
+        selection = None if names is None else [AssetKey(name) for name in names]
+        return self.repository.get_job("map_scene").execute_in_process(
+            instance=self.instance,
+            asset_selection=selection,
+            raise_on_error=False,
+            tags={RANGE_START: partitions[0], RANGE_END: partitions[-1]},
+        )

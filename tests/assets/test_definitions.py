@@ -173,6 +173,6 @@ def test_no_run_holds_its_place_for_ever():
     repository = build_defs().get_repository_def()
     assert {name: int(repository.get_job(name).tags[MAX_RUNTIME_SECONDS_TAG]) // 3600 for name in JOBS} == {
         "train_model": 24,
-        "map_scene": 6,
+        "map_scene": 48,
         "put_in_service": 1,
     }

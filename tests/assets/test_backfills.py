@@ -1,0 +1,132 @@
+"""Many scenes in one run: every one on its own, whatever becomes of the others."""
+
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterEventType, EventRecordsFilter
+
+from assets.scene_runs import chain_from
+from assets.scene_steps import STEPS
+from drshym_pipeline.datasets.simulator.scene import simulate_scene
+from drshym_pipeline.datasets.simulator.writer import write_scene
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.storage import read_json
+from tests.lineage import Lineage
+
+NAMES = ["a", "b", "bad", "c"]
+
+
+@pytest.fixture(scope="module")
+def scene_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("simulated")
+    return {name: write_scene(folder, name, simulate_scene(seed, 96, 100)) for seed, name in enumerate("abc")}
+
+
+@pytest.fixture
+def lineage(tmp_path: Path, random_bundle: ModelBundle, scene_files: dict[str, Path]) -> Lineage:
+    """Four scenes waiting, one of them no TIFF, and a model in service."""
+    lineage = Lineage(tmp_path, {"tile": 64, "overlap": 8})
+    lineage.serve(random_bundle)
+    for file in scene_files.values():
+        lineage.drop(file)
+    (lineage.inbox / "bad.tif").write_bytes(b"this is no TIFF")
+    for _ in range(2):
+        lineage.tick()
+    return lineage
+
+
+def versions(lineage: Lineage, name: str) -> dict[str, str]:
+    """The data version of each partition's newest materialisation."""
+    records = lineage.instance.get_event_records(
+        EventRecordsFilter(DagsterEventType.ASSET_MATERIALIZATION, AssetKey(name)), ascending=True
+    )
+    found = [record.asset_materialization for record in records]
+    return {str(event.partition): str((event.tags or {})["dagster/data_version"]) for event in found if event}
+
+
+def test_a_backfill_is_one_run_in_which_a_bad_scene_stops_nothing_but_itself(lineage: Lineage):
+    result = lineage.backfill(NAMES)
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    told = str(failure.step_failure_data.user_failure_data.description)
+    assert "1 of 4 scenes failed, the others are done: bad: " in told
+    assert "bad.tif" in told
+    assert not any(event.event_type == DagsterEventType.STEP_UP_FOR_RETRY for event in result.all_events)
+    for name in STEPS:
+        assert lineage.instance.get_materialized_partitions(AssetKey(name)) == {"a", "b", "c"}, name
+    for partition in "abc":
+        folder = lineage.store.current(partition)
+        assert folder is not None
+        assert folder.is_complete()
+    assert lineage.store.current("bad") is None
+    reason = read_json(lineage.store.path / "failures" / "bad.json")
+    assert (reason["step"], reason["partition"]) == ("raw_scenes", "bad")
+    assert "bad.tif" in reason["reason"]
+
+
+def test_every_scene_of_a_backfill_has_its_own_data_version_and_checks(lineage: Lineage):
+    result = lineage.backfill(["a", "b"])
+    assert result.success
+    for name in STEPS:
+        found = versions(lineage, name)
+        assert set(found) == {"a", "b"}
+        assert found["a"] != found["b"], name
+    meta = lineage.store.staged("a").meta()
+    assert versions(lineage, "raw_scenes")["a"] == meta.sha256
+    checks = {(check.check_name, check.partition, check.passed) for check in result.get_asset_check_evaluations()}
+    assert checks == {
+        (name, partition, True)
+        for name in (
+            "scene_is_readable_and_georeferenced",
+            "tiles_cover_the_scene",
+            "probabilities_fit_the_scene",
+            "mask_agrees_with_probability",
+            "model_is_current",
+        )
+        for partition in "ab"
+    }
+
+
+def test_a_scene_mapped_alone_and_in_a_backfill_is_the_same_scene(lineage: Lineage):
+    assert lineage.run("map_scene", "a").success
+    alone = versions(lineage, "stitched_scenes")["a"]
+    assert lineage.backfill(["a", "b"]).success
+    assert versions(lineage, "stitched_scenes")["a"] == alone
+
+
+def test_part_of_the_chain_can_be_run_again_for_many_scenes(lineage: Lineage):
+    assert lineage.backfill(["a", "b"]).success
+    before = len(lineage.instance.fetch_materializations(AssetKey("raw_scenes"), limit=100).records)
+    result = lineage.backfill(["a", "b"], ["stitched_scenes", "scene_reports"])
+    assert result.success
+    assert len(lineage.instance.fetch_materializations(AssetKey("raw_scenes"), limit=100).records) == before
+    assert len(lineage.instance.fetch_materializations(AssetKey("scene_reports"), limit=100).records) == 4
+
+
+def test_the_network_is_made_ready_once_for_all_scenes(lineage: Lineage, monkeypatch: pytest.MonkeyPatch):
+    from drshym_pipeline.model import compute
+
+    made = []
+    original = compute.TileNetwork
+
+    def counted(*arguments: object) -> compute.TileNetwork:
+        made.append(arguments)
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compute, "_READY", {})
+    monkeypatch.setattr(compute, "TileNetwork", counted)
+    assert lineage.backfill(["a", "b"]).success
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "selected", "chain"),
+    [
+        ("raw_scenes", list(STEPS), list(STEPS)),
+        ("tile_probabilities", ["scene_reports", "tile_probabilities", "stitched_scenes"], list(STEPS)[2:]),
+        ("raw_scenes", ["raw_scenes", "scene_reports"], ["raw_scenes"]),
+        ("scene_reports", ["raw_scenes", "scene_reports"], ["scene_reports"]),
+    ],
+)
+def test_a_run_goes_on_as_far_as_what_was_asked_for_hangs_together(name, selected, chain):
+    assert chain_from(name, selected) == chain
