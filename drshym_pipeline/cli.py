@@ -1,6 +1,7 @@
 """The `drshym` command: parse, call, print.
 
-Every decision is made in the rooms this module calls; the commands that score are in `commands.scoring`. torch,
+Every decision is made in the rooms this module calls; the commands that map are in `commands.mapping`, those that score
+in `commands.scoring`. torch,
 rasterio and the like are imported by the commands that need them, so that help and usage errors are instant. Exit
 codes: 0 done, 1 a fault of the program or the machine, 2 an input that cannot be used, which is told in one line.
 """
@@ -8,24 +9,21 @@ codes: 0 done, 1 a fault of the program or the machine, 2 an input that cannot b
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import click
 import typer
 
-from drshym_pipeline.commands.options import CheckpointOption, OutOption, choose_model
+from drshym_pipeline.commands.mapping import predict_folder, segment
+from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption, choose_model
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
-from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress, stored_maps
+from drshym_pipeline.console import error_line, print_table, shown_progress, stored_maps
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, TrainConfig, load_config
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
-
-if TYPE_CHECKING:
-    from drshym_pipeline.records import MapRecord
 
 EXIT_FAULT = 1
 EXIT_INPUT = 2
@@ -39,104 +37,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-UnitsOption = Annotated[
-    Literal["db", "power", "amplitude", "dn"] | None,
-    typer.Option("--units", help="What the pixel values are, where it cannot be told from them."),
-]
-TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
-OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
-VVOption = Annotated[Path | None, typer.Option("--vv", help="The VV file of a scene with one file a polarisation.")]
-VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.")]
-
-
-def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> list[list[Path]]:
-    """The files of each scene, VV first.
-
-    Files of one folder whose names differ only by polarisation are one scene.
-
-    Args:
-        scenes: Files as given.
-        vv: The VV file of one more scene.
-        vh: Its VH file.
-
-    Raises:
-        InputError: Nothing is given, or VH without VV.
-    """
-    from drshym_pipeline.sar.products import pair_key
-
-    if vv is None and vh is not None:
-        raise InputError("--vh", "is given without --vv", "Give the VV file too; VH alone cannot be mapped")
-    groups: dict[tuple[str, ...], dict[str, Path]] = {}
-    for place, scene in enumerate(scenes):
-        name, polarisation = pair_key(scene.name)
-        key = (str(scene.parent), name) if polarisation else (str(scene.parent), name, str(place))
-        if (polarisation or "VV") in groups.get(key, {}):
-            key = (*key, str(place))
-        groups.setdefault(key, {})[polarisation or "VV"] = scene
-    found = [[files[name] for name in ("VV", "VH") if name in files] for files in groups.values()]
-    if vv is not None:
-        found.append([vv] if vh is None else [vv, vh])
-    if not found:
-        raise InputError("SCENE", "no scene is given", "Give a GeoTIFF, or --vv and --vh")
-    return found
-
-
-@app.command()
-def segment(
-    *,
-    out: OutOption,
-    scenes: Annotated[list[Path] | None, typer.Argument(metavar="[SCENE]...", help="Sentinel-1 GeoTIFFs.")] = None,
-    vv: VVOption = None,
-    vh: VHOption = None,
-    units: UnitsOption = None,
-    checkpoint: CheckpointOption = None,
-    tile: TileOption = DEFAULT_TILE,
-    overlap: OverlapOption = DEFAULT_OVERLAP,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Tiles a forward pass on a GPU.")] = None,
-    precision: Annotated[Literal["auto", "fp32", "bf16"], typer.Option("--precision")] = "auto",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another scene's files of the same names.")
-    ] = False,
-) -> None:
-    """Map scenes: mask, probability, polygons, picture, caption and report of each."""
-    from drshym_pipeline.mapping import map_scene
-
-    groups = group_sources(scenes or [], vv, vh)
-    bundle, reference = choose_model(checkpoint)
-    done: list[MapRecord] = []
-    code = 0
-    for sources in groups:
-        try:
-            with shown_progress(sources[0].name) as progress:
-                record = map_scene(
-                    sources,
-                    out,
-                    bundle,
-                    reference,
-                    units=units,
-                    tile=tile,
-                    overlap=overlap,
-                    batch_size=batch_size,
-                    precision=precision,
-                    overwrite=overwrite,
-                    progress=progress,
-                )
-            done.append(record)
-        except InputError as error:
-            error_line(error)
-            code = code or EXIT_INPUT
-        except Exception as error:
-            # One scene must not take the others with it; what went wrong stays readable above the line.
-            if not isinstance(error, DrShymError):
-                traceback.print_exc()
-            error_line(f"{sources[0]}: {error}")
-            code = EXIT_FAULT
-    if done:
-        rows = [map_row(record, out) for record in done]
-        print_table(f"Mapped by {reference.label}", ("scene", "open water", "observed", "mask"), rows)
-        typer.echo("\n".join(notes(done)))
-    if code:
-        raise typer.Exit(code)
+app.command()(segment)
+app.command("predict-folder")(predict_folder)
 
 
 @app.command()

@@ -155,10 +155,14 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def canonical_json(value: Any) -> bytes:
+    """A JSON value in canonical form: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode("utf-8")
+
+
 def sha256_json(value: Any) -> str:
-    """SHA-256 of a JSON value in canonical form (sorted keys, no spaces)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    """SHA-256 of a JSON value in canonical form."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def sha256_files(files: Iterable[Path], root: Path) -> str:

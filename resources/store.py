@@ -6,6 +6,7 @@ in work) and `current.json` (the last finished map) beside the versions; `traini
 is written atomically. What the files mean is decided by the rooms of `drshym_pipeline`.
 """
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import Field
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import SceneFolder
-from drshym_pipeline.storage import read_json, sha256_json, write_json
+from drshym_pipeline.storage import canonical_json, read_json, write_bytes, write_json
 
 _KEPT_OBJECTS = 20
 
@@ -121,13 +122,15 @@ class ArtefactStore(ConfigurableResource):
 
         Because the name is the digest, a writer that dies leaves what the old digest names untouched.
         """
-        digest = sha256_json(value)
+        # One encoding for name and content: with tens of thousands of scenes a second one is a second of the tick.
+        data = canonical_json(value)
+        digest = hashlib.sha256(data).hexdigest()
         folder = self.path / "objects" / kind
         path = folder / f"{digest}.json"
         if path.is_file():
             path.touch()  # it is the newest again, and must not be dropped below
             return digest
-        write_json(path, value)
+        write_bytes(path, data)
         files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
         for stale in files[:-_KEPT_OBJECTS]:
             stale.unlink(missing_ok=True)

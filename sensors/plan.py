@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -96,12 +96,14 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
     groups = _group(listing)
     # What was mapped is remembered after its file is gone, so that the same file brought back is not mapped again.
     after = {name: state for name, state in seen.items() if name in groups or state.mapped}
+    taken = {state.partition for state in after.values()}
     requests: list[SceneRequest] = []
     waiting: dict[str, str] = {}
     for name, group in groups.items():
         state = seen.get(name)
         if state is None:
-            state = SceneState(partition_key(group.stem, name, (other.partition for other in after.values())))
+            state = SceneState(partition_key(group.stem, name, taken))
+            taken.add(state.partition)
         now = {file.key: file.fingerprint for file in group.files}
         still, moved = now == state.seen, _changed(state, now)
         state = SceneState(state.partition, now, state.mapped, state.requested, state.waited if still else 0)
@@ -155,7 +157,7 @@ def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
     return {name: _Group(stems[name], roles) for name, roles in sorted(members.items())}
 
 
-def partition_key(stem: str, name: str, taken: Iterable[str]) -> str:
+def partition_key(stem: str, name: str, taken: Collection[str]) -> str:
     """A partition key of safe characters for a scene, unlike every key in `taken`.
 
     Args:
@@ -166,7 +168,7 @@ def partition_key(stem: str, name: str, taken: Iterable[str]) -> str:
     # Dots go too: "..." is forbidden in Dagster's keys, and a key must never be taken for a name with an extension.
     safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "scene"
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    if len(safe) <= _LONGEST_NAME and safe not in set(taken):
+    if len(safe) <= _LONGEST_NAME and safe not in taken:
         return safe
     return f"{safe[:_LONGEST_NAME]}-{digest}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,14 @@ CheckpointOption = Annotated[
     Path | None,
     typer.Option("--checkpoint", help="A sealed model; by default the one in service, else the shipped one."),
 ]
+UnitsOption = Annotated[
+    Literal["db", "power", "amplitude", "dn"] | None,
+    typer.Option("--units", help="What the pixel values are, where it cannot be told from them."),
+]
+TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
+OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
+VVOption = Annotated[Path | None, typer.Option("--vv", help="The VV file of a scene with one file a polarisation.")]
+VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.")]
 PresentOnlyOption = Annotated[
     bool, typer.Option("--present-only", help="Score what is there of a partial copy; the card says how much is not.")
 ]

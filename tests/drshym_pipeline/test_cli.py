@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from drshym_pipeline.cli import group_sources, main
+from drshym_pipeline.cli import main
+from drshym_pipeline.commands.mapping import group_sources
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
 from drshym_pipeline.datasets.simulator import write_dataset
 from drshym_pipeline.errors import InputError
