@@ -15,8 +15,8 @@ PACKAGE = ROOT / "drshym_pipeline"
 
 # From the ground up: a room imports only rooms before it.
 ROOMS = [
-    "errors", "progress", "records", "tiling", "settings", "storage", "sar", "assessment", "datasets", "model",
-    "stitching", "inference", "products", "mapping", "benchmark", "console", "commands", "cli",
+    "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "sar", "assessment", "datasets",
+    "model", "stitching", "inference", "products", "mapping", "benchmark", "console", "commands", "cli",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}

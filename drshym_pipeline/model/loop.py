@@ -30,6 +30,7 @@ from drshym_pipeline.model.history import Entry, best_entry, is_exhausted, valid
 from drshym_pipeline.model.losses import entropy_by_sample, loss_function
 from drshym_pipeline.model.network import load_state
 from drshym_pipeline.model.predict import predict_logits
+from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import atomic_path
@@ -39,6 +40,7 @@ OnExamples = Callable[[int, Mapping[str, bytes]], None]
 """Told at every validation of the step and of example maps, PNG by file name such as `Ghana_103272.png`."""
 
 _STATE = "drshym_run"
+_BATCHES_AHEAD = 3
 
 
 def learning_rate_factor(step: int, warmup: int, total: int) -> float:
@@ -128,18 +130,19 @@ class FloodModule(pl.LightningModule):
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def train_dataloader(self) -> DataLoader[Crop]:
-        """The crops of the steps up to the next validation."""
+    def train_dataloader(self) -> Prefetched[Crop]:
+        """The crops of the steps up to the next validation, made while the network computes."""
         training = self._config.training
         first = self.global_step
         last = min(first + training.validate_every, training.max_steps)
         rows = range(first * training.batch_size, last * training.batch_size)
-        return DataLoader(
+        loader = DataLoader(
             Subset(self._crops, rows),
             batch_size=training.batch_size,
             num_workers=training.workers,
             pin_memory=torch.cuda.is_available(),
         )
+        return Prefetched(loader, _BATCHES_AHEAD)
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
         """Whole chips one at a time, because their sizes may differ; one loader a band mode."""

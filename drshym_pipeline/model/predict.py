@@ -15,7 +15,7 @@ from drshym_pipeline.model.compute import Precision, pad_to_stride, resolve_prec
 
 
 def predict_logits(
-    network: nn.Module, inputs: NDArray[np.float32], *, device: str = "cpu", precision: Precision = "auto"
+    network: nn.Module, inputs: NDArray[np.float32], *, device: str = "cpu", precision: Precision = "fp32"
 ) -> NDArray[np.float32]:
     """Logits of "flooded" for a batch of tiles of any size.
 

@@ -1,0 +1,60 @@
+"""Items made ahead come in order, and the thread that makes them is never left behind."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from drshym_pipeline.prefetch import Prefetched
+
+
+def alive() -> int:
+    return sum(thread.name == "prefetch" for thread in threading.enumerate())
+
+
+def test_items_come_once_and_in_order_and_again_when_asked_again():
+    numbers = Prefetched(range(50), 3)
+    assert len(numbers) == 50
+    assert list(numbers) == list(numbers) == list(range(50))
+    assert alive() == 0
+
+
+def test_no_more_is_made_ahead_than_was_allowed():
+    made = []
+
+    def items():
+        for number in range(20):
+            made.append(number)
+            yield number
+
+    settled = threading.Event()
+    iterator = iter(Prefetched(items(), 4))
+    assert next(iterator) == 0
+    settled.wait(0.5)
+    assert len(made) <= 4 + 2, "four waiting, one handed out, one in the making"
+    assert list(iterator) == list(range(1, 20))
+
+
+def test_an_exception_comes_out_in_its_place():
+    def items():
+        yield 1
+        raise ValueError("chip 7")
+
+    iterator = iter(Prefetched(items(), 2))
+    assert next(iterator) == 1
+    with pytest.raises(ValueError, match="chip 7"):
+        next(iterator)
+    assert alive() == 0
+
+
+def test_leaving_early_ends_the_thread():
+    for number in Prefetched(iter(int, 1), 2):
+        assert number == 0
+        break
+    assert alive() == 0
+
+
+def test_a_depth_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        Prefetched([], 0)
