@@ -30,7 +30,7 @@ class BundleRecord(Record):
     renamed later must not make an old bundle unreadable.
     """
 
-    format: Literal["drshym-bundle/1"] = "drshym-bundle/1"
+    format: Literal["drshym-bundle/2"] = "drshym-bundle/2"
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     version: str = Field(min_length=1)
     architecture: Literal["unet"] = "unet"

@@ -13,14 +13,15 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandMode
 from drshym_pipeline.sar.radiometry import normalise
 
-_CHANNELS: dict[BandMode, tuple[str, ...]] = {"vv": ("vv",), "vv_vh": ("vv", "vh", "vh_observed")}
+_CHANNELS: dict[BandMode, tuple[str, ...]] = {"vv": ("vv",), "vv_vh": ("vv", "vh", "observed")}
 
 
 def channels(bands: BandMode) -> tuple[str, ...]:
     """Names of the input channels of a network.
 
-    A `vv_vh` network has a third channel that says where VH was measured: an absent VH would otherwise look like the
-    darkest water, and with it one network serves scenes with and without VH.
+    A `vv_vh` network has a third channel with the share of its bands that were measured: 1 both, 0.5 VV alone, 0
+    neither. What is absent would otherwise look like the darkest water: with it one network serves scenes with and
+    without VH, and the border of a scene is no shore.
     """
     return _CHANNELS[bands]
 
@@ -31,7 +32,7 @@ def network_input(db: NDArray[np.floating], bands: BandMode) -> NDArray[np.float
     Args:
         db: (bands, height, width) backscatter in dB, VV first and VH second where there is one; NaN where not observed.
         bands: What the network takes. A `vv` network ignores VH; a `vv_vh` network fed VV alone, or pixels whose VH
-            alone is NaN, sees zeros in `vh` and `vh_observed`.
+            alone is NaN, sees 0 in `vh` and 0.5 in `observed`.
 
     Returns:
         (channels, height, width) float32 in [0, 1], 0 where not observed.
@@ -48,8 +49,10 @@ def network_input(db: NDArray[np.floating], bands: BandMode) -> NDArray[np.float
     out = np.zeros((len(channels(bands)), *db.shape[1:]), dtype=np.float32)
     vv_observed = np.isfinite(db[0])
     out[0] = np.where(vv_observed, normalise(db[0]), 0.0)
-    if bands == "vv_vh" and db.shape[0] == 2:
-        vh_observed = vv_observed & np.isfinite(db[1])
-        out[1] = np.where(vh_observed, normalise(db[1]), 0.0)
-        out[2] = vh_observed
+    if bands == "vv_vh":
+        out[2] = 0.5 * vv_observed
+        if db.shape[0] == 2:
+            vh_observed = vv_observed & np.isfinite(db[1])
+            out[1] = np.where(vh_observed, normalise(db[1]), 0.0)
+            out[2] += 0.5 * vh_observed
     return out

@@ -94,7 +94,8 @@ class HalfResolution(nn.Module):
 
     Space to depth and back (Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient
     Sub-Pixel CNN, section 2.2). The head sees the blocks themselves beside the decoder's output: the finest features of
-    the encoder alone are four pixels wide, too coarse for a shore.
+    the encoder alone are four pixels wide, too coarse for a shore. Its second layer lets it average the speckle of a
+    pond of a few pixels before it decides.
 
     Args:
         unet: Takes `count` x 4 channels and returns `width` features a block.
@@ -108,6 +109,9 @@ class HalfResolution(nn.Module):
         blocks = count * _BLOCK**2
         self.head = nn.Sequential(
             nn.Conv2d(width + blocks, _DETAIL_WIDTH, 3, padding=1, bias=False),
+            nn.BatchNorm2d(_DETAIL_WIDTH),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(_DETAIL_WIDTH, _DETAIL_WIDTH, 3, padding=1, bias=False),
             nn.BatchNorm2d(_DETAIL_WIDTH),
             nn.ReLU(inplace=True),
             nn.Conv2d(_DETAIL_WIDTH, _BLOCK**2, 3, padding=1),
