@@ -37,7 +37,7 @@ _CLASSES: dict[int, tuple[float, float, float]] = {
     BUILT: (3.5, 3.0, 1.2),
     WETLAND: (-0.8, -1.2, 1.2),
 }
-_DORMANT_SHARE = 0.35  # of the acquisitions lie outside the growing season
+_DORMANT_SHARE = 0.4  # of the acquisitions lie outside the growing season
 _REFERENCE_INCIDENCE = 38.0
 _LAND_TREND = (-0.12, -0.10)  # dB a degree, VV and VH
 _WATER_TREND = (-0.35, -0.15)
@@ -62,7 +62,9 @@ def land_backscatter(
     # In some seasons every field is green; in others ripe, ploughed and flooded ones lie side by side.
     deviation = float(rng.uniform(2.0, 3.2) if rng.random() < 0.3 else rng.uniform(0.7, 1.8))
     field_value = by_field(rng, fields, deviation * contrast, crops=crops)
-    volume = by_field(rng, fields, 0.8 * contrast, crops=crops)
+    # How far VH lies below VV differs from crop to crop and over the season by several dB (Vreugdenhil et al. 2018,
+    # figure 4): a field that is dark in VH alone is a field, not water under wind.
+    volume = by_field(rng, fields, float(rng.uniform(0.5, 2.2)) * contrast, crops=crops)
     offsets = np.zeros((2, 256), np.float32)
     for code, (vv, vh, spread) in _CLASSES.items():
         shift = rng.normal(0, spread)
@@ -72,6 +74,10 @@ def land_backscatter(
     if rng.random() < _DORMANT_SHARE:
         # Dead grass and bare soil hardly depolarise: dark in VH alone, as roughened water is, and dry.
         offsets[1, [GRASS, BARE]] -= np.float32(rng.uniform(1.0, 4.0))
+        # So do fields that are ploughed or lie fallow, some fields and not others.
+        fallow = by_field(rng, fields, 1.0) < rng.uniform(-1.5, 0.5)
+        volume -= np.float32(rng.uniform(1.5, 4.5)) * fallow
+        field_value -= np.float32(rng.uniform(0.0, 1.2)) * fallow
     strength = min(1.0, 0.05 + contrast)
     moisture = smooth_noise(rng, shape, float(rng.uniform(80, 300))) * np.float32(strength * rng.uniform(0.2, 1.1))
     texture = [

@@ -27,7 +27,7 @@ from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_j
 _log = logging.getLogger(__name__)
 
 # Part of a data set's identity: raise it when the same settings would give other pixels.
-SIMULATOR_VERSION = 4
+SIMULATOR_VERSION = 5
 STARTED_MARKER = "simulation.started.json"
 DONE_MARKER = "simulation.json"
 _CHIPS_PER_EVENT = 3
