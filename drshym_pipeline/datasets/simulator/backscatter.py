@@ -52,6 +52,16 @@ def incidence(conditions: Conditions, width: int) -> _Float:
     return np.asarray(conditions.incidence + columns * _SWATH_DEGREES_PER_PIXEL, np.float32)[None, :]
 
 
+def _flash(rng: np.random.Generator, built: _Bool, vv: _Float, vh: _Float) -> None:
+    """Brighten towns in place: rows of houses that face the sensor flash, with a long bright tail along the streets."""
+    along, across = float(rng.uniform(1.5, 3.0)), 0.7
+    rows = rng.standard_exponential(built.shape, dtype=np.float32)
+    rows = ndimage.gaussian_filter(rows, (along, across) if rng.random() < 0.5 else (across, along))
+    flash = (rows / max(float(rows.std()), 1e-6) - float(rows.mean() / max(float(rows.std()), 1e-6))) * 2.2
+    vv += built * flash
+    vh += built * (0.8 * flash)
+
+
 def land_backscatter(
     rng: np.random.Generator, conditions: Conditions, fields: Fields, cover: LandCover
 ) -> tuple[_Float, _Float]:
@@ -101,13 +111,7 @@ def land_backscatter(
     vh += lift
     built = cover.classes == BUILT
     if built.any():
-        # Rows of houses that face the sensor flash: a long bright tail along the streets, stronger in VV.
-        along, across = float(rng.uniform(1.5, 3.0)), 0.7
-        rows = rng.standard_exponential(shape, dtype=np.float32)
-        rows = ndimage.gaussian_filter(rows, (along, across) if rng.random() < 0.5 else (across, along))
-        flash = (rows / max(float(rows.std()), 1e-6) - float(rows.mean() / max(float(rows.std()), 1e-6))) * 2.2
-        vv += built * flash
-        vh += built * (0.8 * flash)
+        _flash(rng, built, vv, vh)
     # Most roads drown in the speckle; those with ditches and trees beside them are bright.
     sealed = cover.roads & ~built
     road = rng.uniform(-6.0, -3.0) if rng.random() < 0.2 else rng.uniform(-3.0, 3.0)
