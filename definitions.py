@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster import Definitions
+from dagster import Definitions, in_process_executor
 
 from assets.graph import inference_assets, training_assets
 from assets.scene_checks import scene_checks
@@ -38,6 +38,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
         asset_checks=[*training_checks, *scene_checks],
         jobs=[train_model, map_scene, put_in_service],
         schedules=[weekly_training],
+        # A backfill of assets is a run of no job of ours: it goes in one process too.
+        executor=in_process_executor,
         sensors=[
             new_scenes_sensor(settings),
             reviewed_models,

@@ -11,21 +11,25 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
-from benchmarks import chip_overhead, load_time, network_cost, whole_commands
 from benchmarks.measure import ROOT, Row, machine
 from drshym_pipeline.storage import read_json, write_json, write_text
 
 TABLE = ROOT / "docs" / "benchmarks.md"
 DATA = ROOT / "docs" / "benchmarks.json"
-GROUPS: dict[str, Callable[[], list[Row]]] = {
-    "load": lambda: [load_time.measure()],
-    "chip": chip_overhead.measure,
-    "network": network_cost.measure,
-    "demo": lambda: [whole_commands.measure_demo()],
-    "test": lambda: [whole_commands.measure_test()],
+# Functions that measure, loaded only when asked for: some need libraries that only a benchmark does.
+GROUPS = {
+    "load": "load_time:measure",
+    "chip": "chip_overhead:measure",
+    "network": "network_cost:measure",
+    "engines": "engines:measure",
+    "speed": "scene_speed:measure",
+    "memory": "scene_memory:measure",
+    "training": "training_step:measure",
+    "batches": "batches:measure",
+    "demo": "whole_commands:measure_demo",
+    "test": "whole_commands:measure_test",
 }
 # Modules with a `main(arguments)`, loaded only when asked for.
 TOOLS = {
@@ -34,6 +38,7 @@ TOOLS = {
     "sweep": "benchmarks.sweep",
     "real-chips": "benchmarks.real_chips",
     "scene-statistics": "benchmarks.scene_statistics",
+    "profile-scene": "benchmarks.profile_scene",
 }
 
 
@@ -69,7 +74,8 @@ def main() -> None:
     groups: dict[str, Any] = read_json(DATA) if DATA.exists() else {}
     for name in chosen:
         print(f"measuring {name} ...", flush=True)
-        rows = GROUPS[name]()
+        module, _, function = GROUPS[name].partition(":")
+        rows: list[Row] = getattr(importlib.import_module(f"benchmarks.{module}"), function)()
         for row in rows:
             print(f"  {row.what}: {row.measured} (aim: {row.asked})")
         groups[name] = {

@@ -14,7 +14,7 @@ EMPTY_DEFINITIONS = "import dagster as dg\n\ndefs = dg.Definitions()\n"
 WORKSPACE = "load_from:\n  - python_file:\n      relative_path: definitions.py\n      working_directory: .\n"
 
 
-def measure(repeats: int = 5) -> Row:
+def measure(repeats: int = 5) -> list[Row]:
     """`dagster definitions validate` on us and on an empty project, in turn."""
     dagster = str(Path(sys.executable).parent / "dagster")
     with tempfile.TemporaryDirectory() as folder:
@@ -33,11 +33,13 @@ def measure(repeats: int = 5) -> Row:
             repeats,
         )
     value = ratio(samples, "ours", "empty")
-    return Row(
-        what="`dagster definitions validate` on this project against an empty one",
-        measured=f"{value:.2f} x",
-        asked=f"under {LIMIT} x",
-        met=value < LIMIT,
-        command="python -m benchmarks load",
-        samples=samples,
-    )
+    return [
+        Row(
+            what="`dagster definitions validate` on this project against an empty one",
+            measured=f"{value:.2f} x",
+            asked=f"under {LIMIT} x",
+            met=value < LIMIT,
+            command="python -m benchmarks load",
+            samples=samples,
+        )
+    ]

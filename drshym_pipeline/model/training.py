@@ -11,7 +11,7 @@ import pickle
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ def train(
     progress: Progress = silent,
     on_epoch: OnEpoch | None = None,
     on_examples: OnExamples | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> TrainedCheckpoint:
     """Train a network, or go on with a run that was killed, or return one that is finished.
 
@@ -78,6 +79,7 @@ def train(
             `TrainedCheckpoint.history` for the keys.
         on_examples: Given example maps of every validation: the step and up to three fixed validation chips with water
             as PNG by file name, each with VV, truth and the probability of water side by side.
+        callbacks: More of Lightning's callbacks, which must not change the run; to measure it, for example.
 
     Raises:
         InputError: The recipe cannot be trained, the directory belongs to another run, a chip cannot be read, the data
@@ -105,7 +107,7 @@ def train(
         )
         # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
         claim_directory(directory, identity)
-        _fit(module, config, directory, device=device, precision=precision)
+        _fit(module, config, directory, callbacks, device=device, precision=precision)
     best = best_entry(module.history, config.training.keep_best)
     outcome = TrainedCheckpoint(
         directory=directory,
@@ -196,7 +198,15 @@ def _refuse_missing_vh(store: ChipStore, count: int, config: TrainConfig) -> Non
             raise InputError(ref.image, "has no VH band", "Fetch the chip again, or train with network.bands: vv")
 
 
-def _fit(module: FloodModule, config: TrainConfig, directory: Path, *, device: str, precision: str) -> None:
+def _fit(
+    module: FloodModule,
+    config: TrainConfig,
+    directory: Path,
+    callbacks: Sequence[pl.Callback],
+    *,
+    device: str,
+    precision: str,
+) -> None:
     resume = directory / RESUME_FILE
     trainer = pl.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -208,7 +218,7 @@ def _fit(module: FloodModule, config: TrainConfig, directory: Path, *, device: s
         num_sanity_val_steps=0,
         gradient_clip_val=_CLIP,
         deterministic=True,
-        callbacks=[ResumePoint(directory)],
+        callbacks=[ResumePoint(directory), *callbacks],
         default_root_dir=directory,
         logger=False,
         enable_progress_bar=False,
