@@ -39,6 +39,8 @@ $(VENV)/.dev: $(VENV)/.product
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	# Without its dependencies: those of its trainers, which are not used, bring a parser that breaks Dagster's and pytest.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torchgeo>=0.8.1,<0.9'
 	touch $@
 
 $(STATE)/dagster.yaml: dagster.yaml

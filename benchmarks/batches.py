@@ -20,7 +20,7 @@ CHIPS = 100
 # Objects listed, new ones among them, seconds allowed.
 FOLDER_TICK = (10_000, 10, 2.0)
 LISTED_TICK = (100_000, 10, 15.0)
-_CHAIN = "raw_scenes,tiles,tile_probabilities,stitched_scenes,scene_reports"
+_CHAIN = "group:inference"
 
 
 def _backfill(home: Path, names: list[str]) -> None:

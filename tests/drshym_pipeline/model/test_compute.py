@@ -1,0 +1,122 @@
+"""A network made ready to map gives the logits of the network it was made from."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from drshym_pipeline.model import compute
+from drshym_pipeline.model.compute import TileNetwork, folded, prepare_network, tile_network, tiles_side_by_side
+from drshym_pipeline.model.network import build_network
+from drshym_pipeline.settings import NetworkConfig
+
+NETWORKS = {
+    "full": NetworkConfig(decoder_channels=(32, 16, 16, 8, 8)),
+    "half": NetworkConfig(stem="half", decoder_channels=(32, 16, 8)),
+    "group": NetworkConfig(norm="group", decoder_channels=(32, 16, 16, 8, 8)),
+    "densenet": NetworkConfig(encoder="densenet121", decoder_channels=(32, 16, 16, 8, 8)),
+    "timm": NetworkConfig(encoder="tu-resnet18", decoder_channels=(32, 16, 16, 8, 8)),
+}
+
+
+def settled(config: NetworkConfig) -> nn.Module:
+    """A network whose batch norms have seen something: fresh ones fold into nothing."""
+    torch.manual_seed(0)
+    network = build_network(config).train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.rand(4, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_changes_nothing_but_the_time(name):
+    network = settled(NETWORKS[name])
+    tiles = torch.rand(2, 3, 96, 64)
+    with torch.inference_mode():
+        expected, found = network(tiles), folded(network)(tiles)
+    assert float((expected - found).abs().max()) < 1e-3 * float(expected.std())
+
+
+def test_batch_norms_are_gone_from_a_folded_network_and_still_in_the_original():
+    network = settled(NETWORKS["half"])
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(network).modules())
+    assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+class OtherWayRound(nn.Module):
+    """Defines a convolution before a norm and runs them the other way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3)
+        self.head = nn.Conv2d(3, 1, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.head(self.conv(torch.relu(self.norm(inputs))))
+
+
+def test_a_network_that_does_not_run_in_the_order_it_is_written_is_left_as_it_is():
+    torch.manual_seed(0)
+    network = OtherWayRound()
+    network.norm.running_mean.fill_(0.4)
+    network.norm.running_var.fill_(0.1)
+    network.eval()
+    tiles = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(folded(network)(tiles), network(tiles))
+
+
+@pytest.mark.parametrize("name", ["full", "half"])
+def test_half_precision_stays_near_and_gives_logits_in_full(name):
+    network = settled(NETWORKS[name])
+    tiles = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
+    exact = TileNetwork(network, "cpu", "fp32").logits(tiles)
+    near = TileNetwork(network, "cpu", "bf16").logits(tiles)
+    assert exact.dtype == near.dtype == np.float32
+    assert len(np.unique(near)) > 1000, "not rounded to the 8 bits of bfloat16"
+    assert np.abs(exact - near).mean() < 0.05 * exact.std()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_logits_are_the_same_bits_whoever_computes_them_beside(precision):
+    ready = TileNetwork(settled(NETWORKS["half"]), "cpu", precision)
+    tiles = np.random.default_rng(0).random((6, 1, 3, 64, 64), dtype=np.float32)
+    alone = [ready.logits(tile) for tile in tiles]
+    with tiles_side_by_side("cpu") as workers, ThreadPoolExecutor(max(workers, 2)) as pool:
+        for first, second in zip(alone, pool.map(ready.logits, tiles), strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_the_threads_of_torch_are_given_back():
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="stop"), tiles_side_by_side("cpu") as workers:
+        assert workers * torch.get_num_threads() <= max(before, 1)
+        raise ValueError("stop")
+    assert torch.get_num_threads() == before
+
+
+def test_a_model_is_made_ready_once_and_again_for_another_precision(random_bundle, monkeypatch):
+    monkeypatch.setattr(compute, "_READY", {})
+    first = tile_network(random_bundle, "cpu", "fp32")
+    assert tile_network(random_bundle, "cpu", "fp32") is first
+    assert tile_network(random_bundle, "cpu", "bf16") is not first
+
+
+def test_a_network_without_a_convolution_is_no_network():
+    with pytest.raises(ValueError, match="no convolution"):
+        compute._last_convolution(nn.Linear(2, 2))
+
+
+def test_preparing_leaves_the_network_itself_alone():
+    network = settled(NETWORKS["half"])
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    prepare_network(network, "bf16")
+    for name, value in network.state_dict().items():
+        assert value.dtype == before[name].dtype
+        assert torch.equal(value, before[name])

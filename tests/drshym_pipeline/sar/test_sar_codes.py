@@ -1,0 +1,71 @@
+"""Backscatter as stored is the backscatter that was read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.inputs import network_input, network_input_of_codes
+from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE, BackscatterReader
+from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, decode_db, encode_db
+from drshym_pipeline.sar.scene import SceneReader, make_backscatter, stage_scene
+from drshym_pipeline.tiling import Window
+
+VALUES = st.lists(st.floats(-99, 60, width=32), min_size=1, max_size=40)
+
+
+@given(VALUES)
+def test_decibels_survive_storing_to_a_thousandth(values):
+    db = np.array(values, np.float32)
+    np.testing.assert_allclose(decode_db(encode_db(db)), db, atol=1.3e-3)
+
+
+@given(VALUES)
+def test_what_is_stored_once_is_stored_the_same_again(values):
+    codes = encode_db(np.array(values, np.float32))
+    np.testing.assert_array_equal(encode_db(decode_db(codes)), codes)
+
+
+def test_not_observed_has_a_code_of_its_own_and_extremes_are_held():
+    db = np.array([np.nan, -1000.0, 1000.0, -100.0], np.float32)
+    codes = encode_db(db)
+    assert codes.tolist() == [NOT_OBSERVED_CODE, 1, 65_535, 1]
+    assert np.isnan(decode_db(codes)[0])
+
+
+@pytest.mark.parametrize("bands", ["vv", "vv_vh"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_network_is_shown_the_same_whether_from_codes_or_from_decibels(bands, count):
+    rng = np.random.default_rng(0)
+    db = rng.uniform(-45, 10, (count, 20, 30)).astype(np.float32)
+    db[:, rng.random((20, 30)) < 0.2] = np.nan
+    codes = encode_db(db)
+    np.testing.assert_allclose(network_input_of_codes(codes, bands), network_input(decode_db(codes), bands), atol=1e-6)
+
+
+def test_a_staged_scene_has_its_backscatter_beside_it_and_makes_it_again_when_it_is_gone(
+    scene_db, write_tiff, tmp_path
+):
+    meta, directory = stage_scene([write_tiff(scene_db)], tmp_path / "scenes")
+    path = directory / BACKSCATTER_FILE
+    whole = Window(0, 0, *meta.shape)
+    with BackscatterReader(meta, directory) as reader, SceneReader(meta, directory) as source:
+        np.testing.assert_array_equal(reader.read(whole), encode_db(source.read(whole)))
+        np.testing.assert_array_equal(reader.read(Window(10, 20, 5, 7), 1), reader.read(whole)[:1, 10:15, 20:27])
+    before = path.read_bytes()
+    path.unlink()
+    assert make_backscatter(meta, directory) == path
+    assert path.read_bytes() == before
+
+
+def test_backscatter_that_is_missing_or_of_another_scene_is_named(scene_db, write_tiff, tmp_path):
+    meta, directory = stage_scene([write_tiff(scene_db)], tmp_path / "scenes")
+    other = meta.model_copy(update={"height": 5})
+    with pytest.raises(InputError, match="not of the scene"), BackscatterReader(other, directory):
+        pass
+    (directory / BACKSCATTER_FILE).unlink()
+    with pytest.raises(InputError, match=r"backscatter.tif: cannot be read"), BackscatterReader(meta, directory):
+        pass
