@@ -268,6 +268,7 @@ class PipelineSettings(BaseSettings):
     tile: int = Field(default=DEFAULT_TILE, ge=1)
     overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     keep_probabilities_days: float = Field(default=30.0, ge=0)
     new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two looks at the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)

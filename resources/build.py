@@ -33,7 +33,11 @@ def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any
             ui=settings.mlflow_ui,
         ),
         "engine": InferenceEngine(
-            store=str(store), tile=settings.tile, overlap=settings.overlap, batch_size=settings.batch_size
+            store=str(store),
+            tile=settings.tile,
+            overlap=settings.overlap,
+            batch_size=settings.batch_size,
+            precision=settings.precision,
         ),
         "recipe": TrainingRecipe(path=str(recipe.absolute()), cache=str(store / "training" / "data")),
         "links": PageLinks(dagster=settings.dagster_ui),

@@ -3,9 +3,9 @@
 RFC 7946 wants WGS84 longitudes and latitudes, outer rings counter-clockwise, and no polygon across the antimeridian.
 Outlines follow the pixel edges of the mask: smoothing would claim a precision that the map does not have.
 
-The mask is walked in strips. A polygon that reaches the lower edge of its strip waits for the next one and is joined
-with what it touches there; all others are written at once, so that memory holds the polygons of one strip and those
-that are not closed yet, whatever the size of the scene.
+The mask is walked in strips. An area that reaches the lower edge of its strip waits, in parts, until the strip in which
+it ends and is united there once; all others are written at once. So memory holds the polygons of one strip and those
+that are not whole yet, whatever the size of the scene.
 """
 
 from __future__ import annotations
@@ -25,58 +25,83 @@ import rasterio.features
 import shapely
 from numpy.typing import NDArray
 from rasterio.windows import Window as RasterWindow
+from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.products.names import FLOODED
 from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_path
 
-_STRIP_ROWS = 1024
+_STRIP_ROWS = 512
 _DIGITS = 7  # of a degree: a centimetre
 _HALF_TURN = 180.0
 _Polygons = NDArray[np.object_]
 
 
-def _outlines(flooded: NDArray[np.uint8], row: int) -> _Polygons:
-    """Polygons of the flooded pixels of a strip, in pixels of the scene: (n,) with x the column and y the row."""
+def _outlines(labels: NDArray[np.int32], count: int, row: int) -> _Polygons:
+    """The polygon of every region of a strip, in pixels of the scene: (count,) with x the column and y the row."""
     place = rasterio.Affine.translation(0, row)
     # The strip as its own mask leaves out the dry pixels, whose outlines would dwarf the flood's.
-    found = rasterio.features.shapes(flooded, mask=flooded.view(bool), connectivity=4, transform=place)
+    found = rasterio.features.shapes(labels, mask=labels > 0, connectivity=4, transform=place)
     rings: list[NDArray[np.float64]] = []
-    ring_of: list[int] = []
-    count = 0
-    for geometry, _ in found:
+    region_of: list[int] = []
+    for geometry, label in found:
         for ring in geometry["coordinates"]:
             rings.append(np.asarray(ring, np.float64))
-            ring_of.append(count)
-        count += 1
+            region_of.append(int(label) - 1)
     if not count:
         return np.empty(0, object)
+    # Rings of a region come together, its outer one first, but regions not in their order.
+    order = np.argsort(region_of, kind="stable")
+    rings = [rings[index] for index in order]
     lengths = np.array([len(ring) for ring in rings])
     lines = shapely.linearrings(np.concatenate(rings), indices=np.repeat(np.arange(len(rings)), lengths))
-    polygons: _Polygons = shapely.polygons(lines, indices=np.array(ring_of))
+    polygons: _Polygons = shapely.polygons(lines, indices=np.sort(region_of))
     return polygons
 
 
-def _joined(waiting: _Polygons, fresh: _Polygons, seam: int) -> _Polygons:
-    """Polygons of two neighbouring strips with those united that share an edge on the seam; the others unchanged."""
-    if not len(waiting) or not len(fresh):
-        return np.concatenate([waiting, fresh])
-    touching = np.flatnonzero(shapely.bounds(fresh)[:, 1] == seam)
-    tree = shapely.STRtree(fresh[touching])
-    upper, lower = tree.query(waiting, predicate="intersects")
-    # Two that meet at a corner only stay apart, as they do within a strip.
-    lengths = shapely.length(shapely.intersection(waiting[upper], fresh[touching][lower]))
-    upper, lower = upper[lengths > 0], touching[lower[lengths > 0]] + len(waiting)
-    everything = np.concatenate([waiting, fresh])
-    links = coo_array((np.ones(len(upper), bool), (upper, lower)), shape=(len(everything), len(everything)))
-    groups, group_of = connected_components(links, directed=False)
-    sizes = np.bincount(group_of, minlength=groups)
-    alone = everything[sizes[group_of] == 1]
-    members = np.flatnonzero(sizes[group_of] > 1)
-    order = members[np.argsort(group_of[members], kind="stable")]
-    parts = np.split(everything[order], np.flatnonzero(np.diff(group_of[order])) + 1) if len(order) else []
-    return np.concatenate([alone, np.array([shapely.union_all(part) for part in parts], object)])
+class _Seams:
+    """Flooded areas that reach the lower edge of what was seen so far, in parts, and which pixel there is whose."""
+
+    def __init__(self, width: int) -> None:
+        self._parts: list[list[Any]] = []
+        # The number of the open area of every pixel of the last row, counted from 1; 0 where it is dry.
+        self._last = np.zeros(width, np.int64)
+
+    def take(self, labels: NDArray[np.int32], polygons: _Polygons, *, is_last: bool) -> _Polygons:
+        """Add a strip and answer with the areas that are whole now.
+
+        Pixels that share an edge across the seam belong together; a corner is no edge, as within a strip.
+        """
+        known, fresh = len(self._parts), len(polygons)
+        both = (self._last > 0) & (labels[0] > 0)
+        upper, lower = self._last[both] - 1, labels[0][both].astype(np.int64) - 1 + known
+        links = coo_array((np.ones(len(upper), bool), (upper, lower)), shape=(known + fresh, known + fresh))
+        count, area_of = connected_components(links, directed=False)
+        last = np.zeros_like(self._last) if is_last else labels[-1].astype(np.int64)
+        is_open = np.zeros(count, bool)
+        is_open[area_of[last[last > 0] - 1 + known]] = True
+        members = np.bincount(area_of, minlength=count)
+        # Most areas lie in one strip: they go by without a look at each.
+        plain = (members[area_of[known:]] == 1) & ~is_open[area_of[known:]]
+        parts: dict[int, list[Any]] = {}
+        for number, gathered in enumerate(self._parts):
+            parts.setdefault(int(area_of[number]), []).extend(gathered)
+        for index in np.flatnonzero(~plain).tolist():
+            parts.setdefault(int(area_of[known + index]), []).append(polygons[index])
+        whole = [_united(gathered) for area, gathered in parts.items() if not is_open[area]]
+        opened = [area for area in parts if is_open[area]]
+        self._parts = [parts[area] for area in opened]
+        renumbered = np.zeros(count, np.int64)
+        renumbered[opened] = np.arange(1, len(opened) + 1)
+        self._last = np.where(last > 0, renumbered[area_of[np.maximum(last - 1, 0) + known]], 0) if fresh else last
+        return np.concatenate([polygons[plain], np.array(whole, object)])
+
+
+def _united(parts: Sequence[Any]) -> Any:
+    """One polygon of the parts of an area, without the points that the seams left in the middle of straight edges."""
+    # With a tolerance of 0 no other point is dropped.
+    return parts[0] if len(parts) == 1 else shapely.simplify(shapely.union_all(parts), 0.0, preserve_topology=False)
 
 
 def flood_polygons(mask: Any, strip_rows: int = _STRIP_ROWS) -> Iterator[_Polygons]:
@@ -90,16 +115,13 @@ def flood_polygons(mask: Any, strip_rows: int = _STRIP_ROWS) -> Iterator[_Polygo
         (n,) polygons in pixels: x the column, y the row. Each flooded area comes once and whole, however many strips
         it crosses.
     """
-    waiting: _Polygons = np.empty(0, object)
+    seams = _Seams(mask.width)
     for row in range(0, mask.height, strip_rows):
         rows = min(strip_rows, mask.height - row)
-        flooded = (mask.read(1, window=RasterWindow(0, row, mask.width, rows)) == FLOODED).astype(np.uint8)
-        polygons = _joined(waiting, _outlines(flooded, row), row)
-        if row + rows < mask.height and len(polygons):
-            open_below = shapely.bounds(polygons)[:, 3] == row + rows
-            waiting, polygons = polygons[open_below], polygons[~open_below]
-        # Seams leave points in the middle of straight edges; with a tolerance of 0 nothing else is dropped.
-        yield shapely.simplify(polygons, 0.0, preserve_topology=False)
+        flooded = mask.read(1, window=RasterWindow(0, row, mask.width, rows)) == FLOODED
+        labels = np.empty(flooded.shape, np.int32)
+        count = ndimage.label(flooded, output=labels)
+        yield seams.take(labels, _outlines(labels, count, row), is_last=row + rows == mask.height)
 
 
 def _on_the_map(polygons: _Polygons, transform: Any) -> _Polygons:

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from pyproj import Transformer
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.products.bands import Band
+from drshym_pipeline.products.geocode import geocoded
+from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.sar.open import open_raster
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
 from drshym_pipeline.tiling import Window
@@ -125,3 +129,36 @@ def test_hostile_files_are_refused_or_read(real_data):
             describe_scene([path], units="db")
     assert read == 9
     assert {path: path.stat().st_mtime_ns for path in sorted((real_data / "hostile_tiffs").iterdir())} == before
+
+
+def test_the_control_points_of_a_real_product_put_an_image_on_the_map(real_data, tmp_path):
+    """The pixels of that file are complex, so its 210 points are given to an image of our own."""
+    with rasterio.open(real_data / "ancillary" / "sentinel1a_slc_gcps.tif") as product:
+        points, crs = product.gcps
+        shape = product.shape
+    assert len(points) == 210
+    dn = np.random.default_rng(42).integers(100, 400, (1, *shape)).astype(np.uint16)
+    path = tmp_path / "image.tif"
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": shape[0], "width": shape[1]}
+    with rasterio.open(path, "w", **profile, crs=crs, gcps=points) as target:
+        target.write(dn)
+    meta = describe_scene([path])
+    assert (meta.georeference, len(meta.control_points), meta.shape) == ("gcps", 210, shape)
+    place = meta.map_grid
+    left, bottom, right, top = meta.bounds
+    to_map = Transformer.from_crs(crs, place.crs, always_xy=True)
+    for point in points:
+        x, y = to_map.transform(point.x, point.y)
+        assert left - 1 <= x <= right + 1
+        assert bottom - 1 <= y <= top + 1
+    # Every point of the spline is met: a patch around one lands around it on the map.
+    point = points[115]
+    stored = np.full(shape, 1000, np.uint16)
+    row, col = int(point.row), int(point.col)
+    stored[row - 4 : row + 4, col - 4 : col + 4] = 9000
+    band = Band(0, stored, mask_of(stored, 0.5), np.ones(shape, np.uint16))
+    mask = np.concatenate([part.mask for part in geocoded([band], meta, tmp_path)])
+    rows, cols = np.nonzero(mask == 1)
+    x, y = to_map.transform(point.x, point.y)
+    assert place.transform[2] + (cols.mean() + 0.5) * place.transform[0] == pytest.approx(x, abs=3 * place.transform[0])
+    assert place.transform[5] + (rows.mean() + 0.5) * place.transform[4] == pytest.approx(y, abs=3 * place.transform[0])

@@ -1,0 +1,82 @@
+"""What large scenes cost, proven on small ones; the full size is a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+
+from benchmarks import scene_memory
+from benchmarks.bare_forward import bare_forward
+from benchmarks.big_scene import write_big_scene
+from benchmarks.original_method import map_in_memory
+from benchmarks.profile_scene import summarise
+from drshym_pipeline.mapping import map_scene
+from drshym_pipeline.tiling import TileGrid
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_scene(tmp_path: Path):
+    peaks = {side: scene_memory.measured(tmp_path, (side, side), "db")["peak"] / 2**20 for side in (1024, 4096)}
+    # Sixteen times the pixels: what grows is a few rows of tiles, and the polygons of one strip.
+    assert peaks[4096] < peaks[1024] + 150, peaks
+
+
+@pytest.mark.parametrize("form", ["db", "dn"])
+def test_a_laid_out_scene_is_one_that_is_mapped(tmp_path: Path, random_bundle, form):
+    source = write_big_scene(tmp_path / "scene.tif", (300, 420), form)
+    with rasterio.open(source) as scene:
+        assert scene.shape == (300, 420)
+        assert scene.block_shapes[0] == (512, 512)
+        assert bool(scene.gcps[0]) == (form == "dn")
+    reference = random_bundle.reference("checkpoint")
+    record = map_scene([source], tmp_path / "out", random_bundle, reference, tile=128, overlap=16)
+    assert record.observed_km2 == pytest.approx(300 * (420 - 40) * 1e-4, rel=0.01)
+    assert any("georeference" in step for step in record.processing) == (form == "dn")
+
+
+def test_the_original_method_and_ours_agree_away_from_the_seams(tmp_path: Path, random_bundle):
+    source = write_big_scene(tmp_path / "scene.tif", (700, 600))
+    map_in_memory(source, tmp_path / "original", random_bundle)
+    map_scene([source], tmp_path / "ours", random_bundle, random_bundle.reference("checkpoint"), precision="fp32")
+    files = (tmp_path / "original" / "proba.tif", tmp_path / "ours" / "scene_proba.tif")
+    with rasterio.open(files[0]) as theirs, rasterio.open(files[1]) as ours:
+        first, second = theirs.read(1).astype(int), ours.read(1).astype(int)
+    np.testing.assert_array_equal(first == 65_535, second == 65_535)
+    # In one tile alone both are the network's own answer; steps of 1/400 dB are all that lies between.
+    inside = (slice(0, 180), slice(40, 80))
+    assert np.abs(first - second)[inside].max() <= 300
+    assert np.median(np.abs(first - second)[inside]) <= 10
+
+
+def test_as_many_tiles_go_through_the_bare_network_as_the_scene_has(random_bundle, monkeypatch):
+    seen = []
+
+    class Counted(torch.nn.Module):
+        def forward(self, tile: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(tile.shape))
+            return tile[:, :1]
+
+    from drshym_pipeline.model import compute
+
+    monkeypatch.setattr(compute, "prepare_network", lambda *_: Counted())
+    bare_forward(random_bundle, (1000, 1500), "fp32")()
+    assert seen == [(1, 3, 512, 512)] * len(TileGrid(1000, 1500))
+
+
+def test_the_rows_of_memory_and_pace_come_from_processes_of_their_own():
+    rows = scene_memory.measure(usual=(520, 520), full=(600, 700))
+    assert [row.command for row in rows] == [scene_memory.COMMAND] * 4
+    assert "700 x 600 x 2" in rows[0].what
+    assert all(values for row in rows for values in row.samples.values())
+
+
+def test_a_profile_is_added_up_by_our_functions_and_by_the_innermost():
+    raw = "a (x.py:1);b (drshym_pipeline/y.py:2);c (torch/z.py:3) 6\na (x.py:1) 2\n"
+    total, ours, innermost = summarise(raw)
+    assert total == 8
+    assert ours == {"b (drshym_pipeline/y.py:2)": 6, "outside": 2}
+    assert innermost == {"c (torch/z.py:3)": 6, "a (x.py:1)": 2}
