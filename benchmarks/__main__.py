@@ -17,6 +17,7 @@ from benchmarks.measure import ROOT, Row, machine
 from drshym_pipeline.storage import read_json, write_json, write_text
 
 TABLE = ROOT / "docs" / "benchmarks.md"
+NOTES = ROOT / "docs" / "benchmarks_notes.md"  # what the figures mean, and why some fall short; closes the table
 DATA = ROOT / "docs" / "benchmarks.json"
 # Functions that measure, loaded only when asked for: some need libraries that only a benchmark does.
 GROUPS = {
@@ -60,7 +61,8 @@ def markdown(groups: dict[str, Any]) -> str:
                 f"| `{row['command']}` | {groups[group]['date']} |"
             )
     machines = sorted({value["machine"] for value in groups.values()})
-    return "\n".join([*lines, "", "Measured on: " + "; and on: ".join(machines) + ".", ""])
+    notes = ["", NOTES.read_text("utf-8").rstrip()] if NOTES.is_file() else []
+    return "\n".join([*lines, "", "Measured on: " + "; and on: ".join(machines) + ".", *notes, ""])
 
 
 def main() -> None:

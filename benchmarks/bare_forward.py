@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
@@ -13,20 +15,21 @@ if TYPE_CHECKING:
 _DIFFERENT = 8  # tensors that are gone through in turn
 
 
-def bare_forward(bundle: ModelBundle, shape: tuple[int, int], precision: Literal["fp32", "bf16"]) -> Callable[[], None]:
+def bare_forward(
+    bundle: ModelBundle, shape: tuple[int, int], precision: Literal["fp32", "bf16"], *, side_by_side: bool = False
+) -> Callable[[], None]:
     """Passes through the network as the engine prepares it, one tile a call as the engine does it on a CPU.
-
-    All threads work on one tile, which is how PyTorch is used when nobody thinks about it; on two cores that is as fast
-    as two tiles side by side.
 
     Args:
         bundle: The model.
         shape: Rows and columns of the scene whose tiles are counted.
         precision: Of the network and its inputs.
+        side_by_side: Tiles are computed at the same time, each by one thread, as the engine does it; otherwise all
+            threads work on one tile, as PyTorch does by itself. What is held against us is the faster of the two.
     """
     import torch
 
-    from drshym_pipeline.model.compute import prepare_network
+    from drshym_pipeline.model.compute import prepare_network, tiles_side_by_side
     from drshym_pipeline.model.inputs import channels
 
     count = len(TileGrid(*shape, DEFAULT_TILE, DEFAULT_OVERLAP))
@@ -40,9 +43,16 @@ def bare_forward(bundle: ModelBundle, shape: tuple[int, int], precision: Literal
         for _ in range(_DIFFERENT)
     ]
 
-    def passes() -> None:
+    def one(index: int) -> None:
         with torch.inference_mode():
+            network(tiles[index % _DIFFERENT])
+
+    def passes() -> None:
+        if not side_by_side:
             for index in range(count):
-                network(tiles[index % _DIFFERENT])
+                one(index)
+            return
+        with tiles_side_by_side("cpu") as workers, ThreadPoolExecutor(workers) as pool:
+            deque(pool.map(one, range(count)), maxlen=0)
 
     return passes

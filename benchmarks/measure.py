@@ -76,6 +76,16 @@ def run(command: Sequence[str], **options: Any) -> None:
         raise RuntimeError(f"{' '.join(map(str, command))} ended with exit code {result.returncode}")
 
 
+def peak_bytes() -> int:
+    """Peak memory of this process so far.
+
+    Not `getrusage`: there a process starts with the peak of the one it was forked from, which a benchmark has filled.
+    """
+    status = Path("/proc/self/status").read_text("ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
 def machine() -> str:
     """Processor, cores and the versions that matter, on one line."""
     info = Path("/proc/cpuinfo")

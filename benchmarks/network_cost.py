@@ -6,21 +6,19 @@ is mapped. Memory is measured in a process of its own, whose peak is that of one
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import ROOT, Row, interleave, ratio
+from benchmarks.measure import ROOT, Row, interleave, peak_bytes, ratio
 
 SIDE = 512
 BATCH = 8
 LIMIT_RATIO = 1.0
 LIMIT_GB = 1.5
 _PEAK = "--peak"
-_BYTES_A_KIB = 1024  # Linux gives the peak in KiB
 
 
 def _tiles(count: int, channels: int) -> NDArray[np.float32]:
@@ -36,7 +34,7 @@ def batch_peak() -> int:
 
     bundle = shipped_bundle()
     predict_logits(bundle.build(), _tiles(BATCH, len(channels(bundle.network.bands))), precision="fp32")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_A_KIB
+    return peak_bytes()
 
 
 def measure(repeats: int = 7) -> list[Row]:

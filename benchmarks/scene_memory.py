@@ -6,7 +6,6 @@ The full scene takes minutes: this is a benchmark, not a test. A small version o
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,16 +13,15 @@ import time
 from pathlib import Path
 
 from benchmarks.big_scene import FULL_SCENE, USUAL_SCENE, SceneForm, write_big_scene
-from benchmarks.measure import ROOT, Row
+from benchmarks.measure import ROOT, Row, peak_bytes
 
 COMMAND = "python -m benchmarks memory"
 MOST_GIB, MORE_THAN_USUAL, SLOWER_THAN_USUAL = 2.0, 1.15, 1.10
-_KIB = 1024
 _MODULE = "benchmarks.scene_memory"
 
 
 def map_once(source: Path, out: Path) -> dict[str, float]:
-    """Map a scene in this process: seconds, bytes of memory at its peak, and how many files the tiles were kept in."""
+    """Map a scene in this process: seconds, and bytes of memory at its peak."""
     from drshym_pipeline.mapping import map_scene
     from drshym_pipeline.model.bundle import shipped_bundle
 
@@ -31,7 +29,7 @@ def map_once(source: Path, out: Path) -> dict[str, float]:
     start = time.perf_counter()
     map_scene([source], out, bundle, bundle.reference("shipped"))
     seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB}
+    return {"seconds": seconds, "peak": peak_bytes()}
 
 
 def measured(folder: Path, shape: tuple[int, int], form: SceneForm) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.bare_forward import bare_forward
 from benchmarks.big_scene import USUAL_SCENE, write_big_scene
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.records import MapRecord
 
 COMMAND = "python -m benchmarks speed"
+_BARE = {"all threads on one tile": False, "tiles side by side": True}
 OF_BARE, OVER_ORIGINAL, OVER_OTHERS, MOST_DRAWING = 0.90, 4.0, 1.3, 0.12
 
 
@@ -63,16 +64,22 @@ class _Ours:
 
 
 def _share_of_bare(samples: dict[str, list[float]], name: str, size: str) -> Row:
-    value = statistics.median(bare / ours for bare, ours in zip(samples["bare"], samples["ours"], strict=True))
-    bare, ours = (statistics.median(samples[key]) for key in ("bare", "ours"))
+    """Against the faster way to run the bare passes."""
+    bare = min(_BARE, key=lambda way: statistics.median(samples[way]))
+    value = statistics.median(a / b for a, b in zip(samples[bare], samples["ours"], strict=True))
+    alone, ours = (statistics.median(samples[key]) for key in (bare, "ours"))
     return Row(
         what=f"{size} dual-pol scene to all its products, {name}: speed against its bare forward passes",
-        measured=f"{value:.2f} ({ours:.1f} s against {bare:.1f} s)",
+        measured=f"{value:.2f} ({ours:.1f} s against {alone:.1f} s, {bare})",
         asked=f"at least {OF_BARE:.2f}",
         met=value >= OF_BARE,
         command=COMMAND,
-        samples=samples,
+        samples={key: samples[key] for key in ("ours", *_BARE)},
     )
+
+
+def _bare_ways(bundle: ModelBundle, shape: tuple[int, int], precision: Literal["fp32", "bf16"]) -> dict[str, Any]:
+    return {way: bare_forward(bundle, shape, precision, side_by_side=side) for way, side in _BARE.items()}
 
 
 def _faster(samples: dict[str, list[float]], other: str, what: str, asked: float) -> Row:
@@ -87,7 +94,7 @@ def _faster(samples: dict[str, list[float]], other: str, what: str, asked: float
     )
 
 
-def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = 3) -> list[Row]:
+def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = 2) -> list[Row]:
     """The rows of one scene size."""
     from drshym_pipeline.model.bundle import shipped_bundle
     from drshym_pipeline.model.compute import resolve_precision
@@ -104,7 +111,7 @@ def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = 3) -> list[Row]
         samples = interleave(
             {
                 "ours": ours,
-                "bare": bare_forward(shipped, shape, precision),
+                **_bare_ways(shipped, shape, precision),
                 "original": lambda: map_in_memory(source, out / "original", shipped),
                 "torchgeo": lambda: map_with_torchgeo(source, out / "torchgeo", shipped, bf16=bf16),
                 "torchgeo, 2 workers": lambda: map_with_torchgeo(
@@ -115,7 +122,7 @@ def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = 3) -> list[Row]
             repeats,
         )
         large_samples = interleave(
-            {"ours": _Ours(source, out / "large", large), "bare": bare_forward(large, shape, precision)}, repeats
+            {"ours": _Ours(source, out / "large", large), **_bare_ways(large, shape, precision)}, repeats
         )
     others = ("torchgeo", "torchgeo, 2 workers", "monai")
     best = min(others, key=lambda name: statistics.median(samples[name]))
@@ -123,7 +130,7 @@ def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = 3) -> list[Row]
         record.seconds["stitch"] / took for record, took in zip(ours.records[1:], samples["ours"], strict=True)
     )
     return [
-        _share_of_bare({key: samples[key] for key in ("ours", "bare")}, f"shipped network, {precision}", size),
+        _share_of_bare(samples, f"shipped network, {precision}", size),
         _share_of_bare(large_samples, f"U-Net ResNet50, {precision}", size),
         _faster(samples, "original", f"{size} scene against the original's method, same network", OVER_ORIGINAL),
         _faster(samples, best, f"{size} scene against the better of torchgeo and MONAI ({best})", OVER_OTHERS),
