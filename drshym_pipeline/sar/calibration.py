@@ -97,6 +97,8 @@ def _check_vectors(table: CalibrationTable, shape: tuple[int, int], path: Path) 
             raise InputError(path, f"line {line:g} has {len(pixels)} pixels and {len(values)} constants", _REMEDY)
         if not np.isfinite(values).all() or not (values > 0).all():
             raise InputError(path, f"line {line:g} has a constant that is not positive", _REMEDY)
+        if not np.isfinite([line, *pixels]).all():
+            raise InputError(path, f"line {line:g} has a place that is not finite", _REMEDY)
         if not (np.diff(pixels) > 0).all():
             raise InputError(path, f"the pixels of line {line:g} are not in order", _REMEDY)
         if pixels[0] > 0 or pixels[-1] < width - 1:

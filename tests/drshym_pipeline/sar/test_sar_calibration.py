@@ -141,6 +141,7 @@ def test_a_table_for_one_of_two_polarisations_is_refused(tmp_path, write_tiff, s
         (table_xml(vectors=vector(0, [0, 79], [3]) + vector(95, [0, 79], [3, 3])), "2 pixels and 1 constants"),
         (table_xml(vectors=vector(95, [0, 79], [3, 3]) + vector(0, [0, 79], [3, 3])), "lines are not in order"),
         (table_xml(vectors=vector(0, [79, 0, 80], [3, 3, 3]) + vector(95, [0, 79], [3, 3])), "pixels of line 0"),
+        (table_xml().replace("<line>0<", "<line>-inf<"), "line -inf has a place that is not finite"),
         (table_xml().replace("300", "many"), "no number"),
         (table_xml().replace("sigmaNought", "betaNought"), "without <sigmaNought>"),
         (table_xml(head="<!DOCTYPE a [<!ENTITY b 'c'>]>"), "document type or entities"),
