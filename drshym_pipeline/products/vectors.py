@@ -32,7 +32,7 @@ from scipy.sparse.csgraph import connected_components
 from drshym_pipeline.products.names import FLOODED
 from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_path
 
-_STRIP_ROWS = 512
+_STRIP_PIXELS = 1 << 24  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
 _DIGITS = 7  # of a degree: a centimetre
 _HALF_TURN = 180.0
 _Polygons = NDArray[np.object_]
@@ -98,23 +98,38 @@ class _Seams:
         return np.concatenate([polygons[plain], np.array(whole, object)])
 
 
+def _without_needless_points(ring: Any) -> NDArray[np.float64]:
+    """The corners of a ring whose edges follow the axes: (n, 2), the first again at the end.
+
+    A seam leaves points in the middle of straight edges. Here they are those whose neighbours have the same x or y; a
+    simplification that knows nothing of axes takes as long as all the rest.
+    """
+    points = shapely.get_coordinates(ring)[:-1]
+    before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
+    corners = points[~((points == before) & (points == after)).any(axis=1)]
+    return np.concatenate([corners, corners[:1]])
+
+
 def _united(parts: Sequence[Any]) -> Any:
-    """One polygon of the parts of an area, without the points that the seams left in the middle of straight edges."""
-    # With a tolerance of 0 no other point is dropped.
-    return parts[0] if len(parts) == 1 else shapely.simplify(shapely.union_all(parts), 0.0, preserve_topology=False)
+    """One polygon of the parts of an area, without the points that the seams left."""
+    if len(parts) == 1:
+        return parts[0]
+    outer, *holes = (_without_needless_points(ring) for ring in shapely.get_rings(shapely.union_all(parts)))
+    return shapely.Polygon(outer, holes)
 
 
-def flood_polygons(mask: Any, strip_rows: int = _STRIP_ROWS) -> Iterator[_Polygons]:
+def flood_polygons(mask: Any, strip_rows: int | None = None) -> Iterator[_Polygons]:
     """The flooded areas of a mask, strip by strip.
 
     Args:
         mask: rasterio's reader of the mask raster.
-        strip_rows: Rows that are looked at together.
+        strip_rows: Rows that are looked at together; as many as make some million pixels when None.
 
     Yields:
         (n,) polygons in pixels: x the column, y the row. Each flooded area comes once and whole, however many strips
         it crosses.
     """
+    strip_rows = strip_rows or max(1, _STRIP_PIXELS // mask.width)
     seams = _Seams(mask.width)
     for row in range(0, mask.height, strip_rows):
         rows = min(strip_rows, mask.height - row)
