@@ -5,7 +5,7 @@ What makes a scene acceptable is decided by `drshym_pipeline.sar`; when it is ta
 
 from collections.abc import Iterator
 
-from dagster import AssetExecutionContext, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetMaterialization, MaterializeResult, asset
 
 from assets.partitions import ONE_RUN, scenes
 from assets.scene_runs import run_scenes
@@ -26,6 +26,6 @@ from resources.store import ArtefactStore
 )
 def raw_scenes(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine
-) -> Iterator[MaterializeResult]:
+) -> Iterator[MaterializeResult | AssetMaterialization]:
     """Stage scenes: a bad file fails its scene alone."""
     yield from run_scenes(SceneTools(context, bucket, store, engine), "raw_scenes")

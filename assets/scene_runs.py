@@ -8,7 +8,8 @@ fails if a scene did, and names it.
 """
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from hashlib import sha256
 
 from dagster import (
     AssetCheckEvaluation,
@@ -16,9 +17,19 @@ from dagster import (
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
+    EventLogRecord,
     Failure,
     MaterializeResult,
     MetadataValue,
+)
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    DEFAULT_DATA_VERSION,
+    NULL_EVENT_POINTER,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
 )
 
 from assets.currency import currency
@@ -27,9 +38,6 @@ from assets.scene_steps import BLOCKING, STEPS, STEPS_VERSION, SceneTools
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.records import now
 
-# The tags by which Dagster knows the version of a materialisation.
-_DATA_VERSION = "dagster/data_version"
-_CODE_VERSION = "dagster/code_version"
 _NAMED = 10  # failed scenes named in the failure
 
 
@@ -44,7 +52,7 @@ def chain_from(name: str, selected: Sequence[str]) -> list[str]:
     return chain
 
 
-def run_scenes(tools: SceneTools, name: str) -> Iterator[MaterializeResult]:
+def run_scenes(tools: SceneTools, name: str) -> Iterator[MaterializeResult | AssetMaterialization]:
     """The body of an inference asset.
 
     Args:
@@ -66,7 +74,7 @@ def run_scenes(tools: SceneTools, name: str) -> Iterator[MaterializeResult]:
     chain = chain_from(name, selected)
     failed: dict[str, str] = {}
     for done, partition in enumerate(partitions, 1):
-        reason = _map_one(tools, chain, partition)
+        reason = yield from _map_one(tools, chain, partition)
         if reason is not None:
             failed[partition] = reason
         context.log.info("%d of %d scenes done, %d failed", done, len(partitions), len(failed))
@@ -80,12 +88,17 @@ def run_scenes(tools: SceneTools, name: str) -> Iterator[MaterializeResult]:
         )
 
 
-def _map_one(tools: SceneTools, chain: Sequence[str], partition: str) -> str | None:
-    """Take one scene through the steps and report each; returns why it failed, or None."""
+def _map_one(
+    tools: SceneTools, chain: Sequence[str], partition: str
+) -> Generator[AssetMaterialization, None, str | None]:
+    """Take one scene through the steps and report each; returns why it failed, or None.
+
+    Dagster keeps an event when the asset yields it; what is only logged waits until then.
+    """
     context = tools.context
     for name in chain:
         try:
-            _report(context, name, partition, STEPS[name](tools, partition))
+            yield _materialised(context, name, partition, STEPS[name](tools, partition))
             _check(tools, name, partition)
         except Exception as error:
             # Whatever it is, the next scene has nothing to do with it; what nobody expected goes to the log whole.
@@ -108,13 +121,31 @@ def _map_one(tools: SceneTools, chain: Sequence[str], partition: str) -> str | N
     return None
 
 
-def _report(context: AssetExecutionContext, name: str, partition: str, result: MaterializeResult) -> None:
-    tags = {_CODE_VERSION: STEPS_VERSION}
+def _materialised(
+    context: AssetExecutionContext, name: str, partition: str, result: MaterializeResult
+) -> AssetMaterialization:
+    """The event of one scene, tagged as Dagster tags that of a run of one: staleness is told by these tags."""
+    key = AssetKey(name)
+    tags = {CODE_VERSION_TAG: STEPS_VERSION, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     if result.data_version is not None:
-        tags[_DATA_VERSION] = result.data_version.value
-    context.log_event(
-        AssetMaterialization(asset_key=name, partition=partition, metadata=dict(result.metadata or {}), tags=tags)
-    )
+        tags[DATA_VERSION_TAG] = result.data_version.value
+    graph = context.job_def.asset_layer.asset_graph
+    for parent in graph.get(key).parent_keys:
+        of_scenes = graph.get(parent).is_partitioned
+        record = context.instance.get_latest_data_version_record(
+            parent, is_source=False, partition_key=partition if of_scenes else None
+        )
+        version = _data_version(record)
+        # The version of a partitioned input is a hash over those of the partitions it was made from: here one.
+        hashed = sha256(version.encode()).hexdigest() if record and of_scenes else version
+        tags[get_input_data_version_tag(parent)] = hashed
+        tags[get_input_event_pointer_tag(parent)] = str(record.storage_id) if record else NULL_EVENT_POINTER
+    return AssetMaterialization(asset_key=key, partition=partition, metadata=dict(result.metadata or {}), tags=tags)
+
+
+def _data_version(record: EventLogRecord | None) -> str:
+    event = record.asset_materialization if record else None
+    return ((event.tags or {}).get(DATA_VERSION_TAG) if event else None) or DEFAULT_DATA_VERSION.value
 
 
 def _check(tools: SceneTools, name: str, partition: str) -> None:

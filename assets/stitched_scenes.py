@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dagster import AssetExecutionContext, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetMaterialization, MaterializeResult, asset
 
 from assets.partitions import ONE_RUN, scenes
 from assets.scene_runs import run_scenes
@@ -24,6 +24,6 @@ from resources.store import ArtefactStore
 )
 def stitched_scenes(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine
-) -> Iterator[MaterializeResult]:
+) -> Iterator[MaterializeResult | AssetMaterialization]:
     """Blend the tiles of a scene and write its products."""
     yield from run_scenes(SceneTools(context, bucket, store, engine), "stitched_scenes")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dagster import AssetExecutionContext, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetMaterialization, MaterializeResult, asset
 
 from assets.partitions import ONE_RUN, scenes
 from assets.scene_runs import run_scenes
@@ -24,6 +24,6 @@ from resources.store import ArtefactStore
 )
 def tile_probabilities(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine
-) -> Iterator[MaterializeResult]:
+) -> Iterator[MaterializeResult | AssetMaterialization]:
     """Predict a scene's tiles with the model in service."""
     yield from run_scenes(SceneTools(context, bucket, store, engine), "tile_probabilities")
