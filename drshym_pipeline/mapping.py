@@ -80,7 +80,7 @@ def stage(
     Raises:
         InputError: The scene cannot be used; nothing is left behind.
     """
-    from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE
+    from drshym_pipeline.sar.codes import BACKSCATTER_FILE
     from drshym_pipeline.sar.scene import describe_scene, stage_scene
 
     start = time.perf_counter()

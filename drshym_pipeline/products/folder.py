@@ -17,6 +17,7 @@ from drshym_pipeline.inference import PredictionSummary
 from drshym_pipeline.products.names import ProductKind, product_name
 from drshym_pipeline.products.summary import StitchSummary
 from drshym_pipeline.records import MapRecord, Record, SceneMeta, describe_validation
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE
 from drshym_pipeline.storage import read_json
 from drshym_pipeline.tiling import TileGrid
 
@@ -73,7 +74,7 @@ class SceneFolder:
     @property
     def backscatter(self) -> Path:
         """The scene in dB as the later stages read it; retention deletes it, and it can be made again."""
-        return self.directory / "backscatter.tif"
+        return self.directory / BACKSCATTER_FILE
 
     @property
     def tiles_jsonl(self) -> Path:

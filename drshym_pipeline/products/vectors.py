@@ -13,13 +13,11 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyogrio.raw
-import pyproj
 import rasterio
 import rasterio.features
 import shapely
@@ -30,6 +28,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.products.names import FLOODED
+from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_path
 
 _STRIP_PIXELS = 1 << 24  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
@@ -153,10 +152,9 @@ def _on_the_map(polygons: _Polygons, transform: Any) -> _Polygons:
 
 def _geometries(polygons: _Polygons, crs: str, scratch: Path) -> Sequence[str]:
     """Polygons of a CRS as GeoJSON geometries in the order they come in."""
-    to_degrees = _to_degrees(crs)
 
     def degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack(to_degrees.transform(points[:, 0], points[:, 1]), axis=1).round(_DIGITS)
+        return np.stack(to_degrees(crs).transform(points[:, 0], points[:, 1]), axis=1).round(_DIGITS)
 
     found = shapely.transform(polygons, degrees)
     bounds = shapely.bounds(found)
@@ -177,11 +175,6 @@ def _geometries(polygons: _Polygons, crs: str, scratch: Path) -> Sequence[str]:
     features = sorted(json.loads(scratch.read_text("utf-8"))["features"], key=lambda item: item["properties"]["place"])
     scratch.unlink()
     return [json.dumps(feature["geometry"]) for feature in features]
-
-
-@lru_cache(maxsize=8)
-def _to_degrees(crs: str) -> pyproj.Transformer:
-    return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
 def write_flood_polygons(mask: Path, crs: str, out: Path, provenance: Mapping[str, str | float]) -> int:

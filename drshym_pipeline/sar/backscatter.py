@@ -22,10 +22,9 @@ from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE, encode_db
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.tiling import Window
 
-BACKSCATTER_FILE: Final = "backscatter.tif"
 _BLOCK: Final = 512
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+BACKSCATTER_FILE: Final = "backscatter.tif"
 NOT_OBSERVED_CODE: Final = 0
 CODES_A_DB: Final = 400
 LOWEST_DB: Final = -100.0

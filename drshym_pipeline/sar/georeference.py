@@ -88,8 +88,7 @@ def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
         raise InputError(path, f"{missing} and no ground control points (GCPs)", NO_GEOREFERENCE)
     if crs is None:
         raise InputError(path, "its ground control points have no CRS", NO_GEOREFERENCE)
-    to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_wkt(crs.to_wkt()), "EPSG:4326", always_xy=True)
-    xs, ys = to_degrees.transform([point.x for point in points], [point.y for point in points])
+    xs, ys = to_degrees(crs.to_wkt()).transform([point.x for point in points], [point.y for point in points])
     if not np.isfinite([xs, ys]).all() or float(np.abs(ys).max()) > _POLE:
         raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
     return tuple(
@@ -161,9 +160,9 @@ def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
 
 
 @lru_cache(maxsize=32)
-def _to_degrees(crs: str) -> pyproj.Transformer | None:
-    projected = pyproj.CRS.from_user_input(crs)
-    return None if projected.is_geographic else pyproj.Transformer.from_crs(projected, "EPSG:4326", always_xy=True)
+def to_degrees(crs: str) -> pyproj.Transformer:
+    """From (x, y) of a CRS to (longitude, latitude) on WGS84; made once a CRS."""
+    return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
 def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int, width: int) -> NDArray[np.float64]:
@@ -185,11 +184,9 @@ def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int,
     # Rows far apart are enough: the area is smooth in latitude, and a scene has tens of thousands of rows.
     rows = np.unique(np.linspace(0, height - 1, min(height, 129)).round().astype(np.int64))
     col = (width - 1) / 2.0
-    to_degrees = _to_degrees(crs)
     areas = np.empty(rows.size)
     for index, row in enumerate(rows):
         xs, ys = map_position(transform, col + np.array([0, 1, 1, 0]), row + np.array([0, 0, 1, 1]))
-        if to_degrees is not None:
-            xs, ys = to_degrees.transform(xs, ys)
+        xs, ys = to_degrees(crs).transform(xs, ys)
         areas[index] = abs(_GEOD.polygon_area_perimeter(xs, ys)[0]) / 1e6
     return np.interp(np.arange(height), rows, areas)

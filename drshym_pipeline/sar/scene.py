@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta, Units, describe_validation
-from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE, BackscatterWriter
+from drshym_pipeline.sar.backscatter import BackscatterWriter
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE
 from drshym_pipeline.sar.description import content_hash, describe_scene
 from drshym_pipeline.sar.reader import SceneReader, strips
 from drshym_pipeline.storage import atomic_directory, atomic_path, scratch_directory, write_text

@@ -14,8 +14,8 @@ from drshym_pipeline.inference import calibrated, predict_scene
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.records import Calibration
-from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE, BackscatterReader
-from drshym_pipeline.sar.codes import decode_db
+from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, decode_db
 from drshym_pipeline.sar.scene import describe_scene
 from drshym_pipeline.storage import sha256_files
 from drshym_pipeline.tiling import TileGrid

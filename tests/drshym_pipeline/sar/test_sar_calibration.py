@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.sar import calibration
-from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE
 from drshym_pipeline.sar.calibration import CalibrationTable, find_calibration, read_calibration
-from drshym_pipeline.sar.codes import decode_db
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, decode_db
 from drshym_pipeline.sar.scene import SceneReader, stage_scene
 from drshym_pipeline.tiling import Window
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.inputs import network_input, network_input_of_codes
-from drshym_pipeline.sar.backscatter import BACKSCATTER_FILE, BackscatterReader
-from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, decode_db, encode_db
+from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, NOT_OBSERVED_CODE, decode_db, encode_db
 from drshym_pipeline.sar.scene import SceneReader, make_backscatter, stage_scene
 from drshym_pipeline.tiling import Window
 
