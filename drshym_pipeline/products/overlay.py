@@ -21,7 +21,7 @@ from drshym_pipeline.storage import atomic_path
 
 OVERLAY_SIDE: Final = 1600
 THUMBNAIL_SIDE: Final = 512
-_FLOOD: Final = np.array([0.0, 110.0, 255.0])
+_FLOOD: Final = (0.0, 110.0, 255.0)
 _FLOOD_OPACITY: Final = 0.55
 _HATCH: Final = (128, 128, 128, 110)
 _HATCH_PERIOD: Final = 12
@@ -80,13 +80,14 @@ class OverlayCanvas:
         """
         low, high = stretch if stretch and stretch[1] > stretch[0] else _DEFAULT_STRETCH
         seen = self._observed > 0
-        count = np.maximum(self._observed, 1.0)
-        vv = self._codes / count / CODES_A_DB + LOWEST_DB
-        grey = np.clip((vv - low) / (high - low), 0.0, 1.0) * 255.0
-        share = (self._flooded / count)[..., np.newaxis]
-        colour = grey[..., np.newaxis] * (1.0 - _FLOOD_OPACITY * share) + _FLOOD * (_FLOOD_OPACITY * share)
+        count = np.maximum(self._observed, 1).astype(np.float32)
+        vv = (self._codes / count).astype(np.float32) / np.float32(CODES_A_DB) + np.float32(LOWEST_DB)
+        grey = np.clip((vv - np.float32(low)) / np.float32(high - low), 0.0, 1.0) * np.float32(255.0)
+        share = np.float32(_FLOOD_OPACITY) * (self._flooded / count).astype(np.float32)
         picture = np.zeros((*seen.shape, 4), np.uint8)
-        picture[..., :3] = np.rint(colour)
+        # A channel at a time: all at once would be the largest arrays of a whole map.
+        for channel, flood in enumerate(_FLOOD):
+            picture[..., channel] = np.rint(grey * (1 - share) + np.float32(flood) * share)
         picture[..., 3] = 255
         rows, cols = np.indices(seen.shape)
         hatch = ((rows + cols) % _HATCH_PERIOD) < 2
