@@ -5,7 +5,8 @@ Outlines follow the pixel edges of the mask: smoothing would claim a precision t
 
 The mask is walked in strips. An area that reaches the lower edge of its strip waits, in parts, until the strip in which
 it ends and is united there once; all others are written at once. So memory holds the polygons of one strip and those
-that are not whole yet, whatever the size of the scene.
+that are not whole yet, whatever the size of the scene. An area with more corners than any outline can be worked with
+does not wait: what there is of it is written, cut at the seam.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from drshym_pipeline.products.names import FLOODED
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_path
 
-_STRIP_PIXELS = 1 << 25  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
+_STRIP_PIXELS = 1 << 24  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
+MOST_CORNERS = 200_000  # of an area that waits for its end: one that runs through a whole scene would fill the memory
 _DIGITS = 7  # of a degree: a centimetre
 _HALF_TURN = 180.0
 _Polygons = NDArray[np.object_]
@@ -88,8 +90,14 @@ class _Seams:
             parts.setdefault(int(area_of[number]), []).extend(gathered)
         for index in np.flatnonzero(~plain).tolist():
             parts.setdefault(int(area_of[known + index]), []).append(polygons[index])
-        whole = [_united(gathered) for area, gathered in parts.items() if not is_open[area]]
+        whole: list[Any] = []
         opened = [area for area in parts if is_open[area]]
+        for area, gathered in parts.items():
+            if gathered and not is_open[area]:
+                whole.extend(_united(gathered))
+            elif is_open[area] and int(shapely.get_num_coordinates(gathered).sum()) > MOST_CORNERS:
+                whole.extend(gathered)
+                gathered.clear()
         self._parts = [parts[area] for area in opened]
         renumbered = np.zeros(count, np.int64)
         renumbered[opened] = np.arange(1, len(opened) + 1)
@@ -109,12 +117,18 @@ def _without_needless_points(ring: Any) -> NDArray[np.float64]:
     return np.concatenate([corners, corners[:1]])
 
 
-def _united(parts: Sequence[Any]) -> Any:
-    """One polygon of the parts of an area, without the points that the seams left."""
+def _united(parts: Sequence[Any]) -> list[Any]:
+    """The polygon of the parts of an area, without the points that the seams left.
+
+    Of an area that was cut, what is left may hang together only through what is written already: several polygons then.
+    """
     if len(parts) == 1:
-        return parts[0]
-    outer, *holes = (_without_needless_points(ring) for ring in shapely.get_rings(shapely.union_all(parts)))
-    return shapely.Polygon(outer, holes)
+        return list(parts)
+    found = []
+    for polygon in shapely.get_parts(shapely.union_all(parts)):
+        outer, *holes = (_without_needless_points(ring) for ring in shapely.get_rings(polygon))
+        found.append(shapely.Polygon(outer, holes))
+    return found
 
 
 def flood_polygons(mask: Any, strip_rows: int | None = None) -> Iterator[_Polygons]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import rasterio
@@ -14,6 +15,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 from scipy import ndimage
 
+from drshym_pipeline.products import vectors
 from drshym_pipeline.products.vectors import flood_polygons, write_flood_polygons
 
 
@@ -63,6 +65,20 @@ def test_an_area_with_a_hole_across_seams_keeps_it():
     (polygon,) = polygons_of(mask, 5)
     assert len(polygon.interiors) == 1
     assert polygon.area == mask.sum()
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**31), corners=st.integers(5, 120))
+def test_an_area_with_too_many_corners_to_wait_is_cut_at_the_seams_and_loses_nothing(seed, corners):
+    mask = (np.random.default_rng(seed).random((60, 20)) < 0.8).astype(np.uint8)
+    mask[:, 0] = 1
+    whole = polygons_of(mask, 60)
+    with patch.object(vectors, "MOST_CORNERS", corners):
+        cut = polygons_of(mask, 10)
+    assert len(cut) >= len(whole)
+    assert sum(polygon.area for polygon in cut) == mask.sum()
+    assert shapely.union_all(cut).equals(shapely.union_all(whole))
+    assert all(polygon.is_valid for polygon in cut)
 
 
 def test_the_file_is_one_collection_whatever_the_number_of_strips(tmp_path: Path):
