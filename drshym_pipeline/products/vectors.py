@@ -66,6 +66,8 @@ class _Seams:
 
     def __init__(self, width: int) -> None:
         self._parts: list[list[Any]] = []
+        # Which of them have been written in part already: what is left of those is written as it comes.
+        self._cut: list[bool] = []
         # The number of the open area of every pixel of the last row, counted from 1; 0 where it is dry.
         self._last = np.zeros(width, np.int64)
 
@@ -90,15 +92,18 @@ class _Seams:
             parts.setdefault(int(area_of[number]), []).extend(gathered)
         for index in np.flatnonzero(~plain).tolist():
             parts.setdefault(int(area_of[known + index]), []).append(polygons[index])
-        whole: list[Any] = []
+        is_cut = {int(area_of[number]) for number, cut in enumerate(self._cut) if cut}
+        is_cut |= {area for area, gathered in parts.items() if _corners(gathered) > MOST_CORNERS}
         opened = [area for area in parts if is_open[area]]
+        whole: list[Any] = []
         for area, gathered in parts.items():
-            if gathered and not is_open[area]:
-                whole.extend(_united(gathered))
-            elif is_open[area] and int(shapely.get_num_coordinates(gathered).sum()) > MOST_CORNERS:
+            if area in is_cut:
                 whole.extend(gathered)
                 gathered.clear()
+            elif not is_open[area]:
+                whole.append(_united(gathered))
         self._parts = [parts[area] for area in opened]
+        self._cut = [area in is_cut for area in opened]
         renumbered = np.zeros(count, np.int64)
         renumbered[opened] = np.arange(1, len(opened) + 1)
         self._last = np.where(last > 0, renumbered[area_of[np.maximum(last - 1, 0) + known]], 0) if fresh else last
@@ -117,18 +122,16 @@ def _without_needless_points(ring: Any) -> NDArray[np.float64]:
     return np.concatenate([corners, corners[:1]])
 
 
-def _united(parts: Sequence[Any]) -> list[Any]:
-    """The polygon of the parts of an area, without the points that the seams left.
+def _corners(parts: Sequence[Any]) -> int:
+    return int(shapely.get_num_coordinates(parts).sum()) if parts else 0
 
-    Of an area that was cut, what is left may hang together only through what is written already: several polygons then.
-    """
+
+def _united(parts: Sequence[Any]) -> Any:
+    """One polygon of the parts of an area, without the points that the seams left."""
     if len(parts) == 1:
-        return list(parts)
-    found = []
-    for polygon in shapely.get_parts(shapely.union_all(parts)):
-        outer, *holes = (_without_needless_points(ring) for ring in shapely.get_rings(polygon))
-        found.append(shapely.Polygon(outer, holes))
-    return found
+        return parts[0]
+    outer, *holes = (_without_needless_points(ring) for ring in shapely.get_rings(shapely.union_all(parts)))
+    return shapely.Polygon(outer, holes)
 
 
 def flood_polygons(mask: Any, strip_rows: int | None = None) -> Iterator[_Polygons]:
