@@ -55,7 +55,7 @@ def _plain(bundle: ModelBundle) -> Run:
     return _torch_run(bundle.build(), torch.float32)
 
 
-def _folded(bundle: ModelBundle) -> Run:
+def _shortened(bundle: ModelBundle) -> Run:
     import torch
 
     from drshym_pipeline.model.compute import prepare_network
@@ -116,14 +116,14 @@ def measure(repeats: int = 15) -> list[Row]:
     bundle = shipped_bundle()
     makers: dict[str, Callable[[], Run]] = {
         "torch, fp32": lambda: _plain(bundle),
-        "torch, folded, fp32": lambda: _folded(bundle),
-        "torch, folded, bf16 (ours)": lambda: _ours(bundle),
+        "torch, shortened, fp32": lambda: _shortened(bundle),
+        "torch, shortened, bf16 (ours)": lambda: _ours(bundle),
         "OpenVINO, fp32": lambda: _openvino(bundle, "f32"),
         "OpenVINO, bf16": lambda: _openvino(bundle, "bf16"),
         "ONNX Runtime, fp32": lambda: _onnxruntime(bundle),
     }
     if shutil.which("g++"):
-        makers["torch.compile, folded, bf16"] = lambda: _compiled(bundle)
+        makers["torch.compile, shortened, bf16"] = lambda: _compiled(bundle)
     runs: dict[str, Run] = {}
     ready: dict[str, float] = {}
     for name, make in makers.items():

@@ -1,4 +1,4 @@
-"""A network made ready to map: batch norms folded into convolutions, arithmetic chosen, one tile or many at a time.
+"""A network made ready to map: needless arithmetic left out, precision chosen, one tile or many at a time.
 
 On a CPU tiles are independent work: as many are computed side by side as there are cores, each on one thread. Cores
 that wait for each other within a layer lose more than caches gain, and whatever else a tile needs (reading, encoding)
@@ -7,7 +7,6 @@ runs on the same core right before and after. On a GPU tiles go in batches.
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from drshym_pipeline.model.network import STRIDE
+from drshym_pipeline.model.shortcuts import shortened
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
@@ -28,8 +27,6 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 _MOST_WORKERS = 8  # each holds the activations of a tile
 _GPU_BATCH = 8
-_PROBE = 64  # side of the tile that shows whether folding changed the network
-_FOLDED_ALIKE = 1e-3  # of the spread of the logits; folding itself is exact up to rounding
 
 
 def pad_to_stride(inputs: NDArray[np.float32], stride: int = STRIDE) -> NDArray[np.float32]:
@@ -67,47 +64,6 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _fold(module: nn.Module) -> None:
-    """Fold every BatchNorm2d into the convolution defined right before it, in place."""
-    before: tuple[str, nn.Module] | None = None
-    for name, child in list(module.named_children()):
-        if (
-            isinstance(child, nn.BatchNorm2d)
-            and before is not None
-            and isinstance(before[1], nn.Conv2d)
-            and before[1].out_channels == child.num_features
-        ):
-            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            # timm fuses the activation into its BatchNorm; it must outlive the fold.
-            activation = getattr(child, "act", None)
-            setattr(module, name, activation if isinstance(activation, nn.Module) else nn.Identity())
-        else:
-            _fold(child)
-        before = (name, child)
-
-
-def folded(network: nn.Module) -> nn.Module:
-    """A copy of a network in eval mode with its batch norms folded into its convolutions.
-
-    Modules are folded in the order they are defined in, which need not be the order they run in: the copy is compared
-    with the network on a probe, and where it differs an unchanged copy is returned.
-
-    Args:
-        network: On the CPU, float32.
-    """
-    plain = copy.deepcopy(network).eval()
-    candidate = copy.deepcopy(plain)
-    _fold(candidate)
-    first = next(module for module in plain.modules() if isinstance(module, nn.Conv2d))
-    count = getattr(network, "in_channels", first.in_channels)
-    probe = torch.rand((1, count, _PROBE, _PROBE), generator=torch.Generator().manual_seed(42))
-    with torch.inference_mode():
-        expected, found = plain(probe), candidate(probe)
-    spread = max(float(expected.std()), float(torch.finfo(torch.float32).tiny))
-    alike = bool(torch.isfinite(found).all()) and float((expected - found).abs().max()) <= _FOLDED_ALIKE * spread
-    return candidate if alike else plain
-
-
 class _InFloat32(nn.Module):
     """A last layer in full precision: bf16 has eight bits, too few for the logits themselves."""
 
@@ -140,7 +96,7 @@ def prepare_network(network: nn.Module, precision: Literal["fp32", "bf16"] = "fp
         precision: With `bf16` everything but the last layer is bfloat16; inputs must be, too. Logits are float32.
         device: Where to.
     """
-    ready = folded(network)
+    ready = shortened(network)
     if precision == "bf16":
         parent, name = _last_convolution(ready)
         last = parent.get_submodule(name)

@@ -7,69 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from drshym_pipeline.model import compute
-from drshym_pipeline.model.compute import TileNetwork, folded, prepare_network, tile_network, tiles_side_by_side
-from drshym_pipeline.model.network import build_network
-from drshym_pipeline.settings import NetworkConfig
-
-NETWORKS = {
-    "full": NetworkConfig(decoder_channels=(32, 16, 16, 8, 8)),
-    "half": NetworkConfig(stem="half", decoder_channels=(32, 16, 8)),
-    "group": NetworkConfig(norm="group", decoder_channels=(32, 16, 16, 8, 8)),
-    "densenet": NetworkConfig(encoder="densenet121", decoder_channels=(32, 16, 16, 8, 8)),
-    "timm": NetworkConfig(encoder="tu-resnet18", decoder_channels=(32, 16, 16, 8, 8)),
-}
-
-
-def settled(config: NetworkConfig) -> nn.Module:
-    """A network whose batch norms have seen something: fresh ones fold into nothing."""
-    torch.manual_seed(0)
-    network = build_network(config).train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.rand(4, 3, 64, 64))
-    return network.eval()
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_folding_changes_nothing_but_the_time(name):
-    network = settled(NETWORKS[name])
-    tiles = torch.rand(2, 3, 96, 64)
-    with torch.inference_mode():
-        expected, found = network(tiles), folded(network)(tiles)
-    assert float((expected - found).abs().max()) < 1e-3 * float(expected.std())
-
-
-def test_batch_norms_are_gone_from_a_folded_network_and_still_in_the_original():
-    network = settled(NETWORKS["half"])
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(network).modules())
-    assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-
-
-class OtherWayRound(nn.Module):
-    """Defines a convolution before a norm and runs them the other way."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 3, 3, padding=1)
-        self.norm = nn.BatchNorm2d(3)
-        self.head = nn.Conv2d(3, 1, 1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.conv(torch.relu(self.norm(inputs))))
-
-
-def test_a_network_that_does_not_run_in_the_order_it_is_written_is_left_as_it_is():
-    torch.manual_seed(0)
-    network = OtherWayRound()
-    network.norm.running_mean.fill_(0.4)
-    network.norm.running_var.fill_(0.1)
-    network.eval()
-    tiles = torch.rand(1, 3, 32, 32)
-    with torch.inference_mode():
-        assert torch.equal(folded(network)(tiles), network(tiles))
+from drshym_pipeline.model.compute import TileNetwork, prepare_network, tile_network, tiles_side_by_side
+from tests.drshym_pipeline.model.settled_networks import NETWORKS, settled
 
 
 @pytest.mark.parametrize("name", ["full", "half"])
