@@ -22,7 +22,7 @@ from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE, encode_db
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
 from drshym_pipeline.tiling import Window
 
 _BLOCK: Final = 512
@@ -62,9 +62,9 @@ class BackscatterWriter:
         self._dataset.scales = (1.0 / CODES_A_DB,) * self._bands
         self._dataset.offsets = (LOWEST_DB - 1.0 / CODES_A_DB,) * self._bands
 
-    def write(self, window: Window, db: NDArray[np.float32]) -> None:
-        """One window: (bands, h, w) dB, NaN in every band where any is not observed."""
-        self._dataset.write(encode_db(db), window=RasterWindow(window.col, window.row, window.width, window.height))
+    def write(self, window: Window, codes: NDArray[np.uint16]) -> None:
+        """One window: (bands, h, w) as `encode_db` makes them, 0 in every band where any is not observed."""
+        self._dataset.write(codes, window=RasterWindow(window.col, window.row, window.width, window.height))
 
     def __enter__(self) -> Self:
         return self

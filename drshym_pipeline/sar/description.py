@@ -5,7 +5,8 @@ Nothing is written here; `scene` stages what is described, `reader` reads window
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, BandSource, BandStatistics, Polarisation, SceneMeta, Units
 from drshym_pipeline.sar import products
 from drshym_pipeline.sar.backscatter import BackscatterWriter
+from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.sar.completeness import check_zero_tail
 from drshym_pipeline.sar.georeference import Grid
 from drshym_pipeline.sar.ground_control import product_grid
 from drshym_pipeline.sar.open import open_header
-from drshym_pipeline.sar.open_scene import OpenScene, check_sources
+from drshym_pipeline.sar.open_scene import OpenScene, RawWindows, check_sources
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
-from drshym_pipeline.sar.statistics import DecibelHistogram
+from drshym_pipeline.sar.statistics import BackscatterHistogram
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 from drshym_pipeline.tiling import Window
 
@@ -37,6 +40,7 @@ _ENOUGH_PIXELS = 20_000
 _SAMPLE_PIXELS = 200_000
 # VV is above VH in 99 % of pixels; below this share the two have changed places.
 _SWAPPED_BELOW = 0.2
+_AHEAD = 2  # windows decoded before they are looked at
 
 
 def content_version(sha256: str, units: Units | None) -> str:
@@ -44,22 +48,25 @@ def content_version(sha256: str, units: Units | None) -> str:
     return sha256_json({"sha256": sha256, "units": units, "reading": _READING})[:12]
 
 
+def _hash_of_all(bands: Sequence[BandSource], hash_of: Callable[[str], str]) -> str:
+    """The content hash of a scene: of its file, or of all hashes when it has two files or calibration tables."""
+    hashes = {band.path: hash_of(band.path) for band in bands}
+    tables = {
+        f"{band.polarisation} calibration": hash_of(band.calibration) for band in bands if band.calibration is not None
+    }
+    if len(hashes) == 1 and not tables:
+        return next(iter(hashes.values()))
+    return sha256_json({**{band.polarisation: hashes[band.path] for band in bands}, **tables})
+
+
 def content_hash(bands: Sequence[BandSource], directory: Path) -> str:
-    """The content hash of a scene: of its file, or of all hashes when it has two files or calibration tables.
+    """The content hash of a scene.
 
     Args:
         bands: The bands and their files.
         directory: What relative paths are relative to.
     """
-    hashes = {band.path: sha256_file(directory / band.path) for band in bands}
-    tables = {
-        f"{band.polarisation} calibration": sha256_file(directory / band.calibration)
-        for band in bands
-        if band.calibration is not None
-    }
-    if len(hashes) == 1 and not tables:
-        return next(iter(hashes.values()))
-    return sha256_json({**{band.polarisation: hashes[band.path] for band in bands}, **tables})
+    return _hash_of_all(bands, lambda path: sha256_file(directory / path))
 
 
 def _corner(window: Window) -> Window:
@@ -130,28 +137,28 @@ def _read_all(
 ) -> tuple[float, dict[Polarisation, BandStatistics]]:
     """Read every pixel once: the observed fraction, and the statistics of each polarisation.
 
-    What is read goes to `writer` on the way, so that no later stage has to decode the source again.
+    What is read goes to `writer` on the way, so that no later stage has to decode the source again. A thread decodes
+    the next windows meanwhile.
     """
     if writer is not None:
         writer.open(scene.grid.height, scene.grid.width)
-    histograms = [DecibelHistogram() for _ in scene.roles]
+    histograms = [BackscatterHistogram() for _ in scene.roles]
     windows = scene.windows()
     count = zeros = 0
     alone = [0] * len(scene.roles)
     progress("describe", 0, len(windows))
-    for index, window in enumerate(windows, 1):
-        layers = scene.raw(window)
+    for index, (window, layers) in enumerate(Prefetched(RawWindows(scene, windows), _AHEAD), 1):
         zeros += sum(int((layer == 0).sum()) for layer in layers)
-        db = scene.decibels(layers, window)
-        finite = np.isfinite(db)
+        codes = encode_db(scene.decibels(layers, window))
+        finite = codes != NOT_OBSERVED_CODE
         mask = finite.all(axis=0)
         alone = [total + int(band.sum()) for total, band in zip(alone, finite, strict=True)]
         count += int(mask.sum())
-        for histogram, layer in zip(histograms, db, strict=True):
-            histogram.add(layer[mask])
+        codes[:, ~mask] = NOT_OBSERVED_CODE
+        for histogram, band in zip(histograms, codes, strict=True):
+            histogram.add(band)
         if writer is not None:
-            db[:, ~mask] = np.nan
-            writer.write(window, db)
+            writer.write(window, codes)
         progress("describe", index, len(windows))
     for path in scene.views:
         with open_header(path) as header:
@@ -234,6 +241,8 @@ def describe_scene(
         if found.units == "dn":
             scene.use_calibration()
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
+        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="hash"))
+        hashes = {str(path): pool.submit(sha256_file, path) for path in scene.views}
         with kept as writer:
             fraction, statistics = _read_all(scene, writer, progress)
         first = scene.roles[0]
@@ -259,7 +268,7 @@ def describe_scene(
             )
             for role in scene.roles
         )
-        sha256 = content_hash(bands, Path())
+        sha256 = _hash_of_all(bands, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
         # Spacing and bounds are those of the products.
         shown = grid if map_grid is None else Grid(georeference="transform", **map_grid.model_dump())
         return SceneMeta(

@@ -5,7 +5,7 @@ What is made of the pixels while all of them are read is `description`'s busines
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_fa
 from drshym_pipeline.sar.calibration import CalibrationTable, find_calibration, read_calibration
 from drshym_pipeline.sar.completeness import check_blocks
 from drshym_pipeline.sar.georeference import Grid, find_grid
-from drshym_pipeline.sar.open import check_location, damaged, open_header, open_raster
+from drshym_pipeline.sar.open import check_location, damaged, open_header, open_raster, safe_env
 from drshym_pipeline.sar.reader import decibels, read_raw, strips
 from drshym_pipeline.tiling import Window
 
@@ -123,3 +123,21 @@ class OpenScene:
         """The path of the table a role is calibrated with."""
         found = self.tables.get(role.polarisation)
         return None if found is None else str(found[0])
+
+
+class RawWindows:
+    """The raw values of windows, one after the other: (window, what `OpenScene.raw` gives).
+
+    Args:
+        scene: Read by nobody else meanwhile.
+        windows: Which.
+    """
+
+    def __init__(self, scene: OpenScene, windows: Sequence[Window]) -> None:
+        self._scene, self._windows = scene, windows
+
+    def __iter__(self) -> Iterator[tuple[Window, list[NDArray[Any]]]]:
+        # GDAL's environment holds in one thread alone, and whoever iterates may be another than who opened the files.
+        with safe_env():
+            for window in self._windows:
+                yield window, self._scene.raw(window)

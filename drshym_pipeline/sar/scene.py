@@ -16,7 +16,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta, Units, describe_validation
 from drshym_pipeline.sar.backscatter import BackscatterWriter
-from drshym_pipeline.sar.codes import BACKSCATTER_FILE
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, encode_db
 from drshym_pipeline.sar.description import content_hash, describe_scene
 from drshym_pipeline.sar.reader import SceneReader, strips
 from drshym_pipeline.storage import atomic_directory, atomic_path, scratch_directory, write_text
@@ -161,6 +161,6 @@ def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = s
     ):
         writer.open(meta.height, meta.width)
         for done, window in enumerate(windows, 1):
-            writer.write(window, reader.read(window))
+            writer.write(window, encode_db(reader.read(window)))
             progress("stage", done, len(windows))
     return path
