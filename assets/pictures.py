@@ -21,15 +21,16 @@ def _places(length: int, most: int) -> NDArray[np.int64]:
 
 def quicklook(folder: SceneFolder) -> NDArray[np.float32]:
     """VV in dB on a coarse grid: (h, w) float32 with at most 240 pixels a side, NaN where not observed."""
-    from drshym_pipeline.sar.scene import SceneReader
+    from drshym_pipeline.sar.backscatter import BackscatterReader
+    from drshym_pipeline.sar.codes import decode_db
 
     meta = folder.meta()
     side = _ROWS / max(meta.shape)
     rows = _places(meta.height, max(1, round(min(1.0, side) * meta.height)))
     columns = _places(meta.width, max(1, round(min(1.0, side) * meta.width)))
-    with SceneReader(meta, folder.directory) as reader:
-        lines = [reader.read(Window(int(row), 0, 1, meta.width))[0, 0, columns] for row in rows]
-    return np.stack(lines)
+    with BackscatterReader(meta, folder.directory) as reader:
+        lines = [reader.read(Window(int(row), 0, 1, meta.width), 1)[0, 0, columns] for row in rows]
+    return decode_db(np.stack(lines))
 
 
 def valid_share(folder: SceneFolder) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from dagster import AssetExecutionContext, AssetMaterialization, MaterializeResu
 
 from assets.partitions import ONE_RUN, scenes
 from assets.scene_runs import run_scenes
-from assets.scene_steps import STEPS_VERSION, SceneTools
+from assets.scene_steps import STEPS_VERSION
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
 from resources.store import ArtefactStore
@@ -28,4 +28,4 @@ def raw_scenes(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine
 ) -> Iterator[MaterializeResult | AssetMaterialization]:
     """Stage scenes: a bad file fails its scene alone."""
-    yield from run_scenes(SceneTools(context, bucket, store, engine), "raw_scenes")
+    yield from run_scenes(context, bucket, store, engine, "raw_scenes")

@@ -6,7 +6,7 @@ from dagster import AssetExecutionContext, AssetMaterialization, MaterializeResu
 
 from assets.partitions import ONE_RUN, scenes
 from assets.scene_runs import run_scenes
-from assets.scene_steps import STEPS_VERSION, SceneTools
+from assets.scene_steps import STEPS_VERSION
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
 from resources.store import ArtefactStore
@@ -26,4 +26,4 @@ def scene_reports(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine
 ) -> Iterator[MaterializeResult | AssetMaterialization]:
     """Write a scene's report; its map is finished with it."""
-    yield from run_scenes(SceneTools(context, bucket, store, engine), "scene_reports")
+    yield from run_scenes(context, bucket, store, engine, "scene_reports")

@@ -3,13 +3,14 @@
 In a run over many partitions (a backfill) the first asset of the run takes each scene through every step that was
 asked for before it turns to the next one. So the first maps are there early, a bad scene stops nothing but itself, the
 model is loaded once, and what Dagster is told of a scene (materialisations with their own data version, check results)
-is told when it is true. The other assets of the run then have nothing left to do and are skipped. At the end the run
+is told when it is true. Scenes are mapped in a thread (`scene_work`), so that the next one does not wait for Dagster's
+event log. The other assets of the run then have nothing left to do and are skipped. At the end the run
 fails if a scene did, and names it.
 """
 
-import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from threading import Event
 
 from dagster import (
     AssetCheckEvaluation,
@@ -32,13 +33,18 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
-from assets.currency import currency
-from assets.running import permanent_input_errors
-from assets.scene_steps import BLOCKING, STEPS, STEPS_VERSION, SceneTools
-from drshym_pipeline.errors import DrShymError, InputError
+from assets.running import permanent_input_errors, run_progress
+from assets.scene_steps import STEPS, STEPS_VERSION, SceneTools
+from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
+from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.records import now
+from resources.bucket import SceneBucket
+from resources.engine import InferenceEngine
+from resources.progress import RunProgress
+from resources.store import ArtefactStore
 
 _NAMED = 10  # failed scenes named in the failure
+_AHEAD = 8  # events that may wait to be told
 
 
 def chain_from(name: str, selected: Sequence[str]) -> list[str]:
@@ -52,73 +58,80 @@ def chain_from(name: str, selected: Sequence[str]) -> list[str]:
     return chain
 
 
-def run_scenes(tools: SceneTools, name: str) -> Iterator[MaterializeResult | AssetMaterialization]:
+def run_scenes(
+    context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine, name: str
+) -> Iterator[MaterializeResult | AssetMaterialization]:
     """The body of an inference asset.
 
     Args:
-        tools: What its steps are handed.
+        context: Of the run.
+        bucket: Where scenes come from.
+        store: Where what is made of them goes.
+        engine: What predicts.
         name: Of the asset.
 
     Raises:
         Failure: A scene cannot be mapped; it is not retried.
     """
-    context = tools.context
     partitions = context.partition_keys
     if len(partitions) == 1:
+        tools = SceneTools(bucket, store, engine, run_progress(context, store))
         with permanent_input_errors():
             yield STEPS[name](tools, partitions[0])
         return
     selection = context.run.asset_selection
     # A run of the whole job names none.
     selected = [key.to_user_string() for key in selection] if selection else list(STEPS)
-    chain = chain_from(name, selected)
+    left = Event()
+    tools = SceneTools(bucket, store, engine, until_left(RunProgress(store.progress_path(context.run_id), None), left))
+    work = SceneWork(tools, chain_from(name, selected), partitions)
+    yield from _told(context, store, Prefetched(work, _AHEAD, left), len(partitions))
+
+
+def _told(
+    context: AssetExecutionContext, store: ArtefactStore, events: Iterable[Made | Checked | Ended], count: int
+) -> Iterator[AssetMaterialization]:
+    """Tell Dagster of each event when it comes; a materialisation is kept when the asset yields it.
+
+    Raises:
+        Failure: A scene failed.
+    """
     failed: dict[str, str] = {}
-    for done, partition in enumerate(partitions, 1):
-        reason = yield from _map_one(tools, chain, partition)
-        if reason is not None:
-            failed[partition] = reason
-        context.log.info("%d of %d scenes done, %d failed", done, len(partitions), len(failed))
+    done = 0
+    for event in events:
+        if isinstance(event, Made):
+            yield _materialised(context, event.name, event.partition, event.result)
+        elif isinstance(event, Checked):
+            _evaluated(context, event)
+        else:
+            done += 1
+            if event.reason is not None:
+                failed[event.partition] = event.reason
+                _keep_failure(context, store, event)
+            context.log.info("%d of %d scenes done, %d failed", done, count, len(failed))
     if failed:
         named = "; ".join(f"{partition}: {reason}" for partition, reason in list(failed.items())[:_NAMED])
         more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
         raise Failure(
-            description=f"{len(failed)} of {len(partitions)} scenes failed, the others are done: {named}{more}",
+            description=f"{len(failed)} of {count} scenes failed, the others are done: {named}{more}",
             metadata={"failed": MetadataValue.json(failed)},
             allow_retries=False,
         )
 
 
-def _map_one(
-    tools: SceneTools, chain: Sequence[str], partition: str
-) -> Generator[AssetMaterialization, None, str | None]:
-    """Take one scene through the steps and report each; returns why it failed, or None.
-
-    Dagster keeps an event when the asset yields it; what is only logged waits until then.
-    """
-    context = tools.context
-    for name in chain:
-        try:
-            yield _materialised(context, name, partition, STEPS[name](tools, partition))
-            _check(tools, name, partition)
-        except Exception as error:
-            # Whatever it is, the next scene has nothing to do with it; what nobody expected goes to the log whole.
-            if not isinstance(error, DrShymError):
-                context.log.error(traceback.format_exc())
-            reason = " ".join(str(error).split()) or type(error).__name__
-            context.log.error("%s: %s: %s", partition, name, reason)
-            tools.store.write_failure(
-                partition,
-                {
-                    "run_id": context.run_id,
-                    "job": context.run.job_name,
-                    "step": name,
-                    "reason": reason,
-                    "at": now().isoformat(),
-                    "partition": partition,
-                },
-            )
-            return reason
-    return None
+def _keep_failure(context: AssetExecutionContext, store: ArtefactStore, event: Ended) -> None:
+    if event.trace is not None:
+        context.log.error(event.trace)
+    context.log.error("%s: %s: %s", event.partition, event.name, event.reason)
+    failure = {
+        "run_id": context.run_id,
+        "job": context.run.job_name,
+        "step": event.name,
+        "reason": event.reason,
+        "at": now().isoformat(),
+        "partition": event.partition,
+    }
+    store.write_failure(event.partition, failure)
 
 
 def _materialised(
@@ -148,37 +161,15 @@ def _data_version(record: EventLogRecord | None) -> str:
     return ((event.tags or {}).get(DATA_VERSION_TAG) if event else None) or DEFAULT_DATA_VERSION.value
 
 
-def _check(tools: SceneTools, name: str, partition: str) -> None:
-    """Evaluate the checks of an asset for one scene.
-
-    Raises:
-        InputError: The blocking one fails: the scene goes no further.
-    """
-    folder = tools.store.staged(partition)
-    if name == "stitched_scenes":
-        passed, used, served = currency(tools.store, folder)
-        figures = {"map": used, "in service": served}
-        _evaluated(tools.context, "model_is_current", name, partition, passed=passed, metadata=figures)
-    if name in BLOCKING:
-        check, faults_of = BLOCKING[name]
-        faults = faults_of(folder)
-        _evaluated(tools.context, check, name, partition, passed=not faults, metadata={})
-        if faults:
-            raise InputError(partition, f"{check} failed: {'; '.join(faults[:3])}", "See the files of the scene")
-
-
-def _evaluated(
-    context: AssetExecutionContext, check: str, name: str, partition: str, *, passed: bool, metadata: dict[str, str]
-) -> None:
-    blocking = name in BLOCKING and BLOCKING[name][0] == check
+def _evaluated(context: AssetExecutionContext, event: Checked) -> None:
     context.log_event(
         AssetCheckEvaluation(
-            asset_key=AssetKey(name),
-            check_name=check,
-            passed=passed,
-            severity=AssetCheckSeverity.ERROR if blocking else AssetCheckSeverity.WARN,
-            metadata={key: MetadataValue.text(value) for key, value in metadata.items()},
-            partition=partition,
-            blocking=blocking,
+            asset_key=AssetKey(event.name),
+            check_name=event.check,
+            passed=event.passed,
+            severity=AssetCheckSeverity.ERROR if event.blocking else AssetCheckSeverity.WARN,
+            metadata={key: MetadataValue.text(value) for key, value in event.figures.items()},
+            partition=event.partition,
+            blocking=event.blocking,
         )
     )

@@ -7,13 +7,13 @@ A run of one scene goes through these steps as Dagster's own, a run of many goes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue
+from dagster import DataVersion, MaterializeResult, MetadataValue
 
 from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
 from assets.metadata import file_link, picture, picture_file, table
 from assets.pictures import DB_RANGE, probability_overview, quicklook, valid_share
-from assets.running import run_progress
 from drshym_pipeline.mapping import SceneFolder, predict, report, stage, stitch, write_tiles
+from drshym_pipeline.progress import Progress
 from drshym_pipeline.storage import sha256_file, sha256_files, to_uri
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
@@ -22,19 +22,19 @@ from resources.store import ArtefactStore
 
 @dataclass(frozen=True)
 class SceneTools:
-    """What a step is handed."""
+    """What a step is handed: nothing of Dagster's, so that a step may run in any thread."""
 
-    context: AssetExecutionContext
     bucket: SceneBucket
     store: ArtefactStore
     engine: InferenceEngine
+    progress: Progress
 
 
 def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     """Stage one scene; a bad file fails this scene alone and leaves nothing behind."""
-    store, progress = tools.store, run_progress(tools.context, tools.store)
+    store = tools.store
     sources = [tools.bucket.local_path(key) for key in store.sources(partition)]
-    folder = stage(sources, store.scenes, scene_id=partition, progress=progress)
+    folder = stage(sources, store.scenes, scene_id=partition, progress=tools.progress)
     meta = folder.meta()
     look = quicklook(folder)
     store.set_staged(folder, partition)
@@ -61,8 +61,7 @@ def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
 def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     """Write `tiles.jsonl` and the same as a Parquet table."""
     folder, engine = tools.store.staged(partition), tools.engine
-    progress = run_progress(tools.context, tools.store)
-    summary = write_tiles(folder, tile=engine.tile, overlap=engine.overlap, progress=progress)
+    summary = write_tiles(folder, tile=engine.tile, overlap=engine.overlap, progress=tools.progress)
     return MaterializeResult(
         data_version=DataVersion(sha256_file(folder.tiles_jsonl)),
         metadata={
@@ -89,7 +88,7 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
         batch_size=engine.batch_size,
         device=engine.device,
         precision=engine.precision,
-        progress=run_progress(tools.context, tools.store),
+        progress=tools.progress,
     )
     means, histogram = probability_overview(folder)
     files = [path for path in folder.probabilities.rglob("*") if path.is_file()]
@@ -115,12 +114,12 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
 def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     """Blend the tiles and write the products. Which model made them is read from the probabilities themselves."""
     folder = tools.store.staged(partition)
-    summary = stitch(folder, progress=run_progress(tools.context, tools.store))
+    summary = stitch(folder, progress=tools.progress)
     products = [folder.product("mask"), folder.product("proba")]
     return MaterializeResult(
         data_version=DataVersion(sha256_files(products, folder.directory)),
         metadata={
-            "overlay": picture_file(folder.product("overlay"), f"flood map of {partition}"),
+            "overlay": picture_file(folder.product("thumbnail"), f"flood map of {partition}"),
             "flooded area": summary.flooded.text() if summary.flooded else "nothing observed",
             "caption": summary.caption,
             "observed area (counted), km2": round(summary.observed_km2, 4),
@@ -140,7 +139,7 @@ def report_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     """Write the report and make this version the scene's current map."""
     store = tools.store
     folder = store.staged(partition)
-    record = report(folder, progress=run_progress(tools.context, store))
+    record = report(folder, progress=tools.progress)
     store.set_current(folder, partition)
     store.clear_failure(partition)
     confidence = f"{record.mean_confidence:.3f}" if record.mean_confidence is not None else "nothing observed"

@@ -52,7 +52,7 @@ def bare_forward(
             for index in range(count):
                 one(index)
             return
-        with tiles_side_by_side("cpu") as workers, ThreadPoolExecutor(workers) as pool:
+        with tiles_side_by_side("cpu", count) as workers, ThreadPoolExecutor(workers) as pool:
             deque(pool.map(one, range(count)), maxlen=0)
 
     return passes

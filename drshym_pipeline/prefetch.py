@@ -32,19 +32,21 @@ class Prefetched(Generic[ItemT]):
     Args:
         items: What to iterate over; anything a thread may iterate over.
         depth: Items made ahead at most.
+        left: Set when an iteration ends, before its thread is waited for: what takes long to make an item may look at
+            it and give up.
     """
 
-    def __init__(self, items: Iterable[ItemT], depth: int) -> None:
+    def __init__(self, items: Iterable[ItemT], depth: int, left: threading.Event | None = None) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")
-        self._items, self._depth = items, depth
+        self._items, self._depth, self._left = items, depth, left
 
     def __len__(self) -> int:
         return len(self._items)  # type: ignore[arg-type]  # as long as what is wrapped, where that has a length
 
     def __iter__(self) -> Iterator[ItemT]:
         made: queue.Queue[tuple[ItemT] | _Failure | None] = queue.Queue(self._depth)
-        left = threading.Event()
+        left = self._left or threading.Event()
 
         def hand_over(item: tuple[ItemT] | _Failure | None) -> bool:
             while not left.is_set():

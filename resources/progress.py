@@ -19,11 +19,13 @@ class RunProgress:
 
     Args:
         path: The file to keep up to date.
-        log: Receives a line when a stage begins, ends, and every ten seconds in between.
+        log: Receives a line when a stage begins, ends, and every ten seconds in between; nothing when None, and then
+            beginnings and ends are not written either unless a second has gone by: a run of many small scenes has
+            more of them than anyone can follow.
         clock: Seconds that only go forward.
     """
 
-    def __init__(self, path: Path, log: Logger, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, log: Logger | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._log = log
         self._clock = clock
@@ -34,11 +36,11 @@ class RunProgress:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Note that `done` of `total` parts of `stage` are finished."""
         moment = self._clock()
-        edge = stage != self._stage or done >= total
+        edge = self._log is not None and (stage != self._stage or done >= total)
         if stage != self._stage:
             self._stage = stage
             self._started = now().isoformat()
-        if edge or moment - self._logged >= LOG_EVERY_SECONDS:
+        if self._log is not None and (edge or moment - self._logged >= LOG_EVERY_SECONDS):
             self._logged = moment
             self._log.info("%s: %d of %d", stage, done, total)
         if edge or moment - self._written >= WRITE_EVERY_SECONDS:

@@ -143,13 +143,17 @@ class TileNetwork:
 
 
 @contextmanager
-def tiles_side_by_side(device: str) -> Iterator[int]:
+def tiles_side_by_side(device: str, tiles: int) -> Iterator[int]:
     """How many threads should compute tiles at the same time; each layer uses its share of the cores meanwhile.
 
     On a GPU the threads only read and prepare tiles.
+
+    Args:
+        device: Where the network is.
+        tiles: How many there are: a chip of one tile has all cores for itself.
     """
     allowed = torch.get_num_threads()
-    workers = min(allowed, _MOST_WORKERS)
+    workers = max(1, min(allowed, _MOST_WORKERS, tiles))
     if torch.device(device).type == "cuda":
         yield workers
         return

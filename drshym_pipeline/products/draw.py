@@ -10,6 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.products.bands import image_bands
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.folder import Prediction, SceneFolder
@@ -26,6 +27,7 @@ from drshym_pipeline.storage import TEMPORARY_PREFIX, write_text
 
 STAGE = "stitched_scenes"
 _WRITERS = 2
+_AHEAD = 2  # bands stitched before they are written
 _DRAWN: tuple[ProductKind, ...] = ("mask", "proba", "overlay", "thumbnail", "flood", "caption")
 
 
@@ -72,7 +74,7 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
         if meta.product_grid is not None:
             bands = geocoded(bands, meta, Path(scratch))
         progress(STAGE, 0, place.height)
-        for band in bands:
+        for band in Prefetched(bands, _AHEAD):
             statistics.add(band.row, band.stored, band.mask, band.vv)
             canvas.add(band.row, band.vv, band.mask)
             rasters.write(band.row, band.stored, band.mask)

@@ -6,6 +6,7 @@ memory is that of the picture. Legends and scale bars belong to the page around 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from drshym_pipeline.products.names import FLOODED, MASK_NOT_OBSERVED
 from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
-from drshym_pipeline.storage import atomic_path
+from drshym_pipeline.storage import write_bytes
 
 OVERLAY_SIDE: Final = 1600
 THUMBNAIL_SIDE: Final = 512
@@ -117,9 +118,12 @@ def write_pictures(
     for keyword, value in text.items():
         info.add_text(keyword, value)
     picture = canvas.render(stretch)
-    small = picture.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    for path, image in ((overlay, picture), (thumbnail, small)):
-        with atomic_path(path) as temporary:
-            # Speckle hardly compresses: a higher level is five times as slow for a few per cent.
-            image.save(temporary, compress_level=1, pnginfo=info)
+    buffer = io.BytesIO()
+    # Speckle hardly compresses: a higher level is five times as slow for a few per cent.
+    picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
+    write_bytes(overlay, buffer.getvalue())
+    if max(picture.size) > THUMBNAIL_SIDE:
+        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
+    write_bytes(thumbnail, buffer.getvalue())

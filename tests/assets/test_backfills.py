@@ -1,6 +1,7 @@
 """Many scenes in one run: every one on its own, whatever becomes of the others."""
 
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -10,12 +11,16 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from assets.scene_runs import chain_from
-from assets.scene_steps import STEPS
+from assets.scene_steps import STEPS, SceneTools
+from assets.scene_work import Abandoned, Ended, Made, SceneWork, until_left
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.prefetch import Prefetched
+from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.storage import read_json
-from tests.lineage import Lineage
+from resources.build import build_resources
+from tests.lineage import CHECKOUT, Lineage
 
 NAMES = ["a", "b", "bad", "c"]
 
@@ -166,3 +171,37 @@ def test_the_network_is_made_ready_once_for_all_scenes(lineage: Lineage, monkeyp
 )
 def test_a_run_goes_on_as_far_as_what_was_asked_for_hangs_together(name, selected, chain):
     assert chain_from(name, selected) == chain
+
+
+def scene_tools(lineage: Lineage, progress: Progress) -> SceneTools:
+    resources = build_resources(lineage.settings, CHECKOUT)
+    return SceneTools(resources["bucket"], resources["store"], resources["engine"], progress)
+
+
+def test_a_run_that_is_stopped_does_not_wait_for_the_scene_in_hand_and_leaves_no_half_of_it(lineage: Lineage):
+    left, told = Event(), []
+
+    def listen(stage: str, done: int, total: int) -> None:
+        told.append(stage)
+        if stage == "tile_probabilities":
+            assert left.wait(30), "nobody said that the run was stopped"
+
+    tools = scene_tools(lineage, until_left(listen, left))
+    seen = []
+    for event in Prefetched(SceneWork(tools, list(STEPS), ["a", "b"]), 1, left):
+        seen.append(event)
+        if isinstance(event, Made) and event.name == "tiles":
+            break
+    assert not any(isinstance(event, Ended) for event in seen)
+    folder = lineage.store.staged("a")
+    assert not folder.probabilities.exists()
+    assert not list(folder.directory.glob(".partial-*"))
+    assert lineage.store.current("a") is None
+
+
+def test_a_stopped_run_is_no_failure_of_its_scene(lineage: Lineage):
+    left = Event()
+    left.set()
+    tools = scene_tools(lineage, until_left(silent, left))
+    with pytest.raises(Abandoned):
+        list(SceneWork(tools, list(STEPS), ["a"]))

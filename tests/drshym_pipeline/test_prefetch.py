@@ -58,3 +58,17 @@ def test_leaving_early_ends_the_thread():
 def test_a_depth_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         Prefetched([], 0)
+
+
+def test_what_makes_the_items_is_told_that_nobody_waits_any_more():
+    left = threading.Event()
+
+    def items():
+        yield 1
+        assert left.wait(10), "the thread would be waited for without end"
+        yield 2
+
+    for _ in Prefetched(items(), 1, left):
+        break
+    assert left.is_set()
+    assert alive() == 0

@@ -79,7 +79,7 @@ def test_a_scene_in_the_folder_becomes_a_map_with_all_its_files_and_checks(linea
     for key in INFERENCE:
         event = lineage.instance.get_latest_materialization_event(AssetKey(key))
         metadata = event.asset_materialization.metadata
-        assert any("data:image/png;base64," in str(entry.value) for entry in metadata.values()), key
+        assert any("data:image/jpeg;base64," in str(entry.value) for entry in metadata.values()), key
 
 
 def test_the_same_file_is_mapped_once_and_a_changed_one_again_as_a_new_version(lineage: Lineage, scene_file: Path):

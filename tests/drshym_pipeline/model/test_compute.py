@@ -30,14 +30,14 @@ def test_logits_are_the_same_bits_whoever_computes_them_beside(precision):
     ready = TileNetwork(settled(NETWORKS["half"]), "cpu", precision)
     tiles = np.random.default_rng(0).random((6, 1, 3, 64, 64), dtype=np.float32)
     alone = [ready.logits(tile) for tile in tiles]
-    with tiles_side_by_side("cpu") as workers, ThreadPoolExecutor(max(workers, 2)) as pool:
+    with tiles_side_by_side("cpu", 6) as workers, ThreadPoolExecutor(max(workers, 2)) as pool:
         for first, second in zip(alone, pool.map(ready.logits, tiles), strict=True):
             np.testing.assert_array_equal(first, second)
 
 
 def test_the_threads_of_torch_are_given_back():
     before = torch.get_num_threads()
-    with pytest.raises(ValueError, match="stop"), tiles_side_by_side("cpu") as workers:
+    with pytest.raises(ValueError, match="stop"), tiles_side_by_side("cpu", 6) as workers:
         assert workers * torch.get_num_threads() <= max(before, 1)
         raise ValueError("stop")
     assert torch.get_num_threads() == before
@@ -62,3 +62,12 @@ def test_preparing_leaves_the_network_itself_alone():
     for name, value in network.state_dict().items():
         assert value.dtype == before[name].dtype
         assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("tiles", [0, 1, 2, 1000])
+def test_no_more_threads_than_tiles_and_no_core_left_idle_by_a_single_one(tiles):
+    before = torch.get_num_threads()
+    with tiles_side_by_side("cpu", tiles) as workers:
+        assert workers <= max(tiles, 1)
+        if tiles == 1:
+            assert torch.get_num_threads() == before
