@@ -6,7 +6,12 @@ libraries (torch, rasterio) are imported by the modules that need them, never by
 the whole plan.
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
+
+# GDAL keeps decoded blocks in up to a twentieth of the machine's memory, over a gigabyte on a large one, and asks for
+# the limit once, when it first reads. Every raster here is read in the order of its blocks, for which this is plenty.
+os.environ.setdefault("GDAL_CACHEMAX", "64")  # megabytes
 
 try:
     __version__ = version("drshym-pipeline")

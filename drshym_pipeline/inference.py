@@ -2,7 +2,7 @@
 
 Backscatter is read through a `BackscatterReader`, the network comes out of a `ModelBundle`; nothing here knows file
 formats of scenes or how a network is built. A tile is read, computed and encoded in one go by one of several threads,
-while another writes what is done. Memory holds two rows of tiles at a time; a row is also one shard of the array, so
+while another writes what is done. Memory holds one row of tiles at a time; a row is also one shard of the array, so
 every shard is written once. Blending the tiles is `stitching`'s task.
 """
 
@@ -181,35 +181,24 @@ class _TileWork:
 
 
 class _Shards:
-    """Writes the rows of tiles, each once and whole, while the next one is computed."""
+    """Writes the rows of tiles, each once and whole; the threads compute the next tiles meanwhile."""
 
     def __init__(self, array: Any, grid: TileGrid) -> None:
         self._array, self._grid = array, grid
-        self._columns = len(grid.col_starts)
         self.statistics = _Statistics()
-
-    def write(self, row: int, tiles: NDArray[np.uint16]) -> None:
-        """One row of tiles: (columns, tile, tile)."""
-        self._array[row * self._columns : (row + 1) * self._columns] = tiles
-        self.statistics.add(tiles)
 
     def take(self, results: Iterator[NDArray[np.uint16] | None], progress: Progress) -> int:
         """Write all tiles; returns how many went through the network."""
+        rows, columns = self._grid.shape
+        tiles = np.empty((columns, self._grid.tile, self._grid.tile), np.uint16)
         predicted = 0
-        pending: Future[None] | None = None
-        with ThreadPoolExecutor(1) as writer:
-            for row in range(self._grid.shape[0]):
-                tiles = np.full((self._columns, self._grid.tile, self._grid.tile), NOT_OBSERVED, np.uint16)
-                for place, stored in enumerate(islice(results, self._columns)):
-                    if stored is not None:
-                        tiles[place] = stored
-                        predicted += 1
-                if pending is not None:
-                    pending.result()
-                pending = writer.submit(self.write, row, tiles)
-                progress(STAGE, (row + 1) * self._columns, len(self._grid))
-            if pending is not None:
-                pending.result()
+        for row in range(rows):
+            for place, stored in enumerate(islice(results, columns)):
+                tiles[place] = NOT_OBSERVED if stored is None else stored
+                predicted += stored is not None
+            self._array[row * columns : (row + 1) * columns] = tiles
+            self.statistics.add(tiles)
+            progress(STAGE, (row + 1) * columns, len(self._grid))
         return predicted
 
 

@@ -18,6 +18,10 @@ from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.tiling import Segment, TileGrid
 
+_TILES_AT_ONCE = 16
+_BAND_PIXELS = 1 << 20  # a wide scene comes in lower bands, so that all of them take the same memory
+_BAND_ROWS = 128
+
 
 class TileArray(Protocol):
     """What `stitch_rows` needs of an array: its shape and slices along the tile axis."""
@@ -64,22 +68,33 @@ class _Rows:
 
     def __init__(self, tiles: TileArray, grid: TileGrid) -> None:
         self._tiles, self._grid = tiles, grid
-        self._held: dict[int, NDArray[Any]] = {}
+        # What is still needed of them, and the row of the scene it begins at.
+        self._held: dict[int, tuple[int, list[NDArray[Any]]]] = {}
 
     def load(self, index: int) -> None:
         columns = len(self._grid.col_starts)
-        band = np.asarray(self._tiles[index * columns : (index + 1) * columns])
-        self._held[index] = band if band.dtype == np.uint16 else band.astype(np.float32)
+        end = (index + 1) * columns
+        held: list[NDArray[Any]] = []
+        # Some at a time: the tiles of a wide scene in one array are more than the allocator gives back.
+        for first in range(index * columns, end, _TILES_AT_ONCE):
+            tiles = np.asarray(self._tiles[first : min(first + _TILES_AT_ONCE, end)])
+            held.extend(tiles if tiles.dtype == np.uint16 else tiles.astype(np.float32))
+        self._held[index] = self._grid.row_starts[index], held
 
     def drop_above(self, row: int) -> None:
-        """Forget rows of tiles that end at or above a row of the scene."""
-        ends = {index: self._grid.row_starts[index] + self._grid.tile for index in self._held}
-        self._held = {index: band for index, band in self._held.items() if ends[index] > row}
+        """Forget what lies above a row of the scene: of most tiles only the overlap is left."""
+        kept = {}
+        for index, (top, tiles) in self._held.items():
+            if top + len(tiles[0]) > row:
+                # A slice would keep the whole tiles in memory.
+                kept[index] = (row, [tile[row - top :].copy() for tile in tiles]) if top < row else (top, tiles)
+        self._held = kept
 
     def piece(self, index: int, column: int, down: Segment, along: Segment) -> NDArray[Any]:
         """What one tile has of a rectangle."""
-        top, left = self._grid.row_starts[index], self._grid.col_starts[column]
-        return self._held[index][column, down.start - top : down.stop - top, along.start - left : along.stop - left]
+        left = self._grid.col_starts[column]
+        top, tiles = self._held[index]
+        return tiles[column][down.start - top : down.stop - top, along.start - left : along.stop - left]
 
     def weights(self, index: int, column: int, down: Segment, along: Segment) -> NDArray[np.float32]:
         """The tile's blend weights there."""
@@ -108,8 +123,8 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
         grid: The grid the tiles were cut by.
 
     Yields:
-        The first row of a band and the band (rows, width): uint16 as stored for stored tiles, float32 with NaN for
-        float ones. Bands follow one another without gap or overlap, from row 0 to the last.
+        The first row of a band and the band (rows, width), at most 128 rows: uint16 as stored for stored tiles, float32
+        with NaN for float ones. Bands follow one another without gap or overlap, from row 0 to the last.
 
     Raises:
         InputError: The array does not belong to the grid.
@@ -121,17 +136,15 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
             f"the array has shape {tuple(tiles.shape)}, the grid wants {(len(grid), side, side)}",
             "Predict the scene again with this grid",
         )
+    most = max(1, min(_BAND_ROWS, _BAND_PIXELS // grid.width))
     rows = _Rows(tiles, grid)
-    for index, top in enumerate(grid.row_starts):
-        rows.load(index)
-        bottom = grid.row_starts[index + 1] if index + 1 < len(grid.row_starts) else grid.height
-        band: NDArray[Any] | None = None
-        for down in (segment for segment in grid.row_segments if top <= segment.start < bottom):
-            for along in grid.col_segments:
-                piece = rows.rectangle(down, along)
-                if band is None:
-                    band = np.empty((bottom - top, grid.width), piece.dtype)
-                band[down.start - top : down.stop - top, along.start : along.stop] = piece
-        if band is not None:
-            yield top, band
-        rows.drop_above(bottom)
+    loaded = 0
+    for segment in grid.row_segments:
+        while loaded <= segment.tiles[-1]:
+            rows.load(loaded)
+            loaded += 1
+        for start in range(segment.start, segment.stop, most):
+            down = Segment(start, min(start + most, segment.stop), segment.tiles)
+            pieces = [rows.rectangle(down, along) for along in grid.col_segments]
+            yield start, np.concatenate(pieces, axis=1)
+        rows.drop_above(segment.stop)

@@ -6,10 +6,11 @@ on imports than on a chip.
 
 from dagster import AssetSelection, define_asset_job, in_process_executor
 
-# dagster.yaml lets one run with each of these tags go at a time: two networks at once on a few cores are slower than
-# one after the other, but a training must not keep a map waiting, and neither may keep a review waiting.
+# dagster.yaml lets one run with each value of these tags go at a time: two networks at once on a few cores are slower
+# than one after the other, but no training may keep a map waiting, no archive a new scene, and none of them a review.
 TRAINING_TAG = "drshym/training"
 MAPPING_TAG = "drshym/mapping"
+ARCHIVE, NEW_SCENE = "archive", "new scene"
 
 # Run monitoring ends a run after this many seconds, so that one that hangs does not hold its place for ever: far more
 # than the largest scene or recipe needs on a laptop.
@@ -31,7 +32,7 @@ map_scene = define_asset_job(
     selection=AssetSelection.groups("inference"),
     executor_def=in_process_executor,
     description="One scene from its GeoTIFF to its flood map and report page.",
-    tags={MAPPING_TAG: "true", LONGEST_TAG: str(LONGEST_MAPPING)},
+    tags={MAPPING_TAG: ARCHIVE, LONGEST_TAG: str(LONGEST_MAPPING)},
 )
 
 put_in_service = define_asset_job(

@@ -16,8 +16,6 @@ from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid, Window
 
-_ROWS = 128
-
 
 @dataclass(frozen=True)
 class Band:
@@ -40,8 +38,6 @@ def image_bands(folder: SceneFolder, meta: SceneMeta, grid: TileGrid, threshold:
     """The stitched rows of the image, from the first to the last."""
     tiles = zarr.open_array(store=str(folder.probabilities), mode="r")
     with BackscatterReader(meta, folder.directory) as reader:
-        for top, rows in stitch_rows(tiles, grid):
-            for offset in range(0, len(rows), _ROWS):
-                stored = rows[offset : offset + _ROWS]
-                vv = reader.read(Window(top + offset, 0, len(stored), meta.width), 1)[0]
-                yield Band(top + offset, stored, mask_of(stored, threshold), vv)
+        for row, stored in stitch_rows(tiles, grid):
+            vv = reader.read(Window(row, 0, len(stored), meta.width), 1)[0]
+            yield Band(row, stored, mask_of(stored, threshold), vv)

@@ -23,7 +23,7 @@ from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.names import MASK_NOT_OBSERVED
 from drshym_pipeline.records import MapGrid, SceneMeta
-from drshym_pipeline.sar.ground_control import POINTS_CRS, gdal_points
+from drshym_pipeline.sar.ground_control import gdal_points
 
 _ROWS = 512
 _BLOCK = 512
@@ -47,8 +47,8 @@ def _open(path: Path, meta: SceneMeta, count: int, nodata: int) -> Any:
         blockxsize=_BLOCK,
         blockysize=_BLOCK,
         interleave="band",
-        crs=POINTS_CRS,
-        gcps=gdal_points(meta.control_points),
+        crs=meta.map_grid.crs,
+        gcps=gdal_points(meta.control_points, meta.map_grid.crs),
         BIGTIFF="IF_SAFER",
     )
 
@@ -71,7 +71,7 @@ def _moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> N
     reproject(
         rasterio.band(source, list(source.indexes)),
         out,
-        src_crs=POINTS_CRS,
+        src_crs=grid.crs,
         src_nodata=nodata,
         dst_transform=Affine(*grid.transform) * Affine.translation(0, rows.start),
         dst_crs=grid.crs,

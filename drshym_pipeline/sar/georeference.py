@@ -150,7 +150,10 @@ def find_grid(dataset: Any, path: Path) -> Grid:
 
 
 def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
-    point = points[len(points) // 2]
+    """Longitude and latitude of the point nearest the middle of the image, in whatever order the points come."""
+    places = np.array([(point.row, point.col) for point in points])
+    middle = (places.min(axis=0) + places.max(axis=0)) / 2
+    point = points[int(np.hypot(*(places - middle).T).argmin())]
     return point.longitude, point.latitude
 
 

@@ -13,24 +13,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyproj
 from rasterio.control import GroundControlPoint
 from rasterio.transform import GCPTransformer
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import ControlPoint, MapGrid
-from drshym_pipeline.sar.georeference import NO_GEOREFERENCE, Grid
+from drshym_pipeline.sar.georeference import NO_GEOREFERENCE, Grid, projected
 
-POINTS_CRS = "EPSG:4326"
 _USUAL_SPACING = 10.0  # metres, of ground-range products in high resolution
 _NEARLY = 0.2
 _STEPS_A_SIDE = 65
 _MOST_GROWTH = 4  # times the pixels of the image: a turned frame has at most twice as many
 
 
-def gdal_points(points: Sequence[ControlPoint]) -> list[GroundControlPoint]:
-    """Control points as rasterio takes them, x the longitude and y the latitude."""
-    return [GroundControlPoint(point.row, point.col, point.longitude, point.latitude, 0.0) for point in points]
+def gdal_points(points: Sequence[ControlPoint], crs: str) -> list[GroundControlPoint]:
+    """Control points as rasterio takes them, in a CRS in metres: degrees jump at the antimeridian."""
+    places, positions = projected(points, crs)
+    return [
+        GroundControlPoint(*place, *position, 0.0)
+        for place, position in zip(places.tolist(), positions.tolist(), strict=True)
+    ]
 
 
 def product_spacing(grid: Grid) -> float:
@@ -53,9 +55,8 @@ def product_grid(grid: Grid, path: Path) -> MapGrid:
     along = np.linspace(0.0, 1.0, _STEPS_A_SIDE)
     rows = np.concatenate([along * 0, along, along * 0 + 1, along]) * grid.height
     cols = np.concatenate([along, along * 0 + 1, along, along * 0]) * grid.width
-    with GCPTransformer(gdal_points(grid.points), tps=True) as transformer:
-        longitudes, latitudes = transformer.xy(rows, cols, offset="ul")
-    xs, ys = pyproj.Transformer.from_crs(POINTS_CRS, grid.crs, always_xy=True).transform(longitudes, latitudes)
+    with GCPTransformer(gdal_points(grid.points, grid.crs), tps=True) as transformer:
+        xs, ys = transformer.xy(rows, cols, offset="ul")
     spacing = product_spacing(grid)
     if not np.isfinite([xs, ys]).all():
         raise InputError(path, "its ground control points do not make a map", NO_GEOREFERENCE)

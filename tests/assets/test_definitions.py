@@ -146,7 +146,7 @@ def test_the_instance_limits_runs_watches_them_and_calls_nobody():
     import yaml
 
     values = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
-    assert values["run_queue"]["max_concurrent_runs"] == 3
+    assert values["run_queue"]["max_concurrent_runs"] == 4
     assert values["run_monitoring"]["enabled"] is True
     assert values["telemetry"]["enabled"] is False
     assert values["nux"]["enabled"] is False
@@ -157,7 +157,10 @@ def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
     import yaml
 
     limits = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))["run_queue"]["tag_concurrency_limits"]
-    assert limits == [{"key": "drshym/training", "limit": 1}, {"key": "drshym/mapping", "limit": 1}]
+    assert limits == [
+        {"key": "drshym/training", "limit": 1},
+        {"key": "drshym/mapping", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+    ]
     repository = build_defs().get_repository_def()
     limited = {limit["key"] for limit in limits}
     assert {name: limited & set(repository.get_job(name).tags) for name in JOBS} == {
@@ -165,6 +168,25 @@ def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
         "map_scene": {"drshym/mapping"},
         "put_in_service": set(),
     }
+
+
+def test_a_new_scene_waits_for_another_new_scene_and_not_for_an_archive():
+    import yaml
+    from dagster import DagsterRun
+    from dagster._utils.tags import TagConcurrencyLimitsCounter
+
+    from sensors.jobs import ARCHIVE, MAPPING_TAG, NEW_SCENE
+
+    limits = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))["run_queue"]["tag_concurrency_limits"]
+
+    def mapping(kind: str) -> DagsterRun:
+        return DagsterRun("map_scene", tags={MAPPING_TAG: kind})
+
+    busy = TagConcurrencyLimitsCounter(limits, [mapping(ARCHIVE)])
+    assert busy.is_blocked(mapping(ARCHIVE))
+    assert not busy.is_blocked(mapping(NEW_SCENE))
+    assert TagConcurrencyLimitsCounter(limits, [mapping(NEW_SCENE)]).is_blocked(mapping(NEW_SCENE))
+    assert build_defs().get_repository_def().get_job("map_scene").tags[MAPPING_TAG] == ARCHIVE
 
 
 def test_no_run_holds_its_place_for_ever():

@@ -14,6 +14,7 @@ from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.storage import read_json
+from sensors.jobs import MAPPING_TAG, NEW_SCENE
 from sensors.new_scenes import SEEN
 from sensors.plan import PARTNER_TICKS
 from tests.lineage import Lineage
@@ -96,6 +97,13 @@ def test_the_same_file_is_mapped_once_and_a_changed_one_again_as_a_new_version(l
     assert first.directory != second.directory
     assert first.is_complete()
     assert second.is_complete()
+
+
+def test_a_new_scene_says_so_to_the_queue(lineage: Lineage, scene_file: Path):
+    lineage.drop(scene_file)
+    lineage.tick()
+    (request,) = lineage.tick()
+    assert request.tags[MAPPING_TAG] == NEW_SCENE
 
 
 def test_a_half_written_file_is_left_alone(lineage: Lineage, scene_file: Path):

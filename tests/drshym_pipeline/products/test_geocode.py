@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +21,39 @@ from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.codes import encode_db
 from drshym_pipeline.sar.scene import describe_scene
 
-EAST, NORTH, TURN = 500_000.0, 4_983_000.0, np.radians(12)
+TURN = np.radians(12)
 HEIGHT, WIDTH, SPACING = 300, 240, 10.0
 
 
-def to_map(rows, cols) -> tuple[np.ndarray, np.ndarray]:
-    """Where the image's pixels lie in UTM 31N: an orbit 12 degrees off north, 10 m pixels."""
+@dataclass(frozen=True)
+class Place:
+    """Where the upper left corner of an image lies."""
+
+    crs: str = "EPSG:32631"
+    east: float = 500_000.0
+    north: float = 4_983_000.0
+
+
+FRANCE = Place()
+# The antimeridian runs through the image, a little east of its middle.
+CHUKOTKA = Place("EPSG:32660", 634_300.0, 7_323_000.0)
+
+
+def to_map(place: Place, rows, cols) -> tuple[np.ndarray, np.ndarray]:
+    """Where the image's pixels lie in UTM: an orbit 12 degrees off north, 10 m pixels."""
     return (
-        EAST + SPACING * (cols * np.cos(TURN) - rows * np.sin(TURN)),
-        NORTH - SPACING * (cols * np.sin(TURN) + rows * np.cos(TURN)),
+        place.east + SPACING * (cols * np.cos(TURN) - rows * np.sin(TURN)),
+        place.north - SPACING * (cols * np.sin(TURN) + rows * np.cos(TURN)),
     )
 
 
-def grd(path: Path, dn: np.ndarray, spread: float = 1.0, count: int = 6) -> Path:
-    """A raw GRD: digital numbers with control points and no transform."""
-    to_degrees = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True)
+def grd(path: Path, dn: np.ndarray, spread: float = 1.0, place: Place = FRANCE) -> Path:
+    """A raw GRD: digital numbers with 36 control points and no transform."""
+    to_degrees = Transformer.from_crs(place.crs, "EPSG:4326", always_xy=True)
     points = []
-    for row in np.linspace(0, dn.shape[1], count):
-        for col in np.linspace(0, dn.shape[2], count):
-            x, y = to_map(row * spread, col * spread)
+    for row in np.linspace(0, dn.shape[1], 6):
+        for col in np.linspace(0, dn.shape[2], 6):
+            x, y = to_map(place, row * spread, col * spread)
             points.append(GroundControlPoint(row, col, *to_degrees.transform(x, y), 0.0))
     profile = {"driver": "GTiff", "dtype": "uint16", "count": len(dn), "height": dn.shape[1], "width": dn.shape[2]}
     with rasterio.open(path, "w", **profile, crs="EPSG:4326", gcps=points) as target:
@@ -47,13 +62,18 @@ def grd(path: Path, dn: np.ndarray, spread: float = 1.0, count: int = 6) -> Path
     return path
 
 
-@pytest.fixture
-def image(tmp_path) -> Path:
+def noise(path: Path, place: Place = FRANCE) -> Path:
+    """An image of speckle with a border that is not observed."""
     rng = np.random.default_rng(42)
     db = np.stack([rng.normal(-9, 1, (HEIGHT, WIDTH)), rng.normal(-16, 1, (HEIGHT, WIDTH))])
     dn = (10 ** ((db + 50) / 20)).round().astype(np.uint16)
     dn[:, :, :12] = 0
-    return grd(tmp_path / "s1a-iw-grd.tiff", dn)
+    return grd(path, dn, place=place)
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    return noise(tmp_path / "s1a-iw-grd.tiff")
 
 
 def disc(rows, cols) -> np.ndarray:
@@ -70,15 +90,19 @@ def bands_of(meta: SceneMeta):
         yield Band(row, part, mask_of(part, 0.5), vv[row : row + 70])
 
 
-def test_what_is_seen_in_the_image_lands_where_it_lies_on_earth(image, tmp_path):
-    meta = describe_scene([image])
+@pytest.mark.parametrize("where", [FRANCE, CHUKOTKA], ids=["France", "Chukotka"])
+def test_what_is_seen_in_the_image_lands_where_it_lies_on_earth(tmp_path, where):
+    meta = describe_scene([noise(tmp_path / "s1a-iw-grd.tiff", where)])
+    longitudes = [point.longitude for point in meta.control_points]
+    assert (max(longitudes) - min(longitudes) > 180) == (where is CHUKOTKA)
     place = meta.map_grid
+    assert place.crs == where.crs
     bands = list(geocoded(bands_of(meta), meta, tmp_path))
     mask, stored = (np.concatenate([getattr(band, name) for band in bands]) for name in ("mask", "stored"))
     assert mask.shape == place.shape
     left, top = place.transform[2], place.transform[5]
     map_rows, map_cols = np.mgrid[: place.height, : place.width]
-    x, y = left + (map_cols + 0.5) * SPACING - EAST, top - (map_rows + 0.5) * SPACING - NORTH
+    x, y = left + (map_cols + 0.5) * SPACING - where.east, top - (map_rows + 0.5) * SPACING - where.north
     cols = (x * np.cos(TURN) - y * np.sin(TURN)) / SPACING - 0.5
     rows = (-x * np.sin(TURN) - y * np.cos(TURN)) / SPACING - 0.5
     inside = (rows > 0.5) & (rows < HEIGHT - 1.5) & (cols > 12.5) & (cols < WIDTH - 1.5)
@@ -136,3 +160,15 @@ def test_control_points_that_make_no_map_are_refused(tmp_path, points, problem):
         target.write(np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16))
     with pytest.raises(InputError, match=problem):
         describe_scene([path])
+
+
+def test_the_zone_is_that_of_the_middle_of_the_image_in_whatever_order_its_points_come(tmp_path):
+    # From the west of zone 31 into zone 32: the last point of all lies there, the middle does not.
+    points = [(row, col, 5.0 + col / 40, 45.0 - row / 400) for row in (0, 20, 40) for col in (50, 0, 25)]
+    path = tmp_path / "wide.tif"
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 40, "width": 50}
+    for order in (points, points[::-1], sorted(points, key=lambda point: point[1])):
+        gcps = [GroundControlPoint(*point, 0.0) for point in order]
+        with rasterio.open(path, "w", **profile, crs="EPSG:4326", gcps=gcps) as target:
+            target.write(np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16))
+        assert describe_scene([path]).crs == "EPSG:32631"
