@@ -111,6 +111,11 @@ class _Rows:
         return _blend([(self.piece(*owner, down, along), self.weights(*owner, down, along)) for owner in owners])
 
 
+def band_rows(width: int) -> int:
+    """Rows of a map that are worked on together: fewer where it is wider."""
+    return max(1, min(_BAND_ROWS, _BAND_PIXELS // width))
+
+
 def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray[Any]]]:
     """Blend overlapping tiles into the rows of the scene.
 
@@ -136,7 +141,7 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
             f"the array has shape {tuple(tiles.shape)}, the grid wants {(len(grid), side, side)}",
             "Predict the scene again with this grid",
         )
-    most = max(1, min(_BAND_ROWS, _BAND_PIXELS // grid.width))
+    most = band_rows(grid.width)
     rows = _Rows(tiles, grid)
     loaded = 0
     for segment in grid.row_segments:

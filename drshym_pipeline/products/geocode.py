@@ -24,8 +24,9 @@ from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.names import MASK_NOT_OBSERVED
 from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.sar.ground_control import gdal_points
+from drshym_pipeline.stitching import band_rows
 
-_ROWS = 512
+_STRIP_PIXELS = 1 << 23  # moved together; the lower the strips of a wide map, the more often the image is read
 _BLOCK = 512
 _UNSEEN = 0  # of the moved classes and backscatter alike
 _WARP_MEGABYTES = 64
@@ -101,11 +102,16 @@ def geocoded(bands: Iterable[Band], meta: SceneMeta, scratch: Path) -> Iterator[
     grid = meta.map_grid
     with ExitStack() as stack:
         classes, probability = (stack.enter_context(rasterio.open(path)) for path in (exact, smooth))
-        for row in range(0, grid.height, _ROWS):
-            rows = range(row, min(row + _ROWS, grid.height))
+        most = max(1, _STRIP_PIXELS // grid.width)
+        for row in range(0, grid.height, most):
+            rows = range(row, min(row + most, grid.height))
             shifted, vv = _moved(classes, grid, rows, Resampling.nearest)
             (stored,) = _moved(probability, grid, rows, Resampling.bilinear)
             unseen = (shifted == _UNSEEN) | (stored == NOT_OBSERVED)
             stored[unseen], vv[unseen] = NOT_OBSERVED, _UNSEEN
-            mask = np.where(unseen, MASK_NOT_OBSERVED, shifted - 1).astype(np.uint8)
-            yield Band(row, stored, mask, vv)
+            shifted -= 1
+            mask = shifted.astype(np.uint8)
+            mask[unseen] = MASK_NOT_OBSERVED
+            low = band_rows(grid.width)
+            for part in range(0, len(rows), low):
+                yield Band(row + part, *(values[part : part + low] for values in (stored, mask, vv)))

@@ -2,8 +2,8 @@
 
 A raw ground-range product is a picture in radar geometry, north nowhere in particular. It is mapped as it is; only what
 comes of it is moved. Between control points the thin-plate spline is used: it goes through every point. On a real
-Sentinel-1 product in mountains (210 points) each point left out in turn was met to 78 m rms by the spline of the
-others, to 312 m by GDAL's default, a polynomial of third order; over flat ground both are far better.
+Sentinel-1 product (210 points) each point left out in turn is met to 35 m rms by the spline of the
+others, to 451 m by GDAL's default, a polynomial (a test on real data computes both).
 """
 
 from __future__ import annotations

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import rasterio
 from pyproj import Transformer
+from rasterio.transform import GCPTransformer
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.rasters import mask_of
-from drshym_pipeline.sar.open import open_raster
+from drshym_pipeline.sar.georeference import control_points
+from drshym_pipeline.sar.ground_control import gdal_points
+from drshym_pipeline.sar.open import open_header, open_raster
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
 from drshym_pipeline.tiling import Window
 from tests.units import from_db
@@ -162,3 +165,22 @@ def test_the_control_points_of_a_real_product_put_an_image_on_the_map(real_data,
     x, y = to_map.transform(point.x, point.y)
     assert place.transform[2] + (cols.mean() + 0.5) * place.transform[0] == pytest.approx(x, abs=3 * place.transform[0])
     assert place.transform[5] + (rows.mean() + 0.5) * place.transform[4] == pytest.approx(y, abs=3 * place.transform[0])
+
+
+def test_the_spline_meets_a_real_point_that_it_was_not_given(real_data):
+    path = real_data / "ancillary" / "sentinel1a_slc_gcps.tif"
+    with open_header(path) as product:
+        points = control_points(product, path)
+    given = gdal_points(points, "EPSG:32618")
+
+    def missed(*, tps: bool) -> float:
+        """Root mean square in metres over all points, each left out in turn."""
+        misses = []
+        for index, point in enumerate(given):
+            with GCPTransformer(given[:index] + given[index + 1 :], tps=tps) as transformer:
+                (x,), (y,) = transformer.xy([point.row], [point.col], offset="ul")
+            misses.append(np.hypot(x - point.x, y - point.y))
+        return float(np.sqrt(np.mean(np.square(misses))))
+
+    assert missed(tps=True) == pytest.approx(35, abs=1)
+    assert missed(tps=False) == pytest.approx(451, abs=5)
