@@ -19,11 +19,13 @@ from benchmarks.measure import ROOT, machine
 
 OUT = ROOT / "docs" / "measured" / "profile_5120.txt"
 _RATE = 100
+# Innermost functions of threads that wait in C for something to do, which py-spy takes for busy.
+_WAITING = ("_worker (", "EpollSelector.select (", "SimpleQueue.get (")
 _SHOWN = 25
 
 
 def summarise(raw: str) -> tuple[int, Counter[str], Counter[str]]:
-    """Add up py-spy's raw stacks (`frame;frame;... count` a line).
+    """Add up py-spy's raw stacks (`frame;frame;... count` a line), without threads that wait.
 
     Returns:
         All samples; samples by the innermost function of this project; samples by the innermost function.
@@ -34,6 +36,8 @@ def summarise(raw: str) -> tuple[int, Counter[str], Counter[str]]:
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if frames[-1].startswith(_WAITING):
+            continue
         total += int(count)
         innermost[frames[-1]] += int(count)
         own = [frame for frame in frames if "drshym_pipeline" in frame]

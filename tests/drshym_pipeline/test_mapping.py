@@ -246,6 +246,22 @@ def test_stitching_twice_writes_the_same_bytes(copied):
     assert {name: sha256_file(copied.product(name)) for name in names} == before
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_scene_gives_the_same_mask_every_time_at_every_precision(source, random_bundle, tmp_path, precision):
+    from drshym_pipeline.model import compute
+
+    found = set()
+    for turn in range(3):
+        compute._READY.clear()  # the network is made ready anew, as in a process of its own
+        out = tmp_path / str(turn)
+        record = map_scene(
+            [source], out, random_bundle, random_bundle.reference("checkpoint"), precision=precision, **TILE
+        )
+        assert record.precision == precision
+        found.add(tuple(sha256_file(out / f"{source.stem}_{kind}.tif") for kind in ("mask", "proba")))
+    assert len(found) == 1
+
+
 def test_a_map_with_a_file_missing_does_not_count_as_finished(copied):
     copied.product("overlay").unlink()
     assert not copied.is_complete()
