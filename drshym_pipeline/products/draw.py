@@ -26,7 +26,7 @@ from drshym_pipeline.sar.georeference import pixel_area_km2
 from drshym_pipeline.storage import TEMPORARY_PREFIX, write_text
 
 STAGE = "stitched_scenes"
-_WRITERS = 3
+_WRITERS = 2
 _AHEAD = 2  # bands stitched before they are written
 _DRAWN: tuple[ProductKind, ...] = ("mask", "proba", "overlay", "thumbnail", "flood", "caption")
 
@@ -90,14 +90,10 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
         stretch = (shown.p01, shown.p99) if shown else None
         # The products are made of the same finished rasters and do not wait for each other.
         with ThreadPoolExecutor(_WRITERS) as pool:
-            cogs = [
-                pool.submit(rasters.publish_probability, paths["proba"]),
-                pool.submit(rasters.publish_mask, paths["mask"]),
-            ]
+            cogs = pool.submit(rasters.publish, paths["mask"], paths["proba"])
             vectors = pool.submit(write_flood_polygons, mask, place.crs, paths["flood"], provenance)
             write_pictures(canvas, paths["overlay"], paths["thumbnail"], text=picture_text(tags), stretch=stretch)
-            for cog in cogs:
-                cog.result()
+            cogs.result()
             polygons = vectors.result()
     observed = statistics.observed_pixels > 0
     flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None

@@ -186,14 +186,11 @@ class MapRasters:
         self._probability.close()
         return self._mask_path
 
-    def publish_mask(self, path: Path) -> None:
-        """Copy the closed scratch file of the mask to its COG, which appears whole or not at all."""
+    def publish(self, mask: Path, probability: Path) -> None:
+        """Copy the closed scratch files to their COGs; each appears whole or not at all."""
         # Averaging class numbers, or the driver's default cubic, would lose thin floods in the overviews.
-        _copy_cog(self._mask_path, path, resampling="NEAREST", predictor="NO")
-
-    def publish_probability(self, path: Path) -> None:
-        """The same for the probability."""
-        _copy_cog(self._probability_path, path, resampling="AVERAGE", predictor="YES")
+        _copy_cog(self._mask_path, mask, resampling="NEAREST", predictor="NO")
+        _copy_cog(self._probability_path, probability, resampling="AVERAGE", predictor="YES")
 
 
 def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) -> None:
@@ -209,5 +206,4 @@ def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) ->
             PREDICTOR=predictor,
             OVERVIEW_RESAMPLING=resampling,
             BIGTIFF="IF_SAFER",
-            NUM_THREADS="ALL_CPUS",
         )

@@ -32,7 +32,7 @@ from drshym_pipeline.products.names import FLOODED
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_path
 
-_STRIP_PIXELS = 1 << 22  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
+_STRIP_PIXELS = 1 << 21  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
 MOST_CORNERS = 50_000  # of an area that waits for its end: one that runs through a whole scene would fill the memory
 _DIGITS = 7  # of a degree: a centimetre
 _HALF_TURN = 180.0

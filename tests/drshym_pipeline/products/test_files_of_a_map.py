@@ -69,8 +69,7 @@ def write_rasters(folder: Path, stored: np.ndarray, step: int = 100) -> tuple[Pa
             band = stored[row : row + step]
             rasters.write(row, band, mask_of(band, 0.45))
         rasters.close()
-        rasters.publish_mask(folder / "m_mask.tif")
-        rasters.publish_probability(folder / "m_proba.tif")
+        rasters.publish(folder / "m_mask.tif", folder / "m_proba.tif")
     return folder / "m_mask.tif", folder / "m_proba.tif"
 
 
