@@ -4,8 +4,8 @@ In a run over many partitions (a backfill) the first asset of the run takes each
 asked for before it turns to the next one. So the first maps are there early, a bad scene stops nothing but itself, the
 model is loaded once, and what Dagster is told of a scene (materialisations with their own data version, check results)
 is told when it is true. Scenes are mapped in a thread (`scene_work`), so that the next one does not wait for Dagster's
-event log. The other assets of the run then have nothing left to do and are skipped. At the end the run
-fails if a scene did, and names it.
+event log. The other assets of the run then have nothing left to do and are skipped. At the end the run fails if a scene
+did, and names it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -96,7 +96,8 @@ class SceneWork:
                     yield Ended(partition, name, fault)
                     return
         except Exception as error:
-            # Whatever it is, the next scene has nothing to do with it.
+            # Whatever it is, the next scenes have nothing to do with it: it becomes this one's reason, and the run
+            # fails with it in the end.
             trace = None if isinstance(error, DrShymError) else traceback.format_exc()
             yield Ended(partition, name, " ".join(str(error).split()) or type(error).__name__, trace)
         else:

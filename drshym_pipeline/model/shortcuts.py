@@ -74,19 +74,15 @@ class EnlargedConvolution(nn.Module):
         """(N, enlarged, H, W) and perhaps (N, C, 2 H, 2 W) to (N, width, 2 H, 2 W)."""
         count, _, height, width = small.shape
         phases = self.small(small)
-        if self.full is None or full is None:
-            shape = (count, self.width, 2 * height, 2 * width)
-            out = torch.empty(shape, dtype=phases.dtype, device=phases.device, memory_format=torch.channels_last)
+        out: Tensor
+        if self.full is None:
+            out = phases.new_zeros((count, self.width, 2 * height, 2 * width)).to(memory_format=torch.channels_last)
         else:
             out = self.full(full)
         for index, (down, along) in enumerate(_PHASES):
             # The border of one pixel around the small image gives one row and one column too many.
             found = phases[:, index * self.width : (index + 1) * self.width, down:, along:][..., :height, :width]
-            place = out[:, :, down::2, along::2]
-            if self.full is None:
-                place.copy_(found)
-            else:
-                place.add_(found)
+            out[:, :, down::2, along::2].add_(found)
         return out
 
 
@@ -103,7 +99,8 @@ class _DecoderBlock(nn.Module):
         self, feature_map: Tensor, target_height: int, target_width: int, skip_connection: Tensor | None = None
     ) -> Tensor:
         """As the block it stands for; the target is twice the feature map."""
-        return self.rest(self.first(feature_map, skip_connection))  # type: ignore[no-any-return]
+        out: Tensor = self.rest(self.first(feature_map, skip_connection))
+        return out
 
 
 def _takes_shortcut(block: UnetDecoderBlock) -> bool:

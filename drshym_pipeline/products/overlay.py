@@ -97,6 +97,13 @@ class OverlayCanvas:
         return Image.fromarray(picture, "RGBA")
 
 
+def _png(picture: Image.Image, info: PngInfo) -> bytes:
+    buffer = io.BytesIO()
+    # Speckle hardly compresses: a higher level is five times as slow for a few per cent.
+    picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
+    return buffer.getvalue()
+
+
 def write_pictures(
     canvas: OverlayCanvas,
     overlay: Path,
@@ -118,12 +125,9 @@ def write_pictures(
     for keyword, value in text.items():
         info.add_text(keyword, value)
     picture = canvas.render(stretch)
-    buffer = io.BytesIO()
-    # Speckle hardly compresses: a higher level is five times as slow for a few per cent.
-    picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
-    write_bytes(overlay, buffer.getvalue())
+    image = _png(picture, info)
+    write_bytes(overlay, image)
     if max(picture.size) > THUMBNAIL_SIDE:
         picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
-    write_bytes(thumbnail, buffer.getvalue())
+        image = _png(picture, info)
+    write_bytes(thumbnail, image)

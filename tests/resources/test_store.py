@@ -76,3 +76,16 @@ def test_progress_is_written_and_logged_at_a_bearable_rate(store: ArtefactStore)
     written = read_json(store.progress_path("run"))
     assert (written["stage"], written["done"], written["total"]) == ("evaluate", 0, 3)
     assert {"started", "updated"} <= set(written)
+
+
+def test_progress_of_many_small_scenes_is_written_once_a_second_and_never_logged(store: ArtefactStore):
+    from drshym_pipeline.storage import read_json
+
+    path = store.progress_path("run")
+    moments = iter([1.0, 1.2, 1.4, 2.1])
+    progress = RunProgress(path, None, clock=lambda: next(moments))
+    seen = []
+    for stage, done in (("describe", 0), ("describe", 1), ("tiles", 0), ("tiles", 1)):
+        progress(stage, done, 1)
+        seen.append(read_json(path)["stage"])
+    assert seen == ["describe", "describe", "describe", "tiles"]
