@@ -143,7 +143,7 @@ def flood_polygons(mask: Any, strip_rows: int | None = None) -> Iterator[_Polygo
 
     Yields:
         (n,) polygons in pixels: x the column, y the row. Each flooded area comes once and whole, however many strips
-        it crosses.
+        it crosses; one of more than `MOST_CORNERS` in pieces that do not overlap.
     """
     strip_rows = strip_rows or max(1, _STRIP_PIXELS // mask.width)
     seams = _Seams(mask.width)
