@@ -21,7 +21,7 @@ export DRSHYM_DAGSTER_UI ?= http://127.0.0.1:$(UI_PORT)
 export DRSHYM_MLFLOW_UI ?= http://127.0.0.1:$(MLFLOW_PORT)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test lint ui mlflow bench card clean-state
+.PHONY: help setup demo test test-system lint ui mlflow bench card clean-state
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,8 +53,12 @@ demo: setup ## train, drop two scenes into the watched folder, map them; under s
 	$(BIN)/python demo.py
 
 test: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term:skip-covered \
-		$(if $(PYTEST_ARGS),--cov-fail-under=0 $(PYTEST_ARGS))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not system' -n $(TEST_WORKERS) --dist loadfile \
+		--cov --cov-report=term:skip-covered $(if $(PYTEST_ARGS),--cov-fail-under=0 $(PYTEST_ARGS))
+
+# One after the other: they start real services and watch them.
+test-system: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests that need system packages (strace, iproute2)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
