@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from drshym_pipeline.records import DrShymRecord, MapRecord, SceneMeta
+from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta
 from drshym_pipeline.storage import write_json
 
-SCHEMAS = {"drshym_record-0.1.json": DrShymRecord, "scene_meta-0.1.json": SceneMeta, "map_record-0.1.json": MapRecord}
+# The dialect pydantic writes.
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMAS: dict[str, type[Record]] = {
+    "drshym_record-0.1.json": DrShymRecord,
+    "scene_meta-0.1.json": SceneMeta,
+    "map_record-0.1.json": MapRecord,
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema that is published as `name`, such as `map_record-0.1.json`.
+
+    Its `$id` is a URN of record and version: it names the schema and leads nowhere, so it never has to move.
+    """
+    record, version = name.removesuffix(".json").rsplit("-", 1)
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:drshym:schema:{record}:{version}",
+        **SCHEMAS[name].model_json_schema(),
+    }
 
 
 def main() -> None:
     """Write every schema, replacing the old file."""
-    for name, record in SCHEMAS.items():
-        write_json(Path(__file__).parent / name, record.model_json_schema())
+    for name in SCHEMAS:
+        write_json(Path(__file__).parent / name, schema(name))
 
 
 if __name__ == "__main__":
