@@ -1,9 +1,8 @@
 """The `drshym` command: parse, call, print.
 
 Every decision is made in the rooms this module calls; the commands that map are in `commands.mapping`, those that score
-in `commands.scoring`. torch,
-rasterio and the like are imported by the commands that need them, so that help and usage errors are instant. Exit
-codes: 0 done, 1 a fault of the program or the machine, 2 an input that cannot be used, which is told in one line.
+in `commands.scoring`. torch, rasterio and the like are imported by the commands that need them, so that help and usage
+errors are instant. The exit codes are in `commands.exit_codes`; an input that cannot be used is reported in one line.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from typing import Annotated, Literal
 import click
 import typer
 
+from drshym_pipeline import __version__
+from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
 from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption, choose_model
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
@@ -25,20 +26,35 @@ from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, Trai
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
-EXIT_FAULT = 1
-EXIT_INPUT = 2
+PROGRAM = "drshym"
 
 app = typer.Typer(
-    name="drshym",
-    help="Flood maps from Sentinel-1 SAR.",
+    name=PROGRAM,
     no_args_is_help=True,
-    add_completion=False,
+    suggest_commands=False,  # click suggests the nearest command itself; with both, the suggestion is printed twice
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(segment)
-app.command("predict-folder")(predict_folder)
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog=EXIT_CODES_HELP)
+def program(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Flood maps from Sentinel-1 SAR."""
+
+
+app.command(epilog=EXIT_CODES_HELP)(segment)
+app.command("predict-folder", epilog=EXIT_CODES_HELP)(predict_folder)
 
 
 @app.command()
@@ -181,20 +197,25 @@ def status() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
-        result = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        result = app(args=given, prog_name=PROGRAM, standalone_mode=False)
     except InputError as error:
         error_line(error)
-        return EXIT_INPUT
+        return ExitCode.INPUT
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        return EXIT_INPUT
+        return ExitCode.INPUT
     except click.ClickException as error:
         error_line(error.format_message())
-        return EXIT_INPUT
+        return ExitCode.INPUT
     except (KeyboardInterrupt, click.Abort):
         error_line("stopped")
-        return EXIT_FAULT
+        return ExitCode.FAULT
     except DrShymError as error:
         error_line(error)
-        return EXIT_FAULT
+        return ExitCode.FAULT
     return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,14 +21,14 @@ class InputError(DrShymError):
     Args:
         subject: The file, configuration key or option at fault.
         problem: What is wrong with it, without a full stop.
-        remedy: What the user can do about it, without a full stop.
+        remedy: What the user can do about it, without a full stop; a question keeps its question mark.
     """
 
     def __init__(self, subject: str | Path, problem: str, remedy: str) -> None:
         self.subject = str(subject)
         self.problem = problem
         self.remedy = remedy
-        super().__init__(f"{self.subject}: {problem}. {remedy}.")
+        super().__init__(f"{self.subject}: {problem}. {remedy}{'' if remedy.endswith('?') else '.'}")
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
         # Exceptions with several arguments do not survive pickling by default, and data loader workers pickle them.

@@ -212,7 +212,7 @@ def parse_config(model: type[ConfigT], values: Any, subject: str) -> ConfigT:
         known = _known_keys(model, tuple(parents))
         near = difflib.get_close_matches(str(key), known, n=1)
         name = ".".join(str(part) for part in first["loc"])
-        remedy = f"Did you mean '{near[0]}'" if near else f"Known keys here: {', '.join(known)}"
+        remedy = f"Did you mean '{near[0]}'?" if near else f"Known keys here: {', '.join(known)}"
         raise InputError(subject, f"unknown key '{name}'", remedy) from error
 
 

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "drshym_pipeline"
 ROOMS = [
     "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "sar", "assessment", "datasets",
     "model", "stitching", "inference", "products", "mapping", "benchmark", "console", "commands", "cli",
+    "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}

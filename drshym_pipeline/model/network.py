@@ -40,7 +40,7 @@ def unknown_encoder(name: str) -> InputError:
     return InputError(
         "network.encoder",
         f"unknown encoder '{name}'",
-        f"Did you mean {' or '.join(near)}" if near else "Use one of segmentation-models-pytorch, such as resnet18",
+        f"Did you mean {' or '.join(near)}?" if near else "Use one of segmentation-models-pytorch, such as resnet18",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from drshym_pipeline import __version__
 from drshym_pipeline.cli import main
+from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import group_sources
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
 from drshym_pipeline.datasets.simulator import write_dataset
@@ -23,6 +26,7 @@ from drshym_pipeline.settings import SimulatedData
 from drshym_pipeline.storage import write_json
 
 SMALL = ["--tile", "96", "--overlap", "16"]
+HEAVY = ["torch", "rasterio", "lightning", "zarr", "pandas", "scipy", "matplotlib", "pyogrio", "dagster", "mlflow"]
 
 
 @pytest.fixture(scope="module")
@@ -420,6 +424,129 @@ def test_a_wrong_call_is_told_in_one_line(capfd, arguments):
     refuses(capfd, arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["segmen"], "'segment'"),
+        (["predict_folder"], "'predict-folder'"),
+        (["segment", "x.tif", "--out", "maps", "--chekpoint", "y"], "'--checkpoint'"),
+        (["segment", "x.tif", "--uot", "maps"], "'--out'"),
+        (["train", "--config", "training: {learning_rat: 0.1}"], "'learning_rate'"),
+        (["train", "--config", "network: {encoder: resnet81}"], "resnet18"),
+    ],
+)
+def test_the_nearest_name_is_suggested_once_and_as_a_question(capfd, tmp_path, arguments, meant):
+    if arguments[0] == "train":
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(arguments[-1])
+        arguments = [*arguments[:-1], recipe]
+    line = refuses(capfd, arguments, meant)
+    assert line.count("id you mean") == 1
+    assert line.count("?") == 1
+    assert line.rstrip(")").endswith("?")
+
+
+def test_the_version_is_shown(capfd):
+    assert main(["--version"]) == 0
+    assert capfd.readouterr().out == f"drshym {__version__}\n"
+
+
+@pytest.mark.parametrize("module", ["drshym_pipeline", "drshym_pipeline.cli"])
+def test_the_command_can_be_run_as_a_module(module):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    assert run("--version").stdout == f"drshym {__version__}\n"
+    assert "Usage: drshym segment" in run("segment", "--help").stdout
+    refused = run("segment", "--no-such-option")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_commands_and_options_are_completed_in_every_shell_without_a_heavy_import(shell):
+    code = (
+        "import atexit, sys\n"
+        f"heavy = {HEAVY!r}\n"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules], file=sys.stderr))\n"
+        "from drshym_pipeline.cli import main\n"
+        "main([])\n"
+    )
+
+    def complete(line: str) -> str:
+        request = {
+            "_DRSHYM_COMPLETE": f"complete_{shell}",
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split()) - 1),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **request},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.stderr.strip() == "[]"
+        return done.stdout
+
+    commands, options = complete("drshym s"), complete("drshym segment --over")
+    assert all(name in commands for name in ("segment", "simulate", "status"))
+    assert "predict-folder" not in commands
+    assert "--overlap" in options
+    assert "--units" not in options
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [
+        ("bash", "complete -o default -F _drshym_completion drshym"),
+        ("zsh", "#compdef drshym"),
+        ("fish", "complete --command drshym"),
+    ],
+)
+def test_the_script_of_each_shell_can_be_shown(shell, expected):
+    # Which shell runs the tests must not matter: the variable makes the option take the shell's name.
+    done = subprocess.run(
+        [sys.executable, "-m", "drshym_pipeline", "--show-completion", shell],
+        env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert expected in done.stdout
+
+
+def test_completion_is_installed_for_the_shell_at_hand(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "drshym_pipeline", "--install-completion", "bash"],
+        env={**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    script = tmp_path / ".bash_completions" / "drshym.sh"
+    assert str(script) in done.stdout
+    assert "_drshym_completion" in script.read_text()
+    assert str(script) in (tmp_path / ".bashrc").read_text()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["segment", "--help"], ["predict-folder", "--help"]])
+def test_help_names_every_exit_code(capfd, arguments):
+    assert main(arguments) == 0
+    shown = " ".join(capfd.readouterr().out.split())
+    assert EXIT_CODES_HELP in shown
+    assert all(f"{code.value} " in EXIT_CODES_HELP for code in ExitCode)
+
+
 def test_the_command_without_arguments_shows_its_help(capfd):
     assert main([]) == 2
     assert "segment" in capfd.readouterr().out
@@ -430,7 +557,7 @@ def test_help_loads_none_of_the_heavy_libraries():
         "import sys\n"
         "from drshym_pipeline.cli import main\n"
         "assert main(['segment', '--help']) == 0\n"
-        "heavy = 'torch rasterio lightning zarr pandas scipy matplotlib pyogrio dagster mlflow'.split()\n"
+        f"heavy = {HEAVY!r}\n"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -45,7 +45,7 @@ def test_config_with_an_unknown_key_names_it_and_the_nearest(tmp_path: Path) -> 
     with pytest.raises(InputError) as caught:
         load_config(write(tmp_path, "training: {lerning_rate: 0.1}"), TrainConfig)
     message = str(caught.value)
-    assert message.endswith("recipe.yaml: unknown key 'training.lerning_rate'. Did you mean 'learning_rate'.")
+    assert message.endswith("recipe.yaml: unknown key 'training.lerning_rate'. Did you mean 'learning_rate'?")
 
 
 def test_unknown_key_without_a_near_one_lists_the_known(tmp_path: Path) -> None:

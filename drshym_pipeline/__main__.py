@@ -1,0 +1,10 @@
+"""`python -m drshym_pipeline` is the `drshym` command."""
+
+from __future__ import annotations
+
+import sys
+
+from drshym_pipeline.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The exit codes of the `drshym` command, in one place. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class ExitCode(IntEnum):
+    """What the exit code of a command means."""
+
+    DONE = 0
+    FAULT = 1
+    INPUT = 2
+    PART = 3
+
+
+EXIT_CODES_HELP: Final = (
+    "Exit codes: 0 done; 1 a fault of the program or the machine, or the command was stopped; "
+    "2 an input that cannot be used; 3 done in part: some scenes were mapped, others were not."
+)
