@@ -16,6 +16,10 @@ MLFLOW_PORT ?= 5000
 
 export DAGSTER_HOME := $(STATE)
 export PYTHONHASHSEED := 0
+# Neither Dagster nor MLflow reports to its makers, whatever is started below.
+export DAGSTER_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := true
 # Links between Dagster and MLflow lead where `make ui` and `make mlflow` serve them.
 export DRSHYM_DAGSTER_UI ?= http://127.0.0.1:$(UI_PORT)
 export DRSHYM_MLFLOW_UI ?= http://127.0.0.1:$(MLFLOW_PORT)

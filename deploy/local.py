@@ -1,8 +1,9 @@
-"""The services of one laptop: Dagster's web server and daemon, and MLflow, on loopback, on one folder of state.
+"""The services of one machine: Dagster's web server and daemon, and MLflow, on loopback, on one folder of state.
 
-`make ui`, `make mlflow`, `make demo` and the tests all start them here and stop what they started. Nothing here knows
-what the pipeline does. Dagster's web server and MLflow have no login of their own, so they listen on 127.0.0.1 only;
-`docs/operations.md` says how to put a reverse proxy in front.
+`make ui`, `make mlflow`, `make demo` and the tests all start them here and stop what they started; a service that ends
+by itself is started again (`deploy/supervisor.py`). Nothing here knows what the pipeline does. Dagster's web server and
+MLflow have no login of their own, so they listen on 127.0.0.1 only; `docs/operations.md` says how to put a reverse
+proxy in front, and how to run them under systemd instead.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from deploy import service_logs
+from deploy.service_logs import ServiceLog, rescue_old_logs
+from deploy.supervisor import Service, ServiceError
 from drshym_pipeline.settings import PipelineSettings
+from resources.no_telemetry import SWITCHES
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -31,11 +35,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 START_SECONDS = 180.0
-STOP_SECONDS = 30.0
-
-
-class ServiceError(RuntimeError):
-    """A service that did not come up, with the end of its log."""
+DAEMON, WEB, MLFLOW = service_logs.SERVICES
 
 
 def free_port() -> int:
@@ -58,9 +58,11 @@ def open_instance(home: Path) -> Iterator[DagsterInstance]:
 def prepare_home(home: Path) -> None:
     """Make a Dagster home fit to start on.
 
-    Links the checkout's `dagster.yaml` into it, creates the tables of its storage, and closes runs of a dead machine.
+    Links the checkout's `dagster.yaml` into it, creates the tables of its storage, takes the service logs of earlier
+    releases out of Dagster's telemetry folder, and closes runs of a dead machine.
     """
     home.mkdir(parents=True, exist_ok=True)
+    rescue_old_logs(home)
     link = home / "dagster.yaml"
     if not link.exists():
         link.unlink(missing_ok=True)
@@ -87,7 +89,7 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def environment(home: Path, extra: dict[str, str] | None = None) -> dict[str, str]:
+def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of every service: this interpreter's tools first, state in `home`, no telemetry."""
     return {
         **os.environ,
@@ -95,68 +97,22 @@ def environment(home: Path, extra: dict[str, str] | None = None) -> dict[str, st
         "DAGSTER_HOME": str(home),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **SWITCHES,
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         **(extra or {}),
     }
 
 
-@dataclass
-class Service:
-    """One running service and where its output goes."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def check(self) -> None:
-        """Raise when the process has ended by itself."""
-        code = self.process.poll()
-        if code is not None:
-            tail = "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-15:])
-            raise ServiceError(f"{self.name} stopped with exit code {code}; the end of {self.log}:\n{tail}")
-
-    def stop(self, patience: float = STOP_SECONDS) -> None:
-        """Ask the whole process group to end, and insist when it has not after `patience` seconds."""
-        group = self.process.pid  # started with its own session: the group has the leader's number
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGTERM)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and _group_alive(group):
-            self.process.poll()
-            time.sleep(0.1)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
-        self.process.wait()
-
-
-def _group_alive(group: int) -> bool:
-    """Whether a process of the group still runs; a dead one that its parent has not collected yet does not count."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # it ended while we looked
-                # The command, in parentheses, may hold spaces: what follows its end is state, parent, group.
-                state, _parent, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                if int(its_group) == group and state not in "ZX":
-                    return True
-    return False
-
-
-def start(name: str, command: Sequence[str], home: Path, extra: dict[str, str] | None = None) -> Service:
-    """Start one service with its output in `home/logs/<name>.log`."""
-    log = home / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment(home, extra),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return Service(name, process, log)
+def start(name: str, command: Sequence[str], home: Path, extra: Mapping[str, str] | None = None) -> Service:
+    """Start one service with its output in `home/service_logs/<name>.log`."""
+    return Service(
+        name,
+        command,
+        folder=ROOT,
+        environment=environment(home, extra),
+        log=ServiceLog(home / service_logs.FOLDER, name),
+        keep_children=name == DAEMON,
+    )
 
 
 def wait_for(service: Service, url: str, seconds: float = START_SECONDS) -> None:
@@ -174,7 +130,28 @@ def wait_for(service: Service, url: str, seconds: float = START_SECONDS) -> None
                     return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise ServiceError(f"{service.name} did not answer at {url} within {seconds:.0f} s; see {service.log}")
+    raise ServiceError(f"{service.name} did not answer at {url} within {seconds:.0f} s; see {service.log.path}")
+
+
+def wait_for_daemon(service: Service, instance: DagsterInstance, since: float, seconds: float = START_SECONDS) -> None:
+    """Wait until the daemon has written a heartbeat.
+
+    Args:
+        service: The daemon.
+        instance: The instance it works on.
+        since: When it was started, in seconds of the epoch: an older heartbeat is that of another daemon.
+        seconds: Longest wait.
+
+    Raises:
+        ServiceError: The daemon ended, or wrote no heartbeat in time.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        service.check()
+        if any(beat.timestamp >= since for beat in instance.get_daemon_heartbeats().values()):
+            return
+        time.sleep(0.3)
+    raise ServiceError(f"{service.name} wrote no heartbeat within {seconds:.0f} s; see {service.log.path}")
 
 
 @dataclass(frozen=True)
@@ -185,7 +162,7 @@ class Running:
     services: tuple[Service, ...]
 
     def check(self) -> None:
-        """Raise when one of them has ended by itself."""
+        """Raise ServiceError when one of them ends again and again, so that waiting for it makes no sense."""
         for service in self.services:
             service.check()
 
@@ -202,59 +179,76 @@ def _claim_port(port: int) -> None:
             ) from error
 
 
+def daemon_command() -> list[str]:
+    """Dagster's daemon on the checkout's workspace."""
+    return [_tool("dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")]
+
+
+def web_command(port: int) -> list[str]:
+    """Dagster's web server on the checkout's workspace."""
+    return [_tool("dagster-webserver"), "-w", str(ROOT / "workspace.yaml"), "-h", HOST, "-p", str(port)]
+
+
+def mlflow_command(settings: PipelineSettings, port: int) -> list[str]:
+    """MLflow's server on the store of the settings."""
+    return [
+        *(_tool("mlflow"), "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", settings.mlflow_tracking_uri),
+        *("--default-artifact-root", str(settings.mlflow_artifacts.resolve())),
+    ]
+
+
+def _tool(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
 @contextlib.contextmanager
-def dagster(home: Path, port: int, extra: dict[str, str] | None = None) -> Iterator[Running]:
-    """Run Dagster's web server and daemon; yields once the web server answers.
+def dagster(home: Path, port: int, extra: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Run Dagster's web server and daemon under supervision; yields once both are up.
 
     Raises:
-        ServiceError: The port is taken, another daemon works on the same home, or a service does not come up.
+        ServiceError: The port is taken, or a service does not come up.
     """
     _claim_port(port)
     prepare_home(home)
-    services: list[Service] = []
-    tool = Path(sys.executable).parent
     address = f"http://{HOST}:{port}"
-    workspace = ["-w", str(ROOT / "workspace.yaml")]
-    try:
-        services.append(start("dagster-daemon", [str(tool / "dagster-daemon"), "run", *workspace], home, extra))
-        web = [str(tool / "dagster-webserver"), *workspace, "-h", HOST, "-p", str(port)]
-        services.append(start("dagster-webserver", web, home, extra))
-        wait_for(services[-1], f"{address}/server_info")
-        running = Running(address, tuple(services))
-        running.check()
-        yield running
-    finally:
-        for service in reversed(services):
-            service.stop()
+    with contextlib.ExitStack() as running, open_instance(home) as instance:
+        since = time.time()
+        daemon = start(DAEMON, daemon_command(), home, extra)
+        running.callback(daemon.stop)
+        web = start(WEB, web_command(port), home, extra)
+        running.callback(web.stop)
+        wait_for(web, f"{address}/server_info")
+        wait_for_daemon(daemon, instance, since)
+        for service in (daemon, web):
+            service.supervise()
+        yield Running(address, (daemon, web))
 
 
 @contextlib.contextmanager
 def mlflow(home: Path, port: int) -> Iterator[Running]:
-    """Run MLflow's server on the store of the settings (SQLite in `home` by default); yields once it answers.
+    """Run MLflow's server under supervision on the store of the settings; yields once it answers.
 
     Raises:
         ServiceError: The port is taken, or the server does not come up.
     """
     _claim_port(port)
+    rescue_old_logs(home)
     with _environment(DAGSTER_HOME=str(home)):
         settings = PipelineSettings()
     settings.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
     address = f"http://{HOST}:{port}"
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", settings.mlflow_tracking_uri),
-        *("--default-artifact-root", str(settings.mlflow_artifacts.resolve())),
-    ]
-    service = start("mlflow", command, home)
+    service = start(MLFLOW, mlflow_command(settings, port), home)
     try:
         wait_for(service, f"{address}/health")
+        service.supervise()
         yield Running(address, (service,))
     finally:
         service.stop()
 
 
-def _until_stopped(running: Running) -> None:
-    """Return when the user presses Ctrl+C or the process is asked to end; raise when a service ends by itself."""
+def _until_stopped() -> None:
+    """Return when the user presses Ctrl+C or the process is asked to end."""
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -265,21 +259,25 @@ def _until_stopped(running: Running) -> None:
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     while not stopped:
-        running.check()
         time.sleep(0.2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m deploy.local ui|mlflow --port N`: serve until Ctrl+C."""
+    """Serve until Ctrl+C: `python -m deploy.local ui|mlflow --port N`; or only `prepare` the folder of state."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("service", choices=["ui", "mlflow"])
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("service", choices=["ui", "mlflow", "prepare"])
+    parser.add_argument("--port", type=int, help="where to serve, on 127.0.0.1")
     options = parser.parse_args(arguments)
     home = Path(os.environ.get("DAGSTER_HOME", ROOT / ".dagster"))
+    if options.service == "prepare":
+        prepare_home(home)
+        return 0
+    if options.port is None:
+        parser.error("--port is missing")
     serve = dagster if options.service == "ui" else mlflow
     try:
-        with serve(home, options.port) as running:
-            _until_stopped(running)
+        with serve(home, options.port):
+            _until_stopped()
     except ServiceError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

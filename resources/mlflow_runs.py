@@ -39,8 +39,7 @@ class MlflowRuns(ConfigurableResource):
         return Path(self.tracking_uri.removeprefix(_SQLITE)) if self.tracking_uri.startswith(_SQLITE) else None
 
     def _client(self) -> "MlflowClient":
-        # Read by MLflow when it is imported: no calls home, and no progress bars in Dagster's logs.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Read by MLflow when it is imported; without it there are progress bars in Dagster's logs.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
 

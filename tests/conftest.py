@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from resources.no_telemetry import switch_off
+
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
@@ -26,6 +28,8 @@ _ASKED_FOR = "DRSHYM_REAL_DATA"
 for _name in list(os.environ):
     if _name == "DAGSTER_HOME" or (_name.startswith("DRSHYM_") and _name != _ASKED_FOR):
         del os.environ[_name]
+# Set for the tests and all processes that they start. CI alone also stops MLflow's telemetry, which would hide a fault.
+switch_off()
 
 
 @pytest.fixture(scope="session")

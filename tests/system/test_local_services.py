@@ -78,7 +78,7 @@ def test_a_stubborn_service_is_stopped_with_its_children(tmp_path: Path) -> None
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print('up'); time.sleep(600)"
     )
     service = local.start("stubborn", [sys.executable, "-c", code], tmp_path)
-    while "up" not in service.log.read_text():
+    while "up" not in service.log.path.read_text():
         time.sleep(0.05)
     assert len(processes_with(str(tmp_path))) == 2
     service.stop(patience=0.5)
