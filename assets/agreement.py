@@ -1,7 +1,11 @@
 """What the checks of the inference assets compare; each function answers with the faults it found, in words.
 
-They read the files back as a user would, a band of rows or a row of tiles at a time.
+They read what the stages stored, a band of rows or a row of tiles at a time, never the source: decoding it again would
+take longer than making the map.
 """
+
+from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 
@@ -11,14 +15,40 @@ from drshym_pipeline.records import read_drshym_record
 from drshym_pipeline.tiling import Window
 
 _ROWS = 512
+# What the libraries raise on a damaged file: rasterio's errors are of the first kind, those of Zarr's codecs of the
+# others. Anything else is a fault of the program and keeps its traceback.
+_DAMAGE = (OSError, ValueError, RuntimeError)
+
+Faults = Callable[[SceneFolder], list[str]]
 
 
+def _damage_is_a_fault(find: Faults) -> Faults:
+    """Make a file that is missing or cannot be read one more fault: a check must fail with it, not break on it."""
+
+    @wraps(find)
+    def found(folder: SceneFolder) -> list[str]:
+        try:
+            return find(folder)
+        except InputError as error:
+            return [str(error)]
+        except _DAMAGE as error:
+            return [f"what was stored cannot be read: {_one_line(error)}"]
+
+    return found
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@_damage_is_a_fault
 def scene_faults(folder: SceneFolder) -> list[str]:
-    """Faults of a staged scene: bytes that cannot be read, a CRS nobody knows, a degenerate transform."""
+    """Faults of a staged scene: stored backscatter that is not whole, a CRS nobody knows, a degenerate transform."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 
-    from drshym_pipeline.sar.scene import SceneReader
+    from drshym_pipeline.sar.backscatter import BackscatterReader
+    from drshym_pipeline.sar.scene import make_backscatter
 
     meta = folder.meta()
     faults = []
@@ -29,21 +59,22 @@ def scene_faults(folder: SceneFolder) -> list[str]:
     a, b, _, d, e, _ = meta.transform
     if a * e - b * d == 0:
         faults.append("the transform maps the scene onto a line")
-    try:
-        with SceneReader(meta, folder.directory) as reader:
-            for row in (0, meta.height - 1):
-                reader.read(Window(row, 0, 1, meta.width))
-    except InputError as error:
-        faults.append(str(error))
+    make_backscatter(meta, folder.directory)  # retention may have deleted it
+    with BackscatterReader(meta, folder.directory) as reader:
+        reader.check_whole()
     return faults
 
 
+@_damage_is_a_fault
 def grid_faults(folder: SceneFolder) -> list[str]:
     """Faults of the tile records: a pixel in no tile, a window out of the scene, a record that cannot be read."""
     meta = folder.meta()
     spans: dict[tuple[int, int], list[tuple[int, int]]] = {}
     faults = []
-    for number, line in enumerate(folder.tiles_jsonl.read_text("utf-8").splitlines(), start=1):
+    lines = folder.tiles_jsonl.read_text("utf-8").splitlines()
+    if len(lines) != len(folder.grid()):
+        faults.append(f"{folder.tiles_jsonl.name} has {len(lines)} records, the grid has {len(folder.grid())} tiles")
+    for number, line in enumerate(lines, start=1):
         try:
             window = read_drshym_record(line, f"{folder.tiles_jsonl.name} line {number}").window
         except InputError as error:
@@ -70,32 +101,50 @@ def _covers(spans: list[tuple[int, int]], length: int) -> bool:
     return reach >= length
 
 
+@_damage_is_a_fault
 def probability_faults(folder: SceneFolder) -> list[str]:
-    """Faults of the tile probabilities: values above one, or observed pixels that differ from the scene's."""
+    """Faults of the tile probabilities: values above one, or observed pixels that differ from the stored scene's.
+
+    Every pixel of every tile is compared. The scene is read from the stored backscatter: the source takes many times
+    longer to decode, and whether the two agree is settled when the scene is staged.
+    """
     import zarr
 
     from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
-    from drshym_pipeline.sar.scene import SceneReader
+    from drshym_pipeline.sar.backscatter import BackscatterReader
+    from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
+    from drshym_pipeline.sar.scene import make_backscatter
 
     meta, grid = folder.meta(), folder.grid()
-    stored = zarr.open_array(str(folder.probabilities), mode="r")
-    rows, columns = grid.shape
+    columns = len(grid.col_starts)
+    wanted = (len(grid), grid.tile, grid.tile)
     faults = []
-    with SceneReader(meta, folder.directory) as reader:
-        for row in range(rows):
-            tiles = np.asarray(stored[row * columns : (row + 1) * columns])
-            for column, tile in enumerate(tiles):
-                index = row * columns + column
+    make_backscatter(meta, folder.directory)  # retention may have deleted it
+    with BackscatterReader(meta, folder.directory) as reader:
+        stored = zarr.open_array(str(folder.probabilities), mode="r")
+        if tuple(stored.shape) != wanted:
+            return [f"the probabilities have the shape {tuple(stored.shape)}, the grid wants {wanted}"]
+        for first in range(0, len(grid), columns):
+            row, height = grid.window(first).row, grid.window(first).height
+            scene = reader.read(Window(row, 0, height, meta.width), 1)[0] != NOT_OBSERVED_CODE
+            try:
+                tiles = np.asarray(stored[first : first + columns])
+            except _DAMAGE as error:
+                faults.append(f"tiles {first} to {first + columns - 1} cannot be read ({_one_line(error)})")
+                continue
+            for index, tile in enumerate(tiles, first):
                 window = grid.window(index)
-                observed = np.zeros(tile.shape, dtype=bool)
-                observed[: window.height, : window.width] = np.isfinite(reader.read(window)).all(axis=0)
-                if (differing := int(((tile != NOT_OBSERVED) != observed).sum())) > 0:
+                expected = np.zeros(tile.shape, dtype=bool)
+                expected[: window.height, : window.width] = scene[:, window.cols]
+                observed = tile != NOT_OBSERVED
+                if (differing := int(np.count_nonzero(observed != expected))) > 0:
                     faults.append(f"tile {index}: {differing} pixels are observed in one and not in the other")
-                if (tile[observed] > PROBABILITY_STEPS).any():
+                if (observed & (tile > PROBABILITY_STEPS)).any():
                     faults.append(f"tile {index}: a probability is above 1")
     return faults
 
 
+@_damage_is_a_fault
 def map_faults(folder: SceneFolder) -> list[str]:
     """Faults of the finished rasters: another grid than the source's, or a mask that is not the probability cut."""
     import rasterio
@@ -108,7 +157,12 @@ def map_faults(folder: SceneFolder) -> list[str]:
     grid = meta.map_grid
     threshold = folder.stitched().calibration.threshold
     faults = []
-    with rasterio.open(folder.product("mask")) as mask, rasterio.open(folder.product("proba")) as proba:
+    # Both are compressed: GDAL decodes the blocks of a band of rows side by side.
+    threads = {"NUM_THREADS": "ALL_CPUS"}
+    with (
+        rasterio.open(folder.product("mask"), **threads) as mask,
+        rasterio.open(folder.product("proba"), **threads) as proba,
+    ):
         for name, raster in (("mask", mask), ("probability", proba)):
             if raster.shape != grid.shape or tuple(raster.transform)[:6] != grid.transform:
                 faults.append(f"the {name} does not lie on the scene's grid")

@@ -124,6 +124,26 @@ class BackscatterReader:
             self._local.dataset = dataset
         return dataset
 
+    def check_whole(self) -> None:
+        """Make sure that no block of the file is missing or lies behind its end, without reading the pixels.
+
+        The blocks are not compressed: a file that was cut still opens, and only the places of its blocks tell.
+
+        Raises:
+            InputError: The file is not whole.
+        """
+        dataset = self._dataset()
+        size = self._path.stat().st_size
+        for band in range(1, dataset.count + 1):
+            for (row, column), _ in dataset.block_windows(band):
+                start = dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=band)
+                length = dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=band)
+                if start is None or length is None or int(start) + int(length) > size:
+                    problem = (
+                        f"is not whole: the block of band {band} at row {row * _BLOCK}, column {column * _BLOCK} is cut"
+                    )
+                    raise InputError(self._path, problem, "Stage the scene again")
+
     def read(self, window: Window, bands: int | None = None) -> NDArray[np.uint16]:
         """Stored backscatter of a window that lies inside the scene.
 
@@ -133,8 +153,14 @@ class BackscatterReader:
 
         Returns:
             (bands, h, w) uint16 as `encode_db` makes them, 0 in every band where any is not observed.
+
+        Raises:
+            InputError: The file is damaged there.
         """
         dataset = self._dataset()
         place = RasterWindow(window.col, window.row, window.width, window.height)
-        codes: NDArray[np.uint16] = dataset.read(list(range(1, (bands or dataset.count) + 1)), window=place)
+        try:
+            codes: NDArray[np.uint16] = dataset.read(list(range(1, (bands or dataset.count) + 1)), window=place)
+        except RasterioError as error:
+            raise InputError(self._path, f"cannot be read ({error})", "Stage the scene again") from error
         return codes

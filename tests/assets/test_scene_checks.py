@@ -1,0 +1,127 @@
+"""Every check of the inference assets, run by Dagster in the job of a scene, on good files and on broken ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dagster import AssetCheckSeverity, AssetKey, ExecuteInProcessResult
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from assets.scene_steps import STEPS, SceneTools
+from drshym_pipeline.datasets.simulator.scene import simulate_scene
+from drshym_pipeline.datasets.simulator.writer import write_scene
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.storage import read_json
+from tests.damage import BLOCKING_SCENE_CHECKS, Damage
+from tests.lineage import Lineage
+
+SCENE = "S1_small"
+CASES = [
+    pytest.param(asset, check, damage, word, id=f"{check}: {name}")
+    for (asset, check), damages in BLOCKING_SCENE_CHECKS.items()
+    for name, (damage, word) in damages.items()
+]
+
+
+@pytest.fixture(scope="module")
+def scene_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("simulated"), SCENE, simulate_scene(3, 96, 140))
+
+
+@pytest.fixture
+def lineage(tmp_path: Path, random_bundle: ModelBundle, scene_file: Path) -> Lineage:
+    """One scene waiting to be mapped, and a model in service."""
+    lineage = Lineage(tmp_path, {"tile": 64, "overlap": 8})
+    lineage.serve(random_bundle)
+    lineage.drop(scene_file)
+    for _ in range(2):
+        lineage.tick()
+    return lineage
+
+
+def after(monkeypatch: pytest.MonkeyPatch, asset: str, action: Callable[[SceneTools, str], None]) -> None:
+    """Let something happen between the end of an asset's step and its checks."""
+    step = STEPS[asset]
+
+    def made(tools: SceneTools, partition: str):
+        result = step(tools, partition)
+        action(tools, partition)
+        return result
+
+    monkeypatch.setitem(STEPS, asset, made)
+
+
+def breaking(damage: Damage) -> Callable[[SceneTools, str], None]:
+    def spoil(tools: SceneTools, partition: str) -> None:
+        if partition == SCENE:
+            damage(tools.store.staged(partition))
+
+    return spoil
+
+
+def materialised(lineage: Lineage) -> list[str]:
+    return [name for name in STEPS if SCENE in lineage.instance.get_materialized_partitions(AssetKey(name))]
+
+
+def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+
+
+def test_on_good_files_every_check_passes_and_the_scene_is_mapped(lineage: Lineage):
+    result = lineage.run("map_scene", SCENE)
+    assert result.success
+    assert materialised(lineage) == list(STEPS)
+    assert checks(result) == {name: True for _, name in BLOCKING_SCENE_CHECKS} | {"model_is_current": True}
+
+
+@pytest.mark.parametrize(("asset", "check", "damage", "word"), CASES)
+def test_a_blocking_check_fails_on_broken_files_and_nothing_follows(
+    lineage: Lineage, monkeypatch: pytest.MonkeyPatch, asset: str, check: str, damage: Damage, word: str
+):
+    after(monkeypatch, asset, breaking(damage))
+    result = lineage.run("map_scene", SCENE)
+    assert not result.success
+    (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == check]
+    assert not found.passed
+    assert found.blocking
+    assert found.severity == AssetCheckSeverity.ERROR
+    assert found.partition == SCENE
+    assert word in str(found.description)
+    assert "\n" not in str(found.description)
+    # What the instance keeps is what the UI shows.
+    (kept,) = lineage.instance.event_log_storage.get_asset_check_execution_history(found.asset_check_key, limit=1)
+    assert kept.status == AssetCheckExecutionRecordStatus.FAILED
+    assert materialised(lineage) == list(STEPS)[: list(STEPS).index(asset) + 1]
+    assert lineage.store.current(SCENE) is None
+
+
+@pytest.mark.parametrize(("asset", "check"), list(BLOCKING_SCENE_CHECKS))
+def test_a_run_of_many_stops_a_broken_scene_at_the_same_check_and_says_why(
+    lineage: Lineage, monkeypatch: pytest.MonkeyPatch, asset: str, check: str
+):
+    damage, word = next(iter(BLOCKING_SCENE_CHECKS[asset, check].values()))
+    after(monkeypatch, asset, breaking(damage))
+    lineage.drop(lineage.inbox / f"{SCENE}.tif", "other.tif")
+    for _ in range(2):
+        lineage.tick()
+    result = lineage.backfill([SCENE, "other"])
+    assert not result.success
+    assert {(one.partition, one.check_name) for one in result.get_asset_check_evaluations() if not one.passed} == {
+        (SCENE, check)
+    }
+    assert lineage.store.current("other") is not None
+    reason = read_json(lineage.store.path / "failures" / f"{SCENE}.json")["reason"]
+    assert reason.startswith(f"{check} failed: ")
+    assert word in reason
+
+
+def test_a_map_by_another_model_is_told_and_stops_nothing(lineage: Lineage, monkeypatch: pytest.MonkeyPatch):
+    after(monkeypatch, "stitched_scenes", lambda tools, partition: lineage.serve(shipped_bundle()))
+    result = lineage.run("map_scene", SCENE)
+    assert result.success
+    (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == "model_is_current"]
+    assert not found.passed
+    assert not found.blocking
+    assert found.severity == AssetCheckSeverity.WARN
+    assert "materialise" in str(found.description).lower()
+    assert materialised(lineage) == list(STEPS)

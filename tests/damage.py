@@ -1,0 +1,190 @@
+"""Ways in which what a stage stored can be broken, by the check that must notice; each leaves really broken files.
+
+Every check of the code location has its entry here: `tests/assets/test_every_check.py` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drshym_pipeline.mapping import SceneFolder
+
+Damage = Callable[[SceneFolder], None]
+
+
+def _change_meta(folder: SceneFolder, **values: Any) -> None:
+    meta = json.loads(folder.meta_path.read_text("utf-8"))
+    folder.meta_path.write_text(json.dumps({**meta, **values}), "utf-8")
+
+
+def _cut_backscatter(folder: SceneFolder) -> None:
+    os.truncate(folder.backscatter, folder.backscatter.stat().st_size - 1000)
+
+
+def _foreign_backscatter(folder: SceneFolder) -> None:
+    from drshym_pipeline.sar.backscatter import BackscatterWriter
+    from drshym_pipeline.tiling import Window
+
+    bands, height, width = len(folder.meta().bands), 40, 50
+    with BackscatterWriter(folder.backscatter, bands) as writer:
+        writer.open(height, width)
+        writer.write(Window(0, 0, height, width), np.ones((bands, height, width), np.uint16))
+
+
+def _unknown_crs(folder: SceneFolder) -> None:
+    _change_meta(folder, crs="EPSG:999999")
+
+
+def _flat_transform(folder: SceneFolder) -> None:
+    _change_meta(folder, transform=[10.0, 0.0, 500_000.0, 0.0, 0.0, 2_000_000.0])
+
+
+def _change_lines(folder: SceneFolder, change: Callable[[list[str]], list[str]]) -> None:
+    lines = folder.tiles_jsonl.read_text("utf-8").splitlines()
+    folder.tiles_jsonl.write_text("\n".join(change(lines)) + "\n", "utf-8")
+
+
+def _tile_missing(folder: SceneFolder) -> None:
+    _change_lines(folder, lambda lines: [lines[0], *lines[2:]])
+
+
+def _tile_outside(folder: SceneFolder) -> None:
+    record = json.loads(folder.tiles_jsonl.read_text("utf-8").splitlines()[-1])
+    record["window"]["row"] += 1000
+    _change_lines(folder, lambda lines: [*lines[:-1], json.dumps(record)])
+
+
+def _tile_garbled(folder: SceneFolder) -> None:
+    _change_lines(folder, lambda lines: [lines[0], lines[1][:40], *lines[2:]])
+
+
+def _no_tile_records(folder: SceneFolder) -> None:
+    folder.tiles_jsonl.unlink()
+
+
+def _shard(folder: SceneFolder) -> Path:
+    """The stored file of the last row of tiles."""
+    return max(path for path in (folder.probabilities / "c").rglob("*") if path.is_file())
+
+
+def _shard_missing(folder: SceneFolder) -> None:
+    _shard(folder).unlink()
+
+
+def _shard_cut(folder: SceneFolder) -> None:
+    os.truncate(_shard(folder), _shard(folder).stat().st_size // 2)
+
+
+def _shard_garbled(folder: SceneFolder) -> None:
+    content = bytearray(_shard(folder).read_bytes())
+    content[:200] = bytes(255 - value for value in content[:200])
+    _shard(folder).write_bytes(content)
+
+
+def _write_probability(folder: SceneFolder, value: int) -> None:
+    """One observed pixel of the first tile gets another stored value."""
+    import zarr
+
+    from drshym_pipeline.assessment.probability import NOT_OBSERVED
+
+    array = zarr.open_array(str(folder.probabilities), mode="r+")
+    tile = np.asarray(array[0])
+    row, column = np.argwhere(tile != NOT_OBSERVED)[0]
+    tile[row, column] = value
+    array[0] = tile
+
+
+def _probability_above_one(folder: SceneFolder) -> None:
+    _write_probability(folder, 10_001)
+
+
+def _pixel_not_observed(folder: SceneFolder) -> None:
+    _write_probability(folder, 65_535)
+
+
+def _array_of_another_grid(folder: SceneFolder) -> None:
+    import shutil
+
+    import zarr
+
+    attributes = dict(zarr.open_array(str(folder.probabilities), mode="r").attrs)
+    shutil.rmtree(folder.probabilities)
+    array = zarr.create_array(store=str(folder.probabilities), shape=(1, 8, 8), dtype="uint16", fill_value=65_535)
+    array.attrs.update(attributes)
+
+
+def _rewrite_mask(folder: SceneFolder, change: Callable[[np.ndarray], None] | None = None, **profile: Any) -> None:
+    import rasterio
+
+    path = folder.product("mask")
+    with rasterio.open(path) as source:
+        values, kept = source.read(1), {**source.profile, **profile}
+    if change is not None:
+        change(values)
+    kept = {key: kept[key] for key in ("dtype", "nodata", "count", "height", "width", "crs", "transform")}
+    with rasterio.open(path, "w", driver="GTiff", **kept) as target:
+        target.write(values, 1)
+
+
+def _mask_pixel_flipped(folder: SceneFolder) -> None:
+    def flip(mask: np.ndarray) -> None:
+        row, column = np.argwhere(mask <= 1)[-1]
+        mask[row, column] = 1 - mask[row, column]
+
+    _rewrite_mask(folder, flip)
+
+
+def _mask_moved(folder: SceneFolder) -> None:
+    from rasterio.transform import from_origin
+
+    _rewrite_mask(folder, transform=from_origin(0.0, 0.0, 10.0, 10.0))
+
+
+def _mask_in_another_zone(folder: SceneFolder) -> None:
+    _rewrite_mask(folder, crs="EPSG:32601")
+
+
+def _mask_cut(folder: SceneFolder) -> None:
+    os.truncate(folder.product("mask"), folder.product("mask").stat().st_size // 2)
+
+
+def _mask_missing(folder: SceneFolder) -> None:
+    folder.product("mask").unlink()
+
+
+# By asset, blocking check and what is broken: the damage, and a word of the sentence that must be said of it.
+BLOCKING_SCENE_CHECKS: Mapping[tuple[str, str], Mapping[str, tuple[Damage, str]]] = {
+    ("raw_scenes", "scene_is_readable_and_georeferenced"): {
+        "a cut file": (_cut_backscatter, "is not whole"),
+        "another scene's file": (_foreign_backscatter, "not of the scene"),
+        "an unknown CRS": (_unknown_crs, "EPSG:999999 is not known"),
+        "a transform onto a line": (_flat_transform, "transform"),
+    },
+    ("tiles", "tiles_cover_the_scene"): {
+        "a record missing": (_tile_missing, "records, the grid has"),
+        "a tile outside": (_tile_outside, "not inside the scene"),
+        "a garbled record": (_tile_garbled, "line 2"),
+        "no records": (_no_tile_records, "tiles.jsonl"),
+    },
+    ("tile_probabilities", "probabilities_fit_the_scene"): {
+        "a shard missing": (_shard_missing, "observed in one and not in the other"),
+        "a shard cut": (_shard_cut, "cannot be read"),
+        "a shard garbled": (_shard_garbled, "tile"),
+        "a value above one": (_probability_above_one, "above 1"),
+        "a pixel not observed": (_pixel_not_observed, "tile 0: 1 pixels are observed"),
+        "an array of another grid": (_array_of_another_grid, "shape"),
+    },
+    ("stitched_scenes", "mask_agrees_with_probability"): {
+        "a pixel flipped": (_mask_pixel_flipped, "1 pixels of the mask differ"),
+        "another place": (_mask_moved, "the mask does not lie on the scene's grid"),
+        "another CRS": (_mask_in_another_zone, "the mask has another CRS"),
+        "a cut file": (_mask_cut, "mask"),
+        "no file": (_mask_missing, "_mask.tif"),
+    },
+}
