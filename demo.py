@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from deploy import local
-from deploy.watch import RunError, RunView, bars, console, follow
+from deploy.watch import RunError, RunView, bars, console, follow, newest_attempt, tried_again
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import SceneFolder
 from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
@@ -96,7 +96,7 @@ class Services:
         run_id = DagsterGraphQLClient(local.HOST, port_number=self.port).submit_job_execution(job, tags=tags)
 
         def runs() -> dict[str, DagsterRun]:
-            run = self.instance.get_run_by_id(run_id)
+            run = newest_attempt(self.instance, run_id)
             return {title: run} if run else {}
 
         with bars() as progress:
@@ -161,12 +161,17 @@ def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
 
 
 def latest_run(instance: DagsterInstance, scene: DemoScene) -> DagsterRun | None:
-    """The newest run of a scene that the sensor asked for."""
+    """The newest run of a scene that the sensor asked for, or of its attempts: they carry the same tags."""
     from dagster import RunsFilter
 
     tags = {"dagster/partition": scene.name, "dagster/sensor_name": "new_scenes"}
     runs = instance.get_runs(RunsFilter(job_name="map_scene", tags=tags), limit=1)
     return runs[0] if runs else None
+
+
+def _is_over(run: DagsterRun) -> bool:
+    """Whether nothing follows a run."""
+    return run.is_finished and not tried_again(run)
 
 
 def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | None) -> None:
@@ -176,7 +181,7 @@ def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | Non
     for the same file is never mapped twice by itself.
     """
     target = settings.inbox_path / f"{scene.name}.tif"
-    if target.is_file() and truth_path(settings, scene).is_file() and not (earlier and earlier.is_finished):
+    if target.is_file() and truth_path(settings, scene).is_file() and not (earlier and _is_over(earlier)):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(simulate(settings, scene), target)
@@ -202,7 +207,7 @@ def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Cal
     for scene in waiting:
         earlier = latest_run(instance, scene)
         drop(settings, scene, earlier)
-        if earlier and earlier.is_finished:
+        if earlier and _is_over(earlier):
             ended.add(earlier.run_id)
 
     def runs() -> dict[str, DagsterRun]:

@@ -7,6 +7,7 @@ from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
 from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
 from resources.registry import ModelRegistry
+from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
 CODE_VERSION = "1"
@@ -15,6 +16,7 @@ CODE_VERSION = "1"
 @asset(
     deps=["trained_checkpoint", "labelled_tiles"],
     group_name="training",
+    pool=TRAINING_POOL,
     code_version=CODE_VERSION,
     kinds={"pytorch", "mlflow"},
     description="Temperature, threshold and area errors fitted on validation chips; seals the model bundle.",

@@ -10,6 +10,7 @@ from assets.serving import introduce_shipped
 from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
 from drshym_pipeline import __version__
 from resources.registry import CANDIDATE, CARDS_FOLDER, ModelRegistry
+from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
 # MLflow lists the package as a requirement but cannot say where it is to be had.
@@ -22,6 +23,7 @@ LOADING = (
 @asset(
     deps=["slice_reports"],
     group_name="training",
+    pool=TRAINING_POOL,
     code_version="1",
     kinds={"mlflow"},
     description="The bundle as a registered MLflow version with the alias candidate, waiting for its review.",

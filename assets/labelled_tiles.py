@@ -9,11 +9,13 @@ from assets.metadata import file_link, picture, table
 from assets.pictures import DB_RANGE
 from assets.running import permanent_input_errors, run_progress
 from resources.recipe import TrainingRecipe
+from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
 
 @asset(
     group_name="training",
+    pool=TRAINING_POOL,
     code_version="1",
     kinds={"geotiff"},
     description="Labelled chips in Sen1Floods11's layout: simulated, or the data set itself, as the recipe says.",

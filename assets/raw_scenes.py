@@ -12,12 +12,14 @@ from assets.scene_runs import run_scenes
 from assets.scene_steps import STEPS_VERSION
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
+from resources.run_limits import MAPPING_POOL
 from resources.store import ArtefactStore
 
 
 @asset(
     partitions_def=scenes,
     group_name="inference",
+    pool=MAPPING_POOL,
     code_version=STEPS_VERSION,
     kinds={"geotiff"},
     backfill_policy=ONE_RUN,

@@ -23,7 +23,14 @@ from dagster import (
     MaterializeResult,
     MetadataValue,
 )
-from dagster._core.definitions.data_version import (
+
+from assets.running import permanent_input_errors, run_progress
+from assets.scene_steps import STEPS, STEPS_VERSION, SceneTools
+from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
+from drshym_pipeline.prefetch import Prefetched
+from drshym_pipeline.records import now
+from resources.bucket import SceneBucket
+from resources.dagster_internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
@@ -32,13 +39,6 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
-
-from assets.running import permanent_input_errors, run_progress
-from assets.scene_steps import STEPS, STEPS_VERSION, SceneTools
-from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
-from drshym_pipeline.prefetch import Prefetched
-from drshym_pipeline.records import now
-from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
 from resources.progress import RunProgress
 from resources.store import ArtefactStore

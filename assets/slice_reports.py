@@ -13,12 +13,14 @@ from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
 from drshym_pipeline.storage import sha256_file
 from resources.engine import InferenceEngine
 from resources.registry import ModelRegistry
+from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
 
 @asset(
     deps=["calibration_temperature", "labelled_tiles"],
     group_name="training",
+    pool=TRAINING_POOL,
     code_version="1",
     kinds={"pandas", "mlflow"},
     description="Scores and errors by slice on held-out chips, against baselines and the model in service; a verdict.",

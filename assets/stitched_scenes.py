@@ -9,6 +9,7 @@ from assets.scene_runs import run_scenes
 from assets.scene_steps import STEPS_VERSION
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
+from resources.run_limits import MAPPING_POOL
 from resources.store import ArtefactStore
 
 
@@ -16,6 +17,7 @@ from resources.store import ArtefactStore
     partitions_def=scenes,
     deps=["tile_probabilities", "flood_model"],
     group_name="inference",
+    pool=MAPPING_POOL,
     code_version=STEPS_VERSION,
     kinds={"geotiff", "geojson"},
     backfill_policy=ONE_RUN,

@@ -8,6 +8,7 @@ from assets.training_state import CHECKPOINT, PLOTS, begin, learning
 from drshym_pipeline.storage import write_bytes
 from resources.links import PageLinks
 from resources.registry import ModelRegistry
+from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
 CODE_VERSION = "1"
@@ -16,6 +17,7 @@ CODE_VERSION = "1"
 @asset(
     deps=["labelled_tiles"],
     group_name="training",
+    pool=TRAINING_POOL,
     code_version=CODE_VERSION,
     kinds={"pytorch", "mlflow"},
     description="The U-Net trained on the labelled tiles: the weights that the recipe's validation score found best.",

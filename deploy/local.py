@@ -59,7 +59,8 @@ def prepare_home(home: Path) -> None:
     """Make a Dagster home fit to start on.
 
     Links the checkout's `dagster.yaml` into it, creates the tables of its storage, takes the service logs of earlier
-    releases out of Dagster's telemetry folder, and closes runs of a dead machine.
+    releases out of Dagster's telemetry folder, and makes sure that the daemon tries every interrupted run again that
+    it finds.
     """
     home.mkdir(parents=True, exist_ok=True)
     rescue_old_logs(home)
@@ -67,11 +68,11 @@ def prepare_home(home: Path) -> None:
     if not link.exists():
         link.unlink(missing_ok=True)
         link.symlink_to(os.path.relpath(ROOT / "dagster.yaml", home))
-    from deploy.orphans import fail_orphaned_runs
+    from resources.dagster_internals import remember_failures_from_now
 
     # Daemon and web server start at the same moment: on a new home both would create the tables, and one would die.
     with open_instance(home) as instance:
-        fail_orphaned_runs(instance)
+        remember_failures_from_now(instance)
 
 
 @contextlib.contextmanager
@@ -94,6 +95,8 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        # dagster.yaml names modules of the checkout.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "DAGSTER_HOME": str(home),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",

@@ -59,6 +59,26 @@ def failure_reason(instance: DagsterInstance, run_id: str) -> str:
     return "no step failed; see the run in `make ui`"
 
 
+def tried_again(run: DagsterRun) -> bool:
+    """Whether a failed run was interrupted and Dagster starts it again."""
+    from resources.dagster_internals import WILL_RETRY_TAG
+
+    return run.is_failure and run.tags.get(WILL_RETRY_TAG) == "true"
+
+
+def newest_attempt(instance: DagsterInstance, run_id: str) -> DagsterRun | None:
+    """A run, or the newest of the runs that were started for it because it was interrupted."""
+    from resources.dagster_internals import AUTO_RETRY_RUN_ID_TAG
+
+    run = instance.get_run_by_id(run_id)
+    while run and AUTO_RETRY_RUN_ID_TAG in run.tags:
+        following = instance.get_run_by_id(run.tags[AUTO_RETRY_RUN_ID_TAG])
+        if following is None:  # it was deleted
+            break
+        run = following
+    return run
+
+
 @contextmanager
 def bars() -> Iterator[Progress]:
     """Progress bars; on a plain stream (a log file) only the finished ones are printed, by `follow`."""
@@ -120,13 +140,13 @@ def follow(
     find_runs: Callable[[], Mapping[str, DagsterRun]],
     check: Callable[[], None],
 ) -> dict[str, DagsterRun]:
-    """Follow runs until all of them have ended.
+    """Follow runs until all of them have ended; a run that was interrupted goes on in its next attempt.
 
     Args:
         instance: The Dagster instance.
         settings: Where the runs write their progress.
         views: One view a run that is expected.
-        find_runs: The runs that exist by now, by the key of their view.
+        find_runs: The newest attempts of the runs that exist by now, by the key of their view.
         check: Raises when what should launch or carry the runs has ended.
 
     Raises:
@@ -138,7 +158,7 @@ def follow(
         runs = find_runs()
         for key, run in runs.items():
             views[key].update(step_states(instance, run), progress_of(settings, run.run_id))
-            if run.is_finished and not run.is_success:
+            if run.is_finished and not run.is_success and not tried_again(run):
                 raise RunError(f"run {run.run_id} of {key} failed at {failure_reason(instance, run.run_id)}")
         if set(runs) == set(views) and all(run.is_success for run in runs.values()):
             return dict(runs)

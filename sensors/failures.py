@@ -1,50 +1,118 @@
 """What is done when a run fails: its reason is kept beside the scenes and stands in the log in one line.
 
 A scene that cannot be mapped is not tried again by itself: the same file gives the same answer. A corrected file has
-another run key and is picked up as a changed one.
+another run key and is picked up as a changed one. A run that was interrupted is tried again by Dagster's run retries:
+its failure is kept only when no attempt follows.
 """
 
+import time
 from collections.abc import Sequence
 
-from dagster import DefaultSensorStatus, RunFailureSensorContext, run_failure_sensor
+from dagster import (
+    DagsterInstance,
+    DagsterRun,
+    DefaultSensorStatus,
+    Failure,
+    RunFailureSensorContext,
+    run_failure_sensor,
+)
 
 from drshym_pipeline.records import now
+from resources.dagster_internals import (
+    AUTO_RETRY_RUN_ID_TAG,
+    PARTITION_NAME_TAG,
+    RETRY_NUMBER_TAG,
+    RUN_FAILURE_REASON_TAG,
+    WILL_RETRY_TAG,
+)
 from resources.store import ArtefactStore
-from sensors.jobs import map_scene, put_in_service, train_model
+
+# Dagster puts the class of the exception first; what a user can act on follows it.
+_CLASS = f"{Failure.__module__}.{Failure.__qualname__}: "
+_OF_A_STEP = "STEP_FAILURE"
+# The daemon looks for runs to try again every five seconds.
+RETRY_PATIENCE_SECONDS = 20.0
 
 
 def failure_reason(messages: Sequence[tuple[str, str]]) -> tuple[str, str]:
     """The step that failed first and its reason in one line.
 
     Args:
-        messages: (step, message) of every failed step, in order; empty when the run died outside its steps.
+        messages: (step, message) of every failed step, in order; at least one.
     """
-    if not messages:
-        return "", "the run ended without a message from its steps: see its log"
     step, text = messages[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Dagster puts the class of the exception first; what a user can act on follows it.
-    return step, lines[0].removeprefix("dagster._core.definitions.events.Failure: ") if lines else "no reason given"
+    return step, lines[0].removeprefix(_CLASS) if lines else "no reason given"
+
+
+def retry_follows(instance: DagsterInstance, run_id: str, patience: float = RETRY_PATIENCE_SECONDS) -> bool:
+    """Whether a failed run is tried again.
+
+    Dagster says so at the moment of the failure, but may fail to start the retry (its code server is not there). So
+    this waits until the retry exists or is called off.
+
+    Args:
+        instance: The instance.
+        run_id: Of the failed run.
+        patience: Seconds after which a retry that does not exist is not waited for any longer.
+    """
+    deadline = time.monotonic() + patience
+    while (run := instance.get_run_by_id(run_id)) and run.tags.get(WILL_RETRY_TAG) == "true":
+        if AUTO_RETRY_RUN_ID_TAG in run.tags:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.2)
+    return False
+
+
+def interruption_reason(run: DagsterRun, message: str) -> str:
+    """Why a run that was interrupted is given up, in one line.
+
+    Args:
+        run: The failed run.
+        message: Of the event that ended it.
+    """
+    attempts = int(run.tags.get(RETRY_NUMBER_TAG, "0")) + 1
+    times = "once" if attempts == 1 else f"{attempts} times"
+    text = " ".join(message.split()) or "no reason given"
+    return f"the run was interrupted {times} and is not tried again; the last time: {text}"
+
+
+def failure_name(run: DagsterRun, step: str) -> str:
+    """Under which name a failure is kept: the scene, the job, or for a run of single assets the one that failed."""
+    partition = run.tags.get(PARTITION_NAME_TAG)
+    if partition:
+        return partition
+    return (step or "assets") if run.job_name.startswith("__") else run.job_name
 
 
 @run_failure_sensor(
     name="failed_runs",
-    monitored_jobs=[map_scene, train_model, put_in_service],
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
     description="Keeps the reason of every failed run in the store, in failures/.",
 )
 def failed_runs(context: RunFailureSensorContext, store: ArtefactStore) -> None:
-    """Write `failures/<partition>.json`, or `failures/<job>.json` for a run without a scene."""
+    """Write `failures/<partition>.json`, or `failures/<job>.json` for a run without a scene.
+
+    Runs of all jobs are looked at, also those that are started from the lineage page and belong to no job.
+    """
+    run = context.dagster_run
+    if retry_follows(context.instance, run.run_id):
+        context.log.info("run %s was interrupted and is tried again", run.run_id)
+        return
     messages = []
     for event in context.get_step_failure_events():
         data = event.step_failure_data
         error = data.error.cause if data.error and data.error.cause else data.error
         described = data.user_failure_data.description if data.user_failure_data else None
         messages.append((event.step_key or "", described or (error.message if error else "")))
-    step, reason = failure_reason(messages)
-    run = context.dagster_run
-    name = context.partition_key or run.job_name
+    step, reason = failure_reason(messages) if messages else ("", "")
+    if not messages or run.tags.get(RUN_FAILURE_REASON_TAG, _OF_A_STEP) != _OF_A_STEP:
+        reason = interruption_reason(run, context.failure_event.message or "")
+    name = failure_name(run, step)
+    partition = run.tags.get(PARTITION_NAME_TAG)
     value = {"run_id": run.run_id, "job": run.job_name, "step": step, "reason": reason, "at": now().isoformat()}
-    store.write_failure(name, value | {"partition": context.partition_key})
+    store.write_failure(name, value | {"partition": partition})
     context.log.error("%s: %s", name, reason)

@@ -1,23 +1,19 @@
 """The jobs: which assets run together. All of a job's steps run in one process.
 
 One scene's chain and one training share what they load (weights, data sets), and a process a step would spend more time
-on imports than on a chip.
+on imports than on a chip. How many of them run at a time and for how long: `resources.run_limits`.
 """
 
 from dagster import AssetSelection, define_asset_job, in_process_executor
 
-# dagster.yaml lets one run with each value of these tags go at a time: two networks at once on a few cores are slower
-# than one after the other, but no training may keep a map waiting, no archive a new scene, and none of them a review.
-TRAINING_TAG = "drshym/training"
-MAPPING_TAG = "drshym/mapping"
-ARCHIVE, NEW_SCENE = "archive", "new scene"
-
-# Run monitoring ends a run after this many seconds, so that one that hangs does not hold its place for ever: far more
-# than the largest scene or recipe needs on a laptop.
-LONGEST_TAG = "dagster/max_runtime"
-LONGEST_TRAINING = 24 * 3600
-LONGEST_MAPPING = 48 * 3600  # of an archive in one run; a full scene takes minutes
-LONGEST_REVIEW = 3600
+from resources.run_limits import (
+    ARCHIVE,
+    LONGEST_REVIEW,
+    LONGEST_TAG,
+    LONGEST_TRAINING,
+    MAPPING_TAG,
+    TRAINING_TAG,
+)
 
 train_model = define_asset_job(
     "train_model",
@@ -32,7 +28,8 @@ map_scene = define_asset_job(
     selection=AssetSelection.groups("inference"),
     executor_def=in_process_executor,
     description="One scene from its GeoTIFF to its flood map and report page.",
-    tags={MAPPING_TAG: ARCHIVE, LONGEST_TAG: str(LONGEST_MAPPING)},
+    # Its longest run time follows from whether it maps one scene or many: the run queue sets it.
+    tags={MAPPING_TAG: ARCHIVE},
 )
 
 put_in_service = define_asset_job(

@@ -15,8 +15,10 @@ from dagster import (
 from assets.partitions import scenes
 from drshym_pipeline.settings import PipelineSettings
 from resources.bucket import SceneBucket
+from resources.run_limits import LONGEST_TAG, MAPPING_TAG, NEW_SCENE
 from resources.store import ArtefactStore
-from sensors.jobs import MAPPING_TAG, NEW_SCENE, map_scene
+from sensors.deadline import scene_deadline
+from sensors.jobs import map_scene
 from sensors.plan import Seen, plan_tick, seen_from_json, seen_to_json
 
 SEEN = "seen-scenes"
@@ -62,7 +64,11 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
             return SkipReason(_waiting_text(plan.waiting))
         return SensorResult(
             run_requests=[
-                RunRequest(run_key=request.run_key, partition_key=request.partition, tags={MAPPING_TAG: NEW_SCENE})
+                RunRequest(
+                    run_key=request.run_key,
+                    partition_key=request.partition,
+                    tags={MAPPING_TAG: NEW_SCENE, LONGEST_TAG: str(scene_deadline(request.size))},
+                )
                 for request in plan.requests
             ],
             dynamic_partitions_requests=[

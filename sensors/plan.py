@@ -29,11 +29,13 @@ class SceneRequest:
         partition: Its partition key.
         run_key: Unique to this content of these files: partition, how many times it was requested, etags and sizes.
         files: Keys of its files, VV first.
+        size: Bytes of all its files.
     """
 
     partition: str
     run_key: str
     files: tuple[str, ...]
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
             count = state.requested + 1
             parts = "+".join(file.fingerprint for file in group.files)
             files = tuple(file.key for file in group.files)
-            requests.append(SceneRequest(state.partition, f"{state.partition}:{count}:{parts}", files))
+            size = sum(file.size for file in group.files)
+            requests.append(SceneRequest(state.partition, f"{state.partition}:{count}:{parts}", files, size))
             state = SceneState(state.partition, now, now, count, 0)
         elif moved:
             waiting[state.partition] = str(reason)

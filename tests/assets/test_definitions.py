@@ -142,21 +142,45 @@ def test_a_bad_environment_variable_is_named_in_one_line():
     assert "DRSHYM_TILE" in last
 
 
-def test_the_instance_limits_runs_watches_them_and_calls_nobody():
+def instance_settings() -> dict[str, Any]:
     import yaml
 
-    values = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
-    assert values["run_queue"]["max_concurrent_runs"] == 4
+    values: dict[str, Any] = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
+    return values
+
+
+def test_the_instance_limits_runs_watches_them_and_calls_nobody():
+    values = instance_settings()
+    assert values["concurrency"]["runs"]["max_concurrent_runs"] == 4
     assert values["run_monitoring"]["enabled"] is True
+    assert values["run_monitoring"]["poll_interval_seconds"] <= 15, "a dead run is to be tried again within a minute"
+    assert values["run_monitoring"]["max_runtime_seconds"] == 48 * 3600
     assert values["telemetry"]["enabled"] is False
     assert values["nux"]["enabled"] is False
-    assert values["run_retries"]["retry_on_asset_or_op_failure"] is False
+    retries = values["run_retries"]
+    assert (retries["enabled"], retries["max_retries"], retries["retry_on_asset_or_op_failure"]) == (True, 3, False)
+
+
+def test_the_instance_is_made_of_our_launcher_and_queue_with_these_limits(tmp_path: Path):
+    from deploy.local import open_instance, prepare_home
+    from resources.launcher import LocalRunLauncher
+    from resources.run_queue import LimitedRunQueue
+
+    prepare_home(tmp_path)
+    with open_instance(tmp_path) as instance:
+        assert isinstance(instance.run_launcher, LocalRunLauncher)
+        assert isinstance(instance.run_coordinator, LimitedRunQueue)
+        found = instance.get_concurrency_config()
+        assert found.run_queue_config is not None
+        assert found.run_queue_config.max_concurrent_runs == 4
+        assert len(found.run_queue_config.tag_concurrency_limits) == 2
+        assert found.run_queue_config.max_user_code_failure_retries == 10
+        assert found.pool_config.pool_granularity is not None
+        assert (found.pool_config.pool_granularity.value, found.pool_config.default_pool_limit) == ("run", 2)
 
 
 def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
-    import yaml
-
-    limits = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))["run_queue"]["tag_concurrency_limits"]
+    limits = instance_settings()["concurrency"]["runs"]["tag_concurrency_limits"]
     assert limits == [
         {"key": "drshym/training", "limit": 1},
         {"key": "drshym/mapping", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
@@ -170,14 +194,21 @@ def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
     }
 
 
+def test_every_asset_but_the_model_in_service_has_the_pool_of_its_group():
+    groups = {"training": "training", "inference": "mapping"}
+    for asset in [*training_assets, *inference_assets]:
+        name = asset.key.to_user_string()
+        expected = set() if name == "flood_model" else {groups[ASSETS[name][0]]}
+        assert {pool for pool in [asset.op.pool] if pool} == expected, name
+
+
 def test_a_new_scene_waits_for_another_new_scene_and_not_for_an_archive():
-    import yaml
     from dagster import DagsterRun
     from dagster._utils.tags import TagConcurrencyLimitsCounter
 
-    from sensors.jobs import ARCHIVE, MAPPING_TAG, NEW_SCENE
+    from resources.run_limits import ARCHIVE, MAPPING_TAG, NEW_SCENE
 
-    limits = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))["run_queue"]["tag_concurrency_limits"]
+    limits = instance_settings()["concurrency"]["runs"]["tag_concurrency_limits"]
 
     def mapping(kind: str) -> DagsterRun:
         return DagsterRun("map_scene", tags={MAPPING_TAG: kind})
@@ -190,11 +221,12 @@ def test_a_new_scene_waits_for_another_new_scene_and_not_for_an_archive():
 
 
 def test_no_run_holds_its_place_for_ever():
-    from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
+    from resources.run_limits import LONGEST_TAG
 
     repository = build_defs().get_repository_def()
-    assert {name: int(repository.get_job(name).tags[MAX_RUNTIME_SECONDS_TAG]) // 3600 for name in JOBS} == {
+    # Of a mapping it depends on how many scenes it maps: the run queue sets it (tests/resources/test_run_limits.py).
+    assert {name: int(repository.get_job(name).tags.get(LONGEST_TAG, 0)) // 3600 for name in JOBS} == {
         "train_model": 24,
-        "map_scene": 48,
+        "map_scene": 0,
         "put_in_service": 1,
     }

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import build_run_status_sensor_context
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, build_run_status_sensor_context
 
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.storage import read_json, write_json
-from sensors.failures import failed_runs, failure_reason
+from resources.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
+from sensors.failures import failed_runs, failure_name, failure_reason, retry_follows
 from sensors.retention import is_expired
 from tests.lineage import Lineage
 
@@ -50,8 +51,68 @@ def test_a_reason_is_one_line_of_the_step_that_failed_first(messages: list[tuple
     assert failure_reason(messages) == expected
 
 
-def test_a_run_that_died_outside_its_steps_says_so():
-    assert "log" in failure_reason([])[1]
+def interrupted(instance: DagsterInstance, lineage: Lineage, **tags: str) -> DagsterRun:
+    """A run of one scene that was reported as failed because its process is gone."""
+    run = instance.create_run_for_job(
+        lineage.repository.get_job("map_scene"), status=DagsterRunStatus.STARTED, tags={"dagster/partition": "S1_x"}
+    )
+    instance.report_run_failed(run, "Detected run worker status FAILED: 'the process is gone'.")
+    instance.add_run_tags(run.run_id, tags)
+    failed = instance.get_run_by_id(run.run_id)
+    assert failed is not None
+    return failed
+
+
+def notice(lineage: Lineage, run: DagsterRun) -> None:
+    """The failure sensor sees a failed run."""
+    record = lineage.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.RUN_FAILURE).records[-1]
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    context = build_run_status_sensor_context(
+        sensor_name="failed_runs", dagster_instance=lineage.instance, dagster_run=run, dagster_event=event
+    ).for_run_failure()
+    failed_runs(context, store=lineage.store)
+
+
+def test_an_interrupted_run_that_is_tried_again_leaves_no_failure(tmp_path: Path):
+    lineage = Lineage(tmp_path)
+    run = interrupted(lineage.instance, lineage, **{WILL_RETRY_TAG: "true", AUTO_RETRY_RUN_ID_TAG: "the next"})
+    notice(lineage, run)
+    assert not (lineage.store.path / "failures").exists()
+
+
+def test_the_last_attempt_of_an_interrupted_scene_is_kept_with_its_reason(tmp_path: Path):
+    lineage = Lineage(tmp_path)
+    run = interrupted(lineage.instance, lineage, **{WILL_RETRY_TAG: "false", "dagster/retry_number": "3"})
+    notice(lineage, run)
+    kept = read_json(lineage.store.path / "failures" / "S1_x.json")
+    assert kept["partition"] == "S1_x"
+    assert kept["reason"].startswith("the run was interrupted 4 times and is not tried again; the last time: ")
+    assert "the process is gone" in kept["reason"]
+
+
+def test_a_retry_that_was_announced_and_called_off_is_a_failure(tmp_path: Path):
+    lineage = Lineage(tmp_path)
+    run = interrupted(lineage.instance, lineage, **{WILL_RETRY_TAG: "true"})
+    assert not retry_follows(lineage.instance, run.run_id, patience=0.3), "none was started in time"
+    lineage.instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})
+    assert not retry_follows(lineage.instance, run.run_id, patience=60)
+    assert not retry_follows(lineage.instance, "no such run", patience=60)
+
+
+@pytest.mark.parametrize(
+    ("job", "partition", "step", "expected"),
+    [
+        ("map_scene", "S1_x", "tiles", "S1_x"),
+        ("train_model", None, "trained_checkpoint", "train_model"),
+        ("__ASSET_JOB", "S1_x", "tiles", "S1_x"),
+        ("__ASSET_JOB", None, "trained_checkpoint", "trained_checkpoint"),
+        ("__ASSET_JOB", None, "", "assets"),
+    ],
+)
+def test_a_failure_is_kept_under_a_name_that_a_reader_knows(job: str, partition: str | None, step: str, expected: str):
+    tags = {"dagster/partition": partition} if partition else {}
+    assert failure_name(DagsterRun(job, tags=tags), step) == expected
 
 
 def test_old_notes_of_progress_are_deleted_and_recent_ones_stay(tmp_path: Path):

@@ -14,7 +14,8 @@ from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.storage import read_json
-from sensors.jobs import MAPPING_TAG, NEW_SCENE
+from resources.run_limits import LONGEST_TAG, MAPPING_TAG, NEW_SCENE
+from sensors.deadline import scene_deadline
 from sensors.new_scenes import SEEN
 from sensors.plan import PARTNER_TICKS
 from tests.lineage import Lineage
@@ -99,11 +100,20 @@ def test_the_same_file_is_mapped_once_and_a_changed_one_again_as_a_new_version(l
     assert second.is_complete()
 
 
-def test_a_new_scene_says_so_to_the_queue(lineage: Lineage, scene_file: Path):
+def test_a_new_scene_says_to_the_queue_what_it_is_and_how_long_it_may_take(lineage: Lineage, scene_file: Path):
     lineage.drop(scene_file)
     lineage.tick()
     (request,) = lineage.tick()
     assert request.tags[MAPPING_TAG] == NEW_SCENE
+    assert request.tags[LONGEST_TAG] == str(scene_deadline(scene_file.stat().st_size))
+
+
+def test_the_time_of_a_scene_in_two_files_follows_from_both(lineage: Lineage):
+    sizes = {"S1_two_vv.tif": 3_000_000, "S1_two_vh.tif": 5_000_000}
+    for name, size in sizes.items():
+        (lineage.inbox / name).write_bytes(bytes(size))
+    requests = [request for _ in range(3) for request in lineage.tick()]
+    assert [request.tags[LONGEST_TAG] for request in requests] == [str(scene_deadline(8_000_000))]
 
 
 def test_a_half_written_file_is_left_alone(lineage: Lineage, scene_file: Path):

@@ -1,0 +1,102 @@
+"""Every name of Dagster that is used here and is not part of its public interface, with what it is needed for.
+
+Dagster may move or drop such a name in any release. `tests/resources/test_dagster_internals.py` has one test for each
+of them, which says what stops working without it; no other module of the project imports from a private module.
+"""
+
+from collections.abc import Collection, Iterator
+
+from dagster import DagsterEventType, DagsterInstance, DagsterRun
+
+# Data versions and the tags that tell staleness, for the materialisations that a run of many scenes reports itself:
+# there is no public way to give each partition its own.
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    DEFAULT_DATA_VERSION,
+    NULL_EVENT_POINTER,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
+
+# What an engine event says of the process that carries out a run.
+from dagster._core.events import EngineEventData
+
+# What a run launcher is given when it starts a run, and what it answers when run monitoring asks whether the process
+# of a run is alive.
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
+
+# The queue of runs, which is extended by the limits of this project.
+from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
+
+# Tags that Dagster sets on runs, or reads from them.
+from dagster._core.storage.tags import (
+    AUTO_RETRY_RUN_ID_TAG,
+    GRPC_INFO_TAG,
+    MAX_RUNTIME_SECONDS_TAG,
+    PARTITION_NAME_TAG,
+    RETRY_NUMBER_TAG,
+    RETRY_STRATEGY_TAG,
+    RUN_FAILURE_REASON_TAG,
+    WILL_RETRY_TAG,
+)
+
+__all__ = [
+    "AUTO_RETRY_RUN_ID_TAG",
+    "CODE_VERSION_TAG",
+    "DATA_VERSION_IS_USER_PROVIDED_TAG",
+    "DATA_VERSION_TAG",
+    "DEFAULT_DATA_VERSION",
+    "GRPC_INFO_TAG",
+    "MAX_RUNTIME_SECONDS_TAG",
+    "NULL_EVENT_POINTER",
+    "PARTITION_NAME_TAG",
+    "RETRY_NUMBER_TAG",
+    "RETRY_STRATEGY_TAG",
+    "RUN_FAILURE_REASON_TAG",
+    "WILL_RETRY_TAG",
+    "CheckRunHealthResult",
+    "EngineEventData",
+    "LaunchRunContext",
+    "QueuedRunCoordinator",
+    "SubmitRunContext",
+    "WorkerStatus",
+    "get_input_data_version_tag",
+    "get_input_event_pointer_tag",
+    "pools_of",
+    "processes_of",
+    "remember_failures_from_now",
+]
+
+
+def processes_of(instance: DagsterInstance, run_id: str) -> Iterator[tuple[int, float]]:
+    """The processes that a run named as its own: (process id, time of the event in seconds since 1970)."""
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
+        data = entry.dagster_event.event_specific_data if entry.dagster_event else None
+        pid = data.metadata.get("pid") if isinstance(data, EngineEventData) else None
+        if pid is not None:
+            yield int(str(pid.value)), entry.timestamp
+
+
+def pools_of(run: DagsterRun) -> Collection[str]:
+    """The pools of all assets that a run executes."""
+    found = run.run_op_concurrency
+    return (found.all_pools or ()) if found else ()
+
+
+def remember_failures_from_now(instance: DagsterInstance) -> None:
+    """Let the daemon's retries start with the next failure; does nothing when they have started before.
+
+    Otherwise the daemon starts with the failures that come after its first look at the event log. In the same moment
+    run monitoring reports the runs that it finds interrupted, so those could be missed, and would not be tried again.
+    Call it before the daemon of a new home is started.
+    """
+    from dagster._daemon.auto_run_reexecution.event_log_consumer import DAGSTER_EVENT_TYPES, _create_cursor_key
+
+    keys = {_create_cursor_key(kind) for kind in DAGSTER_EVENT_TYPES}
+    cursors = instance.daemon_cursor_storage
+    missing = keys - {key for key, value in cursors.get_cursor_values(keys).items() if value is not None}
+    if missing:
+        newest = instance.event_log_storage.get_maximum_record_id() or 0
+        cursors.set_cursor_values({key: str(newest) for key in missing})

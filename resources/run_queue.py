@@ -1,0 +1,21 @@
+"""The queue of runs: Dagster's own, which first gives every run the tags that the limits count."""
+
+from dagster import DagsterRun
+
+from resources.dagster_internals import QueuedRunCoordinator, SubmitRunContext, pools_of
+from resources.run_limits import limit_tags
+
+
+class LimitedRunQueue(QueuedRunCoordinator):  # type: ignore[type-arg]
+    """Queues runs; one that was started from the lineage page is limited like those of the jobs.
+
+    Dagster's pools alone cannot express the limits: the same assets map a new scene and an archive, and a new scene
+    must not wait for an archive.
+    """
+
+    def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Tag the run and put it into the queue."""
+        run = context.dagster_run
+        if missing := limit_tags(pools_of(run), run.tags):
+            self._instance.add_run_tags(run.run_id, missing)
+        return super().submit_run(context)
