@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("PYTHONHASHSEED", "0")
 
-# How long an example takes says something about the machine, nothing about the program.
-hypothesis.settings.register_profile("drshym", deadline=None)
+# How long an example, or the making of it, takes says something about the machine, nothing about the program.
+_WHATEVER_THE_LOAD = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+# `make test` tries the same examples every time, so that it fails by a change and never by chance; `make fuzz` tries
+# many others, chosen by the seed that it prints.
+hypothesis.settings.register_profile("drshym", derandomize=True, database=None, **_WHATEVER_THE_LOAD)
+hypothesis.settings.register_profile("fuzz", max_examples=1000, print_blob=True, **_WHATEVER_THE_LOAD)
 hypothesis.settings.load_profile("drshym")
 
 _ASKED_FOR = "DRSHYM_REAL_DATA"

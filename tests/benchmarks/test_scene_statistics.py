@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -29,6 +29,7 @@ from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import SimulatedData
 from drshym_pipeline.storage import read_json
+from tests.examples import examples
 
 fields = hnp.arrays(np.float32, (12, 14), elements=st.floats(-40, 5, width=32))
 
@@ -39,7 +40,7 @@ def speckled(seed, level=(-10.0, -17.0), side=96):
 
 
 @given(fields)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_local_statistics_are_those_of_the_window(values):
     window = values[3:8, 4:9].astype(np.float64)
     assert local_mean(values, 5)[5, 6] == pytest.approx(window.mean(), abs=1e-4)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drshym_pipeline.assessment.probability import NOT_OBSERVED, decode, encode
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid
+from tests.examples import examples
+
+
+# Of the largest tile the most overlapping grid has 400 tiles over one pixel: `error_bound` of a stored probability is
+# then still below half a step, so that rounding gives the very number back.
+LARGEST_TILE = 20
+EXACT_PROBABILITY = 10_000
 
 
 @st.composite
 def grids(draw):
-    tile = draw(st.integers(1, 24))
-    return TileGrid(draw(st.integers(1, 70)), draw(st.integers(1, 70)), tile, draw(st.integers(0, tile - 1)))
+    tile = draw(st.integers(1, LARGEST_TILE))
+    return TileGrid(draw(st.integers(1, 45)), draw(st.integers(1, 45)), tile, draw(st.integers(0, tile - 1)))
 
 
 def cut(scene: np.ndarray, grid: TileGrid, fill: float) -> np.ndarray:
@@ -35,7 +42,23 @@ def stitched(tiles: np.ndarray, grid: TileGrid) -> np.ndarray:
     return np.concatenate(bands)
 
 
-@settings(max_examples=150)
+def error_bound(grid: TileGrid) -> float:
+    """The largest relative error of the weighted mean of n equal float32 values, where n tiles hold a pixel.
+
+    The sum of products has n roundings, the sum of the weights n - 1, the division one, each of half an epsilon at most:
+    2 n eps / 2, and a hundredth more for the products of these errors.
+    """
+    tiles = max(len(segment.tiles) for segment in grid.row_segments)
+    tiles *= max(len(segment.tiles) for segment in grid.col_segments)
+    return 1.01 * tiles * float(np.finfo(np.float32).eps)
+
+
+def test_the_largest_error_of_a_stored_probability_is_below_half_a_step():
+    most = TileGrid(3 * LARGEST_TILE, 3 * LARGEST_TILE, LARGEST_TILE, LARGEST_TILE - 1)
+    assert error_bound(most) * EXACT_PROBABILITY < 0.5
+
+
+@examples(150)
 @given(grid=grids(), seed=st.integers(0, 2**32 - 1), hidden=st.sampled_from([0.0, 0.3, 1.0]))
 def test_stitching_the_tiles_of_any_stored_array_gives_that_array_back(grid, seed, hidden):
     rng = np.random.default_rng(seed)
@@ -44,13 +67,16 @@ def test_stitching_the_tiles_of_any_stored_array_gives_that_array_back(grid, see
     np.testing.assert_array_equal(stitched(cut(scene, grid, NOT_OBSERVED), grid), scene)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(grid=grids(), seed=st.integers(0, 2**32 - 1))
+@example(grid=TileGrid(25, 36, 17, 16), seed=2)
 def test_stitching_float_tiles_gives_the_array_back_and_keeps_nan(grid, seed):
     rng = np.random.default_rng(seed)
     scene = rng.random((grid.height, grid.width)).astype(np.float32)
     scene[rng.random(scene.shape) < 0.2] = np.nan
-    np.testing.assert_allclose(stitched(cut(scene, grid, np.nan), grid), scene, atol=1e-6, equal_nan=True)
+    np.testing.assert_allclose(
+        stitched(cut(scene, grid, np.nan), grid), scene, rtol=error_bound(grid), atol=0.0, equal_nan=True
+    )
 
 
 ERROR = 2e-3
@@ -82,7 +108,7 @@ def shifted_maps(stitch, tile: int, overlap: int, shift: tuple[int, int], phase:
     return float(np.abs(first - second).max())
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(data=st.data(), tile=st.integers(16, 40), phase=st.floats(0, 6))
 def test_a_shifted_grid_changes_a_smooth_field_by_less_than_a_thousandth_though_tiles_err_by_more(data, tile, phase):
     overlap = data.draw(st.integers(4, tile // 2))

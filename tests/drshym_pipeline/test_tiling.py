@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.tiling import TileGrid, axis_starts
+from tests.examples import examples
 
 
 @st.composite
@@ -49,7 +50,7 @@ def test_neighbours_overlap_by_at_least_what_was_asked(grid: TileGrid) -> None:
 
 
 @given(grids())
-@settings(max_examples=200)
+@examples(200)
 def test_weights_of_a_pixel_sum_to_one(grid: TileGrid) -> None:
     total = np.zeros((grid.height, grid.width))
     for index, window in enumerate(grid):

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.listing import SourceFile
@@ -17,6 +17,7 @@ from sensors.plan import (
     seen_from_json,
     seen_to_json,
 )
+from tests.examples import examples
 
 
 def file(key: str, content: str = "a", size: int = 10) -> SourceFile:
@@ -132,7 +133,7 @@ KEYS = st.sampled_from(["a.tif", "b.tif", "p_vv.tif", "p_vh.tif", "d/a.tif"])
 LISTINGS = st.lists(st.dictionaries(KEYS, st.sampled_from("xy"), max_size=5), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(LISTINGS, st.integers(1, 3))
 def test_no_upload_is_launched_twice_and_none_is_forgotten(contents: list[dict[str, str]], limit: int):
     listings = [[file(key, etag) for key, etag in sorted(listing.items())] for listing in contents]

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drshym_pipeline.assessment.area import AreaErrorModel, SizeInterval, area_shares, fit_area_errors
 from drshym_pipeline.assessment.area_by_size import area_error_by_size, interval_holds
+from tests.examples import examples
 
 shares = st.integers(0, 40).flatmap(
     lambda chips: st.tuples(*(hnp.arrays(np.float64, chips, elements=st.floats(0, 1)) for _ in range(2)))
@@ -36,7 +37,7 @@ def test_ninety_percent_intervals_hold_ninety_percent_of_unseen_chips(fitted_on)
     assert 0.88 <= np.mean(held) <= 0.9 + 1 / (min(fitted_on, 24) + 1) + 0.02
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(shares, st.floats(0.05, 0.99), st.floats(0, 1), st.floats(0, 1), st.floats(0.001, 1e6))
 def test_the_interval_holds_the_estimate_stays_within_the_observed_and_grows_with_it(
     fitted, level, first, second, observed
@@ -49,7 +50,7 @@ def test_the_interval_holds_the_estimate_stays_within_the_observed_and_grows_wit
     assert low.high_km2 <= high.high_km2 + 1e-9 * observed
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(shares, st.floats(0.05, 0.95))
 def test_a_fitted_model_holds_its_share_of_the_chips_it_was_fitted_on(fitted, level) -> None:
     predicted, true = fitted
@@ -101,7 +102,7 @@ def test_too_few_chips_to_tell_sizes_apart_share_one_relative_error() -> None:
     assert fit_area_errors(*chips_worse_when_small(np.random.default_rng(2), 300), level=0.999).sizes == ()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 150),

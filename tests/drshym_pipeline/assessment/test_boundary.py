@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drshym_pipeline.assessment.boundary import BoundaryCounts, boundary_counts
+from tests.examples import examples
 
 SEEN = np.ones((32, 32), dtype=bool)
 
@@ -46,7 +47,7 @@ def by_hand(prediction: np.ndarray, label: np.ndarray, observed: np.ndarray, tol
     )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     hnp.arrays(bool, (12, 11)),
     hnp.arrays(np.int8, (12, 11), elements=st.sampled_from([0, 0, 0, 1, 1, 1, 1, -1]), fill=st.nothing()),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import expit
@@ -22,6 +22,7 @@ from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.probability import encode, is_water, probability
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Calibration
+from tests.examples import examples
 
 
 def sample(seed: int, pixels: int = 20_000, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +48,7 @@ def test_the_temperature_undoes_a_known_overconfidence(sharpness) -> None:
     assert filled.log_loss(T) <= filled.log_loss(1.0)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     hnp.arrays(np.float32, 60, elements=st.floats(-18, 18, width=32)),
     hnp.arrays(np.int8, 60, elements=st.sampled_from([-1, 0, 1])),
@@ -127,7 +128,7 @@ def test_scale_and_bias_are_those_of_a_logistic_regression_without_penalty(sharp
     assert pytest.approx(sharpness, rel=0.1) == T
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     hnp.arrays(np.float32, 60, elements=st.floats(-18, 18, width=32)),
     hnp.arrays(np.int8, 60, elements=st.sampled_from([-1, 0, 1])),

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import expit
@@ -15,6 +15,7 @@ from drshym_pipeline.assessment.logit_histogram import LOGIT_CENTRES, LogitHisto
 from drshym_pipeline.assessment.reliability import calibration_figures, water_side_ece
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Calibration
+from tests.examples import examples
 
 HALF_BIN = 0.005
 
@@ -38,7 +39,7 @@ def exact_ece(p: np.ndarray, y: np.ndarray, bins: int = 15) -> float:
     return sum(abs((p - y)[index == bin_].sum()) for bin_ in range(bins)) / len(p)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(
     hnp.arrays(np.float32, 200, elements=st.floats(-15, 15, width=32)),
     hnp.arrays(np.int8, 200, elements=st.sampled_from([0, 1])),
@@ -86,7 +87,7 @@ def test_ignored_labels_and_not_observed_pixels_are_not_counted_and_far_logits_a
         filled.add(logits, label[:, :2])
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.integers(0, 1000), st.integers(0, 500))
 def test_histograms_merge_and_survive_json(seed, cut) -> None:
     logits, label = sample(seed, 500)
@@ -124,7 +125,7 @@ def distinct(seed: int, pixels: int) -> tuple[np.ndarray, np.ndarray]:
     return logits, (rng.random(pixels) < expit(logits / 2 - 0.5)).astype(np.int8)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 10_000), st.integers(1, 40), st.floats(0.5, 3.0), st.floats(-1.0, 1.0))
 def test_the_equal_mass_error_is_that_of_scikit_learns_quantile_bins(seed, pixels_a_bin, T, bias) -> None:
     logits, label = distinct(seed, 15 * pixels_a_bin)
@@ -143,7 +144,7 @@ def test_equal_mass_bins_see_what_one_wide_bin_averages_away() -> None:
     assert filled.ece_equal_mass(1.0) > 0.03
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 10_000), st.floats(0.5, 3.0), st.floats(-1.0, 1.0))
 def test_reliability_within_a_range_is_that_of_its_pixels(seed, T, bias) -> None:
     logits, label = distinct(seed, 600)

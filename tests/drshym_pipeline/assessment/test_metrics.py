@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
@@ -16,6 +16,7 @@ from drshym_pipeline.assessment.metrics import (
     bootstrap_score,
     confusion,
 )
+from tests.examples import examples
 
 SHAPE = (7, 9)
 labels = hnp.arrays(np.int8, SHAPE, elements=st.sampled_from([-1, 0, 1]))
@@ -24,7 +25,7 @@ count_arrays = hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=1, max
                           elements=st.integers(0, 500))  # fmt: skip
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(masks, labels, masks)
 def test_figures_are_those_of_scikit_learn_on_the_scored_pixels(prediction, label, observed) -> None:
     counts = confusion(prediction, label, observed)
@@ -41,14 +42,14 @@ def test_figures_are_those_of_scikit_learn_on_the_scored_pixels(prediction, labe
     assert (counts.recall is None) == (not truth.any())
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(masks, labels, masks)
 def test_what_is_predicted_outside_the_scored_pixels_changes_nothing(prediction, label, observed) -> None:
     outside = ~observed | (label == -1)
     assert confusion(prediction ^ outside, label, observed) == confusion(prediction, label, observed)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(masks, labels, masks, st.integers(0, SHAPE[0]))
 def test_counts_of_two_parts_add_up_to_those_of_the_whole(prediction, label, observed, cut) -> None:
     scores = ChipScores()
@@ -86,7 +87,7 @@ def test_arrays_of_different_shape_are_refused() -> None:
         confusion(np.zeros((2, 2), bool), np.zeros((2, 3), np.int8), np.ones((2, 2), bool))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(count_arrays, st.sampled_from(METRICS))
 def test_the_interval_lies_in_the_unit_range_and_the_value_is_pooled(counts, metric) -> None:
     score = bootstrap_score(counts, metric, resamples=100)

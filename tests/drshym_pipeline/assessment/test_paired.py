@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drshym_pipeline.assessment.metrics import METRICS, bootstrap_mean, bootstrap_score
 from drshym_pipeline.assessment.paired import paired_difference, paired_mean_difference
+from tests.examples import examples
 
 count_arrays = hnp.arrays(np.int64, hnp.array_shapes(min_dims=1, max_dims=1, max_side=12).map(lambda s: (*s, 4)),
                           elements=st.integers(0, 500))  # fmt: skip
@@ -32,7 +33,7 @@ def test_pairing_finds_a_small_constant_advantage_that_unpaired_intervals_hide()
     assert first.low < second.high
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(count_arrays, st.sampled_from(METRICS))
 def test_a_method_does_not_differ_from_itself(counts, metric) -> None:
     difference = paired_difference(counts, counts, metric, resamples=100)
@@ -56,7 +57,7 @@ def test_methods_scored_on_different_pixels_cannot_be_paired() -> None:
         paired_difference(np.array([[5, 1, 1, 3]]), np.zeros((2, 4), int), "iou")
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(count_arrays, st.data())
 def test_the_difference_of_means_is_that_of_the_two_means(counts, data) -> None:
     missed = np.array([data.draw(st.integers(0, int(n))) for n in counts[:, 0]])

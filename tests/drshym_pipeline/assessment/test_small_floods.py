@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.assessment.small_floods import SizeRecall, size_recall
+from tests.examples import examples
 
 SEEN = np.ones((40, 40), dtype=bool)
 
@@ -66,7 +67,7 @@ def test_chips_add_up_and_the_table_says_where_there_is_nothing() -> None:
         total + SizeRecall.empty((1.0,))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(hnp.arrays(bool, (9, 8)), hnp.arrays(np.int8, (9, 8), elements=st.sampled_from([-1, 0, 1])))
 def test_bodies_are_the_components_of_the_graph_of_touching_pixels(prediction, label) -> None:
     places = [tuple(place) for place in np.argwhere(label == 1)]

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import f1_score, jaccard_score, precision_recall_curve
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.threshold import best_threshold, choose_threshold
+from tests.examples import examples
 
 
 def sample(seed: int, pixels: int = 20_000, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +54,7 @@ def scene(seed: int, pixels: int, water: float, shift: float = 0.0) -> tuple[np.
     return rng.normal(np.where(label == 1, 1.0, -3.0) + shift, 1.2), label
 
 
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.integers(0, 1000), st.floats(0.7, 2.0), st.floats(-1.0, 1.0))
 def test_each_aim_is_best_of_all_thresholds_and_its_plateau_holds_half_a_percent_of_it(seed, T, bias) -> None:
     chips = [scene(seed + turn, 400, water, shift) for turn, (water, shift) in enumerate([(0.6, 0.5), (0.05, -1.0)])]

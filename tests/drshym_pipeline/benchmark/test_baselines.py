@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -19,6 +19,7 @@ from drshym_pipeline.benchmark.baselines import (
     otsu_threshold,
 )
 from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, median_filter, smooth_bands
+from tests.examples import examples
 
 fields = hnp.arrays(
     np.float32,
@@ -27,7 +28,7 @@ fields = hnp.arrays(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fields)
 def test_the_median_is_that_of_the_observed_pixels_in_the_square(db) -> None:
     out = median_filter(db)
@@ -37,7 +38,7 @@ def test_the_median_is_that_of_the_observed_pixels_in_the_square(db) -> None:
         assert out[row, col] == pytest.approx(np.nanmedian(square), abs=1e-5)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(fields)
 def test_mean_and_spread_are_those_of_the_observed_pixels_in_the_square(db) -> None:
     mean, spread = local_mean(db), local_spread(db)
@@ -138,7 +139,7 @@ def test_one_normal_class_has_no_minimum_error_threshold_that_cuts_it() -> None:
     assert threshold is None or not 0.01 < (values < threshold).mean() < 0.99
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(fields, st.data())
 def test_no_threshold_beats_the_oracle_and_it_is_never_given_to_a_dry_chip(db, data) -> None:
     label = np.array(data.draw(hnp.arrays(np.int8, db.shape, elements=st.sampled_from([-1, 0, 1]))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -14,6 +14,7 @@ from drshym_pipeline.datasets.simulator.conditions import draw_conditions
 from drshym_pipeline.datasets.simulator.scene import generator
 from drshym_pipeline.datasets.simulator.speckle import speckle
 from drshym_pipeline.errors import InputError
+from tests.examples import examples
 
 WORLDCOVER = {10, 20, 30, 40, 50, 60, 80, 90}
 
@@ -147,7 +148,7 @@ def test_a_scene_too_small_is_refused():
         simulate_scene(1, 8, 100)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(looks=st.floats(3.0, 8.0), down=st.floats(0.45, 0.65), along=st.floats(0.45, 0.65))
 def test_speckle_has_unit_mean_and_the_wanted_looks(looks, down, along):
     field = speckle(generator(4), (400, 400), looks, (down, along))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from rasterio.transform import from_origin
@@ -27,6 +27,7 @@ from drshym_pipeline.products.summary import MapStatistics, StitchSummary, slice
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.records import AreaEstimate, BandSource, Calibration, ModelReference, SceneMeta
 from drshym_pipeline.sar.codes import decode_db, encode_db
+from tests.examples import examples
 
 REFERENCE = ModelReference(name="unet_x", version="3", sha256="a" * 64, source="checkpoint")
 
@@ -262,7 +263,7 @@ def test_a_large_scene_becomes_a_picture_of_bounded_size_that_keeps_the_share_of
     assert np.asarray(picture)[..., 2].mean() == pytest.approx(127.5 + 127.5 * 0.55 * 0.3, abs=1.0)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(seed=st.integers(0, 2**31), cuts=st.lists(st.integers(1, 29), max_size=4, unique=True))
 def test_figures_do_not_depend_on_how_the_scene_is_cut_into_bands(seed, cuts):
     rng = np.random.default_rng(seed)

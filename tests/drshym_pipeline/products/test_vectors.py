@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import rasterio
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from drshym_pipeline.products import vectors
 from drshym_pipeline.products.vectors import flood_polygons, write_flood_polygons
+from tests.examples import examples
 
 
 def polygons_of(mask: np.ndarray, strip_rows: int) -> list[shapely.Polygon]:
@@ -28,7 +29,7 @@ def polygons_of(mask: np.ndarray, strip_rows: int) -> list[shapely.Polygon]:
             return [polygon for strip in flood_polygons(source, strip_rows) for polygon in strip]
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(
     seed=st.integers(0, 2**31), height=st.integers(1, 30), width=st.integers(1, 14), rows=st.integers(1, 12),
     share=st.floats(0.1, 0.95),
@@ -67,7 +68,7 @@ def test_an_area_with_a_hole_across_seams_keeps_it():
     assert polygon.area == mask.sum()
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(seed=st.integers(0, 2**31), corners=st.integers(5, 120))
 def test_an_area_with_too_many_corners_to_wait_is_cut_at_the_seams_and_loses_nothing(seed, corners):
     mask = (np.random.default_rng(seed).random((60, 20)) < 0.8).astype(np.uint8)
