@@ -11,6 +11,7 @@ STATE := $(if $(DAGSTER_HOME),$(abspath $(DAGSTER_HOME)),$(CURDIR)/.dagster)
 PYTEST_ARGS ?=
 # Two workers on two cores: each test process keeps to one thread, or they fight for both.
 TEST_WORKERS ?= 2
+SEED ?=
 UI_PORT ?= 3000
 MLFLOW_PORT ?= 5000
 
@@ -25,7 +26,7 @@ export DRSHYM_DAGSTER_UI ?= http://127.0.0.1:$(UI_PORT)
 export DRSHYM_MLFLOW_UI ?= http://127.0.0.1:$(MLFLOW_PORT)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-system lint ui mlflow bench card clean-state
+.PHONY: help setup demo test fuzz test-system lint ui mlflow bench card clean-state
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,12 @@ test: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests
 # One after the other: they start real services and watch them.
 test-system: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests that need system packages (strace, iproute2)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev $(STATE)/dagster.yaml ## try many random examples in the property tests; SEED=n repeats a run
+	@seed=$(SEED); seed=$${seed:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \
+	echo "seed $$seed: repeat this run with make fuzz SEED=$$seed"; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m hypothesis \
+		--hypothesis-profile=fuzz --hypothesis-seed=$$seed $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

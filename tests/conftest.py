@@ -21,7 +21,7 @@ _WHATEVER_THE_LOAD = {"deadline": None, "suppress_health_check": [hypothesis.Hea
 # `make test` tries the same examples every time, so that it fails by a change and never by chance; `make fuzz` tries
 # many others, chosen by the seed that it prints.
 hypothesis.settings.register_profile("drshym", derandomize=True, database=None, **_WHATEVER_THE_LOAD)
-hypothesis.settings.register_profile("fuzz", max_examples=1000, print_blob=True, **_WHATEVER_THE_LOAD)
+hypothesis.settings.register_profile("fuzz", max_examples=500, print_blob=True, **_WHATEVER_THE_LOAD)
 hypothesis.settings.load_profile("drshym")
 
 _ASKED_FOR = "DRSHYM_REAL_DATA"

@@ -13,7 +13,6 @@ from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid
 from tests.examples import examples
 
-
 # Of the largest tile the most overlapping grid has 400 tiles over one pixel: `error_bound` of a stored probability is
 # then still below half a step, so that rounding gives the very number back.
 LARGEST_TILE = 20
@@ -45,7 +44,7 @@ def stitched(tiles: np.ndarray, grid: TileGrid) -> np.ndarray:
 def error_bound(grid: TileGrid) -> float:
     """The largest relative error of the weighted mean of n equal float32 values, where n tiles hold a pixel.
 
-    The sum of products has n roundings, the sum of the weights n - 1, the division one, each of half an epsilon at most:
+    The sum of products has n roundings, the sum of the weights n - 1, the division one, each at most half an epsilon:
     2 n eps / 2, and a hundredth more for the products of these errors.
     """
     tiles = max(len(segment.tiles) for segment in grid.row_segments)
