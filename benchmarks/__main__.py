@@ -1,8 +1,8 @@
 """Run the measurements and write `docs/benchmarks.md` and `docs/benchmarks.json`.
 
-`python -m benchmarks` runs all of them; `python -m benchmarks load chip` only those named, and the rows measured
-before stay as they were. `python -m benchmarks TOOL --help` runs one of the tools, which take options of their own and
-write their own files: they compare and draw rather than time.
+`python -m benchmarks` runs all but the longest of them; `python -m benchmarks load chip` only those named, and the rows
+measured before stay as they were. `python -m benchmarks TOOL --help` runs one of the tools, which take options of their
+own and write their own files: they compare and draw rather than time.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ DATA = ROOT / "docs" / "benchmarks.json"
 GROUPS = {
     "load": "load_time:measure",
     "chip": "chip_overhead:measure",
+    "large": "large_overhead:measure",
+    "large-full": "large_overhead:measure_full",
     "network": "network_cost:measure",
     "engines": "engines:measure",
     "speed": "scene_speed:measure",
@@ -32,6 +34,8 @@ GROUPS = {
     "demo": "whole_commands:measure_demo",
     "test": "whole_commands:measure_test",
 }
+# Measured only when they are named: they take long.
+NAMED_ONLY = ("large-full",)
 # Modules with a `main(arguments)`, loaded only when asked for.
 TOOLS = {
     "card": "benchmarks.card",
@@ -72,7 +76,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[[], *GROUPS], default=[])
-    chosen = parser.parse_args().groups or list(GROUPS)
+    chosen = parser.parse_args().groups or [name for name in GROUPS if name not in NAMED_ONLY]
     groups: dict[str, Any] = read_json(DATA) if DATA.exists() else {}
     for name in chosen:
         print(f"measuring {name} ...", flush=True)

@@ -45,6 +45,16 @@ def _blocks(shape: tuple[int, int], seed: int) -> Iterator[tuple[int, int, NDArr
             yield row, col, pixels
 
 
+def _whole_rows(shape: tuple[int, int], seed: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """The same by bands of whole rows, for a file that is stored row by row."""
+    band: list[NDArray[np.float32]] = []
+    for row, col, pixels in _blocks(shape, seed):
+        band.append(pixels)
+        if col + pixels.shape[2] == shape[1]:
+            yield row, 0, np.concatenate(band, axis=2)
+            band.clear()
+
+
 def _ground_control(shape: tuple[int, int]) -> list[GroundControlPoint]:
     from pyproj import Transformer
 
@@ -58,20 +68,26 @@ def _ground_control(shape: tuple[int, int]) -> list[GroundControlPoint]:
     return points
 
 
-def write_big_scene(path: Path, shape: tuple[int, int], form: SceneForm = "db", seed: int = _SEED) -> Path:
+def write_big_scene(
+    path: Path, shape: tuple[int, int], form: SceneForm = "db", seed: int = _SEED, *, tiled: bool = True
+) -> Path:
     """Write a scene of VV and VH.
 
     Args:
-        path: The GeoTIFF, tiled and deflated as products come.
+        path: The GeoTIFF, deflated.
         shape: Rows and columns.
         form: `db` is float32 in UTM, NaN not observed; `dn` is uint16 with control points and no transform, 0 not
             observed.
         seed: Of the block.
+        tiled: In blocks of 512 x 512 as products come; else in strips of one row, GDAL's default layout, which costs
+            most to read a tile of.
     """
     profile: dict[str, Any] = {
-        "driver": "GTiff", "count": 2, "height": shape[0], "width": shape[1], "tiled": True, "blockxsize": 512,
-        "blockysize": 512, "compress": "deflate", "zlevel": 1, "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS",
+        "driver": "GTiff", "count": 2, "height": shape[0], "width": shape[1], "compress": "deflate", "zlevel": 1,
+        "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS",
     }  # fmt: skip
+    if tiled:
+        profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512}
     if form == "db":
         profile |= {"dtype": "float32", "predictor": 3, "nodata": float("nan"), "crs": "EPSG:32631"}
         profile["transform"] = from_origin(*_ORIGIN, _SPACING, _SPACING)
@@ -79,7 +95,7 @@ def write_big_scene(path: Path, shape: tuple[int, int], form: SceneForm = "db", 
         profile |= {"dtype": "uint16", "predictor": 2, "crs": "EPSG:4326", "gcps": _ground_control(shape)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(path, "w", **profile) as target:
-        for row, col, db in _blocks(shape, seed):
+        for row, col, db in _blocks(shape, seed) if tiled else _whole_rows(shape, seed):
             pixels = db
             if form == "dn":
                 pixels = np.nan_to_num(np.power(np.float32(10), (db + np.float32(_DN_DB)) / 20), nan=0.0)

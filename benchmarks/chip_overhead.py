@@ -26,8 +26,13 @@ def write_chip(folder: Path, seed: int) -> Path:
     return write_scene(folder, f"chip_{seed}", simulate_scene(seed, 512, 512))
 
 
-def drop_and_wait(home: Path, chip: Path) -> tuple[float, float]:
-    """Copy a chip into the inbox and wait for its map.
+def drop_and_wait(home: Path, chip: Path, patience: float = WAIT_SECONDS) -> tuple[float, float]:
+    """Copy a scene into the inbox and wait for its map.
+
+    Args:
+        home: Of a running instance.
+        chip: The scene.
+        patience: Seconds after which to give up.
 
     Returns:
         Seconds from the drop to the end of the run, and from the run's launch to its end (without the sensor's wait).
@@ -37,7 +42,7 @@ def drop_and_wait(home: Path, chip: Path) -> tuple[float, float]:
     dropped = time.time()
     shutil.copyfile(chip, home / "inbox" / chip.name)
     with local.open_instance(home) as instance:
-        while time.time() - dropped < WAIT_SECONDS:
+        while time.time() - dropped < patience:
             records = instance.get_run_records(
                 RunsFilter(job_name="map_scene", tags={"dagster/partition": chip.stem}), limit=1
             )
@@ -47,7 +52,7 @@ def drop_and_wait(home: Path, chip: Path) -> tuple[float, float]:
                 end = records[0].end_time or time.time()
                 return end - dropped, end - records[0].create_timestamp.timestamp()
             time.sleep(0.1)
-    raise RuntimeError(f"{chip.name} was not mapped within {WAIT_SECONDS:.0f} s")
+    raise RuntimeError(f"{chip.name} was not mapped within {patience:.0f} s")
 
 
 def measure(repeats: int = 3) -> list[Row]:

@@ -25,6 +25,16 @@ def test_memory_does_not_grow_with_the_scene(tmp_path: Path):
     assert peaks[4096] < peaks[1024] + 250, peaks
 
 
+def test_a_scene_in_strips_has_the_same_pixels(tmp_path: Path):
+    found = []
+    for tiled in (True, False):
+        with rasterio.open(write_big_scene(tmp_path / f"{tiled}.tif", (1100, 1500), tiled=tiled)) as scene:
+            assert (scene.block_shapes[0] == (512, 512)) == tiled
+            assert tiled or scene.block_shapes[0][1] == 1500
+            found.append(scene.read())
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize("form", ["db", "dn"])
 def test_a_laid_out_scene_is_one_that_is_mapped(tmp_path: Path, random_bundle, form):
     source = write_big_scene(tmp_path / "scene.tif", (300, 420), form)
