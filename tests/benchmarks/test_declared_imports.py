@@ -1,0 +1,66 @@
+"""On a fresh clone `make bench` finds every library that a measurement imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {"assets", "benchmarks", "definitions", "demo", "deploy", "drshym_pipeline", "resources", "sensors", "tests"}
+# Distributions whose modules have another name.
+NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+
+
+def imported(files: Iterable[Path]) -> dict[str, str]:
+    """Top-level modules that files import, wherever in the file, with one file that does."""
+    found: dict[str, str] = {}
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            else:
+                continue
+            found |= {name.split(".")[0]: path.name for name in names}
+    return found
+
+
+def declared(extra: str) -> set[str]:
+    """Modules of the libraries that `make` installs for an extra, torchgeo among them for `bench`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    by_hand = re.findall(r"--no-deps '([^']+)'", (ROOT / "Makefile").read_text("utf-8")) if extra == "bench" else []
+    names = [re.split(r"[^A-Za-z0-9_.-]", line, maxsplit=1)[0].lower() for line in [*requirements, *by_hand]]
+    return {NAMES.get(name, name.replace("-", "_")) for name in names}
+
+
+def undeclared(files: Iterable[Path], extra: str) -> dict[str, str]:
+    known = declared(extra) | OURS | set(sys.stdlib_module_names)
+    return {module: file for module, file in imported(files).items() if module not in known}
+
+
+def test_every_library_that_a_measurement_imports_is_declared() -> None:
+    assert undeclared(ROOT.glob("benchmarks/*.py"), "bench") == {}
+
+
+@pytest.mark.parametrize("line", ["import no_such_library", "def f():\n    from no_such_library.inner import it"])
+def test_a_library_that_is_not_declared_is_found(tmp_path: Path, line: str) -> None:
+    (tmp_path / "measure_it.py").write_text(f"import numpy\n{line}\n")
+    assert undeclared([tmp_path / "measure_it.py"], "bench") == {"no_such_library": "measure_it.py"}
+
+
+def test_what_make_installs_without_dependencies_is_imported_once_before_it_counts_as_installed() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    recipe = makefile.split("$(VENV)/.bench:")[1].split("\n\n")[0].splitlines()
+    for number, line in enumerate(recipe):
+        for module in re.findall(r"--no-deps '([a-z]+)", line):
+            imports = [each for each in recipe[number:] if f"import {module}" in each]
+            assert imports
+            assert recipe.index(imports[0]) < recipe.index("\ttouch $@")
