@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
-START_SECONDS = 180.0
+START_SECONDS = 600.0  # a busy machine takes minutes; a service that ends meanwhile is reported at once
 DAEMON, WEB, MLFLOW = service_logs.SERVICES
 
 
@@ -73,6 +73,15 @@ def prepare_home(home: Path) -> None:
     # Daemon and web server start at the same moment: on a new home both would create the tables, and one would die.
     with open_instance(home) as instance:
         remember_failures_from_now(instance)
+
+
+def prepare_mlflow(home: Path) -> PipelineSettings:
+    """Make the folders of MLflow's store, and take its log of earlier releases out of Dagster's telemetry folder."""
+    rescue_old_logs(home)
+    with _environment(DAGSTER_HOME=str(home)):
+        settings = PipelineSettings()
+    settings.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    return settings
 
 
 @contextlib.contextmanager
@@ -236,10 +245,7 @@ def mlflow(home: Path, port: int) -> Iterator[Running]:
         ServiceError: The port is taken, or the server does not come up.
     """
     _claim_port(port)
-    rescue_old_logs(home)
-    with _environment(DAGSTER_HOME=str(home)):
-        settings = PipelineSettings()
-    settings.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    settings = prepare_mlflow(home)
     address = f"http://{HOST}:{port}"
     service = start(MLFLOW, mlflow_command(settings, port), home)
     try:
@@ -274,6 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home = Path(os.environ.get("DAGSTER_HOME", ROOT / ".dagster"))
     if options.service == "prepare":
         prepare_home(home)
+        prepare_mlflow(home)
         return 0
     if options.port is None:
         parser.error("--port is missing")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
 POLL_SECONDS = 1.0
-RUN_SECONDS = 900.0
+RUN_SECONDS = 3600.0
 
 # A log file or a pipe has no width of its own, and 80 columns fold paths beyond reading.
 console = Console(width=None if sys.stdout.isatty() else 120)

@@ -75,7 +75,9 @@ def run_offline(
         folder: Working directory.
         seconds: Longest time; then `subprocess.TimeoutExpired` is raised.
     """
-    unshare = [system_tool("unshare"), "--net", *(["--map-root-user"] if os.geteuid() else [])]
+    # Processes of their own as well: all of them end with this one, also when it is interrupted.
+    unshare = [system_tool("unshare"), "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    unshare += ["--map-root-user"] if os.geteuid() else []
     strace = [
         system_tool("strace"),
         "-f",

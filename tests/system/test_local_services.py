@@ -14,7 +14,7 @@ import pytest
 
 from deploy import local
 
-WAIT_SECONDS = 240.0
+WAIT_SECONDS = 600.0
 
 
 def processes_with(text: str) -> list[str]:
