@@ -72,12 +72,14 @@ def judge(
     """
     from drshym_pipeline.benchmark.evaluate import evaluate
     from drshym_pipeline.benchmark.verdict import compare_baselines, verdict
+    from drshym_pipeline.datasets.provenance import provenance_of
     from drshym_pipeline.settings import Floors
 
-    options = {"invalid_label": config.data.invalid_label, "config": config.evaluation}
+    options: dict[str, Any] = {"invalid_label": config.data.invalid_label, "config": config.evaluation}
     evaluations, rows, decisive = {}, [], None
     for split in (name for name in (TEST, HARD) if name in data.splits()):
         refs = data.chips(split)
+        options["provenance"] = provenance_of(data, refs)
         found = evaluate(candidate, refs, progress=_named(progress, f"{split}: candidate"), **options)
         other = evaluate(served, refs, progress=_named(progress, f"{split}: in service"), **options)
         found.write(folder / split)

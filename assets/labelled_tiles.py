@@ -1,4 +1,4 @@
-"""`labelled_tiles`: the labelled chips the recipe asks for, simulated or Sen1Floods11's own, checked and counted."""
+"""`labelled_tiles`: the labelled chips the recipe asks for, simulated or from a folder, checked and counted."""
 
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from resources.store import ArtefactStore
     pool=TRAINING_POOL,
     code_version="1",
     kinds={"geotiff"},
-    description="Labelled chips in Sen1Floods11's layout: simulated, or the data set itself, as the recipe says.",
+    description="Labelled chips in Sen1Floods11's layout: simulated, or those of a folder, as the recipe says.",
 )
 def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store: ArtefactStore) -> MaterializeResult:
     """Prepare the chips and note the recipe and their content hash for the stages that follow."""
+    from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.model.training import check_training
 
@@ -32,6 +33,7 @@ def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store
         used = used_chips(data, config.data.labels)
         chips = chip_table(used)
         sha256 = data.sha256()
+        origin = training_provenance(config.data, data)
         backscatter, label = example_chip(used, chips)
     value = {"config": config.model_dump(mode="json"), "root": str(data.root.resolve()), "sha256": sha256}
     store.write_record("labelled_tiles", value)
@@ -43,7 +45,8 @@ def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store
             "chips by split": table(split_table(chips)),
             "wettest chips": table(chips.sort_values("water share", ascending=False).head(10)),
             "chips": len(chips),
-            "kind": config.data.kind,
+            "data": origin.title,
+            "how the origin is known": origin.evidence,
             "sha256": sha256,
             "recipe": file_link(Path(recipe.path)),
             "files": file_link(data.root),

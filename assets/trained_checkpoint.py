@@ -27,6 +27,7 @@ def trained_checkpoint(
 ) -> MaterializeResult:
     """Train, or go on where a killed training stopped."""
     from drshym_pipeline.benchmark.plots import training_curves
+    from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.model.training import train
 
     tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}
@@ -34,6 +35,7 @@ def trained_checkpoint(
         state = begin(store, registry, CODE_VERSION, tags)
     folder = store.training(state.id)
     with permanent_input_errors(), registry.failing(state.mlflow_run):
+        registry.tag_run(state.mlflow_run, {"data": training_provenance(state.recipe.data, state.data()).title})
         registry.log_params(state.mlflow_run, {**learning(state.config), "data_sha256": state.data_sha256})
         trained = train(
             state.recipe,

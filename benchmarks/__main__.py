@@ -44,6 +44,7 @@ TOOLS = {
     "real-chips": "benchmarks.real_chips",
     "scene-statistics": "benchmarks.scene_statistics",
     "profile-scene": "benchmarks.profile_scene",
+    "known-chips": "benchmarks.known_chips",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from drshym_pipeline.benchmark.evaluation_log import UNCOMMITTED, stated_commit
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_path
 from drshym_pipeline.model.model_card import (
@@ -48,7 +49,7 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
     level = card["parts"][0]["evaluation"]["interval"]["level"]
     head = ("set", "bands", "chips", "IoU", "mean IoU of chips with water", "dry land mapped as water", "ECE")
     parts = [
-        f"### Chips it was not fitted on\n\nMeasured on {card['created_at'][:10]}, commit `{card['commit']}`. "
+        f"### Chips it was not fitted on\n\nMeasured on {card['created_at'][:10]}, {_commit(card['commit'])}. "
         f"Figures are pooled over pixels but for the mean; in brackets {100 * level:.0f} % bootstrap intervals over "
         "whole chips. The real chips are kept for reporting: nothing was trained on them or tuned to them. Events, "
         "shores, areas and single chips stand in `docs/card/card.md`.",
@@ -68,6 +69,12 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
         *(f"Trained for comparison, {name}: {other['training']}." for name, other in card["compared"].items()),
     ]
     return "\n\n".join(parts)
+
+
+def _commit(described: str) -> str:
+    """The commit of the measurement for people; a commit with changes names no code, so it is not named."""
+    stated = stated_commit(described)
+    return f"commit {stated}" if stated == UNCOMMITTED else f"commit `{stated}`"
 
 
 def _place(part: Mapping[str, Any]) -> tuple[str, str]:

@@ -336,7 +336,8 @@ class DataSplit(Record):
 class DataCard(Record):
     """What a data set is: its origin, form and truth, its splits, and what it cannot teach.
 
-    `beside` names other sets that were trained on, one line each.
+    `beside` names other sets that were trained on, one line each. `origin` says what shows where the data comes
+    from, and `evidence` says so in words (`datasets.provenance`); cards of earlier releases have neither.
     """
 
     title: str
@@ -349,6 +350,8 @@ class DataCard(Record):
     sha256: str
     limits: tuple[str, ...]
     beside: tuple[str, ...] = ()
+    origin: Literal["simulated", "stated", "recognised", "unknown"] | None = None
+    evidence: str = ""
 
 
 class ModelCard(Record):

@@ -7,6 +7,7 @@ decided in `assessment`; how they are shown in `card` and `plots`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,7 @@ from drshym_pipeline.records import BandMode
 from drshym_pipeline.settings import EvaluationConfig
 
 if TYPE_CHECKING:
+    from drshym_pipeline.datasets.provenance import Provenance
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.model.compute import Precision
 
@@ -54,6 +56,7 @@ def evaluate(
     device: str = "cpu",
     precision: Precision = "fp32",
     classical: bool = True,
+    provenance: Provenance | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Run a model over chips and score it.
@@ -72,6 +75,7 @@ def evaluate(
         precision: See `predict_logits`.
         classical: Score the baselines and the oracle thresholds too. They do not depend on the model: a second one on
             the same chips need not pay for them again.
+        provenance: Where the chips come from (`datasets.provenance`), for the card; None says nothing about it.
         progress: Told after every chip.
 
     Raises:
@@ -87,7 +91,10 @@ def evaluate(
         run.score(batch)
         done += len(batch)
         progress(STAGE, done, len(refs))
-    return run.result(_name(refs), config)
+    found = run.result(_name(refs), config)
+    if provenance is None:
+        return found
+    return replace(found, data=f"{provenance.title}, {found.data}", notes=(provenance.evidence, *found.notes))
 
 
 class _Run:

@@ -42,7 +42,7 @@ class Evaluation:
 
     Args:
         model: `name`, `version`, `sha256` and `training`: on what it was trained, and for how many steps.
-        data: What the chips are: their splits, joined by `+`.
+        data: What the chips are: the title of their provenance, where it is known to the caller, and their splits.
         counts: Indexed by chip, in the order given: `event`, `mode` (the bands it was mapped with), tp, fp, fn, tn.
         baselines: The same for every baseline that could map all of these chips, without `mode`.
         histograms_by_event: Logits by label, before any scaling, by event and band mode.

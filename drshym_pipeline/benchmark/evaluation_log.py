@@ -18,6 +18,10 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import now
 from drshym_pipeline.storage import write_text
 
+UNKNOWN_COMMIT = "unknown"
+UNCOMMITTED = "unknown (uncommitted changes)"
+_DIRTY = "-dirty"
+_HERE = Path(__file__).resolve().parent
 COLUMNS = (
     "date_utc",
     "commit",
@@ -110,16 +114,29 @@ def append_log(path: Path, rows: Sequence[dict[str, str]]) -> None:
     write_text(path, text + ("" if not text or text.endswith("\n") else "\n") + lines.getvalue())
 
 
-def code_version() -> str:
-    """The commit of the checkout this package runs from, `-dirty` with changes; `unknown` where it is none."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+def code_version(folder: Path = _HERE) -> str:
+    """The commit of the checkout that a folder is in, as `stated_commit` says it; `unknown` where it is in none.
+
+    Args:
+        folder: By default that of the code that runs.
+    """
+    command = ["git", "describe", "--always", f"--dirty={_DIRTY}", "--abbrev=12", "--exclude=*"]
     try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, check=False, timeout=20
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+        return UNKNOWN_COMMIT
+    return stated_commit(done.stdout.strip()) if done.returncode == 0 else UNKNOWN_COMMIT
+
+
+def stated_commit(described: str) -> str:
+    """What a card or a log says about a commit that git describes.
+
+    With uncommitted changes no commit holds the code that ran: then none is named.
+
+    Args:
+        described: By `git describe --dirty`; also as a file of an earlier release has it.
+    """
+    return UNCOMMITTED if described.endswith(_DIRTY) else described
 
 
 def _existing(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from drshym_pipeline.benchmark.suite import Sample
 from drshym_pipeline.datasets.labelled_set import LabelledSet
 from drshym_pipeline.datasets.open_set import detect_set
-from drshym_pipeline.datasets.simulator.writer import DONE_MARKER
+from drshym_pipeline.datasets.provenance import Provenance, provenance_of
 from drshym_pipeline.errors import InputError
 
 PARTIAL = "Only those present are scored: these are not the figures of the whole split."
@@ -31,10 +31,11 @@ def open_samples(folders: Sequence[Path], splits: Sequence[str], *, present_only
         known = [split for split in dict.fromkeys(splits) if split in data.splits()]
         if not known:
             raise InputError(folder, f"has no split {' or '.join(splits)}", f"Splits here: {', '.join(data.splits())}")
-        name = _name(data, folder)
         for split in known:
             refs = tuple(data.chips(split, present_only=present_only))
-            samples.append(Sample(name, split, refs, note_on_absent(data, split) if present_only else ""))
+            found = provenance_of(data, refs)
+            notes = (found.evidence, note_on_absent(data, split) if present_only else "")
+            samples.append(Sample(_name(found, folder), split, refs, tuple(filter(None, notes))))
     return samples
 
 
@@ -46,9 +47,9 @@ def note_on_absent(data: LabelledSet, split: str) -> str:
     return f"{absent:,} of the chips that the split lists are absent. {PARTIAL}" if absent else ""
 
 
-def _name(data: LabelledSet, folder: Path) -> str:
-    """The set's own name; a simulated set, which looks like Sen1Floods11, goes by its folder's."""
-    if not (data.root / DONE_MARKER).is_file():
-        return data.title
+def _name(found: Provenance, folder: Path) -> str:
+    """What the chips are, by their provenance; a simulated set goes by the name of its folder."""
+    if found.origin != "simulated":
+        return found.title
     name = folder.resolve().name
     return name if name.startswith("simulated") else f"simulated {name}"

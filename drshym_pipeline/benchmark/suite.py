@@ -49,13 +49,13 @@ class Sample:
         data: Name of the data set.
         split: Of the data set.
         refs: The chips, each once.
-        note: What a reader must know of them; empty for nothing.
+        notes: What a reader must know of them, such as how their origin is known.
     """
 
     data: str
     split: str
     refs: tuple[ChipRef, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class _Suite:
             baselines=source.baselines,
             ceilings=source.ceilings,
             flood={**source.flood, **seeds[0].flood},
-            notes=source.notes if scored is not None else (*filter(None, [sample.note]), *source.notes),
+            notes=source.notes if scored is not None else (*sample.notes, *source.notes),
         )
         before = {} if scored is None else scored.others
         known = {name: found for name, found in before.items() if set(found.counts["mode"]) == {mode}}

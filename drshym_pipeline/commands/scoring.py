@@ -48,13 +48,14 @@ def evaluate(
     from drshym_pipeline.benchmark.evaluate import evaluate as score
     from drshym_pipeline.benchmark.samples import note_on_absent
     from drshym_pipeline.datasets.open_set import detect_set
+    from drshym_pipeline.datasets.provenance import provenance_of
 
     chips = detect_set(data)
     refs = chips.chips(split, present_only=present_only)
     bundle, _ = choose_model(checkpoint)
     with nullcontext() if out is None else output_directory(out):
         with shown_progress(bundle.name) as progress:
-            evaluation = score(bundle, refs, mode=mode, progress=progress)
+            evaluation = score(bundle, refs, mode=mode, provenance=provenance_of(chips, refs), progress=progress)
         if present_only and (note := note_on_absent(chips, split)):
             evaluation = replace(evaluation, notes=(note, *evaluation.notes))
         if out is not None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.eight_bit import EightBitForm, check_sizes, read_picture, unobserved
 from drshym_pipeline.datasets.grey_levels import Scale, find_scale
+from drshym_pipeline.datasets.known_sets import EMSR763
 from drshym_pipeline.datasets.picture_tiles import Folders, PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
@@ -47,9 +48,7 @@ class Emsr763(PictureSet):
         InputError: The folder does not have the layout.
     """
 
-    title = "EMSR763"
-    source = "Copernicus Emergency Management Service activation EMSR763; Sentinel-1 of Copernicus"
-    licence = "terms of Sentinel data and of the Copernicus Emergency Management Service (free use)"
+    layout = EMSR763
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.eight_bit import EightBitForm, check_sizes, read_picture, unobserved
 from drshym_pipeline.datasets.grey_levels import Scale, find_scale
+from drshym_pipeline.datasets.known_sets import ETCI2021
 from drshym_pipeline.datasets.picture_tiles import Folders, PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
@@ -33,9 +34,7 @@ class Etci2021(PictureSet):
         InputError: The folder does not have the layout.
     """
 
-    title = "ETCI 2021"
-    source = "NASA-IMPACT, Emerging Techniques in Computational Intelligence flood detection challenge (2021)"
-    licence = "none found beside the tiles"
+    layout = ETCI2021
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

@@ -16,23 +16,13 @@ Labels = Literal["hand", "weak", "combined"]
 
 
 class LabelledSet(Protocol):
-    """Labelled chips of one data set in one folder."""
+    """Labelled chips in one folder, in the layout of a known data set."""
 
     root: Path
 
     @property
-    def title(self) -> str:
-        """Its name for a card."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """Who published the images and the truth."""
-        ...
-
-    @property
-    def licence(self) -> str:
-        """Its terms, as far as they were found."""
+    def layout(self) -> str:
+        """Name of its layout. It does not say where the chips come from: see `provenance`."""
         ...
 
     @property

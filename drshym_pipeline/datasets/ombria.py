@@ -16,6 +16,7 @@ from pathlib import Path
 
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.eight_bit import EightBitForm
+from drshym_pipeline.datasets.known_sets import OMBRIA
 from drshym_pipeline.datasets.picture_tiles import Folders, PictureSet, match_tiles
 from drshym_pipeline.errors import InputError
 
@@ -33,9 +34,7 @@ class Ombria(PictureSet):
         InputError: The folder does not have the layout.
     """
 
-    title = "OMBRIA"
-    source = "Drakonakis et al., OmbriaNet, IEEE JSTARS 15 (2022); truth of the Copernicus Emergency Management Service"
-    licence = "none found beside the tiles"
+    layout = OMBRIA
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 
 from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.known_sets import SEN1FLOODS11
 from drshym_pipeline.datasets.labelled_set import Labels
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import sha256_files
@@ -91,6 +92,15 @@ def _chip_ids(table: Path, suffix: str) -> list[str]:
     return found
 
 
+def listed_chips(table: Path) -> list[str]:
+    """The hand-labelled chips that a split list names, in its order.
+
+    Raises:
+        InputError: A row names no chip, or a chip is named twice.
+    """
+    return _chip_ids(table, "_S1Hand.tif")
+
+
 @dataclass(frozen=True)
 class _ChipList:
     """The chips of a list, and where their files should be.
@@ -129,9 +139,7 @@ class Sen1Floods11:
         InputError: The folder does not have the layout.
     """
 
-    title = "Sen1Floods11"
-    source = "Bonafilia et al., Sen1Floods11, CVPR workshops (2020); the simulator writes the same layout"
-    licence = "said to be CC-BY 4.0; no licence file beside the chips"
+    layout = SEN1FLOODS11
     has_lists = True
 
     def __init__(self, root: Path) -> None:
@@ -169,7 +177,7 @@ class Sen1Floods11:
 
     def events(self) -> tuple[str, ...]:
         """The events of all hand-labelled chips the lists name, sorted; present or not."""
-        chips = (name for table in self._split_tables.values() for name in _chip_ids(table, "_S1Hand.tif"))
+        chips = (name for table in self._split_tables.values() for name in listed_chips(table))
         return tuple(sorted({event_of(name) for name in chips}))
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
@@ -210,7 +218,7 @@ class Sen1Floods11:
                 "the split list does not exist",
                 f"Splits here: {', '.join(self.splits())}",
             )
-        names = _chip_ids(table, "_S1Hand.tif")
+        names = listed_chips(table)
         folder = self.root / HAND_FOLDER
         return _ChipList(names, split, folder, ("S1Hand", "LabelHand"), table)
 

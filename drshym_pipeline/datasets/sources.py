@@ -15,14 +15,12 @@ class SourceChips:
     """Training chips of one source.
 
     Args:
-        title: Of the set, for cards and logs.
         refs: The chips.
         weight: How often crops come from this source, relative to the weights of the others.
         label_weight: What its labels are worth in the loss; 1 is a hand label's worth.
         sha256: Of the whole set.
     """
 
-    title: str
     refs: tuple[ChipRef, ...]
     weight: float
     label_weight: float
@@ -51,7 +49,7 @@ def _open(source: SourceConfig, number: int) -> SourceChips:
     unknown = [event for event in source.events if event not in known]
     if unknown:
         raise InputError(
-            f"data.sources.{number}.events", f"{data.title} has no event '{unknown[0]}'", f"Use: {', '.join(known)}"
+            f"data.sources.{number}.events", f"{source.root} has no event '{unknown[0]}'", f"Use: {', '.join(known)}"
         )
     refs = [ref for event in source.events or known for ref in data.chips(event)]
-    return SourceChips(data.title, tuple(refs), source.weight, source.label_weight, data.sha256())
+    return SourceChips(tuple(refs), source.weight, source.label_weight, data.sha256())

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.known_sets import STAC_OVERFLOW
 from drshym_pipeline.datasets.labelled_set import Labels, no_split
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import sha256_files
@@ -32,9 +33,7 @@ class StacOverflow:
         InputError: The folder has none of them.
     """
 
-    title = "STAC-Overflow"
-    source = "DrivenData and Cloud to Street, STAC Overflow: Map Floodwater from Radar Imagery (2021)"
-    licence = "none found beside the chips"
+    layout = STAC_OVERFLOW
     has_lists = False
 
     def __init__(self, root: Path) -> None:

@@ -108,7 +108,7 @@ def model_card_markdown(
         f"## Intended use\n\n{card.intended_use}",
         "## Data",
         f"Trained on {card.training_data} (content hash `{card.training_sha256[:12]}`). What these chips are stands in "
-        f"{DATASET_CARD_FILE} beside this card.",
+        f"{DATASET_CARD_FILE} beside this card." + _evidence(card.data),
         *(("## Training", markdown_table(("", ""), _recipe_rows(recipe))) if recipe else ()),
         *(
             (
@@ -158,6 +158,7 @@ def _data_parts(data: DataCard) -> Iterable[str]:
             ("form", data.form),
             ("truth", data.truth),
             ("licence", data.licence),
+            *([("how this is known", data.evidence)] if data.evidence else []),
             ("sha256", f"`{data.sha256}`"),
         ],
     )
@@ -170,6 +171,11 @@ def _data_parts(data: DataCard) -> Iterable[str]:
         yield _bullets(data.beside)
     yield "## Limits"
     yield _bullets(data.limits)
+
+
+def _evidence(data: DataCard | None) -> str:
+    """How the origin of the data is known; empty for a card that does not say it."""
+    return f" {data.evidence}" if data is not None and data.evidence else ""
 
 
 def score_text(score: Score) -> str:

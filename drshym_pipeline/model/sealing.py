@@ -230,8 +230,9 @@ def _card(
     parameters: int,
 ) -> ModelCard:
     trained_on, validated_on = len(data.chips("train", config.data.labels)), len(data.chips("valid"))
-    simulated = config.data.kind == "simulated"
-    source = "simulated Sentinel-1 scenes" if simulated else f"Sen1Floods11 ({config.data.labels} labels)"
+    described = describe_data(config.data, data)
+    simulated = described.origin == "simulated"
+    labels = "" if simulated else f" ({config.data.labels} labels)"
     scores = {}
     for mode, entry in modes.items():
         figures = {
@@ -256,12 +257,12 @@ def _card(
         parameters=parameters,
         bands=config.network.bands,
         training_data=(
-            f"{trained_on} chips of {source}, validated on {validated_on}; "
+            f"{trained_on} chips{labels} of {described.title}, validated on {validated_on}; "
             f"best weights after {checkpoint.best_step} of {checkpoint.steps} steps"
         ),
         training_sha256=checkpoint.data_sha256,
         scores=scores,
         intended_use="Open-water maps of Sentinel-1 GRD scenes of about 10 m, with or without VH, checked by people.",
         limits=tuple(limits),
-        data=describe_data(config.data, data),
+        data=described,
     )

@@ -149,7 +149,7 @@ def _module(
     load_state(network, initial_state(config.network), "network.start")
     network.to(memory_format=torch.channels_last)
     main = tuple(data.chips("train", config.data.labels))
-    sources = [SourceChips(data.title, main, main_share(config.data), 1.0, data.sha256()), *others]
+    sources = [SourceChips(main, main_share(config.data), 1.0, data.sha256()), *others]
     train_chips = ChipStore([ref for source in sources for ref in source.refs], invalid, progress=progress)
     _refuse_missing_vh(train_chips, len(main), config)
     crops = TrainingCrops(

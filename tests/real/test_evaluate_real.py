@@ -82,12 +82,13 @@ def test_one_benchmark_covers_both_real_sets_and_says_they_are_partial(real_data
     samples = open_samples(folders, ["test"], present_only=True)
     parts = run_suite(samples, [bundle], modes=["vv_vh"], config=EvaluationConfig(bootstrap=100))
     assert [(part.sample.data, part.bands, len(part.first.counts)) for part in parts] == [
-        ("Sen1Floods11", "VV+VH", 4),
-        ("STAC-Overflow", "VV+VH", 4),
+        ("Sen1Floods11 (6 of 90 chips)", "VV+VH", 4),
+        ("STAC-Overflow (4 images)", "VV+VH", 4),
     ]
     assert not any(part.first.flood for part in parts), "permanent water is not known of these chips"
     paths = write_report(parts, bundle, tmp_path)
     text = paths["card.md"].read_text()
     assert text.count(PARTIAL) == len(parts)
+    assert "6.7 % of the 90 chips of the official list test" in text
     assert "no observed pixel has a known label" in text
     assert sum(path.stat().st_size for path in tmp_path.glob("*.png")) < 1_000_000

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
 from drshym_pipeline.datasets.simulator.conditions import Conditions, SceneKind, draw_conditions, vary
@@ -165,6 +166,21 @@ def _simulate(config: SimulatedData, plan: _ChipPlan) -> SimulatedScene:
 def settings_record(config: SimulatedData) -> dict[str, Any]:
     """What identifies a simulated set: its settings and the simulator's version."""
     return {"simulator": SIMULATOR_VERSION, **config.model_dump(mode="json")}
+
+
+def planned_chips(record: Any) -> frozenset[str]:
+    """The names of the chips that a done marker describes; none where it is not one.
+
+    Args:
+        record: The content of the marker, as `settings_record` writes it; also that of an earlier simulator.
+    """
+    if not isinstance(record, dict) or not isinstance(record.get("simulator"), int):
+        return frozenset()
+    try:
+        config = SimulatedData.model_validate({key: value for key, value in record.items() if key != "simulator"})
+    except ValidationError:
+        return frozenset()
+    return frozenset(plan.chip_id for plan in _plan(config))
 
 
 def settings_digest(config: SimulatedData) -> str:

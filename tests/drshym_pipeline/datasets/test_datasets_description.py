@@ -32,4 +32,4 @@ def test_chips_of_unknown_origin_are_not_called_simulated(chips: Sen1Floods11, t
     other = Path(shutil.copytree(chips.root, tmp_path / "other"))
     (other / DONE_MARKER).unlink()
     card = describe_data(DataConfig(root=other), Sen1Floods11(other))
-    assert card.source == card.licence == "not stated"
+    assert card.source == card.licence == "unknown"

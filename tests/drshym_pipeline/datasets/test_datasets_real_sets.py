@@ -277,7 +277,7 @@ def test_without_sources_all_crops_are_the_main_sets():
 
 def test_an_event_that_is_not_there_is_named(tmp_path):
     config = DataConfig.model_validate({"sources": [source(write_etci(tmp_path), events=["nowhere"])]})
-    with pytest.raises(InputError, match=r"data\.sources\.0\.events: ETCI 2021 has no event 'nowhere'. Use: delta"):
+    with pytest.raises(InputError, match=r"data\.sources\.0\.events: .* has no event 'nowhere'. Use: delta"):
         prepare_sources(config)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from docs.model_card import measured
 from drshym_pipeline.model.bundle import WEIGHTS_FILE, ModelBundle, shipped_bundle, shipped_path
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, dataset_card_markdown
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.records import BandMode
+from drshym_pipeline.storage import read_json
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 LARGEST = 30_000_000  # bytes; what a package may weigh without hurting those who install it
@@ -45,3 +48,17 @@ def test_its_cards_come_with_it_and_the_page_in_the_docs_is_the_same(bundle: Mod
     assert "## Ethics" in text
     assert (DOCS / "model_card.md").read_text("utf-8") == text
     assert (shipped_path() / DATASET_CARD_FILE).read_text("utf-8") == dataset_card_markdown(bundle.card)
+
+
+def test_nothing_that_ships_names_a_commit_with_uncommitted_changes():
+    """Such a commit does not hold the code that ran: nobody could go back to it."""
+    files = [path for path in shipped_path().parents[1].rglob("*") if path.is_file()]
+    files += [DOCS / "model_card.md", *(DOCS / "card").iterdir()]
+    marked = [path for path in files if re.search(rb"[0-9a-f]{7,}-dirty", path.read_bytes())]
+    assert len(files) > 100
+    assert not marked
+
+
+def test_its_card_is_made_of_what_was_measured(bundle: ModelBundle):
+    figures = measured(read_json(DOCS / "card" / "card.json"), bundle.sha256)
+    assert bundle.model_card(figures) == (DOCS / "model_card.md").read_text("utf-8"), "run `python -m docs.model_card`"
