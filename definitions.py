@@ -18,7 +18,7 @@ from resources.build import build_resources
 from sensors.failures import failed_runs
 from sensors.jobs import map_scene, put_in_service, train_model
 from sensors.new_scenes import new_scenes_sensor
-from sensors.retention import old_probabilities_sensor
+from sensors.retention import old_probabilities_job, old_probabilities_schedule
 from sensors.reviewed_models import reviewed_models
 from sensors.schedules import weekly_training
 
@@ -33,18 +33,18 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
         settings: Taken from the environment by default.
     """
     settings = settings or PipelineSettings.from_environment()
+    retention = old_probabilities_job(settings)
     return Definitions(
         assets=[*training_assets, *inference_assets],
         asset_checks=[*training_checks, *scene_checks],
-        jobs=[train_model, map_scene, put_in_service],
-        schedules=[weekly_training],
+        jobs=[train_model, map_scene, put_in_service, retention],
+        schedules=[weekly_training, old_probabilities_schedule(retention)],
         # A backfill of assets is a run of no job of ours: it goes in one process too.
         executor=in_process_executor,
         sensors=[
             new_scenes_sensor(settings),
             reviewed_models,
             failed_runs,
-            old_probabilities_sensor(settings),
         ],
         resources={**build_resources(settings, CHECKOUT), **(overrides or {})},
     )

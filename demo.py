@@ -21,7 +21,8 @@ from rich.table import Table
 from deploy import local
 from deploy.watch import RunError, RunView, bars, console, follow, newest_attempt, tried_again
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.mapping import MapFolder
+from drshym_pipeline.products.scene_store import SceneStore
 from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
 from drshym_pipeline.storage import read_json, sha256_json, write_json
 
@@ -188,13 +189,10 @@ def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | Non
     console.print(f"  {scene.name}.tif ({scene.width} x {scene.height} pixels) copied into {short(target.parent)}")
 
 
-def mapped(settings: PipelineSettings, scene: DemoScene) -> SceneFolder | None:
-    """The scene's current finished map, if there is one."""
-    pointer = settings.store_path / "scenes" / scene.name / "current.json"
-    if not pointer.is_file():
-        return None
-    folder = SceneFolder(pointer.parent / read_json(pointer)["version"])
-    return folder if folder.is_complete() else None
+def mapped(settings: PipelineSettings, scene: DemoScene) -> MapFolder | None:
+    """The scene's newest finished map, if there is one."""
+    found = SceneStore(settings.store_path).current(scene.name)
+    return found if found and found.is_complete() else None
 
 
 def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Callable[[], None]) -> None:
@@ -234,16 +232,16 @@ def result_table(settings: PipelineSettings) -> Table:
     for column in ("scene", "open water found", "simulated truth", "files"):
         table.add_column(column, overflow="fold")
     for scene in SCENES:
-        folder = mapped(settings, scene)
-        if folder is None:
+        found = mapped(settings, scene)
+        if found is None:
             raise DemoError(f"{scene.name} has no finished map; `make ui` shows its runs")
-        record = folder.record()
+        record = found.record()
         truth: dict[str, Any] = read_json(truth_path(settings, scene))
         table.add_row(
             scene.name,
             record.flooded.text().replace(" (", "\n(") if record.flooded else "not observed",
             f"{truth['water_km2']:.1f} km2",
-            f"{short(folder.products)}/\n" + " ".join(name.removeprefix(scene.name) for name in record.files.values()),
+            f"{short(found.products)}/\n" + " ".join(name.removeprefix(scene.name) for name in record.files.values()),
         )
     return table
 

@@ -6,11 +6,12 @@ take longer than making the map.
 
 from collections.abc import Callable
 from functools import wraps
+from typing import TypeVar
 
 import numpy as np
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.mapping import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.records import read_drshym_record
 from drshym_pipeline.tiling import Window
 
@@ -19,14 +20,14 @@ _ROWS = 512
 # others. Anything else is a fault of the program and keeps its traceback.
 _DAMAGE = (OSError, ValueError, RuntimeError)
 
-Faults = Callable[[SceneFolder], list[str]]
+FolderT = TypeVar("FolderT", SceneFolder, TilesFolder, PredictionFolder, MapFolder)
 
 
-def _damage_is_a_fault(find: Faults) -> Faults:
+def _damage_is_a_fault(find: Callable[[FolderT], list[str]]) -> Callable[[FolderT], list[str]]:
     """Make a file that is missing or cannot be read one more fault: a check must fail with it, not break on it."""
 
     @wraps(find)
-    def found(folder: SceneFolder) -> list[str]:
+    def found(folder: FolderT) -> list[str]:
         try:
             return find(folder)
         except InputError as error:
@@ -66,17 +67,17 @@ def scene_faults(folder: SceneFolder) -> list[str]:
 
 
 @_damage_is_a_fault
-def grid_faults(folder: SceneFolder) -> list[str]:
+def grid_faults(tiles: TilesFolder) -> list[str]:
     """Faults of the tile records: a pixel in no tile, a window out of the scene, a record that cannot be read."""
-    meta = folder.meta()
+    meta = tiles.scene.meta()
     spans: dict[tuple[int, int], list[tuple[int, int]]] = {}
     faults = []
-    lines = folder.tiles_jsonl.read_text("utf-8").splitlines()
-    if len(lines) != len(folder.grid()):
-        faults.append(f"{folder.tiles_jsonl.name} has {len(lines)} records, the grid has {len(folder.grid())} tiles")
+    lines = tiles.jsonl.read_text("utf-8").splitlines()
+    if len(lines) != len(tiles.grid()):
+        faults.append(f"{tiles.jsonl.name} has {len(lines)} records, the grid has {len(tiles.grid())} tiles")
     for number, line in enumerate(lines, start=1):
         try:
-            window = read_drshym_record(line, f"{folder.tiles_jsonl.name} line {number}").window
+            window = read_drshym_record(line, f"{tiles.jsonl.name} line {number}").window
         except InputError as error:
             return [str(error)]
         if window is None or window.row + window.height > meta.height or window.col + window.width > meta.width:
@@ -102,35 +103,31 @@ def _covers(spans: list[tuple[int, int]], length: int) -> bool:
 
 
 @_damage_is_a_fault
-def probability_faults(folder: SceneFolder) -> list[str]:
+def probability_faults(predicted: PredictionFolder) -> list[str]:
     """Faults of the tile probabilities: values above one, or observed pixels that differ from the stored scene's.
 
     Every pixel of every tile is compared. The scene is read from the stored backscatter: the source takes many times
     longer to decode, and whether the two agree is settled when the scene is staged.
     """
-    import zarr
-
     from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
+    from drshym_pipeline.inference import open_probabilities
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
     from drshym_pipeline.sar.scene import make_backscatter
 
-    meta, grid = folder.meta(), folder.grid()
+    meta, grid = predicted.scene.meta(), predicted.tiles.grid()
     columns = len(grid.col_starts)
-    wanted = (len(grid), grid.tile, grid.tile)
     faults = []
-    make_backscatter(meta, folder.directory)  # retention may have deleted it
-    with BackscatterReader(meta, folder.directory) as reader:
-        stored = zarr.open_array(str(folder.probabilities), mode="r")
-        if tuple(stored.shape) != wanted:
-            return [f"the probabilities have the shape {tuple(stored.shape)}, the grid wants {wanted}"]
+    make_backscatter(meta, predicted.scene.directory)  # retention may have deleted it
+    with BackscatterReader(meta, predicted.scene.directory) as reader:
+        stored = open_probabilities(predicted.path, grid)
         for first in range(0, len(grid), columns):
             row, height = grid.window(first).row, grid.window(first).height
             scene = reader.read(Window(row, 0, height, meta.width), 1)[0] != NOT_OBSERVED_CODE
             try:
-                tiles = np.asarray(stored[first : first + columns])
-            except _DAMAGE as error:
-                faults.append(f"tiles {first} to {first + columns - 1} cannot be read ({_one_line(error)})")
+                tiles = stored[first : first + columns]
+            except InputError as error:
+                faults.append(f"tiles {first} to {first + columns - 1}: {_one_line(error)}")
                 continue
             for index, tile in enumerate(tiles, first):
                 window = grid.window(index)
@@ -145,7 +142,7 @@ def probability_faults(folder: SceneFolder) -> list[str]:
 
 
 @_damage_is_a_fault
-def map_faults(folder: SceneFolder) -> list[str]:
+def map_faults(drawn: MapFolder) -> list[str]:
     """Faults of the finished rasters: another grid than the source's, or a mask that is not the probability cut."""
     import rasterio
     from rasterio.windows import Window as RasterWindow
@@ -153,15 +150,15 @@ def map_faults(folder: SceneFolder) -> list[str]:
     from drshym_pipeline.products.names import MASK_NOT_OBSERVED as NOT_SEEN
     from drshym_pipeline.products.rasters import mask_of
 
-    meta = folder.meta()
+    meta = drawn.scene.meta()
     grid = meta.map_grid
-    threshold = folder.stitched().calibration.threshold
+    threshold = drawn.stitched().calibration.threshold
     faults = []
     # Both are compressed: GDAL decodes the blocks of a band of rows side by side.
     threads = {"NUM_THREADS": "ALL_CPUS"}
     with (
-        rasterio.open(folder.product("mask"), **threads) as mask,
-        rasterio.open(folder.product("proba"), **threads) as proba,
+        rasterio.open(drawn.product("mask"), **threads) as mask,
+        rasterio.open(drawn.product("proba"), **threads) as proba,
     ):
         for name, raster in (("mask", mask), ("probability", proba)):
             if raster.shape != grid.shape or tuple(raster.transform)[:6] != grid.transform:
@@ -173,8 +170,8 @@ def map_faults(folder: SceneFolder) -> list[str]:
         wrong = 0
         for row in range(0, grid.height, _ROWS):
             place = RasterWindow(0, row, grid.width, min(_ROWS, grid.height - row))
-            drawn, cut = mask.read(1, window=place), mask_of(proba.read(1, window=place), threshold)
+            stored, cut = mask.read(1, window=place), mask_of(proba.read(1, window=place), threshold)
             # An image with control points was cut before it was moved: what must agree there is what was observed.
-            differ = drawn != cut if meta.product_grid is None else (drawn == NOT_SEEN) != (cut == NOT_SEEN)
+            differ = stored != cut if meta.product_grid is None else (stored == NOT_SEEN) != (cut == NOT_SEEN)
             wrong += int(differ.sum())
     return [f"{wrong} pixels of the mask differ from the probability cut at {threshold:g}"] if wrong else []

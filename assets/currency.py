@@ -2,7 +2,7 @@
 
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetExecutionContext, AssetKey
 
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.records import ModelReference
 from resources.store import ArtefactStore
 
@@ -16,9 +16,9 @@ def served_reference(store: ArtefactStore) -> ModelReference:
     return record.reference if record else shipped_bundle().reference("shipped")
 
 
-def currency(store: ArtefactStore, folder: SceneFolder) -> tuple[bool, str, str]:
+def currency(store: ArtefactStore, found: MapFolder) -> tuple[bool, str, str]:
     """Whether a map is current, the model that made it and the model in service."""
-    used = folder.stitched().reference
+    used = found.stitched().reference
     served = served_reference(store)
     return used.sha256 == served.sha256, f"{used.name} {used.version}", f"{served.name} {served.version}"
 
@@ -29,11 +29,11 @@ def report_currency(context: AssetExecutionContext, store: ArtefactStore) -> int
     A check runs with its asset; this is how the check of maps made long ago turns red when the model changes.
     """
     outdated = 0
-    for partition in store.mapped_scenes():
-        folder = store.current(partition)
-        if folder is None or not folder.stitched_summary.is_file():
+    for partition in store.scenes.names():
+        newest = store.scenes.current(partition)
+        if newest is None or not newest.stitched_path.is_file():
             continue
-        passed, used, served = currency(store, folder)
+        passed, used, served = currency(store, newest)
         outdated += not passed
         # As an event of this run: Dagster keeps only one evaluation a partition that belongs to no run.
         context.log_event(

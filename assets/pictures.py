@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.mapping import PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.tiling import Window
 
 DB_RANGE = (-25.0, 0.0)
@@ -33,33 +33,31 @@ def quicklook(folder: SceneFolder) -> NDArray[np.float32]:
     return decode_db(np.stack(lines))
 
 
-def valid_share(folder: SceneFolder) -> NDArray[np.float64]:
+def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:
     """Observed share of every tile, laid out as the grid: (rows of tiles, columns of tiles)."""
     import pandas as pd
 
-    grid = folder.grid()
-    tiles = pd.read_parquet(folder.tiles_parquet, columns=["valid_fraction"])
-    return tiles["valid_fraction"].to_numpy(dtype=float).reshape(grid.shape)
+    table = pd.read_parquet(tiles.parquet, columns=["valid_fraction"])
+    return table["valid_fraction"].to_numpy(dtype=float).reshape(tiles.grid().shape)
 
 
-def probability_overview(folder: SceneFolder) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
+def probability_overview(predicted: PredictionFolder) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
     """The stored tile probabilities at a glance.
 
     Returns:
         The mean probability of every tile as laid out in the grid, NaN where nothing was observed; and a histogram over
         ten classes of probability of every 16th pixel along both axes.
     """
-    import zarr
-
     from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
+    from drshym_pipeline.inference import open_probabilities
 
-    grid = folder.grid()
-    stored = zarr.open_array(str(folder.probabilities), mode="r")
+    grid = predicted.tiles.grid()
+    stored = open_probabilities(predicted.path, grid)
     rows, columns = grid.shape
     means = np.full(len(grid), np.nan)
     counts = np.zeros(_BINS, dtype=np.int64)
     for row in range(rows):
-        tiles = np.asarray(stored[row * columns : (row + 1) * columns])[:, ::16, ::16]
+        tiles = stored[row * columns : (row + 1) * columns][:, ::16, ::16]
         for column, tile in enumerate(tiles):
             values = tile[tile != NOT_OBSERVED] / PROBABILITY_STEPS
             if values.size:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dagster import AssetExecutionContext, Failure, MetadataValue
+from dagster import AssetExecutionContext, DagsterRun, Failure, MetadataValue
 
 from drshym_pipeline.errors import InputError
 from resources.progress import RunProgress
@@ -25,6 +25,11 @@ def permanent_input_errors() -> Iterator[None]:
             },
             allow_retries=False,
         ) from error
+
+
+def run_name(run: DagsterRun) -> str:
+    """Return the name under which a run keeps what it works on: the same for an interrupted run and its retries."""
+    return run.root_run_id or run.run_id
 
 
 def run_progress(context: AssetExecutionContext, store: ArtefactStore) -> RunProgress:

@@ -7,6 +7,7 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeve
 from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
 from assets.currency import currency
 from assets.partitions import scenes
+from assets.running import run_name
 from resources.store import ArtefactStore
 
 # Dagster is pinned to one release, which has results by partition; its warning would stand in every log.
@@ -23,15 +24,15 @@ def _result(faults: list[str], **figures: int | float | str) -> AssetCheckResult
 )
 def scene_is_readable_and_georeferenced(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Open the staged copy, read its first and last rows and check its CRS and transform."""
-    folder = store.staged(context.partition_key)
+    folder = store.scenes.staged(context.partition_key, run_name(context.run))
     return _result(scene_faults(folder), crs=folder.meta().crs)
 
 
 @asset_check(asset="tiles", blocking=True, partitions_def=scenes, description="Every pixel of the scene is in a tile.")
 def tiles_cover_the_scene(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Read the tile records back and add their windows up."""
-    folder = store.staged(context.partition_key)
-    return _result(grid_faults(folder), tiles=len(folder.grid()))
+    tiles = store.scenes.tiles(context.partition_key, run_name(context.run))
+    return _result(grid_faults(tiles), tiles=len(tiles.grid()))
 
 
 @asset_check(
@@ -42,7 +43,7 @@ def tiles_cover_the_scene(context: AssetCheckExecutionContext, store: ArtefactSt
 )
 def probabilities_fit_the_scene(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Compare every tile with the staged scene."""
-    return _result(probability_faults(store.staged(context.partition_key)))
+    return _result(probability_faults(store.scenes.prediction(context.partition_key, run_name(context.run))))
 
 
 @asset_check(
@@ -53,7 +54,7 @@ def probabilities_fit_the_scene(context: AssetCheckExecutionContext, store: Arte
 )
 def mask_agrees_with_probability(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Read both rasters back and compare them with each other and with the scene."""
-    return _result(map_faults(store.staged(context.partition_key)))
+    return _result(map_faults(store.scenes.map(context.partition_key, run_name(context.run))))
 
 
 @asset_check(
@@ -61,7 +62,7 @@ def mask_agrees_with_probability(context: AssetCheckExecutionContext, store: Art
 )
 def model_is_current(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Compare the model of the map with the model in service; evaluated for all maps when the model changes."""
-    passed, used, served = currency(store, store.staged(context.partition_key))
+    passed, used, served = currency(store, store.scenes.map(context.partition_key, run_name(context.run)))
     return AssetCheckResult(
         passed=passed,
         severity=AssetCheckSeverity.WARN,

@@ -24,7 +24,7 @@ from dagster import (
     MetadataValue,
 )
 
-from assets.running import permanent_input_errors, run_progress
+from assets.running import permanent_input_errors, run_name, run_progress
 from assets.scene_steps import STEPS, STEPS_VERSION, SceneTools
 from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
 from drshym_pipeline.prefetch import Prefetched
@@ -75,7 +75,7 @@ def run_scenes(
     """
     partitions = context.partition_keys
     if len(partitions) == 1:
-        tools = SceneTools(bucket, store, engine, run_progress(context, store))
+        tools = SceneTools(bucket, store, engine, run_progress(context, store), run_name(context.run))
         with permanent_input_errors():
             yield STEPS[name](tools, partitions[0])
         return
@@ -83,7 +83,8 @@ def run_scenes(
     # A run of the whole job names none.
     selected = [key.to_user_string() for key in selection] if selection else list(STEPS)
     left = Event()
-    tools = SceneTools(bucket, store, engine, until_left(RunProgress(store.progress_path(context.run_id), None), left))
+    listener = until_left(RunProgress(store.progress_path(context.run_id), None), left)
+    tools = SceneTools(bucket, store, engine, listener, run_name(context.run))
     work = SceneWork(tools, chain_from(name, selected), partitions)
     yield from _told(context, store, Prefetched(work, _AHEAD, left), len(partitions))
 

@@ -12,7 +12,9 @@ from dagster import DataVersion, MaterializeResult, MetadataValue
 from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
 from assets.metadata import file_link, picture, picture_file, table
 from assets.pictures import DB_RANGE, probability_overview, quicklook, valid_share
-from drshym_pipeline.mapping import SceneFolder, predict, report, stage, stitch, write_tiles
+from assets.scene_sources import remove_from_bucket, source_files
+from drshym_pipeline.mapping import predict, report, stage, stitch, write_tiles
+from drshym_pipeline.products.scene_store import WorkNote
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.storage import sha256_file, sha256_files, to_uri
 from resources.bucket import SceneBucket
@@ -22,22 +24,39 @@ from resources.store import ArtefactStore
 
 @dataclass(frozen=True)
 class SceneTools:
-    """What a step is handed: nothing of Dagster's, so that a step may run in any thread."""
+    """What a step is handed: nothing of Dagster's, so that a step may run in any thread.
+
+    `run` names the run, the same for an interrupted run and those that take it up.
+    """
 
     bucket: SceneBucket
     store: ArtefactStore
     engine: InferenceEngine
     progress: Progress
+    run: str
+
+    def note(self, partition: str, **values: str | None) -> None:
+        """Note what this run has made of a scene."""
+        scenes = self.store.scenes
+        scenes.write_note(partition, self.run, scenes.note(partition, self.run).model_copy(update=values))
 
 
 def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     """Stage one scene; a bad file fails this scene alone and leaves nothing behind."""
-    store = tools.store
-    sources = [tools.bucket.local_path(key) for key in store.sources(partition)]
-    folder = stage(sources, store.scenes, scene_id=partition, progress=tools.progress)
+    scenes = tools.store.scenes
+    request = scenes.sources(partition)
+    folder = stage(
+        source_files(tools.bucket, tools.store, partition),
+        scenes.folder,
+        scene_id=partition,
+        copy=tools.bucket.keep_sources == "store",
+        progress=tools.progress,
+    )
     meta = folder.meta()
     look = quicklook(folder)
-    store.set_staged(folder, partition)
+    scenes.write_note(
+        partition, tools.run, WorkNote(version=folder.directory.name, request=request.run_key if request else None)
+    )
     statistics = [{"band": band, **values.model_dump()} for band, values in meta.statistics.items()]
     return MaterializeResult(
         data_version=DataVersion(meta.sha256),
@@ -60,29 +79,31 @@ def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
 
 def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     """Write `tiles.jsonl` and the same as a Parquet table."""
-    folder, engine = tools.store.staged(partition), tools.engine
-    summary = write_tiles(folder, tile=engine.tile, overlap=engine.overlap, progress=tools.progress)
+    folder, engine = tools.store.scenes.staged(partition, tools.run), tools.engine
+    tiles = write_tiles(folder, tile=engine.tile, overlap=engine.overlap, progress=tools.progress)
+    tools.note(partition, tiles=tiles.name, prediction=None, drawing=None, map=None)
+    summary = tiles.summary()
     return MaterializeResult(
-        data_version=DataVersion(sha256_file(folder.tiles_jsonl)),
+        data_version=DataVersion(sha256_file(tiles.jsonl)),
         metadata={
-            "observed share by tile": picture(valid_share(folder), f"tiles of {partition}"),
+            "observed share by tile": picture(valid_share(tiles), f"tiles of {partition}"),
             "tiles": summary.count,
             "rows and columns": f"{summary.rows} x {summary.cols}",
             "tiles with an observed pixel": summary.valid_tiles,
             "mean observed share": round(summary.mean_valid_fraction, 4),
             "tile and overlap": f"{summary.tile} and {summary.overlap} pixels",
-            "records": file_link(folder.tiles_jsonl),
-            "table": file_link(folder.tiles_parquet),
+            "records": file_link(tiles.jsonl),
+            "table": file_link(tiles.parquet),
         },
     )
 
 
 def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     """Predict all tiles with the model in service, unless that was done already."""
-    folder, engine = tools.store.staged(partition), tools.engine
+    tiles, engine = tools.store.scenes.tiles(partition, tools.run), tools.engine
     bundle, reference = engine.load()
-    summary = predict(
-        folder,
+    predicted = predict(
+        tiles,
         bundle,
         reference,
         batch_size=engine.batch_size,
@@ -90,10 +111,13 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
         precision=engine.precision,
         progress=tools.progress,
     )
-    means, histogram = probability_overview(folder)
-    files = [path for path in folder.probabilities.rglob("*") if path.is_file()]
+    tools.note(partition, prediction=predicted.name, drawing=None, map=None)
+    summary = predicted.read().summary
+    means, histogram = probability_overview(predicted)
+    # The shards alone: the attributes beside them say how long it took.
+    shards = [path for path in (predicted.path / "c").rglob("*") if path.is_file()]
     return MaterializeResult(
-        data_version=DataVersion(sha256_files(files, folder.probabilities)),
+        data_version=DataVersion(sha256_files(shards, predicted.path)),
         metadata={
             "mean probability by tile": picture(means, f"probabilities of {partition}"),
             "distribution": table(histogram),
@@ -105,21 +129,26 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
             "calibration": summary.calibration.text(),
             "bands": summary.mode,
             "device and precision": f"{summary.device}, {summary.precision}",
-            "taken from an earlier run": summary.reused,
-            "array": file_link(folder.probabilities),
+            "taken from an earlier run": predicted.reused,
+            "array": file_link(predicted.path),
         },
     )
 
 
 def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     """Blend the tiles and write the products. Which model made them is read from the probabilities themselves."""
-    folder = tools.store.staged(partition)
-    summary = stitch(folder, progress=tools.progress)
-    products = [folder.product("mask"), folder.product("proba")]
+    predicted = tools.store.scenes.prediction(partition, tools.run)
+    drawn = stitch(predicted, run=tools.run, progress=tools.progress)
+    if drawn.is_complete():
+        tools.note(partition, map=drawn.version, drawing=None)
+    else:
+        tools.note(partition, drawing=drawn.directory.name, map=None)
+    summary = drawn.stitched()
+    products = [drawn.product("mask"), drawn.product("proba")]
     return MaterializeResult(
-        data_version=DataVersion(sha256_files(products, folder.directory)),
+        data_version=DataVersion(sha256_files(products, drawn.products)),
         metadata={
-            "overlay": picture_file(folder.product("thumbnail"), f"flood map of {partition}"),
+            "overlay": picture_file(drawn.product("thumbnail"), f"flood map of {partition}"),
             "flooded area": summary.flooded.text() if summary.flooded else "nothing observed",
             "caption": summary.caption,
             "observed area (counted), km2": round(summary.observed_km2, 4),
@@ -130,39 +159,46 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
             "threshold": summary.calibration.threshold,
             "model": f"{summary.reference.name} {summary.reference.version} ({summary.reference.source})",
             "warnings": "; ".join(summary.warnings) or "none",
-            "products": file_link(folder.products),
+            "map version": drawn.version,
+            # Where they will lie: scene_reports moves them there.
+            "products": file_link(drawn.scene.map(drawn.version).products),
         },
     )
 
 
 def report_scene(tools: SceneTools, partition: str) -> MaterializeResult:
-    """Write the report and make this version the scene's current map."""
-    store = tools.store
-    folder = store.staged(partition)
-    record = report(folder, progress=tools.progress)
-    store.set_current(folder, partition)
-    store.clear_failure(partition)
+    """Write the report, finish the map and make it the scene's newest one."""
+    scenes = tools.store.scenes
+    finished = report(scenes.map(partition, tools.run), progress=tools.progress)
+    tools.note(partition, map=finished.version, drawing=None)
+    record = finished.record()
+    newest = scenes.set_current(partition, finished, scenes.note(partition, tools.run).request)
+    tools.store.clear_failure(partition)
+    if tools.bucket.keep_sources == "store":
+        remove_from_bucket(tools.bucket, tools.store, partition, finished)
     confidence = f"{record.mean_confidence:.3f}" if record.mean_confidence is not None else "nothing observed"
     return MaterializeResult(
-        data_version=DataVersion(sha256_file(folder.product("record"))),
+        data_version=DataVersion(sha256_file(finished.product("record"))),
         metadata={
-            "thumbnail": picture_file(folder.product("thumbnail"), f"flood map of {partition}"),
+            "thumbnail": picture_file(finished.product("thumbnail"), f"flood map of {partition}"),
             "summary": record.caption,
             "flooded area": record.flooded.text() if record.flooded else "nothing observed",
             "mean confidence": confidence,
+            "map version": finished.version,
+            "newest map of the scene": newest,
             "seconds by stage": MetadataValue.json(record.seconds),
             "model": f"{record.model.name} {record.model.version}, sha256 {record.model.sha256[:12]}",
-            "report": MetadataValue.url(to_uri(folder.product("report"))),
-            "record": file_link(folder.product("record")),
+            "report": MetadataValue.url(to_uri(finished.product("report"))),
+            "record": file_link(finished.product("record")),
         },
     )
 
 
-STEPS_VERSION = "2"
+STEPS_VERSION = "3"
 """Code version of the inference assets: raised when the same scene and model would give other products."""
 
 Step = Callable[[SceneTools, str], MaterializeResult]
-Faults = Callable[[SceneFolder], list[str]]
+Faults = Callable[[SceneTools, str], list[str]]
 
 # In the order of the lineage.
 STEPS: Mapping[str, Step] = {
@@ -172,10 +208,19 @@ STEPS: Mapping[str, Step] = {
     "stitched_scenes": stitch_tiles,
     "scene_reports": report_scene,
 }
-# By asset: the name of its blocking check and what it finds.
+# By asset: the name of its blocking check, and what it finds wrong in what a run has made of a scene.
 BLOCKING: Mapping[str, tuple[str, Faults]] = {
-    "raw_scenes": ("scene_is_readable_and_georeferenced", scene_faults),
-    "tiles": ("tiles_cover_the_scene", grid_faults),
-    "tile_probabilities": ("probabilities_fit_the_scene", probability_faults),
-    "stitched_scenes": ("mask_agrees_with_probability", map_faults),
+    "raw_scenes": (
+        "scene_is_readable_and_georeferenced",
+        lambda tools, scene: scene_faults(tools.store.scenes.staged(scene, tools.run)),
+    ),
+    "tiles": ("tiles_cover_the_scene", lambda tools, scene: grid_faults(tools.store.scenes.tiles(scene, tools.run))),
+    "tile_probabilities": (
+        "probabilities_fit_the_scene",
+        lambda tools, scene: probability_faults(tools.store.scenes.prediction(scene, tools.run)),
+    ),
+    "stitched_scenes": (
+        "mask_agrees_with_probability",
+        lambda tools, scene: map_faults(tools.store.scenes.map(scene, tools.run)),
+    ),
 }

@@ -105,13 +105,13 @@ class SceneWork:
 
     def _checks(self, partition: str, name: str) -> Generator[Checked, None, str | None]:
         """Evaluate the checks of an asset; returns why the scene goes no further, or None."""
-        folder = self._tools.store.staged(partition)
+        tools = self._tools
         if name == "stitched_scenes":
-            passed, used, served = currency(self._tools.store, folder)
+            passed, used, served = currency(tools.store, tools.store.scenes.map(partition, tools.run))
             yield Checked(partition, name, "model_is_current", passed, {"map": used, "in service": served})
         if name not in BLOCKING:
             return None
         check, faults_of = BLOCKING[name]
-        faults = faults_of(folder)
+        faults = faults_of(tools, partition)
         yield Checked(partition, name, check, not faults, {})
         return f"{check} failed: {'; '.join(faults[:3])}" if faults else None

@@ -42,7 +42,7 @@ def _fresh_home(home: Path, chips: list[Path]) -> list[str]:
     inbox.mkdir()
     for chip in chips:
         os.link(chip, inbox / chip.name)
-        store.write_sources(chip.stem, {"files": [chip.name], "run_key": chip.stem})
+        store.scenes.write_sources(chip.stem, {"files": [chip.name], "run_key": chip.stem})
     names = [chip.stem for chip in chips]
     with local.open_instance(home) as instance:
         instance.add_dynamic_partitions(str(scenes.name), names)

@@ -18,11 +18,12 @@ import typer
 from drshym_pipeline import __version__
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
-from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption, choose_model
+from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
-from drshym_pipeline.console import error_line, print_table, shown_progress, stored_maps
+from drshym_pipeline.commands.status import status
+from drshym_pipeline.console import error_line, print_table, shown_progress
 from drshym_pipeline.errors import DrShymError, InputError
-from drshym_pipeline.settings import SEED, PipelineSettings, SimulatedData, TrainConfig, load_config
+from drshym_pipeline.settings import SEED, SimulatedData, TrainConfig, load_config
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
@@ -168,30 +169,7 @@ def convert_checkpoint(
     typer.echo(f"{bundle.name} {bundle.version} in {out} (sha256 {bundle.sha256})")
 
 
-@app.command()
-def status() -> None:
-    """Show the model in service, and which maps of the store were made by another one."""
-    store = PipelineSettings.from_environment().store_path
-    _, served = choose_model(None)
-    typer.echo(f"model in service: {served.label} ({served.source}, sha256 {served.sha256[:12]})")
-    maps = stored_maps(store)
-    if not maps:
-        typer.echo(f"no scene is mapped in {store}")
-        return
-    rows = []
-    for record in maps:
-        current = record.model.sha256 == served.sha256
-        rows.append(
-            (
-                record.scene_id,
-                record.model.label,
-                "current" if current else "outdated",
-                "nothing was observed" if record.flooded is None else record.flooded.text(),
-                f"{record.created_at:%Y-%m-%d %H:%M} UTC",
-            )
-        )
-    outdated = sum(row[2] == "outdated" for row in rows)
-    print_table(f"{len(rows)} scenes, {outdated} outdated", ("scene", "model", "", "open water", "mapped"), rows)
+app.command()(status)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drshym_pipeline.progress import Progress
-from drshym_pipeline.storage import read_json
 
 if TYPE_CHECKING:
     from drshym_pipeline.records import MapRecord
@@ -123,18 +122,3 @@ def notes(records: Sequence[MapRecord]) -> list[str]:
         f"note: {text}" if len(scenes) == len(records) else f"note ({', '.join(scenes)}): {text}"
         for text, scenes in found.items()
     ]
-
-
-def stored_maps(store: Path) -> list[MapRecord]:
-    """The finished map of every scene in a store, by the names of the scenes.
-
-    The version a scene is at stands in `scenes/<scene>/current.json`; scenes without one have no map yet.
-    """
-    from drshym_pipeline.mapping import SceneFolder
-
-    found = []
-    for noted in sorted((store / "scenes").glob("*/current.json")):
-        folder = SceneFolder((noted.parent / str(read_json(noted)["version"])).absolute())
-        if folder.manifest.is_file():
-            found.append(folder.record())
-    return found

@@ -9,6 +9,7 @@ every shard is written once. Blending the tiles is `stitching`'s task.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
 STAGE = "tile_probabilities"
+_PREDICT_AGAIN = "Predict the scene again (materialise tile_probabilities)"
 Precision = Literal["fp32", "bf16"]
 PrecisionOption = Literal["auto", "fp32", "bf16"]
 ItemT = TypeVar("ItemT")
@@ -64,6 +66,7 @@ class PredictionSummary(Record):
     precision: Precision
     tile: int
     overlap: int
+    seconds: float | None = None
     reused: bool = False
 
 
@@ -250,6 +253,7 @@ def predict_scene(
 
     device = best_device() if device == "auto" else device
     chosen = resolve_precision(precision, device)
+    start = time.perf_counter()
     network = tile_network(bundle, device, chosen)
     work = _TileWork(reader, grid, mode, bundle.network.bands, network, bundle.calibration[mode])
     with (
@@ -266,6 +270,9 @@ def predict_scene(
             # Smaller than Zarr's own choice on probabilities, and three times as fast.
             compressors=BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"),
             fill_value=NOT_OBSERVED,
+            # Zarr would not write a shard in which nothing is observed, and reads a missing shard as one of those. Here
+            # every shard is written, so that a missing one is known to be lost (`open_probabilities`).
+            config={"write_empty_chunks": True},
             dimension_names=("tile", "y", "x"),
         )
         progress(STAGE, 0, len(grid))
@@ -287,6 +294,7 @@ def predict_scene(
             precision=chosen,
             tile=grid.tile,
             overlap=grid.overlap,
+            seconds=round(time.perf_counter() - start, 3),
         )
         array.attrs.update(
             {
@@ -298,3 +306,70 @@ def predict_scene(
             }
         )
     return summary
+
+
+class StoredProbabilities:
+    """The tile probabilities of a scene on disk; a part that is missing or damaged is an error, never "not observed".
+
+    Args:
+        path: The Zarr folder.
+        array: The open array.
+    """
+
+    def __init__(self, path: Path, array: Any) -> None:
+        self._path, self._array = path, array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Tiles, rows and columns."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    def __getitem__(self, key: slice) -> NDArray[np.uint16]:
+        """Return some tiles as stored: (tile, y, x) uint16 in steps of 1e-4, 65535 where not observed.
+
+        Raises:
+            InputError: The tiles cannot be read, or their shard is gone.
+        """
+        try:
+            values: NDArray[np.uint16] = np.asarray(self._array[key])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise InputError(self._path, f"cannot be read ({error})", _PREDICT_AGAIN) from error
+        # Looked at after reading: a shard that is deleted while it is read comes as "not observed" too.
+        self.check(key)
+        return values
+
+    def check(self, key: slice) -> None:
+        """Look whether the shards of some tiles are there.
+
+        Raises:
+            InputError: One is not.
+        """
+        first, stop, _ = key.indices(self.shape[0])
+        columns = self._array.shards[0]
+        for row in range(first // columns, -(-stop // columns)):
+            if not (self._path / "c" / str(row) / "0" / "0").is_file():
+                raise InputError(self._path, f"the probabilities of tile row {row + 1} are missing", _PREDICT_AGAIN)
+
+
+def open_probabilities(path: Path, grid: TileGrid) -> StoredProbabilities:
+    """Open the tile probabilities that `predict_scene` wrote.
+
+    Args:
+        path: The Zarr folder.
+        grid: The grid they were predicted on.
+
+    Raises:
+        InputError: They are not there, belong to another grid, or a part of them is missing.
+    """
+    import zarr
+
+    try:
+        array = zarr.open_array(store=str(path), mode="r")
+    except (FileNotFoundError, ValueError, KeyError, OSError) as error:
+        raise InputError(path, "the tile probabilities are not there or damaged", _PREDICT_AGAIN) from error
+    if tuple(array.shape) != (len(grid), grid.tile, grid.tile) or array.shards is None:
+        raise InputError(path, f"the tile probabilities {tuple(array.shape)} are of another grid", _PREDICT_AGAIN)
+    stored = StoredProbabilities(path, array)
+    stored.check(slice(None))
+    return stored

@@ -1,34 +1,45 @@
 """The one road from a Sentinel-1 GeoTIFF to a flood map, in stages.
 
-Each stage takes a `SceneFolder`, does one step of the lineage and leaves its files there atomically, so that a stage
-can be repeated after a kill and the next one finds only whole files. The lineage graph calls the stages one by one, the
-command calls `map_scene`, which chains the same ones. How a step is done is decided in the rooms it calls. rasterio,
-torch and zarr are imported when a stage runs, because the graph loads this module to draw itself.
+Each stage takes what the stage before returned, does one step of the lineage and leaves an artefact that is never
+changed afterwards: the staged scene, the tiles, the probabilities, the drawn map, the finished map. A stage whose
+artefact is there already returns it. So a stage can be repeated after a kill, and two runs of one scene never change
+what the other one works on. The lineage graph calls the stages one by one, the command calls `map_scene`, which chains
+the same ones. How a step is done is decided in the rooms it calls. rasterio, torch and zarr are imported when a stage
+runs, because the graph loads this module to draw itself.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.inference import PrecisionOption, PredictionSummary, check_prediction_options, predict_scene
-from drshym_pipeline.products.folder import PRODUCTS_FOLDER, STITCHED_FILE, SceneFolder, TilesSummary
+from drshym_pipeline.inference import PrecisionOption, check_prediction_options, predict_scene
+from drshym_pipeline.products.folder import (
+    STITCHED_FILE,
+    MapFolder,
+    Prediction,
+    PredictionFolder,
+    SceneFolder,
+    TilesFolder,
+    TilesSummary,
+)
 from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
 from drshym_pipeline.products.publish import check_free, finish, publish
 from drshym_pipeline.products.summary import StitchSummary
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapRecord, ModelReference, Units
 from drshym_pipeline.storage import (
-    TEMPORARY_PREFIX,
     atomic_directory,
     output_directory,
-    scratch_directory,
+    read_json,
+    sha256_json,
+    temporary_directory,
     write_json,
     write_text,
 )
@@ -38,11 +49,14 @@ if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 __all__ = [
+    "MapFolder",
+    "PredictionFolder",
     "SceneFolder",
     "StitchSummary",
+    "TilesFolder",
     "TilesSummary",
-    "discard_probabilities",
     "map_scene",
+    "map_version",
     "predict",
     "report",
     "stage",
@@ -51,11 +65,11 @@ __all__ = [
 ]
 
 REPORT_STAGE = "scene_reports"
-
-
-def _keep_seconds(folder: SceneFolder, stage_name: str, start: float) -> None:
-    elapsed = round(time.perf_counter() - start, 3)
-    write_json(folder.seconds_path, {**folder.seconds(), stage_name: elapsed})
+# Raised when the same scene and model would give other files: an artefact of an earlier number is made again.
+TILES_FORMAT: Final = 1
+PREDICTION_FORMAT: Final = 1
+MAP_FORMAT: Final = 1
+_VERSION_DIGITS: Final = 12
 
 
 def stage(
@@ -70,32 +84,23 @@ def stage(
     """Check and describe a scene.
 
     Args:
-        sources: One file with VV and perhaps VH, or one file a polarisation.
+        sources: One file with VV and perhaps VH, or one file per polarisation.
         root: The scene's folder becomes `root/<scene_id>/<version>`.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the values are, where it cannot be told.
-        copy: Keep a copy of the sources in the folder. Without it the pixels are read where they are.
-        progress: Told as the pixels are read.
+        units: What the values are, where it cannot be told from them.
+        copy: Keep a copy of the sources in the folder. Without it the scene is described by the sources where they are.
+        progress: Called as the pixels are read.
 
     Raises:
         InputError: The scene cannot be used; nothing is left behind.
     """
-    from drshym_pipeline.sar.codes import BACKSCATTER_FILE
-    from drshym_pipeline.sar.scene import describe_scene, stage_scene
+    from drshym_pipeline.sar.scene import stage_scene
 
     start = time.perf_counter()
-    if copy:
-        _, directory = stage_scene(sources, root, scene_id=scene_id, units=units, progress=progress)
-        folder = SceneFolder(directory.absolute())
-    else:
-        with scratch_directory(root) as scratch:
-            backscatter = scratch / BACKSCATTER_FILE
-            meta = describe_scene(sources, scene_id=scene_id, units=units, backscatter=backscatter, progress=progress)
-            folder = SceneFolder((root / meta.scene_id / meta.version).absolute())
-            folder.directory.mkdir(parents=True, exist_ok=True)
-            backscatter.replace(folder.backscatter)
-        write_text(folder.meta_path, meta.model_dump_json(indent=2) + "\n")
-    _keep_seconds(folder, "stage", start)
+    _, directory = stage_scene(sources, root, scene_id=scene_id, units=units, copy=copy, progress=progress)
+    folder = SceneFolder(directory.absolute())
+    folder.remove_abandoned()
+    write_json(folder.seconds_path, {"stage": round(time.perf_counter() - start, 3)})
     return folder
 
 
@@ -105,14 +110,14 @@ def write_tiles(
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
     progress: Progress = silent,
-) -> TilesSummary:
-    """Lay the tile grid over a staged scene and write one record a tile.
+) -> TilesFolder:
+    """Lay the tile grid over a staged scene and write one record per tile, unless that has been done.
 
     Args:
         folder: A staged scene.
         tile: Tile side in pixels.
         overlap: Overlap of neighbours in pixels, smaller than the tile.
-        progress: Told after every tile.
+        progress: Called after every tile.
 
     Raises:
         InputError: Tile and overlap do not fit.
@@ -122,27 +127,39 @@ def write_tiles(
 
     start = time.perf_counter()
     meta = folder.meta()
-    make_backscatter(meta, folder.directory, progress=progress)
     grid = TileGrid(meta.height, meta.width, tile, overlap)
-    fractions = write_tile_records(folder, grid, progress)
-    rows, cols = grid.shape
-    summary = TilesSummary(
-        tile=tile,
-        overlap=overlap,
-        rows=rows,
-        cols=cols,
-        count=len(grid),
-        valid_tiles=sum(fraction > 0 for fraction in fractions),
-        mean_valid_fraction=sum(fractions) / len(fractions),
-        seconds=round(time.perf_counter() - start, 3),
-    )
-    write_json(folder.tiles_summary, summary.model_dump(mode="json"))
-    _keep_seconds(folder, "tiles", start)
-    return summary
+    laid = folder.tiles(folder.grid_name(tile, overlap))
+    if _tiles_are_there(laid):
+        return laid
+    make_backscatter(meta, folder.directory, progress=progress)
+    with atomic_directory(laid.directory) as temporary:
+        fractions = write_tile_records(TilesFolder(folder, temporary), grid, progress)
+        rows, cols = grid.shape
+        summary = TilesSummary(
+            tile=tile,
+            overlap=overlap,
+            rows=rows,
+            cols=cols,
+            count=len(grid),
+            valid_tiles=sum(fraction > 0 for fraction in fractions),
+            mean_valid_fraction=sum(fractions) / len(fractions),
+            seconds=round(time.perf_counter() - start, 3),
+            format=TILES_FORMAT,
+        )
+        write_json(TilesFolder(folder, temporary).summary_path, summary.model_dump(mode="json"))
+    return laid
+
+
+def _tiles_are_there(laid: TilesFolder) -> bool:
+    try:
+        summary = laid.summary()
+    except InputError:
+        return False
+    return summary.format == TILES_FORMAT and laid.jsonl.is_file() and laid.parquet.is_file()
 
 
 def predict(
-    folder: SceneFolder,
+    tiles: TilesFolder,
     bundle: ModelBundle,
     reference: ModelReference,
     *,
@@ -150,20 +167,20 @@ def predict(
     device: str = "auto",
     precision: PrecisionOption = "auto",
     progress: Progress = silent,
-) -> PredictionSummary:
-    """Predict the tiles of a scene; a prediction by the same model and arithmetic that is there already is kept.
+) -> PredictionFolder:
+    """Predict the tiles of a scene, unless the same model has done so with the same arithmetic.
 
     The model's reference, calibration and area errors stay with the probabilities: the later stages need no model, and
     a change of the model in service between two stages cannot mix two of them in one map.
 
     Args:
-        folder: A tiled scene.
+        tiles: A tiled scene.
         bundle: The model.
         reference: Which model that is.
-        batch_size: Tiles a forward pass on a GPU; chosen for the machine when None.
+        batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
-        progress: Told after every row of tiles.
+        progress: Called after every row of tiles.
 
     Raises:
         InputError: An option is out of range.
@@ -172,29 +189,35 @@ def predict(
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.scene import make_backscatter
 
-    start = time.perf_counter()
-    meta, grid = folder.meta(), folder.grid()
+    scene = tiles.scene
+    meta, grid = scene.meta(), tiles.grid()
     check_prediction_options(batch_size, precision)
     device = best_device() if device == "auto" else device
     chosen = resolve_precision(precision, device)
     mode = bundle.serving_mode(meta.mode)
-    there = _prediction_there(folder)
-    if there is not None:
-        wanted = (reference, bundle.calibration[mode], mode, device, chosen, grid.tile, grid.overlap)
-        found = (
-            there.reference, there.calibration, there.mode, there.device, there.precision, there.tile, there.overlap
-        )  # fmt: skip
-        if wanted == found:
-            return there.model_copy(update={"reused": True})
+    # Everything that can change the probabilities of this scene.
+    identity = {
+        "format": PREDICTION_FORMAT,
+        "model": reference.model_dump(mode="json"),
+        "calibration": bundle.calibration[mode].model_dump(mode="json"),
+        "mode": mode,
+        "device": device,
+        "precision": chosen,
+        "tile": grid.tile,
+        "overlap": grid.overlap,
+    }
+    predicted = tiles.prediction(f"probabilities/{sha256_json(identity)[:_VERSION_DIGITS]}.zarr")
+    if _take_up(predicted):
+        return replace(predicted, reused=True)
     area_errors = bundle.area_errors.get(mode, AreaErrorModel())
-    make_backscatter(meta, folder.directory, progress=progress)
-    with BackscatterReader(meta, folder.directory) as reader:
-        summary = predict_scene(
+    make_backscatter(meta, scene.directory, progress=progress)
+    with BackscatterReader(meta, scene.directory) as reader:
+        predict_scene(
             reader,
             grid,
             bundle,
             mode,
-            folder.probabilities,
+            predicted.path,
             reference=reference,
             batch_size=batch_size,
             device=device,
@@ -202,75 +225,110 @@ def predict(
             attributes={"area_errors": area_errors.model_dump(mode="json")},
             progress=progress,
         )
-    _keep_seconds(folder, "predict", start)
-    return summary
+    return predicted
 
 
-def _prediction_there(folder: SceneFolder) -> PredictionSummary | None:
-    """The prediction in a folder, None when there is none or it cannot be read and has to be made again."""
-    if not folder.probabilities.is_dir():
-        return None
+def _take_up(predicted: PredictionFolder) -> bool:
+    """Whether a whole prediction is there; its time is set to now, so that retention counts from its last use.
+
+    The time is set first. Retention takes the folder away under its name and looks at the time again before it deletes:
+    either it sees the new time and puts the folder back, or the time cannot be set here any more.
+    """
+    from drshym_pipeline.inference import open_probabilities
+
     try:
-        return folder.prediction().summary
-    except InputError:
-        return None
+        os.utime(predicted.attributes_path)
+        predicted.read()
+        open_probabilities(predicted.path, predicted.tiles.grid())
+    except (FileNotFoundError, InputError):
+        return False
+    return True
 
 
-def stitch(folder: SceneFolder, *, progress: Progress = silent) -> StitchSummary:
-    """Blend the tiles into the map: mask, probability, polygons, pictures and caption.
+def map_version(predicted: PredictionFolder, prediction: Prediction) -> str:
+    """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
-    A finished map of the scene stays whole and in its place until `report` has the new one finished.
+    It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, and the
+    form of the products.
+    """
+    summary = prediction.summary
+    return sha256_json(
+        {
+            "format": MAP_FORMAT,
+            "scene": predicted.scene.meta().version,
+            "prediction": predicted.path.stem,
+            "model": summary.reference.sha256,
+            "threshold": summary.calibration.threshold,
+        }
+    )[:_VERSION_DIGITS]
+
+
+def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress = silent) -> MapFolder:
+    """Blend the tiles into a map: mask, probability, polygons, pictures and caption; or return the finished map.
 
     Args:
-        folder: A predicted scene.
-        progress: Told in rows of the scene.
+        predicted: A predicted scene.
+        run: Names who draws: two runs that draw the same map do not disturb each other.
+        progress: Called with rows of the scene.
+
+    Returns:
+        The drawn map, which `report` finishes. When this very map has been finished before, that map.
 
     Raises:
-        InputError: A stage before has not run.
+        InputError: A stage before has not run, or a part of the probabilities is missing.
     """
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.sar.scene import make_backscatter
 
     start = time.perf_counter()
-    make_backscatter(folder.meta(), folder.directory, progress=progress)
-    with atomic_directory(folder.following) as drawn:
-        summary = draw_map(folder, drawn / PRODUCTS_FOLDER, progress)
-        write_text(drawn / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
-    _keep_seconds(folder, "stitch", start)
-    return summary
+    scene = predicted.scene
+    version = map_version(predicted, predicted.read())
+    finished = scene.map(version)
+    if finished.is_complete():
+        return finished
+    make_backscatter(scene.meta(), scene.directory, progress=progress)
+    drawn = scene.drawing(f"{version}-{run}")
+    with atomic_directory(drawn.directory) as temporary:
+        summary = draw_map(predicted, temporary, progress)
+        summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
+        write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
+    return drawn
 
 
-def report(folder: SceneFolder, *, progress: Progress = silent) -> MapRecord:
-    """Write the report page and the map record, put the map in place and, last, write the manifest.
+def _seconds(predicted: PredictionFolder, stitch_seconds: float) -> dict[str, float]:
+    """Seconds of the stages up to the drawing, as each stage noted them."""
+    found = {
+        **predicted.scene.seconds(),
+        "tiles": predicted.tiles.summary().seconds,
+        "predict": predicted.read().summary.seconds,
+        "stitch": round(stitch_seconds, 3),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def report(drawn: MapFolder, *, progress: Progress = silent) -> MapFolder:
+    """Write the report page and the map record, and finish the map; or return it when it is finished.
 
     Args:
-        folder: A stitched scene.
-        progress: Told at the start and the end.
+        drawn: What `stitch` returned.
+        progress: Called at the start and the end.
 
     Raises:
         InputError: A stage before has not run.
     """
     from drshym_pipeline.products.report import map_record, write_page
 
-    start = time.perf_counter()
+    if drawn.is_complete() and drawn.directory.parent == drawn.scene.maps:
+        return drawn
     progress(REPORT_STAGE, 0, 1)
-    meta, summary = folder.meta(), folder.stitched()
+    meta, summary = drawn.scene.meta(), drawn.stitched()
     names = {kind: product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS}
-    record = map_record(meta, summary.model_copy(update={"files": names}), folder.seconds())
-    write_page(record, summary.slices, folder.product("overlay"), folder.product("report"))
-    write_text(folder.product("record"), record.model_dump_json(indent=2) + "\n")
-    finish(folder, record)
-    _keep_seconds(folder, "report", start)
+    record = map_record(meta, summary.model_copy(update={"files": names}), drawn.version)
+    write_page(record, summary.slices, drawn.product("overlay"), drawn.product("report"))
+    write_text(drawn.product("record"), record.model_dump_json(indent=2) + "\n")
+    finished = finish(drawn, record)
     progress(REPORT_STAGE, 1, 1)
-    return record
-
-
-def discard_probabilities(folder: SceneFolder) -> bool:
-    """Delete the tile probabilities and the backscatter of a scene; the map stays. Returns whether there were any."""
-    there = folder.probabilities.is_dir()
-    folder.backscatter.unlink(missing_ok=True)
-    shutil.rmtree(folder.probabilities, ignore_errors=True)
-    return there
+    return finished
 
 
 def map_scene(
@@ -292,32 +350,33 @@ def map_scene(
     """Map one scene: every stage in a work folder, then the products into `out`.
 
     Args:
-        sources: One file with VV and perhaps VH, or one file a polarisation.
+        sources: One file with VV and perhaps VH, or one file per polarisation.
         out: Where the products go. When anything fails, nothing of this scene is left in it.
         bundle: The model.
         reference: Which model that is.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the values are, where it cannot be told.
+        units: What the values are, where it cannot be told from them.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles.
-        batch_size: Tiles a forward pass on a GPU; chosen for the machine when None.
+        batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         overwrite: Replace products of another scene that have the same names.
-        progress: Told by every stage.
+        progress: Called by every stage.
 
     Raises:
         InputError: The scene or an option cannot be used.
     """
     check_prediction_options(batch_size, precision)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
-    with output_directory(out), tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out) as work:
-        folder = stage(sources, Path(work), scene_id=scene_id, units=units, copy=False, progress=progress)
+    with output_directory(out), temporary_directory(out) as work:
+        scene = stage(sources, work, scene_id=scene_id, units=units, copy=False, progress=progress)
         if not overwrite:
-            check_free(out, folder.meta())
-        write_tiles(folder, tile=tile, overlap=overlap, progress=progress)
-        predict(folder, bundle, reference, batch_size=batch_size, device=device, precision=precision, progress=progress)
-        stitch(folder, progress=progress)
-        record = report(folder, progress=progress)
-        publish(folder, out)
-        return record
+            check_free(out, scene.meta())
+        tiles = write_tiles(scene, tile=tile, overlap=overlap, progress=progress)
+        predicted = predict(
+            tiles, bundle, reference, batch_size=batch_size, device=device, precision=precision, progress=progress
+        )
+        finished = report(stitch(predicted, progress=progress), progress=progress)
+        publish(finished, out)
+        return MapRecord.model_validate(read_json(out / product_name(scene.meta().scene_id, "record")))

@@ -282,6 +282,9 @@ class Calibration(Record):
 class MapRecord(Record):
     """One finished map: what was mapped, with what, and what came out.
 
+    `scene_version` changes with the source's bytes and how they are read, `map_version` with that, the model and the
+    options of the map; maps of release 0.1.0 have none.
+
     `pixels` counts the mask values by name. `water_separated` is False when neither reference water nor a pre-event
     scene was there: the flooded class then means open water of any kind. `files` are names beside the record.
     """
@@ -289,6 +292,7 @@ class MapRecord(Record):
     schema_version: str = SCHEMA_VERSION
     scene_id: str
     scene_version: str
+    map_version: str | None = None
     source_uris: tuple[str, ...]
     source_sha256: str
     crs: str

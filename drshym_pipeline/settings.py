@@ -269,7 +269,16 @@ class PipelineSettings(BaseSettings):
     overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    keep_probabilities_days: float = Field(default=30.0, ge=0)
+    keep_sources: Literal["inbox", "store"] = Field(
+        default="inbox",
+        description="which copy of a mapped scene's files is kept: the one in the watched folder, or one in the store",
+    )
+    keep_probabilities_days: float = Field(
+        default=30.0, ge=0, description="days after their last use that tile probabilities are kept"
+    )
+    keep_maps_days: float = Field(
+        default=365.0, ge=0, description="days that an older map of a scene is kept; the newest is kept for good"
+    )
     new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two looks at the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)
 

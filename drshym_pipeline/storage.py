@@ -1,7 +1,8 @@
 """Paths, atomic writes and content hashes.
 
 Every product reaches its final name in one rename, after its bytes are on the disk: a reader never sees half a file and
-a killed writer leaves only a temporary name that the next run may delete. What a file contains is not decided here.
+a killed writer leaves only a temporary name. That name says which process writes it, so that the next run on the same
+folder can delete what a killed one has left. What a file contains is not decided here.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,65 @@ from drshym_pipeline.errors import InputError
 
 _CHUNK = 1 << 20
 TEMPORARY_PREFIX = ".partial-"
+# host, process id, start of the process in seconds since 1970, and what mkdtemp adds
+_OWNED = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<host>.+)\.(?P<pid>\d+)\.(?P<start>\d+)-[^.]*")
+# A temporary folder of another host, or of a release that did not write the owner into the name, is left for this long.
+_FOREIGN_SECONDS = 7 * 86400.0
+# The system derives the start of a process from the clock, which may be corrected while the process runs.
+_CLOCK_SECONDS = 60
+
+
+def process_start(pid: int) -> int | None:
+    """Return when a process started, in seconds since 1970, or None when there is no such process."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
+    except psutil.Error:
+        return None
+
+
+@cache
+def _prefix_of(pid: int) -> str:
+    return f"{TEMPORARY_PREFIX}{socket.gethostname()}.{pid}.{process_start(pid)}-"
+
+
+@contextmanager
+def temporary_directory(parent: Path) -> Iterator[Path]:
+    """Yield a temporary folder inside `parent`, which must exist; it is deleted at the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix=_prefix_of(os.getpid()), dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(directory: Path) -> list[Path]:
+    """Delete the temporary folders directly inside `directory` whose process has ended.
+
+    A folder of another host, or without an owner in its name, is deleted when it is seven days old.
+
+    Returns:
+        The deleted folders.
+    """
+    if not directory.is_dir():
+        return []
+    abandoned = [path for path in sorted(directory.glob(f"{TEMPORARY_PREFIX}*")) if path.is_dir() and _ownerless(path)]
+    for path in abandoned:
+        shutil.rmtree(path, ignore_errors=True)
+    return abandoned
+
+
+def _ownerless(path: Path) -> bool:
+    owner = _OWNED.fullmatch(path.name)
+    if owner is not None and owner["host"] == socket.gethostname():
+        started = process_start(int(owner["pid"]))
+        return started is None or abs(started - int(owner["start"])) > _CLOCK_SECONDS
+    try:
+        return time.time() - path.stat().st_mtime > _FOREIGN_SECONDS
+    except FileNotFoundError:  # its own process has deleted it meanwhile
+        return False
 
 
 def make_directory(path: Path) -> None:
@@ -45,6 +109,7 @@ def output_directory(path: Path) -> Iterator[None]:
     """
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_directory(path)
+    remove_abandoned(path)
     try:
         yield
     except BaseException:
@@ -68,12 +133,26 @@ def _fsync_file(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
+def fsync_tree(directory: Path) -> None:
+    """Flush every file below a directory."""
+    for file in directory.rglob("*"):
+        if file.is_file():
+            _fsync_file(file)
+
+
+def delete_directory(path: Path) -> None:
+    """Delete a directory in one step for every reader: it loses its name first and its files afterwards."""
+    with temporary_directory(path.parent) as holder:
+        path.replace(holder / path.name)
+
+
 @contextmanager
 def scratch_directory(parent: Path) -> Iterator[Path]:
     """A temporary folder on the file system of `parent`, which is made when missing; gone at the end of the block."""
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=parent) as folder:
-        yield Path(folder)
+    remove_abandoned(parent)
+    with temporary_directory(parent) as folder:
+        yield folder
 
 
 @contextmanager
@@ -84,36 +163,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary file is removed and `path` is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
-    temporary = folder / path.name
-    try:
+    with temporary_directory(path.parent) as folder:
+        temporary = folder / path.name
         yield temporary
         _fsync_file(temporary)
         temporary.replace(path)
         fsync_directory(path.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that replaces `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
-    temporary = holder / path.name
-    temporary.mkdir()
-    try:
+    with temporary_directory(path.parent) as holder:
+        temporary = holder / path.name
+        temporary.mkdir()
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _fsync_file(file)
+        fsync_tree(temporary)
         if path.exists():
             # A directory cannot be replaced in one call: the old one steps aside first and is deleted with the holder.
             path.replace(holder / "replaced")
         temporary.replace(path)
         fsync_directory(path.parent)
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -5,6 +5,7 @@ What counts as a scene file is decided in `listing`; what to do about a new one 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from dagster import ConfigurableResource
 from pydantic import Field
@@ -17,6 +18,9 @@ class SceneBucket(ConfigurableResource):
     """A local folder, with subfolders, that scenes are copied into."""
 
     root: str = Field(description="The watched folder.")
+    keep_sources: Literal["inbox", "store"] = Field(
+        default="inbox", description="Where the one kept copy of a mapped scene's files lies."
+    )
     create: bool = Field(default=False, description="Make the folder when it is not there (our own default folder).")
 
     def listing(self, note: Callable[[str], None] | None = None) -> tuple[SourceFile, ...]:

@@ -26,7 +26,11 @@ def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any
     return {
         "store": ArtefactStore(root=str(store)),
         # Our own folder is made on first use; one that was named must be there: a lost mount is not an empty folder.
-        "bucket": SceneBucket(root=str(settings.inbox_path.absolute()), create=settings.inbox is None),
+        "bucket": SceneBucket(
+            root=str(settings.inbox_path.absolute()),
+            keep_sources=settings.keep_sources,
+            create=settings.inbox is None,
+        ),
         "registry": ModelRegistry(
             tracking_uri=settings.mlflow_tracking_uri,
             artifact_root=str(settings.mlflow_artifacts.absolute()),

@@ -1,9 +1,9 @@
 """The artefact store: where every stage leaves its files, and the small records by which stages find them.
 
-Layout: `scenes/<partition>/<version>/`, with `sources.json` (which files make up the scene), `staged.json` (the version
-in work) and `current.json` (the last finished map) beside the versions; `training/<id>/`; `models/<sha256>/`;
-`records/<name>.json`; `failures/<partition>.json`; `progress/<run id>.json`; `objects/<kind>/<digest>.json`. Everything
-is written atomically. What the files mean is decided by the rooms of `drshym_pipeline`.
+Layout: `scenes/<partition>/`, which `drshym_pipeline.products.scene_store` reads and writes; `training/<id>/`;
+`models/<sha256>/`; `records/<name>.json`; `failures/<partition>.json`; `progress/<run id>.json`;
+`objects/<kind>/<digest>.json`. Everything is written atomically. What the files mean is decided by the rooms of
+`drshym_pipeline`.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.products.scene_store import SceneStore
 from drshym_pipeline.storage import canonical_json, read_json, write_bytes, write_json
 
 _KEPT_OBJECTS = 20
@@ -56,56 +56,20 @@ class ArtefactStore(ConfigurableResource):
         return self.path / "training" / training_id
 
     @property
-    def scenes(self) -> Path:
-        """The folder of all scenes."""
-        return self.path / "scenes"
-
-    def write_sources(self, partition: str, value: dict[str, Any]) -> None:
-        """Note which files of the bucket make up a scene, so that a run needs nothing but its partition key."""
-        write_json(self.scenes / partition / "sources.json", value)
+    def scenes(self) -> SceneStore:
+        """The scenes and their maps."""
+        return SceneStore(self.path)
 
     def sources(self, partition: str) -> list[str]:
-        """The files of the bucket that make up a scene.
+        """Return the files of the bucket that make up a scene.
 
         Raises:
             InputError: The scene never came through the watched folder.
         """
-        listed = _read_if_there(self.scenes / partition / "sources.json")
+        listed = self.scenes.sources(partition)
         if listed is None:
             raise InputError(partition, "no source files are known for this scene", "Copy it into the watched folder")
-        return list(listed["files"])
-
-    def set_staged(self, folder: SceneFolder, partition: str) -> None:
-        """Note the version of a scene that the later stages work on."""
-        write_json(self.scenes / partition / "staged.json", {"version": folder.directory.name})
-
-    def staged(self, partition: str) -> SceneFolder:
-        """The version of a scene that the later stages work on.
-
-        Raises:
-            InputError: The scene has not been staged.
-        """
-        noted = _read_if_there(self.scenes / partition / "staged.json")
-        if noted is None:
-            raise InputError(partition, "the scene has not been staged", "Materialise raw_scenes for it first")
-        return SceneFolder((self.scenes / partition / noted["version"]).resolve())
-
-    def set_current(self, folder: SceneFolder, partition: str) -> None:
-        """Note the finished map of a scene."""
-        write_json(self.scenes / partition / "current.json", {"version": folder.directory.name})
-
-    def current(self, partition: str) -> SceneFolder | None:
-        """The last finished map of a scene, or None."""
-        noted = _read_if_there(self.scenes / partition / "current.json")
-        return SceneFolder((self.scenes / partition / noted["version"]).resolve()) if noted else None
-
-    def mapped_scenes(self) -> list[str]:
-        """The partitions that have a finished map."""
-        return sorted(path.parent.name for path in self.scenes.glob("*/current.json"))
-
-    def versions(self) -> list[SceneFolder]:
-        """Every staged version of every scene."""
-        return [SceneFolder(path.parent.resolve()) for path in sorted(self.scenes.glob("*/*/scene_meta.json"))]
+        return list(listed.files)
 
     def write_failure(self, name: str, value: dict[str, Any]) -> Path:
         """Keep the reason of a failure beside the scenes."""

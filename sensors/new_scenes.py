@@ -55,7 +55,7 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
             bucket.listing(context.log.warning), _remembered(store, context.cursor), settings.scenes_per_tick
         )
         for request in plan.requests:
-            store.write_sources(request.partition, {"files": list(request.files), "run_key": request.run_key})
+            store.scenes.write_sources(request.partition, {"files": list(request.files), "run_key": request.run_key})
         # The object is named by its content and the cursor is committed with the runs: a tick that dies in between
         # leaves the old cursor, plans the same again, and the run keys keep a scene from being launched twice.
         cursor = store.put_object(SEEN, seen_to_json(plan.seen))

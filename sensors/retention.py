@@ -1,43 +1,88 @@
-"""The rule that deletes tile probabilities and notes of progress nobody needs; maps and records stay for ever."""
+"""The job, and its schedule, that delete what nobody needs any more; the newest map of each scene stays for good."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from dagster import DefaultSensorStatus, SensorDefinition, SensorEvaluationContext, SkipReason, sensor
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    JobDefinition,
+    OpExecutionContext,
+    RunsFilter,
+    ScheduleDefinition,
+    in_process_executor,
+    job,
+    op,
+)
 
-from drshym_pipeline.mapping import SceneFolder, discard_probabilities
 from drshym_pipeline.records import now
 from drshym_pipeline.settings import PipelineSettings
 from resources.store import ArtefactStore
+from sensors.jobs import LONGEST_REVIEW, LONGEST_TAG
 
-# A run that goes on writes its note again and again; who watches a run does it while it goes on.
+# A run that goes on writes its note again and again; whoever watches a run does it while it goes on.
 PROGRESS_KEPT = timedelta(days=7)
+_NOT_ENDED = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.MANAGED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 
-def is_expired(folder: SceneFolder, moment: datetime, keep: timedelta) -> bool:
-    """Whether a finished map's probabilities are older than they are kept; an unfinished map's are never."""
-    if not folder.is_complete() or not folder.probabilities.is_dir():
-        return False
-    written = datetime.fromtimestamp(folder.manifest.stat().st_mtime, tz=moment.tzinfo)
-    return moment - written > keep
+def active_runs(instance: DagsterInstance) -> set[str]:
+    """Return the names, under which runs keep what they work on, of all runs that have not ended."""
+    runs = instance.get_runs(RunsFilter(statuses=_NOT_ENDED))
+    return {run.root_run_id or run.run_id for run in runs}
 
 
-def old_probabilities_sensor(settings: PipelineSettings) -> SensorDefinition:
-    """The rule with the age of the settings."""
+def old_probabilities_job(settings: PipelineSettings) -> JobDefinition:
+    """Make the job with the ages of the settings."""
 
-    @sensor(
-        name="old_probabilities",
-        minimum_interval_seconds=3600,
-        default_status=DefaultSensorStatus.RUNNING,
-        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their map, "
-        f"and notes of progress after {PROGRESS_KEPT.days} days.",
+    @op(
+        name="delete_what_is_not_needed",
+        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their last use, maps "
+        f"that are not the newest of their scene after {settings.keep_maps_days:g} days, notes of progress after "
+        f"{PROGRESS_KEPT.days} days, and what interrupted work has left.",
     )
-    def old_probabilities(context: SensorEvaluationContext, store: ArtefactStore) -> SkipReason:
-        keep = timedelta(days=settings.keep_probabilities_days)
-        expired = [folder for folder in store.versions() if is_expired(folder, now(), keep)]
-        for folder in expired:
-            discard_probabilities(folder)
-            context.log.info("deleted the tile probabilities of %s", folder.directory)
+    def delete_what_is_not_needed(context: OpExecutionContext, store: ArtefactStore) -> None:
+        from drshym_pipeline.products.expiry import delete_expired
+
+        expired = delete_expired(
+            store.scenes,
+            active_runs(context.instance) - {context.run_id},
+            now(),
+            keep_predictions=timedelta(days=settings.keep_probabilities_days),
+            keep_maps=timedelta(days=settings.keep_maps_days),
+        )
+        for path in (*expired.predictions, *expired.maps, *expired.versions):
+            context.log.info("deleted %s", path)
         notes = store.discard_progress(now() - PROGRESS_KEPT)
-        return SkipReason(f"deleted the tile probabilities of {len(expired)} maps and {notes} notes of progress")
+        text = f"{expired.text()}, {notes} notes of progress"
+        context.log.info("%s", text)
+        context.add_output_metadata({"deleted": text})
+
+    @job(
+        name="old_probabilities",
+        executor_def=in_process_executor,
+        tags={LONGEST_TAG: str(LONGEST_REVIEW)},
+        description="Deletes tile probabilities, older maps and leftovers when their time has come.",
+    )
+    def old_probabilities() -> None:
+        delete_what_is_not_needed()
 
     return old_probabilities
+
+
+def old_probabilities_schedule(job_definition: JobDefinition) -> ScheduleDefinition:
+    """Make the schedule of the job: once per day. A day on which the daemon did not run is made up for."""
+    return ScheduleDefinition(
+        name="old_probabilities_daily",
+        job=job_definition,
+        cron_schedule="17 3 * * *",
+        execution_timezone="UTC",
+        default_status=DefaultScheduleStatus.RUNNING,
+        description="Deletes what is not needed any more, once per day.",
+    )

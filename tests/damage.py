@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.mapping import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 
-Damage = Callable[[SceneFolder], None]
+# Is given what the stage left: its folder of the scene, the tiles, the prediction or the map.
+Damage = Callable[[Any], None]
 
 
 def _change_meta(folder: SceneFolder, **values: Any) -> None:
@@ -45,81 +46,81 @@ def _flat_transform(folder: SceneFolder) -> None:
     _change_meta(folder, transform=[10.0, 0.0, 500_000.0, 0.0, 0.0, 2_000_000.0])
 
 
-def _change_lines(folder: SceneFolder, change: Callable[[list[str]], list[str]]) -> None:
-    lines = folder.tiles_jsonl.read_text("utf-8").splitlines()
-    folder.tiles_jsonl.write_text("\n".join(change(lines)) + "\n", "utf-8")
+def _change_lines(folder: TilesFolder, change: Callable[[list[str]], list[str]]) -> None:
+    lines = folder.jsonl.read_text("utf-8").splitlines()
+    folder.jsonl.write_text("\n".join(change(lines)) + "\n", "utf-8")
 
 
-def _tile_missing(folder: SceneFolder) -> None:
+def _tile_missing(folder: TilesFolder) -> None:
     _change_lines(folder, lambda lines: [lines[0], *lines[2:]])
 
 
-def _tile_outside(folder: SceneFolder) -> None:
-    record = json.loads(folder.tiles_jsonl.read_text("utf-8").splitlines()[-1])
+def _tile_outside(folder: TilesFolder) -> None:
+    record = json.loads(folder.jsonl.read_text("utf-8").splitlines()[-1])
     record["window"]["row"] += 1000
     _change_lines(folder, lambda lines: [*lines[:-1], json.dumps(record)])
 
 
-def _tile_garbled(folder: SceneFolder) -> None:
+def _tile_garbled(folder: TilesFolder) -> None:
     _change_lines(folder, lambda lines: [lines[0], lines[1][:40], *lines[2:]])
 
 
-def _no_tile_records(folder: SceneFolder) -> None:
-    folder.tiles_jsonl.unlink()
+def _no_tile_records(folder: TilesFolder) -> None:
+    folder.jsonl.unlink()
 
 
-def _shard(folder: SceneFolder) -> Path:
+def _shard(folder: PredictionFolder) -> Path:
     """The stored file of the last row of tiles."""
-    return max(path for path in (folder.probabilities / "c").rglob("*") if path.is_file())
+    return max(path for path in (folder.path / "c").rglob("*") if path.is_file())
 
 
-def _shard_missing(folder: SceneFolder) -> None:
+def _shard_missing(folder: PredictionFolder) -> None:
     _shard(folder).unlink()
 
 
-def _shard_cut(folder: SceneFolder) -> None:
+def _shard_cut(folder: PredictionFolder) -> None:
     os.truncate(_shard(folder), _shard(folder).stat().st_size // 2)
 
 
-def _shard_garbled(folder: SceneFolder) -> None:
+def _shard_garbled(folder: PredictionFolder) -> None:
     content = bytearray(_shard(folder).read_bytes())
     content[:200] = bytes(255 - value for value in content[:200])
     _shard(folder).write_bytes(content)
 
 
-def _write_probability(folder: SceneFolder, value: int) -> None:
+def _write_probability(folder: PredictionFolder, value: int) -> None:
     """One observed pixel of the first tile gets another stored value."""
     import zarr
 
     from drshym_pipeline.assessment.probability import NOT_OBSERVED
 
-    array = zarr.open_array(str(folder.probabilities), mode="r+")
+    array = zarr.open_array(str(folder.path), mode="r+")
     tile = np.asarray(array[0])
     row, column = np.argwhere(tile != NOT_OBSERVED)[0]
     tile[row, column] = value
     array[0] = tile
 
 
-def _probability_above_one(folder: SceneFolder) -> None:
+def _probability_above_one(folder: PredictionFolder) -> None:
     _write_probability(folder, 10_001)
 
 
-def _pixel_not_observed(folder: SceneFolder) -> None:
+def _pixel_not_observed(folder: PredictionFolder) -> None:
     _write_probability(folder, 65_535)
 
 
-def _array_of_another_grid(folder: SceneFolder) -> None:
+def _array_of_another_grid(folder: PredictionFolder) -> None:
     import shutil
 
     import zarr
 
-    attributes = dict(zarr.open_array(str(folder.probabilities), mode="r").attrs)
-    shutil.rmtree(folder.probabilities)
-    array = zarr.create_array(store=str(folder.probabilities), shape=(1, 8, 8), dtype="uint16", fill_value=65_535)
+    attributes = dict(zarr.open_array(str(folder.path), mode="r").attrs)
+    shutil.rmtree(folder.path)
+    array = zarr.create_array(store=str(folder.path), shape=(1, 8, 8), dtype="uint16", fill_value=65_535)
     array.attrs.update(attributes)
 
 
-def _rewrite_mask(folder: SceneFolder, change: Callable[[np.ndarray], None] | None = None, **profile: Any) -> None:
+def _rewrite_mask(folder: MapFolder, change: Callable[[np.ndarray], None] | None = None, **profile: Any) -> None:
     import rasterio
 
     path = folder.product("mask")
@@ -132,7 +133,7 @@ def _rewrite_mask(folder: SceneFolder, change: Callable[[np.ndarray], None] | No
         target.write(values, 1)
 
 
-def _mask_pixel_flipped(folder: SceneFolder) -> None:
+def _mask_pixel_flipped(folder: MapFolder) -> None:
     def flip(mask: np.ndarray) -> None:
         row, column = np.argwhere(mask <= 1)[-1]
         mask[row, column] = 1 - mask[row, column]
@@ -140,21 +141,21 @@ def _mask_pixel_flipped(folder: SceneFolder) -> None:
     _rewrite_mask(folder, flip)
 
 
-def _mask_moved(folder: SceneFolder) -> None:
+def _mask_moved(folder: MapFolder) -> None:
     from rasterio.transform import from_origin
 
     _rewrite_mask(folder, transform=from_origin(0.0, 0.0, 10.0, 10.0))
 
 
-def _mask_in_another_zone(folder: SceneFolder) -> None:
+def _mask_in_another_zone(folder: MapFolder) -> None:
     _rewrite_mask(folder, crs="EPSG:32601")
 
 
-def _mask_cut(folder: SceneFolder) -> None:
+def _mask_cut(folder: MapFolder) -> None:
     os.truncate(folder.product("mask"), folder.product("mask").stat().st_size // 2)
 
 
-def _mask_missing(folder: SceneFolder) -> None:
+def _mask_missing(folder: MapFolder) -> None:
     folder.product("mask").unlink()
 
 
@@ -173,12 +174,12 @@ BLOCKING_SCENE_CHECKS: Mapping[tuple[str, str], Mapping[str, tuple[Damage, str]]
         "no records": (_no_tile_records, "tiles.jsonl"),
     },
     ("tile_probabilities", "probabilities_fit_the_scene"): {
-        "a shard missing": (_shard_missing, "observed in one and not in the other"),
+        "a shard missing": (_shard_missing, "are missing"),
         "a shard cut": (_shard_cut, "cannot be read"),
         "a shard garbled": (_shard_garbled, "tile"),
         "a value above one": (_probability_above_one, "above 1"),
         "a pixel not observed": (_pixel_not_observed, "tile 0: 1 pixels are observed"),
-        "an array of another grid": (_array_of_another_grid, "shape"),
+        "an array of another grid": (_array_of_another_grid, "of another grid"),
     },
     ("stitched_scenes", "mask_agrees_with_probability"): {
         "a pixel flipped": (_mask_pixel_flipped, "1 pixels of the mask differ"),

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
-from drshym_pipeline.products.folder import SceneFolder
+from drshym_pipeline.inference import open_probabilities
+from drshym_pipeline.products.folder import PredictionFolder
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.backscatter import BackscatterReader
@@ -34,10 +34,14 @@ class Band:
     vv: NDArray[np.uint16]
 
 
-def image_bands(folder: SceneFolder, meta: SceneMeta, grid: TileGrid, threshold: float) -> Iterator[Band]:
-    """The stitched rows of the image, from the first to the last."""
-    tiles = zarr.open_array(store=str(folder.probabilities), mode="r")
-    with BackscatterReader(meta, folder.directory) as reader:
+def image_bands(prediction: PredictionFolder, meta: SceneMeta, grid: TileGrid, threshold: float) -> Iterator[Band]:
+    """Yield the stitched rows of the image, from the first to the last.
+
+    Raises:
+        InputError: A part of the probabilities is missing or damaged.
+    """
+    tiles = open_probabilities(prediction.path, grid)
+    with BackscatterReader(meta, prediction.scene.directory) as reader:
         for row, stored in stitch_rows(tiles, grid):
             vv = reader.read(Window(row, 0, len(stored), meta.width), 1)[0]
             yield Band(row, stored, mask_of(stored, threshold), vv)

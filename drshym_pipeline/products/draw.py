@@ -6,14 +6,13 @@ one is read. The intervals, rasters, pictures, polygons and words are made by th
 
 from __future__ import annotations
 
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.products.bands import image_bands
 from drshym_pipeline.products.caption import write_caption
-from drshym_pipeline.products.folder import Prediction, SceneFolder
+from drshym_pipeline.products.folder import Prediction, PredictionFolder
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.names import ProductKind, product_name
 from drshym_pipeline.products.overlay import OverlayCanvas, write_pictures
@@ -23,7 +22,7 @@ from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.georeference import pixel_area_km2
-from drshym_pipeline.storage import TEMPORARY_PREFIX, write_text
+from drshym_pipeline.storage import temporary_directory, write_text
 
 STAGE = "stitched_scenes"
 _WRITERS = 2
@@ -48,18 +47,18 @@ def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: flo
     return tuple(found)
 
 
-def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -> StitchSummary:
+def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = silent) -> StitchSummary:
     """Write mask, probability, pictures, polygons and caption of a predicted scene.
 
     Args:
-        folder: A scene whose probabilities are there.
+        predicted: The probabilities.
         products: Folder of the files; made when it is not there.
-        progress: Told after every band, in rows.
+        progress: Called after every band, in rows.
 
     Returns:
         The figures of the map; nothing but the products is written.
     """
-    meta, grid, prediction = folder.meta(), folder.grid(), folder.prediction()
+    meta, grid, prediction = predicted.scene.meta(), predicted.tiles.grid(), predicted.read()
     calibration, place = prediction.summary.calibration, meta.map_grid
     statistics = MapStatistics(pixel_area_km2(place.crs, place.transform, place.height, place.width))
     canvas = OverlayCanvas(place.height, place.width)
@@ -67,12 +66,12 @@ def draw_map(folder: SceneFolder, products: Path, progress: Progress = silent) -
     tags = provenance_tags(meta, prediction.summary)
     products.mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.directory) as scratch,
-        MapRasters(meta, Path(scratch), tags) as rasters,
+        temporary_directory(products) as scratch,
+        MapRasters(meta, scratch, tags) as rasters,
     ):
-        bands = image_bands(folder, meta, grid, calibration.threshold)
+        bands = image_bands(predicted, meta, grid, calibration.threshold)
         if meta.product_grid is not None:
-            bands = geocoded(bands, meta, Path(scratch))
+            bands = geocoded(bands, meta, scratch)
         progress(STAGE, 0, place.height)
         for band in Prefetched(bands, _AHEAD):
             statistics.add(band.row, band.stored, band.mask, band.vv)

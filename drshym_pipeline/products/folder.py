@@ -1,13 +1,22 @@
-"""The files of one version of one scene, by name, and what it takes for a map to be finished.
+"""Where each stage of a scene keeps its files, by name, and when they are complete.
 
+One version of a scene is a folder; each stage adds an artefact to it that is never changed afterwards:
+
+    scene_meta.json, backscatter.tif          the staged scene
+    tiles/<tile>-<overlap>/                   the grid and its records
+    probabilities/<key>.zarr                  one prediction; the key covers model, calibration, grid and arithmetic
+    drawings/<map version>-<run>/             a map in work
+    maps/<map version>/                       a finished map: it exists if and only if it is complete
+
+The release 0.1.0 kept one tile grid, one prediction and one map directly in the scene's folder; they can still be read.
 Reading the small JSON files belongs here; making any of them is the task of `mapping`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,11 +27,14 @@ from drshym_pipeline.products.names import ProductKind, product_name
 from drshym_pipeline.products.summary import StitchSummary
 from drshym_pipeline.records import MapRecord, Record, SceneMeta, describe_validation
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE
-from drshym_pipeline.storage import read_json
+from drshym_pipeline.storage import read_json, remove_abandoned
 from drshym_pipeline.tiling import TileGrid
 
-PRODUCTS_FOLDER = "products"
-STITCHED_FILE = "stitched.json"
+STITCHED_FILE: Final = "stitched.json"
+MANIFEST_FILE: Final = "manifest.json"
+# What release 0.1.0 wrote into the scene's folder itself.
+EARLIER_TILES: Final = "."
+EARLIER_PRODUCTS: Final = "products"
 
 
 class TilesSummary(Record):
@@ -36,6 +48,7 @@ class TilesSummary(Record):
     valid_tiles: int
     mean_valid_fraction: float
     seconds: float
+    format: int = 0
 
 
 class Prediction(Record):
@@ -65,6 +78,7 @@ class SceneFolder:
     """
 
     directory: Path
+    _meta: list[SceneMeta] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def meta_path(self) -> Path:
@@ -77,98 +91,213 @@ class SceneFolder:
         return self.directory / BACKSCATTER_FILE
 
     @property
-    def tiles_jsonl(self) -> Path:
-        """One tile record a line."""
+    def seconds_path(self) -> Path:
+        """How long staging took."""
+        return self.directory / "seconds.json"
+
+    @property
+    def maps(self) -> Path:
+        """The folder of the finished maps."""
+        return self.directory / "maps"
+
+    @property
+    def drawings(self) -> Path:
+        """The folder of the maps in work."""
+        return self.directory / "drawings"
+
+    def meta(self) -> SceneMeta:
+        """Return the scene's description; it is read once.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        if not self._meta:
+            self._meta.append(_read(self.meta_path, SceneMeta))
+        return self._meta[0]
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds that staging took, by stage; empty when they are not known."""
+        return dict(read_json(self.seconds_path)) if self.seconds_path.is_file() else {}
+
+    def remove_abandoned(self) -> list[Path]:
+        """Delete what killed processes have left half written in this folder, and return it."""
+        places = [self.directory, *(path for path in self.directory.glob("*") if path.is_dir())]
+        return [path for place in places for path in remove_abandoned(place)]
+
+    def tiles(self, name: str) -> TilesFolder:
+        """Return the tile grid of this name, whether it is there or not."""
+        return TilesFolder(self, self.directory / name)
+
+    def grid_name(self, tile: int, overlap: int) -> str:
+        """Return the name of the tile grid with this tile side and overlap in pixels."""
+        return f"tiles/{tile}-{overlap}"
+
+    def predictions(self) -> list[Path]:
+        """Return the Zarr folders of all predictions, those of release 0.1.0 among them."""
+        return sorted([*self.directory.glob("probabilities/*.zarr"), *self.directory.glob("probabilities.zarr")])
+
+    def map(self, version: str) -> MapFolder:
+        """Return the map of this version, whether it is there or not; an empty version is that of release 0.1.0."""
+        if not version:
+            return MapFolder(self, self.directory / EARLIER_PRODUCTS, self.directory, "")
+        return MapFolder(self, self.maps / version, self.maps / version, version)
+
+    def drawing(self, name: str) -> MapFolder:
+        """Return the map in work of this name, `<map version>-<run>`, whether it is there or not."""
+        version, _, _ = name.partition("-")
+        return MapFolder(self, self.drawings / name, self.drawings / name, version)
+
+    def finished_maps(self) -> list[MapFolder]:
+        """Return all finished maps of this version of the scene, the oldest first."""
+        versions = [path.name for path in self.maps.glob("*") if path.is_dir() and not path.name.startswith(".")]
+        found = [self.map(version) for version in ("", *versions)]
+        return sorted((item for item in found if item.is_complete()), key=lambda item: item.written_at)
+
+
+@dataclass(frozen=True)
+class TilesFolder:
+    """A tile grid laid over a scene, and the records of its tiles.
+
+    Args:
+        scene: The scene.
+        directory: Holds the files.
+    """
+
+    scene: SceneFolder
+    directory: Path
+
+    @property
+    def name(self) -> str:
+        """The grid's name within the scene's folder."""
+        return self.directory.relative_to(self.scene.directory).as_posix()
+
+    @property
+    def jsonl(self) -> Path:
+        """One tile record per line."""
         return self.directory / "tiles.jsonl"
 
     @property
-    def tiles_parquet(self) -> Path:
+    def parquet(self) -> Path:
         """The same records as a table."""
         return self.directory / "tiles.parquet"
 
     @property
-    def tiles_summary(self) -> Path:
-        """The grid, written last by the second stage."""
+    def summary_path(self) -> Path:
+        """The grid, written last."""
         return self.directory / "tiles.json"
 
-    @property
-    def probabilities(self) -> Path:
-        """The Zarr directory of tile probabilities."""
-        return self.directory / "probabilities.zarr"
+    def summary(self) -> TilesSummary:
+        """Return what the tiling stage wrote.
+
+        Raises:
+            InputError: The stage has not run, or its file is damaged.
+        """
+        return _read(self.summary_path, TilesSummary)
+
+    def grid(self) -> TileGrid:
+        """Return the grid itself.
+
+        Raises:
+            InputError: As for `summary`.
+        """
+        meta, tiles = self.scene.meta(), self.summary()
+        return TileGrid(meta.height, meta.width, tiles.tile, tiles.overlap)
+
+    def prediction(self, name: str) -> PredictionFolder:
+        """Return the prediction of this name on this grid, whether it is there or not."""
+        return PredictionFolder(self, self.scene.directory / name)
+
+
+@dataclass(frozen=True)
+class PredictionFolder:
+    """The calibrated probabilities of the tiles of one grid by one model.
+
+    Args:
+        tiles: The grid.
+        path: The Zarr folder.
+        reused: Whether the stage found it there.
+    """
+
+    tiles: TilesFolder
+    path: Path
+    reused: bool = field(default=False, compare=False)
 
     @property
-    def products(self) -> Path:
-        """The folder of the files a user gets, those of the last finished map."""
-        return self.directory / PRODUCTS_FOLDER
+    def name(self) -> str:
+        """The prediction's name within the scene's folder."""
+        return self.path.relative_to(self.scene.directory).as_posix()
 
     @property
-    def following(self) -> Path:
-        """Holds the files and figures of a map between stitching and report, when it takes the finished one's place."""
-        return self.directory / "following"
+    def scene(self) -> SceneFolder:
+        """The scene."""
+        return self.tiles.scene
 
     @property
-    def newest(self) -> Path:
-        """The folder that holds the files and figures of the newest map, finished or not."""
-        return self.following if (self.following / PRODUCTS_FOLDER).is_dir() else self.directory
+    def attributes_path(self) -> Path:
+        """The file of the array's shape and attributes; its time says when the prediction was last used."""
+        return self.path / "zarr.json"
+
+    def read(self) -> Prediction:
+        """Return what the prediction stage did, and with which model.
+
+        Raises:
+            InputError: The stage has not run, its files have been deleted, or they are damaged.
+        """
+        attributes = read_json(self.attributes_path).get("attributes", {})
+        values = {"summary": attributes.get("prediction"), "area_errors": attributes.get("area_errors")}
+        return _read(self.attributes_path, Prediction, values)
+
+
+@dataclass(frozen=True)
+class MapFolder:
+    """One map of a scene: its products, its figures and its manifest.
+
+    Args:
+        scene: The scene.
+        products: The folder of the files a user gets.
+        directory: The folder of figures and manifest; the same one, except for maps of release 0.1.0.
+        version: The map's version; empty for a map of release 0.1.0.
+    """
+
+    scene: SceneFolder
+    products: Path
+    directory: Path
+    version: str
 
     @property
-    def stitched_summary(self) -> Path:
-        """The figures of the newest map, written last by the fourth stage."""
-        return self.newest / STITCHED_FILE
-
-    @property
-    def seconds_path(self) -> Path:
-        """How long each stage took."""
-        return self.directory / "seconds.json"
+    def stitched_path(self) -> Path:
+        """The figures of the map, written last by the stage that draws it."""
+        return self.directory / STITCHED_FILE
 
     @property
     def manifest(self) -> Path:
         """Names, sizes and hashes of the products; a map without it is not finished."""
-        return self.directory / "manifest.json"
+        return self.directory / MANIFEST_FILE
+
+    @property
+    def written_at(self) -> float:
+        """When the map was finished, in seconds since 1970; 0 for a map that is not."""
+        return self.manifest.stat().st_mtime if self.manifest.is_file() else 0.0
 
     def product(self, kind: ProductKind) -> Path:
-        """The path of one product of the newest map, whether it is there or not."""
-        return self.newest / PRODUCTS_FOLDER / product_name(self.meta().scene_id, kind)
-
-    def meta(self) -> SceneMeta:
-        """The scene's description.
-
-        Raises:
-            InputError: There is none, or it is damaged. So for the other readers here.
-        """
-        return _read(self.meta_path, SceneMeta)
-
-    def tiles(self) -> TilesSummary:
-        """What the tiling stage laid."""
-        return _read(self.tiles_summary, TilesSummary)
-
-    def grid(self) -> TileGrid:
-        """The grid the tiling stage laid."""
-        meta, tiles = self.meta(), self.tiles()
-        return TileGrid(meta.height, meta.width, tiles.tile, tiles.overlap)
-
-    def prediction(self) -> Prediction:
-        """What the prediction stage did, and with which model."""
-        path = self.probabilities / "zarr.json"
-        attributes = read_json(path).get("attributes", {})
-        values = {"summary": attributes.get("prediction"), "area_errors": attributes.get("area_errors")}
-        return _read(path, Prediction, values)
+        """Return the path of one product, whether it is there or not."""
+        return self.products / product_name(self.scene.meta().scene_id, kind)
 
     def stitched(self) -> StitchSummary:
-        """The figures of the newest map."""
-        return _read(self.stitched_summary, StitchSummary)
+        """Return the figures of the map.
 
-    def seconds(self) -> dict[str, float]:
-        """Seconds by stage; empty before the first."""
-        return dict(read_json(self.seconds_path)) if self.seconds_path.is_file() else {}
+        Raises:
+            InputError: The map has not been drawn, or the file is damaged. So for `record`.
+        """
+        return _read(self.stitched_path, StitchSummary)
 
     def record(self) -> MapRecord:
-        """The record of the last finished map."""
-        return _read(self.products / product_name(self.meta().scene_id, "record"), MapRecord)
+        """Return the record of the finished map."""
+        return _read(self.product("record"), MapRecord)
 
     def is_complete(self) -> bool:
-        """Whether the newest map is finished: the manifest is there and every file in it has its size."""
-        if self.newest == self.following or not self.manifest.is_file():
+        """Return whether the map is finished: the manifest is there and every file in it has its size."""
+        if not self.manifest.is_file():
             return False
         files = read_json(self.manifest)["files"]
         paths = {self.products / name: entry["bytes"] for name, entry in files.items()}

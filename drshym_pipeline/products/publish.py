@@ -1,20 +1,25 @@
 """Moving finished products to where they are looked for, without losing a map that is there.
 
-In a user's folder the record goes last, in a scene's folder the manifest: a folder that has it has all the files it
-names.
+In a user's folder the record is written last; in a scene's folder a map appears in one rename, with its manifest.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.products.folder import PRODUCTS_FOLDER, STITCHED_FILE, SceneFolder
+from drshym_pipeline.products.folder import MapFolder
 from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
 from drshym_pipeline.records import MapRecord, SceneMeta
-from drshym_pipeline.storage import fsync_directory, sha256_file, write_bytes, write_json
+from drshym_pipeline.storage import (
+    delete_directory,
+    fsync_directory,
+    fsync_tree,
+    sha256_file,
+    temporary_directory,
+    write_json,
+)
 
 
 def check_free(out: Path, meta: SceneMeta) -> None:
@@ -38,43 +43,63 @@ def check_free(out: Path, meta: SceneMeta) -> None:
         )
 
 
-def finish(folder: SceneFolder, record: MapRecord) -> None:
-    """Let the newest map of a scene take the place of the one before, and write its manifest.
+def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
+    """Write the manifest of a drawn map and move the map to its place, in one rename.
 
-    Until here the map before is whole. Killed anywhere, this can be repeated.
+    A finished map is never changed. When another run has finished the same map meanwhile, that one stays and this one
+    is deleted. Killed anywhere, this can be repeated.
+
+    Args:
+        drawn: The map, with its report.
+        record: What its record holds.
+
+    Returns:
+        The finished map.
     """
-    folder.manifest.unlink(missing_ok=True)
-    if folder.newest == folder.following:
-        # The figures go first: as long as the products have not moved, they are read from beside them.
-        write_bytes(folder.directory / STITCHED_FILE, folder.stitched_summary.read_bytes())
-        if folder.products.exists():
-            folder.products.replace(folder.following / "replaced")
-        (folder.following / PRODUCTS_FOLDER).replace(folder.products)
-        fsync_directory(folder.directory)
-        shutil.rmtree(folder.following, ignore_errors=True)
-    meta = folder.meta()
-    paths = [folder.products / product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS]
+    meta = drawn.scene.meta()
+    paths = [path for kind in PRODUCT_KINDS if (path := drawn.product(kind)).is_file()]
     write_json(
-        folder.manifest,
+        drawn.manifest,
         {
             "scene_id": meta.scene_id,
             "scene_version": meta.version,
+            "map_version": drawn.version,
             "model_sha256": record.model.sha256,
             "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths},
         },
     )
+    fsync_tree(drawn.directory)
+    finished = drawn.scene.map(drawn.version)
+    finished.directory.parent.mkdir(exist_ok=True)
+    try:
+        drawn.directory.rename(finished.directory)
+    except OSError:  # a folder that is not empty cannot be renamed over
+        if finished.is_complete():
+            delete_directory(drawn.directory)
+            return finished
+        # Somebody has deleted files of the map: what is left steps aside.
+        with temporary_directory(finished.directory.parent) as holder:
+            finished.directory.replace(holder / finished.directory.name)
+            drawn.directory.rename(finished.directory)
+    fsync_directory(finished.directory.parent)
+    return finished
 
 
-def publish(folder: SceneFolder, out: Path) -> None:
-    """Move the products of a finished map to `out`, on the same file system."""
-    scene = folder.meta().scene_id
+def publish(finished: MapFolder, out: Path) -> None:
+    """Move the products of a finished map to `out`, on the same file system; the record is moved last."""
+    scene = finished.scene.meta().scene_id
     record = product_name(scene, "record")
-    # An old record must not vouch for a mix of old and new files.
+    # An old record must not describe a mix of old and new files.
     (out / record).unlink(missing_ok=True)
     for kind in PRODUCT_KINDS:
         name = product_name(scene, kind)
-        if name != record:
-            (folder.products / name).replace(out / name)
+        if name == record:
+            continue
+        if (finished.products / name).is_file():
+            (finished.products / name).replace(out / name)
+        else:
+            # An optional product that this map does not have: one of an earlier map would not belong to it.
+            (out / name).unlink(missing_ok=True)
     fsync_directory(out)
-    (folder.products / record).replace(out / record)
+    (finished.products / record).replace(out / record)
     fsync_directory(out)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -36,12 +36,13 @@ def software_versions() -> dict[str, str]:
     return found
 
 
-def map_record(meta: SceneMeta, summary: StitchSummary, seconds: Mapping[str, float]) -> MapRecord:
-    """The record of a finished map."""
+def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> MapRecord:
+    """Make the record of a finished map."""
     modality: Modality = "sentinel1_sar_vv_vh" if summary.mode == "vv_vh" else "sentinel1_sar_vv"
     return MapRecord(
         scene_id=meta.scene_id,
         scene_version=meta.version,
+        map_version=map_version,
         source_uris=meta.source_uris,
         source_sha256=meta.sha256,
         crs=meta.map_grid.crs,
@@ -65,7 +66,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, seconds: Mapping[str, fl
         processing=meta.processing,
         warnings=summary.warnings,
         software=software_versions(),
-        seconds=dict(seconds),
+        seconds=summary.seconds,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
 from drshym_pipeline.inference import Precision
@@ -57,6 +58,7 @@ class StitchSummary(Record):
     caption: str
     warnings: tuple[str, ...]
     files: dict[str, str]
+    seconds: dict[str, float] = Field(default_factory=dict)
 
 
 def slice_labels(edges: tuple[float, ...] = VV_EDGES) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from drshym_pipeline.products.folder import SceneFolder
+from drshym_pipeline.products.folder import TilesFolder
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import DrShymRecord, PixelWindow, SceneMeta, TileProvenance
 from drshym_pipeline.sar.backscatter import BackscatterReader
@@ -47,29 +47,29 @@ def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, val
     )
 
 
-def write_tile_records(folder: SceneFolder, grid: TileGrid, progress: Progress = silent) -> list[float]:
+def write_tile_records(tiles: TilesFolder, grid: TileGrid, progress: Progress = silent) -> list[float]:
     """Write `tiles.jsonl` and `tiles.parquet`; nested fields are dotted columns of the table.
 
     Args:
-        folder: A staged scene.
-        grid: Its tiles.
-        progress: Told after every tile.
+        tiles: The folder to write to, of a staged scene.
+        grid: The tiles.
+        progress: Called after every tile.
 
     Returns:
         The observed share of each tile.
     """
-    meta = folder.meta()
+    meta = tiles.scene.meta()
     records: list[DrShymRecord] = []
     fractions: list[float] = []
     progress(STAGE, 0, len(grid))
-    with BackscatterReader(meta, folder.directory) as reader:
+    with BackscatterReader(meta, tiles.scene.directory) as reader:
         for index, window in enumerate(grid):
             observed = int(np.count_nonzero(reader.read(window, 1)))
             fractions.append(observed / (window.height * window.width))
             records.append(tile_record(meta, index, window, grid, fractions[-1]))
             progress(STAGE, index + 1, len(grid))
-    write_text(folder.tiles_jsonl, "".join(record.to_json() + "\n" for record in records))
+    write_text(tiles.jsonl, "".join(record.to_json() + "\n" for record in records))
     table = pd.json_normalize([record.model_dump(mode="json", exclude_none=True) for record in records])
-    with atomic_path(folder.tiles_parquet) as temporary:
+    with atomic_path(tiles.parquet) as temporary:
         table.to_parquet(temporary, index=False)
     return fractions

@@ -12,7 +12,6 @@ does not wait: what there is of it is written, cut at the seam.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.products.names import FLOODED
 from drshym_pipeline.sar.georeference import to_degrees
-from drshym_pipeline.storage import TEMPORARY_PREFIX, atomic_path
+from drshym_pipeline.storage import atomic_path, temporary_directory
 
 _STRIP_PIXELS = 1 << 21  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
 MOST_CORNERS = 50_000  # of an area that waits for its end: one that runs through a whole scene would fill the memory
@@ -212,7 +211,7 @@ def write_flood_polygons(mask: Path, crs: str, out: Path, provenance: Mapping[st
     shared = json.dumps(dict(provenance), ensure_ascii=False)[1:]
     with (
         rasterio.open(mask) as source,
-        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=out.parent) as folder,
+        temporary_directory(out.parent) as folder,
         atomic_path(out) as temporary,
         temporary.open("w", encoding="utf-8") as target,
     ):
@@ -222,7 +221,7 @@ def write_flood_polygons(mask: Path, crs: str, out: Path, provenance: Mapping[st
                 continue
             placed = _on_the_map(polygons, source.transform)
             areas = np.rint(shapely.area(polygons)).astype(np.int64)
-            for pixels, geometry in zip(areas, _geometries(placed, crs, Path(folder) / "cut.geojson"), strict=True):
+            for pixels, geometry in zip(areas, _geometries(placed, crs, folder / "cut.geojson"), strict=True):
                 target.write(
                     f'{"," if count else ""}\n{{"type": "Feature", "properties": {{"pixels": {pixels}, {shared}, '
                     f'"geometry": {geometry}}}'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,7 +20,7 @@ from drshym_pipeline.sar.backscatter import BackscatterWriter
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, encode_db
 from drshym_pipeline.sar.description import content_hash, describe_scene
 from drshym_pipeline.sar.reader import SceneReader, strips
-from drshym_pipeline.storage import atomic_directory, atomic_path, scratch_directory, write_text
+from drshym_pipeline.storage import atomic_path, fsync_directory, fsync_tree, scratch_directory, write_text
 
 __all__ = ["SCENE_META_NAME", "SOURCE_FOLDER", "SceneReader", "describe_scene", "read_scene_meta", "stage_scene"]
 
@@ -44,16 +45,17 @@ def read_scene_meta(directory: Path) -> SceneMeta:
         raise InputError(path, describe_validation(error), remedy) from error
 
 
-def _staged_before(directory: Path, meta: SceneMeta) -> SceneMeta | None:
-    """The record of a complete copy of the same scene, if the directory holds one."""
+def _staged_before(directory: Path, meta: SceneMeta, copied: bool) -> SceneMeta | None:
+    """The record of the same scene, if the directory holds one whose sources are there, and in it where `copied`."""
     if not (directory / SCENE_META_NAME).is_file():
         return None
     try:
         staged = read_scene_meta(directory)
     except InputError:
         return None  # written by another version of the program: staged anew
-    whole = staged.sha256 == meta.sha256 and all((directory / band.path).is_file() for band in staged.bands)
-    return staged if whole else None
+    paths = [Path(band.path) for band in staged.bands]
+    there = all((directory / path).is_file() and not (copied and path.is_absolute()) for path in paths)
+    return staged if there and staged.sha256 == meta.sha256 else None
 
 
 def _staged_names(meta: SceneMeta) -> dict[str, str]:
@@ -76,12 +78,13 @@ def stage_scene(
     scene_id: str | None = None,
     units: Units | None = None,
     source_uris: Sequence[str] | None = None,
+    copy: bool = True,
     progress: Progress = silent,
 ) -> tuple[SceneMeta, Path]:
-    """Describe a scene and keep a copy of its files.
+    """Describe a scene and keep its record, its backscatter and, if wanted, a copy of its files.
 
-    The files go to `root/<scene_id>/<version>/source/`, the record beside that folder; the whole directory appears in
-    one rename, and a second call with the same content and options finds it and copies nothing.
+    They go to `root/<scene_id>/<version>/`, copies into `source/` there; a new directory appears in one rename. A
+    second call with the same content and options finds it, copies nothing and leaves all else in it as it is.
 
     Args:
         sources: As for `describe_scene`.
@@ -89,10 +92,12 @@ def stage_scene(
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels where they cannot be told from them.
         source_uris: Where the files came from.
-        progress: Told of stages `describe` (by strip) and `stage` (by file).
+        copy: Copy the files. Otherwise the record names them where they are.
+        progress: Called in stages `describe` (by strip) and `stage` (by file).
 
     Returns:
-        The record, whose band paths are relative to the returned directory, and that directory.
+        The record, whose band paths are relative to the returned directory when the files were copied and absolute
+        when they were not, and that directory.
 
     Raises:
         InputError: As `describe_scene`; or a file changed while it was copied. No version is left behind then.
@@ -108,16 +113,36 @@ def stage_scene(
             progress=progress,
         )
         directory = root / described.scene_id / described.version
-        if (staged := _staged_before(directory, described)) is not None:
+        if (staged := _staged_before(directory, described, copy)) is not None:
             backscatter.replace(directory / BACKSCATTER_FILE)
             return staged, directory
-        return _keep(sources, described, backscatter, directory, progress), directory
+        prepared = scratch / "scene"
+        prepared.mkdir()
+        meta = _copied(sources, described, prepared, progress) if copy else described
+        backscatter.replace(prepared / BACKSCATTER_FILE)
+        write_text(prepared / SCENE_META_NAME, meta.model_dump_json(indent=2) + "\n")
+        fsync_tree(prepared)
+        _put(prepared, directory)
+        return meta, directory
 
 
-def _keep(
-    sources: Sequence[Path], described: SceneMeta, backscatter: Path, directory: Path, progress: Progress
-) -> SceneMeta:
-    """Copy the sources and put record and backscatter beside them."""
+def _put(prepared: Path, directory: Path) -> None:
+    """Move a staged scene to its place; what is there beside the staged files stays, such as the scene's maps."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a folder that is not empty cannot be renamed over
+        prepared.rename(directory)
+        fsync_directory(directory.parent)
+        return
+    (directory / SOURCE_FOLDER).mkdir(exist_ok=True)
+    for file in (prepared / SOURCE_FOLDER).glob("*"):
+        file.replace(directory / SOURCE_FOLDER / file.name)
+    for name in (BACKSCATTER_FILE, SCENE_META_NAME):  # the record last: it names the others
+        (prepared / name).replace(directory / name)
+    fsync_directory(directory)
+
+
+def _copied(sources: Sequence[Path], described: SceneMeta, directory: Path, progress: Progress) -> SceneMeta:
+    """Copy the sources into `source/` of a directory and return the record that names them there."""
     names = _staged_names(described)
     bands = tuple(
         band.model_copy(
@@ -129,30 +154,35 @@ def _keep(
         for band in described.bands
     )
     meta = described.model_copy(update={"bands": bands})
-    with atomic_directory(directory) as temporary:
-        (temporary / SOURCE_FOLDER).mkdir()
-        for done, (source, name) in enumerate(names.items()):
-            progress("stage", done, len(names))
-            shutil.copyfile(source, temporary / name)
-        progress("stage", len(names), len(names))
-        if content_hash(meta.bands, temporary) != meta.sha256:
-            raise InputError(
-                Path(sources[0]), "changed while it was being copied", "Wait until it is written whole, then try again"
-            )
-        backscatter.replace(temporary / BACKSCATTER_FILE)
-        write_text(temporary / SCENE_META_NAME, meta.model_dump_json(indent=2) + "\n")
+    (directory / SOURCE_FOLDER).mkdir()
+    for done, (source, name) in enumerate(names.items()):
+        progress("stage", done, len(names))
+        shutil.copyfile(source, directory / name)
+    progress("stage", len(names), len(names))
+    if content_hash(meta.bands, directory) != meta.sha256:
+        raise InputError(
+            Path(sources[0]), "changed while it was being copied", "Wait until it is written whole, then try again"
+        )
     return meta
 
 
 def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = silent) -> Path:
-    """The `backscatter.tif` of a staged scene, made from its source again when retention has deleted it.
+    """Return the `backscatter.tif` of a staged scene; make it from the source again when retention has deleted it.
 
     Raises:
-        InputError: The source is gone or cannot be read.
+        InputError: The source is gone, has changed since the scene was staged, or cannot be read.
     """
     path = directory / BACKSCATTER_FILE
     if path.is_file():
+        path.touch()  # retention counts from the last use
         return path
+    missing = [directory / band.path for band in meta.bands if not (directory / band.path).is_file()]
+    if missing:
+        raise InputError(missing[0], "the source of the scene is no longer there", "Copy the scene to its place again")
+    if content_hash(meta.bands, directory) != meta.sha256:
+        raise InputError(
+            directory / meta.bands[0].path, "has changed since the scene was staged", "Stage the scene again"
+        )
     windows = list(strips(meta.height, meta.width, (_STRIP_ROWS, meta.width)))
     with (
         SceneReader(meta, directory) as reader,

@@ -64,10 +64,10 @@ def test_a_backfill_is_one_run_in_which_a_bad_scene_stops_nothing_but_itself(lin
     for name in STEPS:
         assert lineage.instance.get_materialized_partitions(AssetKey(name)) == {"a", "b", "c"}, name
     for partition in "abc":
-        folder = lineage.store.current(partition)
+        folder = lineage.store.scenes.current(partition)
         assert folder is not None
         assert folder.is_complete()
-    assert lineage.store.current("bad") is None
+    assert lineage.store.scenes.current("bad") is None
     reason = read_json(lineage.store.path / "failures" / "bad.json")
     assert (reason["step"], reason["partition"]) == ("raw_scenes", "bad")
     assert "bad.tif" in reason["reason"]
@@ -80,7 +80,9 @@ def test_every_scene_of_a_backfill_has_its_own_data_version_and_checks(lineage: 
         found = versions(lineage, name)
         assert set(found) == {"a", "b"}
         assert found["a"] != found["b"], name
-    meta = lineage.store.staged("a").meta()
+    current = lineage.store.scenes.current("a")
+    assert current is not None
+    meta = current.scene.meta()
     assert versions(lineage, "raw_scenes")["a"] == meta.sha256
     checks = {(check.check_name, check.partition, check.passed) for check in result.get_asset_check_evaluations()}
     assert checks == {
@@ -175,7 +177,7 @@ def test_a_run_goes_on_as_far_as_what_was_asked_for_hangs_together(name, selecte
 
 def scene_tools(lineage: Lineage, progress: Progress) -> SceneTools:
     resources = build_resources(lineage.settings, CHECKOUT)
-    return SceneTools(resources["bucket"], resources["store"], resources["engine"], progress)
+    return SceneTools(resources["bucket"], resources["store"], resources["engine"], progress, "a run")
 
 
 def test_a_run_that_is_stopped_does_not_wait_for_the_scene_in_hand_and_leaves_no_half_of_it(lineage: Lineage):
@@ -193,10 +195,10 @@ def test_a_run_that_is_stopped_does_not_wait_for_the_scene_in_hand_and_leaves_no
         if isinstance(event, Made) and event.name == "tiles":
             break
     assert not any(isinstance(event, Ended) for event in seen)
-    folder = lineage.store.staged("a")
-    assert not folder.probabilities.exists()
-    assert not list(folder.directory.glob(".partial-*"))
-    assert lineage.store.current("a") is None
+    (folder,) = lineage.store.scenes.versions("a")
+    assert folder.predictions() == []
+    assert not list(folder.directory.rglob(".partial-*"))
+    assert lineage.store.scenes.current("a") is None
 
 
 def test_a_stopped_run_is_no_failure_of_its_scene(lineage: Lineage):

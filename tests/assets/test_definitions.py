@@ -44,8 +44,9 @@ JOBS = {
     "train_model": {name for name, (group, _) in ASSETS.items() if group == "training"},
     "map_scene": {name for name, (group, _) in ASSETS.items() if group == "inference"},
     "put_in_service": {"flood_model"},
+    "old_probabilities": set(),
 }
-SENSORS = {"new_scenes": True, "reviewed_models": True, "failed_runs": True, "old_probabilities": True}
+SENSORS = {"new_scenes": True, "reviewed_models": True, "failed_runs": True}
 
 
 def names(keys: Any) -> set[str]:
@@ -78,7 +79,10 @@ def test_the_graph_is_exactly_the_designed_one():
             schedule.default_status.value,
         )
         for schedule in repository.schedule_defs
-    } == {("weekly_training", "train_model", "0 2 * * 0", "UTC", "STOPPED")}
+    } == {
+        ("weekly_training", "train_model", "0 2 * * 0", "UTC", "STOPPED"),
+        ("old_probabilities_daily", "old_probabilities", "17 3 * * *", "UTC", "RUNNING"),
+    }
 
 
 @pytest.mark.parametrize("asset", [*training_assets, *inference_assets], ids=lambda asset: asset.key.to_user_string())
@@ -191,6 +195,7 @@ def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
         "train_model": {"drshym/training"},
         "map_scene": {"drshym/mapping"},
         "put_in_service": set(),
+        "old_probabilities": set(),
     }
 
 
@@ -229,4 +234,5 @@ def test_no_run_holds_its_place_for_ever():
         "train_model": 24,
         "map_scene": 0,
         "put_in_service": 1,
+        "old_probabilities": 1,
     }

@@ -51,10 +51,17 @@ def after(monkeypatch: pytest.MonkeyPatch, asset: str, action: Callable[[SceneTo
     monkeypatch.setitem(STEPS, asset, made)
 
 
-def breaking(damage: Damage) -> Callable[[SceneTools, str], None]:
+def breaking(asset: str, damage: Damage) -> Callable[[SceneTools, str], None]:
     def spoil(tools: SceneTools, partition: str) -> None:
+        scenes = tools.store.scenes
+        made = {
+            "raw_scenes": scenes.staged,
+            "tiles": scenes.tiles,
+            "tile_probabilities": scenes.prediction,
+            "stitched_scenes": scenes.map,
+        }
         if partition == SCENE:
-            damage(tools.store.staged(partition))
+            damage(made[asset](partition, tools.run))
 
     return spoil
 
@@ -78,7 +85,7 @@ def test_on_good_files_every_check_passes_and_the_scene_is_mapped(lineage: Linea
 def test_a_blocking_check_fails_on_broken_files_and_nothing_follows(
     lineage: Lineage, monkeypatch: pytest.MonkeyPatch, asset: str, check: str, damage: Damage, word: str
 ):
-    after(monkeypatch, asset, breaking(damage))
+    after(monkeypatch, asset, breaking(asset, damage))
     result = lineage.run("map_scene", SCENE)
     assert not result.success
     (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == check]
@@ -92,7 +99,7 @@ def test_a_blocking_check_fails_on_broken_files_and_nothing_follows(
     (kept,) = lineage.instance.event_log_storage.get_asset_check_execution_history(found.asset_check_key, limit=1)
     assert kept.status == AssetCheckExecutionRecordStatus.FAILED
     assert materialised(lineage) == list(STEPS)[: list(STEPS).index(asset) + 1]
-    assert lineage.store.current(SCENE) is None
+    assert lineage.store.scenes.current(SCENE) is None
 
 
 @pytest.mark.parametrize(("asset", "check"), list(BLOCKING_SCENE_CHECKS))
@@ -100,7 +107,7 @@ def test_a_run_of_many_stops_a_broken_scene_at_the_same_check_and_says_why(
     lineage: Lineage, monkeypatch: pytest.MonkeyPatch, asset: str, check: str
 ):
     damage, word = next(iter(BLOCKING_SCENE_CHECKS[asset, check].values()))
-    after(monkeypatch, asset, breaking(damage))
+    after(monkeypatch, asset, breaking(asset, damage))
     lineage.drop(lineage.inbox / f"{SCENE}.tif", "other.tif")
     for _ in range(2):
         lineage.tick()
@@ -109,7 +116,7 @@ def test_a_run_of_many_stops_a_broken_scene_at_the_same_check_and_says_why(
     assert {(one.partition, one.check_name) for one in result.get_asset_check_evaluations() if not one.passed} == {
         (SCENE, check)
     }
-    assert lineage.store.current("other") is not None
+    assert lineage.store.scenes.current("other") is not None
     reason = read_json(lineage.store.path / "failures" / f"{SCENE}.json")["reason"]
     assert reason.startswith(f"{check} failed: ")
     assert word in reason

@@ -21,9 +21,9 @@ from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, spli
 from drshym_pipeline.datasets.simulator import write_dataset
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.service_record import write_in_service
+from drshym_pipeline.products.scene_store import SceneStore
 from drshym_pipeline.records import read_drshym_record
 from drshym_pipeline.settings import SimulatedData
-from drshym_pipeline.storage import write_json
 
 SMALL = ["--tile", "96", "--overlap", "16"]
 HEAVY = ["torch", "rasterio", "lightning", "zarr", "pandas", "scipy", "matplotlib", "pyogrio", "dagster", "mlflow"]
@@ -309,15 +309,12 @@ def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp
     assert "no scene is mapped" in capfd.readouterr().out
     for name, used in (("good", reference), ("older", reference.model_copy(update={"sha256": "2" * 64}))):
         folder = mapping.stage([good], store / "scenes", scene_id=name)
-        mapping.write_tiles(folder, tile=96, overlap=16)
-        mapping.predict(folder, random_bundle, used)
-        mapping.stitch(folder)
-        mapping.report(folder)
-        write_json(store / "scenes" / name / "current.json", {"version": folder.directory.name})
+        predicted = mapping.predict(mapping.write_tiles(folder, tile=96, overlap=16), random_bundle, used)
+        SceneStore(store).set_current(name, mapping.report(mapping.stitch(predicted)), None)
     assert main(["status"]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert any(reference.sha256[:12] in line for line in lines)
-    assert "2 scenes, 1 outdated" in "\n".join(lines)
+    assert "2 scenes, 1 outdated, 0 waiting, 0 failed" in "\n".join(lines)
     assert next(line for line in lines if line.startswith("good")).count("current") == 1
     assert next(line for line in lines if line.startswith("older")).count("outdated") == 1
 

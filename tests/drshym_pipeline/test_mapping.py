@@ -17,7 +17,7 @@ import zarr
 from drshym_pipeline import mapping
 from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import SceneFolder, map_scene
+from drshym_pipeline.mapping import MapFolder, SceneFolder, map_scene
 from drshym_pipeline.products import publish as publish_module
 from drshym_pipeline.products.names import PRODUCT_KINDS
 from drshym_pipeline.products.rasters import mask_of
@@ -43,19 +43,30 @@ def mapped(tmp_path_factory, source, random_bundle) -> tuple[Path, MapRecord]:
     return out, map_scene([source], out, random_bundle, random_bundle.reference("checkpoint"), **TILE)
 
 
+def map_in_stages(source, root, bundle, reference, **options) -> MapFolder:
+    folder = mapping.stage([source], root, **options)
+    return mapping.report(mapping.stitch(mapping.predict(mapping.write_tiles(folder, **TILE), bundle, reference)))
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, source, random_bundle) -> SceneFolder:
-    folder = mapping.stage([source], tmp_path_factory.mktemp("store"))
-    mapping.write_tiles(folder, **TILE)
-    mapping.predict(folder, random_bundle, random_bundle.reference("checkpoint"))
-    mapping.stitch(folder)
-    mapping.report(folder)
-    return folder
+def finished(tmp_path_factory, source, random_bundle) -> MapFolder:
+    return map_in_stages(source, tmp_path_factory.mktemp("store"), random_bundle, random_bundle.reference("checkpoint"))
 
 
 @pytest.fixture
-def copied(finished, tmp_path) -> SceneFolder:
-    return SceneFolder(Path(shutil.copytree(finished.directory, tmp_path / "copy")))
+def copied(finished, tmp_path) -> MapFolder:
+    """A copy of the finished map, with the scene around it."""
+    scene = SceneFolder(Path(shutil.copytree(finished.scene.directory, tmp_path / "copy")))
+    return scene.map(finished.version)
+
+
+def tiles_of(found: MapFolder):
+    return found.scene.tiles(found.scene.grid_name(TILE["tile"], TILE["overlap"]))
+
+
+def prediction_of(found: MapFolder):
+    (path,) = found.scene.predictions()
+    return tiles_of(found).prediction(path.relative_to(found.scene.directory).as_posix())
 
 
 def test_a_map_lies_exactly_on_the_sources_grid(mapped, source):
@@ -116,7 +127,8 @@ def test_the_stages_one_by_one_make_the_same_map_as_the_command(finished, mapped
 
 def test_the_manifest_names_every_product_with_its_size_and_hash(finished):
     manifest = json.loads(finished.manifest.read_text())
-    assert set(manifest["files"]) == {path.name for path in finished.products.iterdir()}
+    beside = {"manifest.json", "stitched.json"}
+    assert set(manifest["files"]) == {path.name for path in finished.products.iterdir()} - beside
     for name, entry in manifest["files"].items():
         assert entry == {
             "bytes": (finished.products / name).stat().st_size,
@@ -126,10 +138,11 @@ def test_the_manifest_names_every_product_with_its_size_and_hash(finished):
 
 
 def test_tiles_are_written_as_records_and_as_a_table(finished):
-    grid = finished.grid()
-    lines = finished.tiles_jsonl.read_text().splitlines()
+    tiles = tiles_of(finished)
+    grid = tiles.grid()
+    lines = tiles.jsonl.read_text().splitlines()
     records = [read_drshym_record(line) for line in lines]
-    assert len(records) == len(grid) == finished.tiles().count
+    assert len(records) == len(grid) == tiles.summary().count
     assert records[3].image_id == "S1_20210111_T1234_tile_00003"
     for record, window in zip(records, grid, strict=True):
         assert (record.window.row, record.window.col) == (window.row, window.col)
@@ -137,82 +150,102 @@ def test_tiles_are_written_as_records_and_as_a_table(finished):
         assert (right - left, top - bottom) == (window.width * 10.0, window.height * 10.0)
         assert (left, top) == (500_000.0 + window.col * 10.0, 2_000_000.0 - window.row * 10.0)
     assert min(record.valid_fraction for record in records) < 1.0
-    table = pd.read_parquet(finished.tiles_parquet)
+    table = pd.read_parquet(tiles.parquet)
     assert list(table["image_id"]) == [record.image_id for record in records]
     assert list(table["valid_fraction"]) == [record.valid_fraction for record in records]
 
 
 def test_probabilities_are_one_sharded_array_with_the_model_in_its_attributes(finished, random_bundle):
-    array = zarr.open_array(str(finished.probabilities), mode="r")
-    rows, columns = finished.grid().shape
+    predicted = prediction_of(finished)
+    array = zarr.open_array(str(predicted.path), mode="r")
+    rows, columns = predicted.tiles.grid().shape
     assert array.shape == (rows * columns, 96, 96)
     assert array.chunks == (1, 96, 96)
     assert array.shards == (columns, 96, 96)
-    prediction = finished.prediction()
+    prediction = predicted.read()
     assert prediction.summary.reference == random_bundle.reference("checkpoint")
     assert prediction.area_errors == random_bundle.area_errors["vv_vh"]
 
 
-def test_a_prediction_by_the_same_model_is_kept_and_by_another_made_again(copied, random_bundle):
-    before = sha256_file(copied.product("mask"))
-    same = mapping.predict(copied, random_bundle, random_bundle.reference("checkpoint"))
-    assert same.reused
-    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
-    again = mapping.predict(copied, random_bundle, other)
-    assert not again.reused
-    mapping.stitch(copied)
-    assert not copied.is_complete(), "a map in work must not count as finished"
-    record = mapping.report(copied)
-    assert record.model == other
-    assert copied.is_complete()
-    with rasterio.open(copied.product("mask")) as mask:
-        assert mask.tags()["DRSHYM_MODEL_SHA256"] == "1" * 64
-    assert before != sha256_file(copied.product("mask"))
+def another(bundle):
+    return bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def test_another_model_makes_another_map_and_the_delivered_one_is_never_touched(copied, random_bundle):
+    before, old = content(copied.products), prediction_of(copied)
+    tiles = mapping.write_tiles(copied.scene, **TILE)
+    predicted = mapping.predict(tiles, random_bundle, another(random_bundle))
+    assert not predicted.reused
+    assert predicted.path != old.path
+    drawn = mapping.stitch(predicted)
+    assert not drawn.is_complete(), "a map in work must not count as finished"
+    assert [found.version for found in copied.scene.finished_maps()] == [copied.version]
+    new = mapping.report(drawn)
+    assert new.record().model == another(random_bundle)
+    assert new.record().map_version == new.version != copied.version
+    with rasterio.open(new.product("mask")) as mask:
+        assert mask.tags()["DRSHYM_MODEL_SHA256"] == "1" * 64
+    assert content(copied.products) == before
+    assert {found.version for found in copied.scene.finished_maps()} == {copied.version, new.version}
+    assert not list(copied.scene.drawings.iterdir())
+
+
+def test_the_same_scene_and_model_make_nothing_twice(copied, random_bundle):
+    before = {path: path.stat().st_mtime_ns for path in copied.scene.directory.rglob("*") if path.is_file()}
+    tiles = mapping.write_tiles(copied.scene, **TILE)
+    predicted = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
+    assert predicted.reused
+    assert mapping.report(mapping.stitch(predicted)) == copied
+    after = {path: path.stat().st_mtime_ns for path in copied.scene.directory.rglob("*") if path.is_file()}
+    changed = {path.relative_to(copied.scene.directory) for path in after if before.get(path) != after[path]}
+    # The time of the last use, which retention goes by.
+    assert changed == {predicted.attributes_path.relative_to(copied.scene.directory)}
+
+
+def test_two_runs_that_draw_the_same_map_finish_it_once(copied, random_bundle):
+    predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
+    first, second = mapping.stitch(predicted, run="first"), mapping.stitch(predicted, run="second")
+    assert first.directory != second.directory
+    done = mapping.report(first)
+    before = content(done.products)
+    assert mapping.report(second) == done
+    assert content(done.products) == before
+    assert not list(copied.scene.drawings.iterdir())
+
+
+def test_two_runs_of_one_scene_with_two_models_do_not_mix(copied, random_bundle):
+    reference = {name: another(random_bundle).model_copy(update={"sha256": name * 64}) for name in "ab"}
+    tiles = mapping.write_tiles(copied.scene, **TILE)
+    predicted = {name: mapping.predict(tiles, random_bundle, reference[name]) for name in "ab"}
+    drawn = {name: mapping.stitch(predicted[name], run=name) for name in "ba"}
+    for name in "ab":
+        assert mapping.report(drawn[name]).record().model == reference[name]
+
+
 @pytest.mark.parametrize("failing", ["write_pictures", "write_caption"])
 def test_a_finished_map_survives_a_new_one_that_fails_while_it_is_drawn(copied, random_bundle, monkeypatch, failing):
-    before, manifest = content(copied.products), copied.manifest.read_bytes()
-    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
-    mapping.predict(copied, random_bundle, other)
+    before = content(copied.products)
+    predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"drshym_pipeline.products.draw.{failing}", full)
     with pytest.raises(OSError, match="No space"):
-        mapping.stitch(copied)
+        mapping.stitch(predicted)
     assert copied.is_complete()
-    assert (content(copied.products), copied.manifest.read_bytes()) == (before, manifest)
-    assert not list(copied.directory.glob(".partial-*"))
-
-
-def test_a_finished_map_stays_in_place_until_the_new_one_has_its_report(copied, random_bundle):
-    before = content(copied.products)
-    old = copied.record().model.sha256
-    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
-    mapping.predict(copied, random_bundle, other)
-    mapping.stitch(copied)
     assert content(copied.products) == before
-    assert copied.record().model.sha256 == old
-    with rasterio.open(copied.product("mask")) as mask:
-        assert mask.tags()["DRSHYM_MODEL_SHA256"] == other.sha256, "the checks of the new map must see the new one"
-    assert copied.stitched().reference == other
-    mapping.report(copied)
-    assert copied.record().model == other
-    assert copied.product("mask").parent == copied.products
-    assert not copied.following.exists()
+    assert not list(copied.scene.directory.rglob(".partial-*"))
+    assert not list(copied.scene.drawings.iterdir())
 
 
 @pytest.mark.parametrize("step", range(1, 5))
-def test_a_report_killed_while_it_puts_the_map_in_place_can_be_repeated(copied, random_bundle, monkeypatch, step):
-    other = random_bundle.reference("shipped").model_copy(update={"sha256": "1" * 64})
-    mapping.predict(copied, random_bundle, other)
-    mapping.stitch(copied)
+def test_a_report_killed_while_it_finishes_the_map_can_be_repeated(copied, random_bundle, monkeypatch, step):
+    drawn = mapping.stitch(mapping.predict(tiles_of(copied), random_bundle, another(random_bundle)))
     calls = 0
 
     def die_at(function):
@@ -226,24 +259,84 @@ def test_a_report_killed_while_it_puts_the_map_in_place_can_be_repeated(copied, 
         return run
 
     with monkeypatch.context() as patched:
-        for name in ("write_bytes", "fsync_directory", "write_json"):
-            module = "drshym_pipeline.products.publish"
-            patched.setattr(f"{module}.{name}", die_at(getattr(publish_module, name)))
-        patched.setattr(f"{module}.shutil.rmtree", die_at(shutil.rmtree))
+        for name in ("write_json", "fsync_tree", "fsync_directory"):
+            patched.setattr(publish_module, name, die_at(getattr(publish_module, name)))
+        patched.setattr(Path, "rename", die_at(Path.rename))
         with pytest.raises(KeyboardInterrupt):
-            mapping.report(copied)
-    assert not copied.is_complete()
-    assert mapping.report(copied).model == other
-    assert copied.is_complete()
-    assert copied.stitched().reference == other
-    assert not copied.following.exists()
+            mapping.report(drawn)
+    finished = copied.scene.map(drawn.version)
+    assert finished.is_complete() == (step == 4), "a map is there whole or not at all"
+    again = mapping.report(mapping.stitch(prediction_by(copied, another(random_bundle), random_bundle)))
+    assert again == finished
+    assert again.is_complete()
+    assert again.record().model == another(random_bundle)
+    assert not list(copied.scene.directory.rglob(".partial-*"))
 
 
-def test_stitching_twice_writes_the_same_bytes(copied):
+def prediction_by(found: MapFolder, reference, bundle):
+    return mapping.predict(tiles_of(found), bundle, reference)
+
+
+def test_drawing_again_writes_the_same_bytes(copied):
     names = ("mask", "proba", "flood", "overlay", "thumbnail", "caption")
     before = {name: sha256_file(copied.product(name)) for name in names}
-    mapping.stitch(copied)
-    assert {name: sha256_file(copied.product(name)) for name in names} == before
+    copied.manifest.unlink()
+    drawn = mapping.stitch(prediction_of(copied))
+    assert drawn != copied
+    assert {name: sha256_file(drawn.product(name)) for name in names} == before
+    assert mapping.report(drawn) == copied, "what was left of the unfinished map has made place"
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut"])
+def test_a_part_of_the_probabilities_that_is_gone_is_an_error_and_never_not_observed(copied, random_bundle, damage):
+    predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
+    shard = predicted.path / "c" / "1" / "0" / "0"
+    if damage == "deleted":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"(?s)\.zarr.*Predict the scene again"):
+        mapping.stitch(predicted)
+    assert not list(copied.scene.drawings.glob("*"))
+    if damage == "deleted":
+        again = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
+        assert not again.reused, "the remedy makes them anew"
+        assert mapping.report(mapping.stitch(again)).is_complete()
+
+
+def test_a_scene_in_which_nothing_is_observed_has_all_its_probabilities_on_disk(tmp_path, scene_file, random_bundle):
+    source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
+    folder = mapping.stage([source], tmp_path / "store", units="db")
+    tiles = mapping.write_tiles(folder, tile=32, overlap=0)
+    predicted = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
+    assert len([path for path in (predicted.path / "c").rglob("*") if path.is_file()]) == 3
+
+
+def test_a_source_that_changed_in_its_place_is_not_taken_for_the_staged_one(tmp_path, scene_file):
+    source = scene_file(tmp_path / "a.tif", shape=(64, 64))
+    folder = mapping.stage([source], tmp_path / "store", copy=False)
+    assert not (folder.directory / "source").exists()
+    folder.backscatter.unlink()
+    with rasterio.open(source, "r+") as dataset:
+        dataset.write(dataset.read(1) - 3.0, 1)
+    with pytest.raises(InputError, match="has changed since the scene was staged"):
+        mapping.write_tiles(folder)
+    source.unlink()
+    with pytest.raises(InputError, match="no longer there"):
+        mapping.write_tiles(folder)
+
+
+def test_staging_again_keeps_the_maps_of_the_scene(copied, source):
+    scene = copied.scene
+    root = scene.directory.parent / "store"
+    target = root / scene.meta().scene_id / scene.meta().version
+    target.parent.mkdir(parents=True)
+    scene.directory.rename(target)
+    shutil.rmtree(target / "source")
+    again = mapping.stage([source], root)
+    assert again.directory == target
+    assert again.map(copied.version).is_complete()
+    assert (target / "source" / source.name).read_bytes() == source.read_bytes()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -267,16 +360,10 @@ def test_a_map_with_a_file_missing_does_not_count_as_finished(copied):
     assert not copied.is_complete()
 
 
-def test_probabilities_can_be_discarded_and_the_map_stays(copied):
-    assert mapping.discard_probabilities(copied)
-    assert not mapping.discard_probabilities(copied)
-    assert copied.is_complete()
-
-
 def test_a_stage_without_the_one_before_names_the_missing_file(tmp_path, scene_file):
     folder = mapping.stage([scene_file(tmp_path / "a.tif", shape=(64, 64))], tmp_path / "store")
     with pytest.raises(InputError, match=r"tiles\.json: the file does not exist"):
-        mapping.stitch(folder)
+        folder.tiles(folder.grid_name(96, 24)).grid()
 
 
 def test_a_scene_without_one_observed_pixel_says_so_and_states_no_area(tmp_path, scene_file, random_bundle):
@@ -297,8 +384,8 @@ def test_a_scene_without_one_observed_pixel_says_so_and_states_no_area(tmp_path,
 def test_tiles_without_a_pixel_never_reach_the_network(tmp_path, scene_file, random_bundle):
     source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
     folder = mapping.stage([source], tmp_path / "store", units="db")
-    mapping.write_tiles(folder, tile=32, overlap=0)
-    summary = mapping.predict(folder, random_bundle, random_bundle.reference("checkpoint"))
+    tiles = mapping.write_tiles(folder, tile=32, overlap=0)
+    summary = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint")).read().summary
     assert (summary.predicted, summary.skipped, summary.mean) == (0, 9, None)
 
 

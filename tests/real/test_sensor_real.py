@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from drshym_pipeline.mapping import SceneFolder
+from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.products.names import MASK_NOT_OBSERVED
 from tests.lineage import Lineage
@@ -28,11 +28,11 @@ def lineage(tmp_path: Path) -> Lineage:
     return Lineage(tmp_path)
 
 
-def mapped(lineage: Lineage, partition: str) -> SceneFolder:
+def mapped(lineage: Lineage, partition: str) -> MapFolder:
     result = lineage.map_all()[partition]
     assert result.success
     assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == CHECKS
-    folder = lineage.store.current(partition)
+    folder = lineage.store.scenes.current(partition)
     assert folder is not None
     assert folder.is_complete()
     model = folder.record().model
@@ -40,7 +40,7 @@ def mapped(lineage: Lineage, partition: str) -> SceneFolder:
     return folder
 
 
-def assert_same_grid(source: Path, folder: SceneFolder) -> None:
+def assert_same_grid(source: Path, folder: MapFolder) -> None:
     with rasterio.open(source) as scene:
         for kind in ("mask", "proba"):
             with rasterio.open(folder.product(kind)) as raster:

@@ -26,8 +26,8 @@ def test_a_scene_that_never_came_says_what_to_do(store: ArtefactStore):
     with pytest.raises(InputError, match="watched folder"):
         store.sources("x")
     with pytest.raises(InputError, match="raw_scenes"):
-        store.staged("x")
-    assert store.current("x") is None
+        store.scenes.staged("x", "run")
+    assert store.scenes.current("x") is None
 
 
 def test_an_object_is_found_by_its_digest_and_the_newest_are_kept(store: ArtefactStore):

@@ -73,7 +73,7 @@ def test_a_scene_in_the_folder_becomes_a_map_with_all_its_files_and_checks(linea
     assert materialised(lineage, "S1_small") == INFERENCE
     assert checks(result) == CHECKS
     assert {check.partition for check in result.get_asset_check_evaluations()} == {"S1_small"}
-    folder = lineage.store.current("S1_small")
+    folder = lineage.store.scenes.current("S1_small")
     assert folder is not None
     assert folder.is_complete()
     with rasterio.open(scene_file) as source, rasterio.open(folder.product("mask")) as mask:
@@ -87,15 +87,15 @@ def test_a_scene_in_the_folder_becomes_a_map_with_all_its_files_and_checks(linea
 def test_the_same_file_is_mapped_once_and_a_changed_one_again_as_a_new_version(lineage: Lineage, scene_file: Path):
     lineage.drop(scene_file)
     assert list(lineage.map_all(ticks=4)) == ["S1_small"]
-    first = lineage.store.current("S1_small")
+    first = lineage.store.scenes.current("S1_small")
     changed = lineage.drop(scene_file)
     with rasterio.open(changed, "r+") as dataset:
         dataset.write(dataset.read(1) - 1.0, 1)
     assert lineage.map_all(ticks=4)["S1_small"].success
-    second = lineage.store.current("S1_small")
+    second = lineage.store.scenes.current("S1_small")
     assert first is not None
     assert second is not None
-    assert first.directory != second.directory
+    assert first.scene.directory != second.scene.directory
     assert first.is_complete()
     assert second.is_complete()
 
@@ -138,7 +138,7 @@ def test_a_bad_file_fails_alone_with_its_reason_and_leaves_nothing(lineage: Line
     assert "bad.tif" in reason
     assert "\n" not in reason
     assert not retried
-    left = sorted(path.name for path in (lineage.store.scenes / "bad").iterdir())
+    left = sorted(path.name for path in (lineage.store.scenes.folder / "bad").iterdir())
     assert left == ["sources.json"]
     assert materialised(lineage, "bad") == []
     assert lineage.map_all(ticks=3) == {}
@@ -194,14 +194,14 @@ def test_vv_is_mapped_alone_after_a_while_and_again_as_a_pair(lineage: Lineage, 
     lineage.drop(vv)
     assert lineage.map_all(ticks=PARTNER_TICKS + 1) == {}
     assert lineage.map_all(ticks=1)["x"].success
-    alone = lineage.store.current("x")
+    alone = lineage.store.scenes.current("x")
     assert alone is not None
-    assert alone.meta().mode == "vv"
+    assert alone.scene.meta().mode == "vv"
     lineage.drop(vh)
     assert lineage.map_all(ticks=2)["x"].success
-    both = lineage.store.current("x")
+    both = lineage.store.scenes.current("x")
     assert both is not None
-    assert both.meta().mode == "vv_vh"
+    assert both.scene.meta().mode == "vv_vh"
     assert both.directory != alone.directory
 
 
@@ -262,7 +262,7 @@ def test_all_pixels_not_observed_is_a_map_that_says_so(lineage: Lineage):
     result = lineage.map_all()["S1_empty_dB"]
     assert result.success
     assert checks(result) == CHECKS
-    folder = lineage.store.current("S1_empty_dB")
+    folder = lineage.store.scenes.current("S1_empty_dB")
     assert folder is not None
     assert folder.record().flooded is None
     assert "not observed" in folder.record().caption.lower() or "no pixel" in folder.record().caption.lower()

@@ -49,9 +49,9 @@ def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) 
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline and not (list(finished.glob("*/manifest.json")) and reason.is_file()):
             time.sleep(0.5)
-    assert list(finished.glob("*/products/dropped_mask.tif"))
+    assert list(finished.glob("*/maps/*/dropped_mask.tif"))
     assert "broken.tif" in reason.read_text()
-    assert not list((home / "store" / "scenes").glob("broken/*/products"))
+    assert not list((home / "store" / "scenes").glob("broken/*/maps"))
     assert processes_with(str(home)) == []
 
 

@@ -323,7 +323,7 @@ def test_the_report_page_escapes_what_strangers_wrote_and_needs_no_other_file(tm
         warnings=(evil,), files={"mask": "S1_x_mask.tif"},
     )  # fmt: skip
     Image.new("RGBA", (4, 4)).save(tmp_path / "o.png")
-    record = map_record(meta, summary, {"predict": 1.0})
+    record = map_record(meta, summary, "0123456789ab")
     write_page(record, summary.slices, tmp_path / "o.png", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "<script" not in page

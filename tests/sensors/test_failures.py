@@ -1,19 +1,13 @@
-"""What happens after a run: its failure is kept with its reason, its tile probabilities are deleted in time."""
+"""What happens after a run fails: its reason is kept, unless it is tried again."""
 
-import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, build_run_status_sensor_context
 
-from drshym_pipeline.datasets.simulator.scene import simulate_scene
-from drshym_pipeline.datasets.simulator.writer import write_scene
-from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.storage import read_json, write_json
+from drshym_pipeline.storage import read_json
 from resources.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from sensors.failures import failed_runs, failure_name, failure_reason, retry_follows
-from sensors.retention import is_expired
 from tests.lineage import Lineage
 
 
@@ -113,35 +107,3 @@ def test_a_retry_that_was_announced_and_called_off_is_a_failure(tmp_path: Path):
 def test_a_failure_is_kept_under_a_name_that_a_reader_knows(job: str, partition: str | None, step: str, expected: str):
     tags = {"dagster/partition": partition} if partition else {}
     assert failure_name(DagsterRun(job, tags=tags), step) == expected
-
-
-def test_old_notes_of_progress_are_deleted_and_recent_ones_stay(tmp_path: Path):
-    lineage = Lineage(tmp_path, {"keep_probabilities_days": 0.0})
-    now = datetime.now(UTC)
-    for run, days in (("old", 8), ("recent", 6)):
-        path = lineage.store.progress_path(run)
-        write_json(path, {"stage": "train"})
-        moment = (now - timedelta(days=days)).timestamp()
-        os.utime(path, (moment, moment))
-    lineage.tick("old_probabilities")
-    assert not lineage.store.progress_path("old").exists()
-    assert lineage.store.progress_path("recent").is_file()
-
-
-def test_tile_probabilities_are_deleted_in_time_and_the_map_stays(tmp_path: Path, random_bundle: ModelBundle):
-    lineage = Lineage(tmp_path, {"keep_probabilities_days": 3.0, "tile": 128, "overlap": 16})
-    lineage.serve(random_bundle)
-    lineage.drop(write_scene(tmp_path / "simulated", "S1_old", simulate_scene(6, 100, 100)))
-    assert lineage.map_all()["S1_old"].success
-    folder = lineage.store.current("S1_old")
-    assert folder is not None
-    moment = datetime.now(UTC)
-    assert not is_expired(folder, moment, timedelta(days=3))
-    lineage.tick("old_probabilities")
-    assert folder.probabilities.is_dir()
-    past = (moment - timedelta(days=4)).timestamp()
-    os.utime(folder.manifest, (past, past))
-    lineage.tick("old_probabilities")
-    assert not folder.probabilities.exists()
-    assert folder.is_complete()
-    assert folder.product("mask").is_file()

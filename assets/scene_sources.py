@@ -1,0 +1,70 @@
+"""Where the bytes of a scene are read from, and which of its two possible copies is kept.
+
+`DRSHYM_KEEP_SOURCES=inbox` leaves the files in the watched folder, and the store refers to them. With `store` the store
+keeps a copy, and the files leave the watched folder as soon as their map is finished.
+"""
+
+from pathlib import Path
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.mapping import MapFolder
+from resources.bucket import SceneBucket
+from resources.store import ArtefactStore
+
+
+def source_files(bucket: SceneBucket, store: ArtefactStore, partition: str) -> list[Path]:
+    """Return the files of a scene: those of the watched folder, or the store's copies of them.
+
+    Raises:
+        InputError: The files are neither in the watched folder nor in the store.
+    """
+    keys = store.sources(partition)
+    try:
+        return [bucket.local_path(key) for key in keys]
+    except InputError:
+        copies = _copies(store, partition, keys)
+        if copies is None:
+            raise
+        return copies
+
+
+def _copies(store: ArtefactStore, partition: str, keys: list[str]) -> list[Path] | None:
+    """The copies that the store keeps of these files, in the same order, or None."""
+    names = [Path(key).name for key in keys]
+    for folder in reversed(store.scenes.versions(partition)):
+        kept = {
+            path.name: folder.directory / path
+            for band in folder.meta().bands
+            if not (path := Path(band.path)).is_absolute() and (folder.directory / path).is_file()
+        }
+        if all(name in kept for name in names):
+            return [kept[name] for name in names]
+    return None
+
+
+def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str, finished: MapFolder) -> list[Path]:
+    """Delete the files of a mapped scene from the watched folder, where the store has the same bytes.
+
+    A file that was exchanged since it was staged stays: it is a scene that has not been mapped yet.
+
+    Returns:
+        The deleted files.
+    """
+    from drshym_pipeline.storage import sha256_file
+
+    folder = finished.scene
+    kept = {
+        sha256_file(path)
+        for band in folder.meta().bands
+        if not Path(band.path).is_absolute() and (path := folder.directory / band.path).is_file()
+    }
+    removed = []
+    for key in store.sources(partition):
+        try:
+            path = bucket.local_path(key)
+        except InputError:  # somebody else has taken it away
+            continue
+        if sha256_file(path) in kept:
+            path.unlink()
+            removed.append(path)
+    return removed

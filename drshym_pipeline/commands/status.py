@@ -1,0 +1,137 @@
+"""The command `status`: the model in service, what has become of each scene, and what all of it takes on the disk."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drshym_pipeline.commands.options import choose_model
+from drshym_pipeline.console import print_table
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import PipelineSettings
+
+if TYPE_CHECKING:
+    from drshym_pipeline.products.folder import MapFolder
+    from drshym_pipeline.products.scene_store import SceneStatus, SceneStore
+
+_KINDS = {
+    "maps": ("scenes/*/*/maps", "scenes/*/*/products"),
+    "tile probabilities": ("scenes/*/*/probabilities", "scenes/*/*/probabilities.zarr"),
+    "backscatter": ("scenes/*/*/backscatter.tif",),
+    "copies of sources": ("scenes/*/*/source",),
+    "models": ("models",),
+    "trainings": ("training",),
+}
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def status(
+    scene: Annotated[str | None, typer.Argument(help="A scene: show all its maps.", show_default=False)] = None,
+) -> None:
+    """Show the model in service and every scene: mapped, outdated, waiting or failed; or all maps of one SCENE."""
+    from drshym_pipeline.products.scene_store import SceneStore
+
+    settings = PipelineSettings.from_environment()
+    store = SceneStore(settings.store_path)
+    if scene is not None:
+        _one_scene(store, scene)
+        return
+    _, served = choose_model(None)
+    typer.echo(f"model in service: {served.label} ({served.source}, sha256 {served.sha256[:12]})")
+    found = [store.status(name) for name in store.names()]
+    if not found:
+        typer.echo(f"no scene is mapped in {settings.store_path}")
+    else:
+        rows = [_row(item, served.sha256) for item in found]
+        print_table(_title(found, rows), ("scene", "state", "model", "open water", "mapped"), rows)
+        for item in found:
+            if item.state == "failed":
+                typer.echo(f"{item.scene} failed: {item.reason}")
+    for name, failure in store.other_failures().items():
+        typer.echo(f"{name} failed at {failure.at:%Y-%m-%d %H:%M} UTC: {failure.reason}")
+    typer.echo(disk_text(settings.store_path, settings.inbox_path))
+
+
+def _row(item: SceneStatus, served_sha256: str) -> tuple[str, str, str, str, str]:
+    if item.map is None or not item.map.manifest.is_file():
+        return item.scene, item.state, "", "", item.reason if item.state == "waiting" else ""
+    record = item.map.record()
+    current = "current" if record.model.sha256 == served_sha256 else "outdated"
+    state = current if item.state == "mapped" else f"{item.state}, earlier map {current}"
+    return item.scene, state, record.model.label, _water(item.map), f"{record.created_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _water(found: MapFolder) -> str:
+    flooded = found.record().flooded
+    return "nothing was observed" if flooded is None else flooded.text()
+
+
+def _title(found: list[SceneStatus], rows: list[tuple[str, str, str, str, str]]) -> str:
+    outdated = sum(row[1].endswith("outdated") for row in rows)
+    waiting = sum(item.state == "waiting" for item in found)
+    failed = sum(item.state == "failed" for item in found)
+    return f"{len(rows)} scenes, {outdated} outdated, {waiting} waiting, {failed} failed"
+
+
+def _one_scene(store: SceneStore, scene: str) -> None:
+    names = store.names()
+    if scene not in names:
+        near = difflib.get_close_matches(scene, names, n=1)
+        known = f"Did you mean '{near[0]}'" if near else "`drshym status` lists all scenes"
+        raise InputError(scene, "is not a scene of the store", known)
+    item = store.status(scene)
+    typer.echo(f"{scene}: {item.state}{f' ({item.reason})' if item.reason else ''}")
+    sources = store.sources(scene)
+    if sources is not None:
+        typer.echo(f"files in the watched folder: {', '.join(sources.files)}")
+    rows = [
+        (
+            found.version or "0.1.0",
+            found.scene.directory.name,
+            found.record().model.label,
+            _water(found),
+            f"{found.record().created_at:%Y-%m-%d %H:%M} UTC",
+            "newest" if found == item.map else "",
+            str(found.products),
+        )
+        for found in reversed(store.finished_maps(scene))
+    ]
+    header = ("map", "scene version", "model", "open water", "mapped", "", "folder")
+    print_table(f"{len(rows)} finished maps", header, rows)
+
+
+def size_text(count: int) -> str:
+    """Write a number of bytes in the unit that fits, such as `12.3 MB`; one kB is 1,000 bytes."""
+    value, unit = float(count), 0
+    while value >= 1000.0 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000.0, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def bytes_of(path: Path) -> int:
+    """Count the bytes of a file, or of all files below a folder; 0 when there is none."""
+    if path.is_file():
+        return path.stat().st_size
+    total = 0
+    for file in path.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() and not file.is_symlink() else 0
+        except FileNotFoundError:  # a run has moved it meanwhile
+            continue
+    return total
+
+
+def disk_text(store: Path, inbox: Path) -> str:
+    """Say in one line what the store and the watched folder take on the disk."""
+    parts = {
+        kind: sum(bytes_of(path) for pattern in patterns for path in store.glob(pattern))
+        for kind, patterns in _KINDS.items()
+    }
+    shown = ", ".join(f"{kind} {size_text(count)}" for kind, count in parts.items() if count)
+    return (
+        f"disk use: store {size_text(bytes_of(store))}{f' ({shown})' if shown else ''}, "
+        f"watched folder {size_text(bytes_of(inbox))}"
+    )

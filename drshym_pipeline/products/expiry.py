@@ -1,0 +1,150 @@
+"""What a store no longer needs, and deleting it: probabilities, older maps, and what interrupted work has left.
+
+The newest map of a scene is never deleted, nor anything of a scene that a run works on. Age is that of the artefact
+itself, counted from its last use.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.products.folder import MapFolder, SceneFolder
+from drshym_pipeline.products.scene_store import SceneStore
+from drshym_pipeline.storage import delete_directory, remove_abandoned, temporary_directory
+
+# A run writes its note anew at every stage; a drawing or a note this old belongs to no run that goes on.
+LEFT_BEHIND = timedelta(days=7)
+
+
+@dataclass
+class Expired:
+    """What was deleted, by kind."""
+
+    predictions: list[Path] = field(default_factory=list)
+    maps: list[Path] = field(default_factory=list)
+    versions: list[Path] = field(default_factory=list)
+    leftovers: list[Path] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Say it in one line."""
+        return (
+            f"deleted {len(self.predictions)} predictions, {len(self.maps)} older maps, {len(self.versions)} versions "
+            f"of scenes without a map, {len(self.leftovers)} leftovers of interrupted work"
+        )
+
+
+def discard_prediction(path: Path, scene: SceneFolder, unused_since: float) -> bool:
+    """Delete a prediction and, with the last one, the scene's backscatter; the maps stay.
+
+    Args:
+        path: The Zarr folder.
+        scene: The scene it belongs to.
+        unused_since: Seconds since 1970. A prediction that was used later is kept.
+
+    Returns:
+        Whether it was deleted.
+    """
+    with temporary_directory(path.parent) as holder:
+        taken = holder / path.name
+        path.replace(taken)
+        # A run may have taken the prediction up between the caller's look and now (see `mapping.predict`).
+        if (taken / "zarr.json").stat().st_mtime > unused_since:
+            taken.replace(path)
+            return False
+    if not scene.predictions():
+        scene.backscatter.unlink(missing_ok=True)
+    return True
+
+
+def _older(path: Path, moment: datetime, keep: timedelta) -> bool:
+    try:
+        return moment.timestamp() - path.stat().st_mtime > keep.total_seconds()
+    except FileNotFoundError:
+        return False
+
+
+def delete_expired(
+    store: SceneStore,
+    active_runs: Collection[str],
+    moment: datetime,
+    *,
+    keep_predictions: timedelta,
+    keep_maps: timedelta,
+) -> Expired:
+    """Delete what is older than it is kept.
+
+    Args:
+        store: The scenes.
+        active_runs: Names of the runs that have not ended. A scene that one of them works on is left alone.
+        moment: Now.
+        keep_predictions: How long tile probabilities are kept after their last use.
+        keep_maps: How long a map is kept that is not the newest of its scene.
+    """
+    expired = Expired()
+    for scene in store.names():
+        notes = store.runs(scene)
+        if set(notes) & set(active_runs):
+            continue
+        current = store.current(scene)
+        for folder in store.versions(scene):
+            expired.leftovers += folder.remove_abandoned()
+            _predictions(folder, moment, keep_predictions, expired)
+            _maps(folder, current, moment, keep_maps, expired)
+            _drawings(folder, moment, expired)
+            _version(folder, current, moment, keep_maps, expired)
+        for path in notes.values():
+            if _older(path, moment, LEFT_BEHIND):
+                path.unlink(missing_ok=True)
+                expired.leftovers.append(path)
+        expired.leftovers += remove_abandoned(store.folder / scene)
+    expired.leftovers += remove_abandoned(store.folder)
+    return expired
+
+
+def _predictions(folder: SceneFolder, moment: datetime, keep: timedelta, expired: Expired) -> None:
+    for path in folder.predictions():
+        used = path / "zarr.json"
+        if used.is_file() and _older(used, moment, keep):
+            limit = moment.timestamp() - keep.total_seconds()
+            if discard_prediction(path, folder, unused_since=limit):
+                expired.predictions.append(path)
+    if not folder.predictions() and _older(folder.backscatter, moment, keep):
+        # It is made from the source again when it is needed.
+        folder.backscatter.unlink(missing_ok=True)
+
+
+def _maps(folder: SceneFolder, current: MapFolder | None, moment: datetime, keep: timedelta, expired: Expired) -> None:
+    for found in folder.finished_maps():
+        # A map of release 0.1.0 shares its folder with the scene, and goes with it.
+        if found.version and found != current and _older(found.manifest, moment, keep):
+            delete_directory(found.directory)
+            expired.maps.append(found.directory)
+
+
+def _drawings(folder: SceneFolder, moment: datetime, expired: Expired) -> None:
+    for path in folder.drawings.glob("*"):
+        if path.is_dir() and _older(path, moment, LEFT_BEHIND):
+            shutil.rmtree(path, ignore_errors=True)
+            expired.leftovers.append(path)
+
+
+def _version(
+    folder: SceneFolder, current: MapFolder | None, moment: datetime, keep: timedelta, expired: Expired
+) -> None:
+    """Delete a whole version of a scene: an older one whose maps have all gone."""
+    if current is None or folder == current.scene or not _older(folder.meta_path, moment, keep):
+        return
+    kept = [found for found in folder.finished_maps() if found.version or not _older(found.manifest, moment, keep)]
+    try:
+        copied = any(not Path(band.path).is_absolute() for band in folder.meta().bands)
+    except InputError:
+        copied = False
+    # A copy of the source may be the only one there is.
+    if not kept and not copied and not folder.predictions():
+        delete_directory(folder.directory)
+        expired.versions.append(folder.directory)

@@ -1,0 +1,273 @@
+"""Which scenes a store holds and what has become of each: the one place that reads and writes these small files.
+
+Below `scenes/<scene>/` of a store:
+
+    sources.json          which files make up the scene, and the request to map it
+    current.json          the newest finished map
+    runs/<run>.json       which artefacts one run works on
+    staged.json           the artefacts that were made last, for a run that begins in the middle of the chain
+    <version>/            one version of the scene, see `folder`
+
+and `failures/<scene>.json` beside `scenes/` for the reason why the last request failed. A run reads its own note only:
+another run of the same scene cannot exchange the version it works on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.products.folder import EARLIER_TILES, MapFolder, PredictionFolder, SceneFolder, TilesFolder
+from drshym_pipeline.records import Record, describe_validation, now
+from drshym_pipeline.storage import read_json, write_json
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class SceneSources(Record):
+    """Which files of the watched folder make up a scene, VV first, and the request to map them.
+
+    `run_key` names the request; `at` says when it was made. Release 0.1.0 wrote no time.
+    """
+
+    files: tuple[str, ...]
+    run_key: str | None = None
+    at: datetime | None = None
+
+
+class CurrentMap(Record):
+    """The newest finished map of a scene: its versions, and the request that was answered by it.
+
+    Release 0.1.0 wrote the version of the scene alone.
+    """
+
+    version: str
+    map: str = ""
+    request: str | None = None
+
+
+class WorkNote(Record):
+    """The artefacts that one run works on, by their names within the folder of the scene's version.
+
+    `request` is the request that the run answers. A name is None before the run's stage has made the artefact.
+    """
+
+    version: str
+    request: str | None = None
+    tiles: str | None = None
+    prediction: str | None = None
+    drawing: str | None = None
+    map: str | None = None
+
+
+class Failure(Record):
+    """Why a scene was not mapped."""
+
+    reason: str
+    at: datetime
+    step: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class SceneStatus:
+    """What has become of a scene.
+
+    Args:
+        scene: Its name.
+        state: `mapped`; `waiting` for its map, or for that of its newest files; `failed`: the last request ended
+            without a map. A waiting or failed scene may have an earlier map.
+        map: The newest finished map.
+        reason: Why it failed, or since when it waits.
+    """
+
+    scene: str
+    state: Literal["mapped", "waiting", "failed"]
+    map: MapFolder | None
+    reason: str = ""
+
+
+def _read(path: Path, model: type[RecordT]) -> RecordT | None:
+    if not path.is_file():
+        return None
+    try:
+        return model.model_validate(read_json(path))
+    except ValidationError as error:
+        raise InputError(path, describe_validation(error), "Restore the file, or map the scene again") from error
+
+
+def _failure(path: Path) -> Failure:
+    values = read_json(path)
+    return Failure.model_validate({name: values[name] for name in Failure.model_fields if values.get(name)})
+
+
+def _request_number(request: str | None) -> int:
+    """How many times a scene had been requested: the second part of a run key."""
+    parts = (request or "").split(":")
+    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+
+
+class SceneStore:
+    """The scenes of a store.
+
+    Args:
+        root: The store's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "scenes"
+
+    def names(self) -> list[str]:
+        """Return the names of all scenes that were requested or mapped."""
+        found = {path.parent.name for name in ("sources", "current") for path in self.folder.glob(f"*/{name}.json")}
+        return sorted(found)
+
+    def versions(self, scene: str = "*") -> list[SceneFolder]:
+        """Return every staged version of a scene, or of every scene."""
+        return [SceneFolder(path.parent.resolve()) for path in sorted(self.folder.glob(f"{scene}/*/scene_meta.json"))]
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    def write_sources(self, scene: str, values: dict[str, Any]) -> None:
+        """Note which files make up a scene and that it is requested now.
+
+        Args:
+            scene: Its name.
+            values: Of `SceneSources`, without the time.
+        """
+        sources = SceneSources.model_validate({**values, "at": now()})
+        write_json(self.folder / scene / "sources.json", sources.model_dump(mode="json", exclude_none=True))
+
+    def sources(self, scene: str) -> SceneSources | None:
+        """Return the files and the newest request of a scene; None when it never came through the watched folder."""
+        return _read(self.folder / scene / "sources.json", SceneSources)
+
+    def failure(self, scene: str) -> Failure | None:
+        """Return why the last request failed, or None."""
+        path = self.root / "failures" / f"{scene}.json"
+        return _failure(path) if path.is_file() else None
+
+    def other_failures(self) -> dict[str, Failure]:
+        """Return the failures of runs without a scene, such as a training, by the name of their job or stage."""
+        known = set(self.names())
+        paths = {path.stem: path for path in sorted((self.root / "failures").glob("*.json"))}
+        return {name: _failure(path) for name, path in paths.items() if name not in known}
+
+    # --- the artefacts of a run --------------------------------------------------------------------------------------
+
+    def _note_path(self, scene: str, run: str) -> Path:
+        return self.folder / scene / "runs" / f"{run}.json"
+
+    def write_note(self, scene: str, run: str, note: WorkNote) -> None:
+        """Note what a run works on; a later run that begins in the middle of the chain begins with it."""
+        values = note.model_dump(mode="json", exclude_none=True)
+        write_json(self._note_path(scene, run), values)
+        write_json(self.folder / scene / "staged.json", values)
+
+    def note(self, scene: str, run: str) -> WorkNote:
+        """Return what a run works on; at its first stage, what was made last.
+
+        Raises:
+            InputError: The scene has not been staged.
+        """
+        note = _read(self._note_path(scene, run), WorkNote)
+        if note is not None:
+            return note
+        note = _read(self.folder / scene / "staged.json", WorkNote)
+        if note is None:
+            raise InputError(scene, "the scene has not been staged", "Materialise raw_scenes for it first")
+        if note.tiles is None and (self.folder / scene / note.version / "tiles.json").is_file():
+            note = note.model_copy(update={"tiles": EARLIER_TILES})
+        # From now on the run keeps to these, whatever other runs make.
+        write_json(self._note_path(scene, run), note.model_dump(mode="json", exclude_none=True))
+        return note
+
+    def runs(self, scene: str) -> dict[str, Path]:
+        """Return the notes of a scene by the name of their run."""
+        return {path.stem: path for path in sorted((self.folder / scene / "runs").glob("*.json"))}
+
+    def staged(self, scene: str, run: str) -> SceneFolder:
+        """Return the version of a scene that a run works on.
+
+        Raises:
+            InputError: The scene has not been staged. So for the others here, for their own stage.
+        """
+        return SceneFolder((self.folder / scene / self.note(scene, run).version).resolve())
+
+    def tiles(self, scene: str, run: str) -> TilesFolder:
+        """Return the tile grid that a run works on."""
+        name = self.note(scene, run).tiles
+        if name is None:
+            raise InputError(scene, "the scene has not been tiled", "Materialise tiles for it first")
+        return self.staged(scene, run).tiles(name)
+
+    def prediction(self, scene: str, run: str) -> PredictionFolder:
+        """Return the prediction that a run works on."""
+        name = self.note(scene, run).prediction
+        if name is None:
+            raise InputError(scene, "the scene has not been predicted", "Materialise tile_probabilities for it first")
+        return self.tiles(scene, run).prediction(name)
+
+    def map(self, scene: str, run: str) -> MapFolder:
+        """Return the map that a run works on, finished or not."""
+        note, folder = self.note(scene, run), self.staged(scene, run)
+        if note.map is not None:
+            return folder.map(note.map)
+        if note.drawing is None:
+            raise InputError(scene, "the map has not been drawn", "Materialise stitched_scenes for it first")
+        return folder.drawing(note.drawing)
+
+    # --- finished maps -----------------------------------------------------------------------------------------------
+
+    def set_current(self, scene: str, finished: MapFolder, request: str | None) -> bool:
+        """Make a finished map the newest one of its scene.
+
+        A run that answers an older request, and was overtaken, changes nothing.
+
+        Returns:
+            Whether the map is the newest one now.
+        """
+        pointer = self._current(scene)
+        if pointer is not None and _request_number(request) < _request_number(pointer.request):
+            return False
+        values = CurrentMap(version=finished.scene.directory.name, map=finished.version, request=request)
+        write_json(self.folder / scene / "current.json", values.model_dump(mode="json", exclude_none=True))
+        return True
+
+    def _current(self, scene: str) -> CurrentMap | None:
+        return _read(self.folder / scene / "current.json", CurrentMap)
+
+    def current(self, scene: str) -> MapFolder | None:
+        """Return the newest finished map of a scene, or None."""
+        pointer = self._current(scene)
+        if pointer is None:
+            return None
+        return SceneFolder((self.folder / scene / pointer.version).resolve()).map(pointer.map)
+
+    def finished_maps(self, scene: str) -> list[MapFolder]:
+        """Return all finished maps of a scene, of all its versions, the oldest first."""
+        found = [item for folder in self.versions(scene) for item in folder.finished_maps()]
+        return sorted(found, key=lambda item: item.written_at)
+
+    # --- what has become of them -------------------------------------------------------------------------------------
+
+    def status(self, scene: str) -> SceneStatus:
+        """Return what has become of a scene."""
+        sources, pointer, failure = self.sources(scene), self._current(scene), self.failure(scene)
+        newest = self.current(scene)
+        requested = sources.at if sources else None
+        answered = pointer is not None and (
+            sources is None or pointer.request is None or pointer.request == sources.run_key
+        )
+        if answered:
+            return SceneStatus(scene, "mapped", newest)
+        if failure is not None and (requested is None or failure.at >= requested):
+            return SceneStatus(scene, "failed", newest, failure.reason)
+        since = f"requested {requested:%Y-%m-%d %H:%M} UTC" if requested else "requested"
+        return SceneStatus(scene, "waiting", newest, since)

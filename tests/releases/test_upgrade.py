@@ -1,0 +1,131 @@
+"""The state of the release before opens and goes on; nothing is lost or mapped again by upgrading alone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy.local import open_instance, prepare_home
+from drshym_pipeline.cli import main
+from drshym_pipeline.mapping import MapFolder
+from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.service_record import model_in_service
+from drshym_pipeline.products.scene_store import SceneStore
+from resources.build import build_resources
+from tests.lineage import CHECKOUT, Lineage
+from tests.releases.state import unpack
+
+FIRST, SECOND, BROKEN = "S1_20210111_first", "S1_20210112_second", "broken"
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack("0.1.0", tmp_path_factory.mktemp("release") / "home")
+
+
+@pytest.fixture
+def home(unpacked: Path, tmp_path: Path) -> Path:
+    from tests.releases.state import relocate
+
+    copy = Path(shutil.copytree(unpacked, tmp_path / "home"))
+    relocate(copy, str(unpacked), str(copy))
+    return copy
+
+
+def lineage_of(home: Path) -> Lineage:
+    """The lineage on the kept state, with the cursor its daemon had."""
+    lineage = Lineage(home, {"tile": 128, "overlap": 16})
+    prepare_home(home)
+    with open_instance(home) as instance:
+        (state,) = [state for state in instance.all_instigator_state() if state.instigator_name == "new_scenes"]
+        lineage.cursor = state.instigator_data.cursor
+        lineage.instance.add_dynamic_partitions("scenes", list(instance.get_dynamic_partitions("scenes")))
+    return lineage
+
+
+def content(found: MapFolder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in found.products.iterdir()}
+
+
+def test_scenes_maps_and_failures_are_found(home: Path):
+    store = SceneStore(home / "store")
+    assert {name: store.status(name).state for name in store.names()} == {
+        FIRST: "mapped",
+        SECOND: "mapped",
+        BROKEN: "failed",
+    }
+    assert "broken.tif" in store.status(BROKEN).reason
+    for name in (FIRST, SECOND):
+        (found,) = store.finished_maps(name)
+        assert found == store.current(name)
+        assert found.is_complete()
+        assert found.record().scene_id == name
+        assert found.record().flooded is not None
+
+
+def test_status_lists_them(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    assert main(["status"]) == 0
+    out = capfd.readouterr().out
+    assert "3 scenes, 1 outdated, 0 waiting, 1 failed" in out
+    assert main(["status", FIRST]) == 0
+    assert "1 finished maps" in capfd.readouterr().out
+
+
+def test_nothing_is_mapped_again_by_upgrading_alone(home: Path):
+    lineage = lineage_of(home)
+    assert lineage.cursor
+    assert [lineage.tick() for _ in range(3)] == [[], [], []]
+    assert lineage.message == "no new scenes"
+
+
+def test_a_changed_file_is_still_noticed(home: Path):
+    lineage = lineage_of(home)
+    (home / "inbox" / f"{BROKEN}.tif").write_bytes(b"another file")
+    assert [request.partition_key for _ in range(2) for request in lineage.tick()] == [BROKEN]
+
+
+def test_the_model_in_service_and_the_registry_open(home: Path):
+    bundle, reference = model_in_service(home / "store")
+    assert reference.source == "registry"
+    lineage = Lineage(home)
+    registry = build_resources(lineage.settings, CHECKOUT)["registry"]
+    assert registry.champion().sha256 == registry.candidate().sha256 == bundle.sha256
+    assert lineage.tick("reviewed_models") == []
+    assert "is in service" in str(lineage.message)
+    fetched = registry.download_bundle(registry.champion().version, home / "fetched")
+    assert ModelBundle.load(fetched).sha256 == bundle.sha256
+
+
+@pytest.mark.parametrize("scene", [FIRST, SECOND])
+def test_a_scene_mapped_again_gets_a_new_map_beside_the_old_one(home: Path, scene: str):
+    """The first scene was mapped by the shipped checkpoint of its day, the second by the model in service now."""
+    lineage = lineage_of(home)
+    before = lineage.store.scenes.current(scene)
+    assert before is not None
+    files = content(before)
+    assert lineage.run("map_scene", scene).success
+    after = lineage.store.scenes.current(scene)
+    assert after is not None
+    assert after.is_complete()
+    assert after.scene.directory == before.scene.directory
+    assert before.is_complete()
+    assert content(before) == files
+    assert [found.version for found in lineage.store.scenes.finished_maps(scene)] == ["", after.version]
+    old, new = before.record(), after.record()
+    assert (old.model.source, new.model.source) == ({FIRST: "shipped", SECOND: "registry"}[scene], "registry")
+    if scene == SECOND:
+        assert (new.pixels, new.flooded, new.model) == (old.pixels, old.flooded, old.model)
+
+
+def test_a_stage_in_the_middle_says_what_has_to_be_made_first(home: Path):
+    from dagster import AssetKey
+
+    lineage = lineage_of(home)
+    result = lineage.run("map_scene", SECOND, asset_selection=[AssetKey("stitched_scenes")])
+    assert not result.success
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    assert "tile_probabilities" in str(event.step_failure_data.user_failure_data.description)
+    assert lineage.run(
+        "map_scene", SECOND, asset_selection=[AssetKey(name) for name in ("tile_probabilities", "stitched_scenes")]
+    ).success
