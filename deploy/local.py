@@ -101,11 +101,15 @@ def _environment(**values: str) -> Iterator[None]:
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of every service: this interpreter's tools first, state in `home`, no telemetry."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         # dagster.yaml names modules of the checkout.
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *(path for path in others if path and path != str(ROOT))]),
+        # A machine with much to do may need more than Dagster's minute to start the process of a run. It would count as
+        # not started and be started a second time, beside the first.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
         "DAGSTER_HOME": str(home),
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
