@@ -4,10 +4,19 @@ This package reads scenes, trains and calibrates networks, maps scenes and write
 Dagster nor MLflow: the lineage graph in the checkout's `assets/` calls it, as does the `drshym` command. Heavy
 libraries (torch, rasterio) are imported by the modules that need them, never by this one. `docs/architecture.md` has
 the whole plan.
+
+Other programs start here: `from drshym_pipeline import load_model, map_scene`.
 """
 
 import os
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drshym_pipeline.api import load_model, map_scene
+
+__all__ = ["__version__", "load_model", "map_scene"]
 
 # GDAL keeps decoded blocks in up to a twentieth of the machine's memory, over a gigabyte on a large one, and asks for
 # the limit once, when it first reads. Every raster here is read in the order of its blocks, for which this is plenty.
@@ -17,3 +26,15 @@ try:
     __version__ = version("drshym-pipeline")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0.0.0+source"
+
+
+def __getattr__(name: str) -> Any:
+    """The functions of `drshym_pipeline.api`, which is imported when one of them is first used."""
+    if name in ("load_model", "map_scene"):
+        return getattr(import_module("drshym_pipeline.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The names above, and what the module holds."""
+    return sorted({*globals(), *__all__})

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from drshym_pipeline.records import MapRecord
 
 _QUIET_SECONDS: Final = 5.0
-_PLAIN_WIDTH: Final = 200
 _LABELS: Final = {
     "describe": "reading the scene",
     "stage": "copying the scene",
@@ -89,20 +88,33 @@ def error_line(error: object) -> None:
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout; wide enough never to fold when nobody watches."""
+    """A table on stdout.
+
+    In a terminal that is too narrow for it each row becomes a few lines, one for each column, below the text of the
+    first column: a row that is broken in several columns cannot be read. When nobody watches it is as wide as it needs.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for name in header:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    # A title inside the table would be folded to the table's width.
+    def line(cells: Sequence[str], style: str = "") -> Text:
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True))
+        return Text("  ".join(padded).rstrip(), style=style)
+
+    table = [tuple(header), *map(tuple, rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    console = Console(soft_wrap=True)
     console.print(Text(title))
-    console.print(table)
+    if not sys.stdout.isatty() or sum(widths) + 2 * (len(widths) - 1) <= console.width:
+        console.print(line(table[0], "bold"))
+        for row in table[1:]:
+            console.print(line(row))
+        return
+    widest = max(map(cell_len, header[1:]), default=0)
+    for first, *others in table[1:]:
+        console.print(Text(first, style="bold"))
+        for name, cell in zip(header[1:], others, strict=True):
+            console.print(Text(f"  {name:<{widest}}  {cell}"))
 
 
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:

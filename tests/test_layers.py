@@ -16,7 +16,7 @@ PACKAGE = ROOT / "drshym_pipeline"
 # From the ground up: a room imports only rooms before it.
 ROOMS = [
     "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "sar", "assessment", "datasets",
-    "model", "stitching", "inference", "products", "mapping", "benchmark", "console", "commands", "cli",
+    "model", "stitching", "inference", "products", "mapping", "api", "benchmark", "console", "commands", "cli",
     "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
@@ -73,7 +73,10 @@ def loaded_by(statement: str) -> set[str]:
     return set(result.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["definitions", "drshym_pipeline.cli", "drshym_pipeline.mapping"])
+@pytest.mark.parametrize(
+    "module",
+    ["definitions", "drshym_pipeline", "drshym_pipeline.cli", "drshym_pipeline.mapping", "drshym_pipeline.api"],
+)
 def test_loading_is_light(module: str) -> None:
     heavy = loaded_by(f"import {module}") & set(HEAVY)
     assert not heavy, f"import {module} loads {sorted(heavy)}"

@@ -1,10 +1,11 @@
-"""Write the JSON Schemas of the records beside this file: `python -m docs.schemas`."""
+"""Write the JSON Schemas of records and of the command's documents beside this file: `python -m docs.schemas`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from drshym_pipeline.commands.documents import MappingDocument
 from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta
 from drshym_pipeline.storage import write_json
 
@@ -14,6 +15,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "drshym_record-0.1.json": DrShymRecord,
     "scene_meta-0.1.json": SceneMeta,
     "map_record-0.1.json": MapRecord,
+    "mapping_document-0.1.json": MappingDocument,
 }
 
 

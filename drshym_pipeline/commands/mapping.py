@@ -1,46 +1,40 @@
 """The commands that map: `segment` named scenes, `predict-folder` all scenes of a folder.
 
-Parse, call, print. One process maps all of them with a model that is loaded once; a scene that cannot be mapped is told
-and never stops the others. Nothing heavy is imported before a scene is at hand.
+Parse, call, print. One process maps all of them with a model that is loaded once; what becomes of the scenes is
+collected and shown by `commands.outcome`. Nothing heavy is imported before a scene is at hand.
 """
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from drshym_pipeline.commands.options import (
     CheckpointOption,
+    JsonOption,
     OutOption,
     OverlapOption,
     TileOption,
     UnitsOption,
     VHOption,
     VVOption,
-    choose_model,
 )
-from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress
-from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.commands.outcome import map_groups, shown_outcome
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import TEMPORARY_PREFIX
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
-
-if TYPE_CHECKING:
-    from drshym_pipeline.records import MapRecord
-
-EXIT_FAULT = 1
-EXIT_INPUT = 2
 
 _SUFFIXES = (".tif", ".tiff")
 # Rasters this program writes beside a map's record: a folder that was mapped into itself must not map its own maps.
 _PRODUCTS = ("_mask", "_proba")
 
-BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles a forward pass on a GPU.")]
-PrecisionOption = Annotated[Literal["auto", "fp32", "bf16"], typer.Option("--precision")]
+BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "bf16"], typer.Option("--precision", help="Numbers the network computes in.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace another scene's files of the same names.")]
 
 
@@ -76,60 +70,6 @@ def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> l
     return found
 
 
-@dataclass
-class Outcome:
-    """What became of many scenes.
-
-    Args:
-        done: Records of the maps and the folders they lie in.
-        code: Exit code so far: 0, 2 when a scene cannot be used, 1 after a fault of the program or the machine.
-    """
-
-    done: list[tuple[MapRecord, Path]] = field(default_factory=list)
-    code: int = 0
-
-    def show(self, title: str) -> None:
-        """Print the table of the maps and what must be known of them, and end with the exit code."""
-        if self.done:
-            rows = [map_row(record, out) for record, out in self.done]
-            print_table(title, ("scene", "open water", "observed", "mask"), rows)
-            typer.echo("\n".join(notes([record for record, _ in self.done])))
-        if self.code:
-            raise typer.Exit(self.code)
-
-
-def map_groups(groups: Sequence[tuple[Sequence[Path], Path]], checkpoint: Path | None, **options: Any) -> Outcome:
-    """Map scenes one after the other with one model.
-
-    Args:
-        groups: The files of each scene and the folder of its products.
-        checkpoint: The model; by default the one in service.
-        options: Of `mapping.map_scene`.
-
-    Raises:
-        InputError: The model cannot be loaded.
-    """
-    from drshym_pipeline.mapping import map_scene
-
-    bundle, reference = choose_model(checkpoint)
-    outcome = Outcome()
-    for sources, out in groups:
-        try:
-            with shown_progress(sources[0].name) as progress:
-                record = map_scene(sources, out, bundle, reference, progress=progress, **options)
-            outcome.done.append((record, out))
-        except InputError as error:
-            error_line(error)
-            outcome.code = outcome.code or EXIT_INPUT
-        except Exception as error:
-            # One scene must not take the others with it; what went wrong stays readable above the line.
-            if not isinstance(error, DrShymError):
-                traceback.print_exc()
-            error_line(f"{sources[0]}: {error}")
-            outcome.code = EXIT_FAULT
-    return outcome
-
-
 def segment(
     *,
     out: OutOption,
@@ -143,20 +83,21 @@ def segment(
     batch_size: BatchOption = None,
     precision: PrecisionOption = "auto",
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Map scenes: mask, probability, polygons, picture, caption and report of each."""
-    groups = [(sources, out) for sources in group_sources(scenes or [], vv, vh)]
-    outcome = map_groups(
-        groups,
-        checkpoint,
-        units=units,
-        tile=tile,
-        overlap=overlap,
-        batch_size=batch_size,
-        precision=precision,
-        overwrite=overwrite,
-    )
-    outcome.show(f"Mapped by {outcome.done[0][0].model.label}" if outcome.done else "")
+    with shown_outcome("segment", as_json=as_json) as outcome:
+        map_groups(
+            outcome,
+            [(sources, out) for sources in group_sources(scenes or [], vv, vh)],
+            checkpoint,
+            units=units,
+            tile=tile,
+            overlap=overlap,
+            batch_size=batch_size,
+            precision=precision,
+            overwrite=overwrite,
+        )
 
 
 def scene_files(folder: Path, but_not: Path) -> Iterator[Path]:
@@ -180,6 +121,21 @@ def scene_files(folder: Path, but_not: Path) -> Iterator[Path]:
         yield path
 
 
+def folder_groups(folder: Path, out: Path) -> list[tuple[list[Path], Path]]:
+    """The files of each scene of a folder, and the folder of its products: the subfolders are kept.
+
+    Raises:
+        InputError: It is no folder, or holds no scene.
+    """
+    if not folder.is_dir():
+        raise InputError(folder, "is not a folder", "Give the folder that holds the scenes")
+    folder = folder.resolve()
+    files = list(scene_files(folder, out.resolve()))
+    if not files:
+        raise InputError(folder, "holds no GeoTIFF (.tif, .tiff)", "Give the folder that holds the scenes")
+    return [(sources, out / sources[0].parent.relative_to(folder)) for sources in group_sources(files, None, None)]
+
+
 def predict_folder(
     *,
     folder: Annotated[
@@ -196,29 +152,22 @@ def predict_folder(
     tile: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "--batch_size", help="Tiles a forward pass on a GPU.")
+        int | None, typer.Option("--batch-size", "--batch_size", help="Tiles in one forward pass on a GPU.")
     ] = None,
     precision: PrecisionOption = "auto",
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Map every scene of a folder in one process; subfolders are kept, so that equal names do not meet."""
-    if not folder.is_dir():
-        raise InputError(folder, "is not a folder", "Give the folder that holds the scenes")
-    files = list(scene_files(folder.resolve(), out.resolve()))
-    if not files:
-        raise InputError(folder, "holds no GeoTIFF (.tif, .tiff)", "Give the folder that holds the scenes")
-    groups = [
-        (sources, out / sources[0].parent.relative_to(folder.resolve())) for sources in group_sources(files, None, None)
-    ]
-    outcome = map_groups(
-        groups,
-        checkpoint,
-        units=units,
-        tile=tile,
-        overlap=overlap,
-        batch_size=batch_size,
-        precision=precision,
-        overwrite=overwrite,
-    )
-    failed = len(groups) - len(outcome.done)
-    outcome.show(f"{len(outcome.done)} of {len(groups)} scenes mapped" + (f", {failed} failed" if failed else ""))
+    with shown_outcome("predict-folder", as_json=as_json) as outcome:
+        map_groups(
+            outcome,
+            folder_groups(folder, out),
+            checkpoint,
+            units=units,
+            tile=tile,
+            overlap=overlap,
+            batch_size=batch_size,
+            precision=precision,
+            overwrite=overwrite,
+        )

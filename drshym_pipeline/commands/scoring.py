@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drshym_pipeline.commands.options import CheckpointOption, OutOption, PresentOnlyOption, choose_model
+from drshym_pipeline.commands.options import CheckpointOption, OutOption, PresentOnlyOption
 from drshym_pipeline.console import shown_progress
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig, load_config
@@ -49,10 +49,11 @@ def evaluate(
     from drshym_pipeline.benchmark.samples import note_on_absent
     from drshym_pipeline.datasets.open_set import detect_set
     from drshym_pipeline.datasets.provenance import provenance_of
+    from drshym_pipeline.model.choice import choose_model
 
     chips = detect_set(data)
     refs = chips.chips(split, present_only=present_only)
-    bundle, _ = choose_model(checkpoint)
+    bundle = choose_model(checkpoint).bundle
     with nullcontext() if out is None else output_directory(out):
         with shown_progress(bundle.name) as progress:
             evaluation = score(bundle, refs, mode=mode, provenance=provenance_of(chips, refs), progress=progress)
@@ -98,10 +99,11 @@ def benchmark(
     from drshym_pipeline.benchmark.samples import open_samples
     from drshym_pipeline.benchmark.suite import run_suite
     from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.model.choice import choose_model
 
     named = [_named(item) for item in compare or []]
     samples = open_samples(data, split or ["test"], present_only=present_only)
-    checkpoints = [ModelBundle.load(path) for path in checkpoint] if checkpoint else [choose_model(None)[0]]
+    checkpoints = [ModelBundle.load(path) for path in checkpoint] if checkpoint else [choose_model().bundle]
     others = {name: ModelBundle.load(path) for name, path in named}
     if log is not None:
         check_log(log)

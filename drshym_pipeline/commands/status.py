@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drshym_pipeline.commands.options import choose_model
 from drshym_pipeline.console import print_table
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import PipelineSettings
@@ -32,6 +31,7 @@ def status(
     scene: Annotated[str | None, typer.Argument(help="A scene: show all its maps.", show_default=False)] = None,
 ) -> None:
     """Show the model in service and every scene: mapped, outdated, waiting or failed; or all maps of one SCENE."""
+    from drshym_pipeline.model.choice import choose_model
     from drshym_pipeline.products.scene_store import SceneStore
 
     settings = PipelineSettings.from_environment()
@@ -39,7 +39,7 @@ def status(
     if scene is not None:
         _one_scene(store, scene)
         return
-    _, served = choose_model(None)
+    served = choose_model().reference
     typer.echo(f"model in service: {served.label} ({served.source}, sha256 {served.sha256[:12]})")
     found = [store.status(name) for name in store.names()]
     if not found:
@@ -80,7 +80,7 @@ def _one_scene(store: SceneStore, scene: str) -> None:
     names = store.names()
     if scene not in names:
         near = difflib.get_close_matches(scene, names, n=1)
-        known = f"Did you mean '{near[0]}'" if near else "`drshym status` lists all scenes"
+        known = f"Did you mean '{near[0]}'?" if near else "`drshym status` lists all scenes"
         raise InputError(scene, "is not a scene of the store", known)
     item = store.status(scene)
     typer.echo(f"{scene}: {item.state}{f' ({item.reason})' if item.reason else ''}")

@@ -66,7 +66,7 @@ def write_in_service(store: Path, bundle: Path, reference: ModelReference, reaso
     Raises:
         InputError: The bundle cannot be loaded or is not the one the reference pins; the old record then stays.
     """
-    _verified(bundle, reference)
+    verified_bundle(bundle, reference)
     directory = bundle.resolve()
     inside = directory.is_relative_to(store.resolve())
     path = directory.relative_to(store.resolve()) if inside else directory
@@ -85,10 +85,15 @@ def model_in_service(store: Path) -> tuple[ModelBundle, ModelReference]:
     if record is None:
         bundle = shipped_bundle()
         return bundle, bundle.reference("shipped")
-    return _verified(record.directory(store), record.reference), record.reference
+    return verified_bundle(record.directory(store), record.reference), record.reference
 
 
-def _verified(directory: Path, reference: ModelReference) -> ModelBundle:
+def verified_bundle(directory: Path, reference: ModelReference) -> ModelBundle:
+    """Load a bundle that a record pins.
+
+    Raises:
+        InputError: It cannot be loaded, or it is another model than the reference pins.
+    """
     bundle = ModelBundle.load(directory)
     if bundle.sha256 != reference.sha256:
         raise InputError(

@@ -78,12 +78,13 @@ def left(out: Path) -> list[str]:
 
 
 def refuses(capfd, arguments, *words, out: Path | None = None) -> str:
-    """The command ends with 2, one line on stderr that has the words, nothing on stdout and nothing left behind."""
+    """The command ends with 2, one error line that has the words, nothing on stdout and nothing left behind."""
     capfd.readouterr()
     assert main([str(argument) for argument in arguments]) == 2
     printed = capfd.readouterr()
     assert printed.out == ""
-    lines = printed.err.splitlines()
+    # Commands that map say first which model they take.
+    lines = [line for line in printed.err.splitlines() if not line.startswith("model: ")]
     assert len(lines) == 1, printed.err
     assert lines[0].startswith("error: ")
     for word in words:
@@ -110,7 +111,7 @@ def test_segment_maps_a_scene_and_prints_its_area_with_an_interval(capfd, tmp_pa
     out = tmp_path / "out"
     assert main(["segment", str(good), "--out", str(out), "--checkpoint", str(checkpoint), *SMALL]) == 0
     printed = capfd.readouterr()
-    assert printed.err == ""
+    assert [line.split(": ")[0] for line in printed.err.splitlines()] == ["model"]
     row = next(line for line in printed.out.splitlines() if line.startswith("good"))
     assert "90 % interval" in row
     assert str(out / "good_mask.tif") in row
@@ -143,10 +144,9 @@ def test_bad_scenes_are_reported_and_the_others_are_mapped(capfd, tmp_path, good
     other = scene_file(tmp_path / "in" / "other.tif", shape=(64, 64), seed=1)
     out = tmp_path / "out"
     command = ["segment", good, bad, other, "--out", out, "--checkpoint", checkpoint, *SMALL]
-    assert main([str(part) for part in command]) == 2
+    assert main([str(part) for part in command]) == 3
     printed = capfd.readouterr()
-    assert printed.err.splitlines() == [line for line in printed.err.splitlines() if line.startswith("error: ")]
-    assert len(printed.err.splitlines()) == 1
+    assert [line.split(": ")[0] for line in printed.err.splitlines()] == ["model", "error"]
     assert "bad.tif" in printed.err
     assert {name.split("_")[0] for name in left(out)} == {"good", "other"}
 

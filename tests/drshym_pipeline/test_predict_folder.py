@@ -42,7 +42,7 @@ def records(folder: Path) -> list[str]:
 
 def test_every_scene_of_a_folder_is_mapped_and_a_bad_one_stops_none(capfd, tmp_path, archive, checkpoint):
     out = tmp_path / "out"
-    assert command("--ckpt", checkpoint, "--in", archive, "--out", out) == 2
+    assert command("--ckpt", checkpoint, "--in", archive, "--out", out) == 3
     printed = capfd.readouterr()
     assert records(out) == ["milan/s_report.json", "p_report.json", "rome/s_report.json"]
     assert "3 of 4 scenes mapped, 1 failed" in printed.out

@@ -1,0 +1,95 @@
+"""The functions other programs call: `from drshym_pipeline import load_model, map_scene`.
+
+They take paths as strings or `Path`s and choose the model as the command does. The work is done in `mapping` and
+`model`. `docs/command.md` has examples.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drshym_pipeline.inference import PrecisionOption
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import MapRecord, Units
+from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+
+__all__ = ["load_model", "map_scene"]
+
+
+def load_model(path: str | os.PathLike[str] | None = None) -> ModelBundle:
+    """Load a model and verify it; a loaded model can map many scenes.
+
+    Args:
+        path: The directory of a sealed model. By default the model in service, else the one shipped with the package.
+
+    Raises:
+        InputError: There is no model, or it was changed after sealing.
+    """
+    from drshym_pipeline.model.choice import choose_model
+
+    return choose_model(path).bundle
+
+
+def map_scene(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    model: ModelBundle | str | os.PathLike[str] | None = None,
+    *,
+    scene_id: str | None = None,
+    units: Units | None = None,
+    tile: int = DEFAULT_TILE,
+    overlap: int = DEFAULT_OVERLAP,
+    batch_size: int | None = None,
+    device: str = "auto",
+    precision: PrecisionOption = "auto",
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> MapRecord:
+    """Map one scene and write its products into a folder.
+
+    Args:
+        path: A GeoTIFF with VV and perhaps VH, or the two files of a scene: `(vv, vh)`.
+        out: The folder of the products. When anything fails, nothing of this scene is left in it.
+        model: A loaded model, or the directory of a sealed one. By default the model in service, else the shipped one.
+        scene_id: The scene's name; taken from the file names by default.
+        units: What the pixel values are, where it cannot be seen from them: `db`, `power`, `amplitude` or `dn`.
+        tile: Tile side in pixels.
+        overlap: Overlap of neighbouring tiles in pixels.
+        batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
+        device: `cpu`, `cuda` or `auto`.
+        precision: `fp32`, `bf16` or `auto`.
+        overwrite: Replace products of another scene that have the same names.
+        progress: Called with (stage, done, total) while the scene is mapped.
+
+    Returns:
+        The record of the map. `record.files` are names in `out`; `record.flooded` is None when nothing was observed.
+
+    Raises:
+        InputError: The scene, the model or an option cannot be used; the error says what to do.
+    """
+    from drshym_pipeline import mapping
+    from drshym_pipeline.model.choice import choose_model
+
+    sources = [path] if isinstance(path, str | os.PathLike) else list(path)
+    chosen = choose_model(model)
+    return mapping.map_scene(
+        [Path(source) for source in sources],
+        Path(out),
+        chosen.bundle,
+        chosen.reference,
+        scene_id=scene_id,
+        units=units,
+        tile=tile,
+        overlap=overlap,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        overwrite=overwrite,
+        progress=progress,
+    )

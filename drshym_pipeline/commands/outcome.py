@@ -1,0 +1,224 @@
+"""What became of the scenes of one command: collected while they are mapped, shown at the end."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from drshym_pipeline.commands.exit_codes import ExitCode
+from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress
+from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.tiling import TileGrid
+
+if TYPE_CHECKING:
+    from drshym_pipeline.commands.documents import SceneFailed
+    from drshym_pipeline.inference import PrecisionOption
+    from drshym_pipeline.model.choice import ChosenModel
+    from drshym_pipeline.records import MapRecord
+
+STOPPED = "was not mapped, because the command was stopped"
+
+
+@dataclass
+class Outcome:
+    """The maps and the failures of one command.
+
+    Args:
+        command: Which one.
+        model: The model that maps; None until it is loaded.
+        maps: Records of the maps and the folders they lie in.
+        failures: Scenes that were not mapped, and why.
+    """
+
+    command: Literal["segment", "predict-folder"]
+    model: ChosenModel | None = None
+    maps: list[tuple[MapRecord, Path]] = field(default_factory=list)
+    failures: list[SceneFailed] = field(default_factory=list)
+
+    def choose(self, checkpoint: Path | None) -> ChosenModel:
+        """Load the model and say on stderr which one it is and why.
+
+        Args:
+            checkpoint: The model; by default the one in service, else the shipped one.
+
+        Raises:
+            InputError: It cannot be loaded.
+        """
+        from drshym_pipeline.model.choice import choose_model
+
+        self.model = choose_model(checkpoint)
+        typer.echo(f"model: {self.model.text()}", err=True)
+        return self.model
+
+    def refuse(self, error: InputError, sources: Sequence[Path] = ()) -> None:
+        """Note and report an input that cannot be used."""
+        from drshym_pipeline.commands.documents import SceneFailed
+
+        error_line(error)
+        named = tuple(str(source.absolute()) for source in sources)
+        self.failures.append(
+            SceneFailed(sources=named, file=error.subject, problem=error.problem, remedy=error.remedy, kind="input")
+        )
+
+    def fail(self, error: Exception, sources: Sequence[Path]) -> None:
+        """Note and report a fault of the program or the machine; its traceback stands above the line on stderr."""
+        from drshym_pipeline.commands.documents import SceneFailed
+
+        remedy = "Repair what is named, then map the scene again"
+        problem = str(error)
+        if not isinstance(error, DrShymError):
+            traceback.print_exception(error)
+            remedy = "Read the traceback on stderr; map the scene again when the cause is gone"
+            problem = f"{type(error).__name__}: {error}"
+        error_line(f"{sources[0].absolute()}: {problem}")
+        self.failures.append(
+            SceneFailed(
+                sources=tuple(str(source.absolute()) for source in sources),
+                file=str(sources[0].absolute()),
+                problem=problem,
+                remedy=remedy,
+                kind="fault",
+            )
+        )
+
+    def stop(self, groups: Sequence[Sequence[Path]]) -> None:
+        """Note and report the scenes that were not mapped because the user stopped the command."""
+        from drshym_pipeline.commands.documents import SceneFailed
+
+        error_line(f"stopped: {len(groups)} {'scene was' if len(groups) == 1 else 'scenes were'} not mapped")
+        for sources in groups:
+            named = tuple(str(source.absolute()) for source in sources)
+            remedy = "Run the command again"
+            self.failures.append(
+                SceneFailed(sources=named, file=named[0], problem=STOPPED, remedy=remedy, kind="stopped")
+            )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code so far.
+
+        `PART` whenever at least one scene was mapped and at least one was not. Without any map a fault outweighs an
+        input that cannot be used: running the command again can help then.
+        """
+        if not self.failures:
+            return ExitCode.DONE
+        if self.maps:
+            return ExitCode.PART
+        return ExitCode.INPUT if all(failure.kind == "input" for failure in self.failures) else ExitCode.FAULT
+
+    def print_document(self) -> None:
+        """The whole outcome as one JSON document on stdout."""
+        from drshym_pipeline.commands.documents import MappingDocument, ModelUsed, SceneMapped, print_document
+
+        maps = tuple(
+            SceneMapped(
+                state="nothing_observed" if record.flooded is None else "mapped",
+                folder=str(folder.absolute()),
+                record=record,
+            )
+            for record, folder in self.maps
+        )
+        model = None if self.model is None else ModelUsed.of(self.model)
+        print_document(
+            MappingDocument(
+                command=self.command,
+                exit_code=self.exit_code,
+                model=model,
+                maps=maps,
+                failures=tuple(self.failures),
+            )
+        )
+
+    def print_table(self) -> None:
+        """The maps as a table on stdout, with what must be known of them."""
+        if not self.maps:
+            return
+        records = [record for record, _ in self.maps]
+        total = len(self.maps) + len(self.failures)
+        title = "1 scene mapped" if total == 1 else f"{len(self.maps)} of {total} scenes mapped"
+        if empty := sum(record.flooded is None for record in records):
+            title += f" (nothing was observed in {empty})"
+        if self.failures:
+            title += f", {len(self.failures)} failed"
+        rows = [map_row(record, folder) for record, folder in self.maps]
+        print_table(title, ("scene", "open water", "observed", "mask"), rows)
+        for note in notes(records):
+            typer.echo(note)
+
+
+@contextmanager
+def shown_outcome(command: Literal["segment", "predict-folder"], *, as_json: bool) -> Iterator[Outcome]:
+    """Collect the outcome of a command, show it, and end the command with its exit code.
+
+    Args:
+        command: Which one.
+        as_json: Print a JSON document on stdout instead of a table, also when an input cannot be used.
+
+    Raises:
+        typer.Exit: With every exit code but 0.
+    """
+    outcome = Outcome(command)
+    try:
+        yield outcome
+    except InputError as error:
+        outcome.refuse(error)
+    if as_json:
+        outcome.print_document()
+    else:
+        outcome.print_table()
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+def map_groups(
+    outcome: Outcome,
+    groups: Sequence[tuple[Sequence[Path], Path]],
+    checkpoint: Path | None,
+    *,
+    tile: int,
+    overlap: int,
+    batch_size: int | None,
+    precision: PrecisionOption,
+    **options: Any,
+) -> None:
+    """Map scenes one after the other with one model; a scene that cannot be mapped never stops the others.
+
+    Args:
+        outcome: Gets the maps and the failures.
+        groups: The files of each scene and the folder of its products.
+        checkpoint: The model; by default the one in service, else the shipped one.
+        tile: Tile side in pixels.
+        overlap: Overlap of neighbouring tiles in pixels.
+        batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
+        precision: `fp32`, `bf16` or `auto`.
+        options: More options of `mapping.map_scene`.
+
+    Raises:
+        InputError: The model cannot be loaded, or an option is out of range.
+    """
+    from drshym_pipeline.inference import check_prediction_options
+    from drshym_pipeline.mapping import map_scene
+
+    # An option that no scene can be mapped with is reported once, not for every scene.
+    check_prediction_options(batch_size, precision)
+    TileGrid(1, 1, tile, overlap)
+    options |= {"tile": tile, "overlap": overlap, "batch_size": batch_size, "precision": precision}
+    model = outcome.choose(checkpoint)
+    for place, (sources, out) in enumerate(groups):
+        try:
+            with shown_progress(sources[0].name) as progress:
+                record = map_scene(sources, out, model.bundle, model.reference, progress=progress, **options)
+            outcome.maps.append((record, out))
+        except InputError as error:
+            outcome.refuse(error, sources)
+        except KeyboardInterrupt:
+            outcome.stop([files for files, _ in groups[place:]])
+            return
+        except Exception as error:
+            outcome.fail(error, sources)
