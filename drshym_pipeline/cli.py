@@ -133,7 +133,7 @@ def tile(
     size: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
 ) -> None:
-    """Cut a scene into GeoTIFF chips in dB, each with its record as JSON beside it."""
+    """Cut a scene (a Sentinel-1 GeoTIFF) into GeoTIFF chips in dB, each with its record as JSON beside it."""
     from drshym_pipeline.products.chips import write_chips
 
     with shown_progress(scene.name) as progress:
@@ -157,7 +157,7 @@ def convert_checkpoint(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the model.")] = None,
 ) -> None:
-    """Take a checkpoint of the original system over as a sealed model, without executing anything in it."""
+    """Convert a checkpoint of the original system (such as best.pt) into a sealed model; no code in it is run."""
     from drshym_pipeline.model.convert import ORIGINAL_THRESHOLD
     from drshym_pipeline.model.convert import convert_checkpoint as convert
 

@@ -85,7 +85,7 @@ def segment(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Map scenes: mask, probability, polygons, picture, caption and report of each."""
+    """Map scenes (Sentinel-1 GeoTIFFs): mask, probability, polygons, picture, caption and report of each."""
     with shown_outcome("segment", as_json=as_json) as outcome:
         map_groups(
             outcome,
@@ -146,7 +146,9 @@ def predict_folder(
     ],
     checkpoint: Annotated[
         Path | None,
-        typer.Option("--ckpt", "--checkpoint", help="A sealed model; by default the one in service."),
+        typer.Option(
+            "--ckpt", "--checkpoint", help="A sealed model; by default the one in service, else the shipped one."
+        ),
     ] = None,
     units: UnitsOption = None,
     tile: TileOption = DEFAULT_TILE,
@@ -158,7 +160,7 @@ def predict_folder(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Map every scene of a folder in one process; subfolders are kept, so that equal names do not meet."""
+    """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not collide."""
     with shown_outcome("predict-folder", as_json=as_json) as outcome:
         map_groups(
             outcome,
