@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -123,3 +127,58 @@ def test_a_file_is_no_folder_for_results(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="cannot be used as a folder"):
         storage.make_directory(tmp_path / name)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def left_by_a_killed_process(folder: Path) -> Path:
+    """What a process that is killed in the middle of its work leaves."""
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from drshym_pipeline.storage import temporary_directory\n"
+        "with temporary_directory(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'half').write_text('x')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=60)
+    (left,) = folder.glob(".partial-*")
+    return left
+
+
+def test_what_a_killed_process_has_left_is_deleted_and_the_work_of_a_living_one_is_not(tmp_path: Path) -> None:
+    left = left_by_a_killed_process(tmp_path)
+    with storage.temporary_directory(tmp_path) as own:
+        assert storage.remove_abandoned(tmp_path) == [left]
+        assert own.is_dir()
+    assert list(tmp_path.iterdir()) == []
+    assert storage.remove_abandoned(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize("name", [".partial-abc123", ".partial-another.host.12.34-abc"])
+def test_a_temporary_folder_without_a_known_owner_is_left_for_a_week(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert storage.remove_abandoned(tmp_path) == []
+    moment = (datetime.now(UTC) - timedelta(days=8)).timestamp()
+    os.utime(tmp_path / name, (moment, moment))
+    assert storage.remove_abandoned(tmp_path) == [tmp_path / name]
+
+
+def test_another_process_with_the_same_number_does_not_keep_a_folder(tmp_path: Path) -> None:
+    with storage.temporary_directory(tmp_path) as own:
+        started = storage.process_start(os.getpid())
+        assert started is not None
+        reused = tmp_path / own.name.replace(f".{started}-", f".{started - 3600}-")
+        reused.mkdir()
+        assert storage.remove_abandoned(tmp_path) == [reused]
+
+
+def test_the_next_command_on_a_folder_cleans_up_after_a_killed_one(tmp_path: Path) -> None:
+    left = left_by_a_killed_process(tmp_path)
+    with storage.output_directory(tmp_path):
+        assert not left.exists()
+
+
+def test_a_deleted_directory_is_gone_at_once_for_every_reader(tmp_path: Path) -> None:
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / "file").write_text("x")
+    storage.delete_directory(tmp_path / "map")
+    assert list(tmp_path.iterdir()) == []
