@@ -21,9 +21,10 @@ from drshym_pipeline.commands.mapping import predict_folder, segment
 from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
 from drshym_pipeline.commands.status import status
-from drshym_pipeline.console import error_line, print_table, shown_progress
+from drshym_pipeline.commands.training import train
+from drshym_pipeline.console import error_line, shown_progress
 from drshym_pipeline.errors import DrShymError, InputError
-from drshym_pipeline.settings import SEED, SimulatedData, TrainConfig, load_config
+from drshym_pipeline.settings import SEED, SimulatedData
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
@@ -58,40 +59,7 @@ app.command(epilog=EXIT_CODES_HELP)(segment)
 app.command("predict-folder", epilog=EXIT_CODES_HELP)(predict_folder)
 
 
-@app.command()
-def train(
-    config: Annotated[Path, typer.Option("--config", help="A training recipe; configs/ has examples.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder; runs/<name> or runs/<name>-seed<N> by default.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's own.")] = None,
-) -> None:
-    """Train and calibrate a model, and seal it as OUT/bundle."""
-    recipe = load_config(config, TrainConfig)
-    default = recipe.name
-    if seed is not None:
-        recipe, default = recipe.model_copy(update={"seed": seed}), f"{recipe.name}-seed{seed}"
-    from drshym_pipeline.model.recipe import check_training
-
-    # Before hours of simulating and training, and before the slow imports they need.
-    check_training(recipe)
-    from drshym_pipeline.datasets.prepare import prepare
-    from drshym_pipeline.model.sealing import seal
-    from drshym_pipeline.model.training import train as train_network
-
-    folder = out or Path("runs") / default
-    with output_directory(folder), shown_progress(recipe.name) as progress:
-        data = prepare(recipe.data, folder / "data", progress)
-        checkpoint = train_network(recipe, data, folder / "checkpoint", progress=progress)
-        bundle = seal(recipe, data, checkpoint, folder / "bundle", progress=progress)
-    rows = [
-        (mode, calibration.text(), f"{calibration.threshold:.3f}") for mode, calibration in bundle.calibration.items()
-    ]
-    print_table(
-        f"Sealed {bundle.name} {bundle.version} in {folder / 'bundle'}", ("bands", "calibration", "threshold"), rows
-    )
-
-
+app.command()(train)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(baseline)

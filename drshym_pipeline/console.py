@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-from drshym_pipeline.progress import Progress
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
     from drshym_pipeline.records import MapRecord
 
 _QUIET_SECONDS: Final = 5.0
@@ -25,7 +26,23 @@ _LABELS: Final = {
     "tile_probabilities": "predicting tiles",
     "stitched_scenes": "drawing the map (rows)",
     "scene_reports": "writing the report",
+    "simulate": "simulating chips",
+    "train": "training (steps)",
+    "calibrate": "calibrating (chips)",
 }
+
+
+class Display(Protocol):
+    """A progress listener that can show more than counts."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is."""
+
+    def line(self, text: str) -> None:
+        """Show one line that stays."""
+
+    def detail(self, stage: str, text: str) -> None:
+        """Set what is shown with the next count of a stage, such as the loss."""
 
 
 class _PlainLines:
@@ -35,6 +52,14 @@ class _PlainLines:
         self._prefix = prefix
         self._started: dict[str, float] = {}
         self._last = time.monotonic()
+        self._details: dict[str, str] = {}
+
+    def line(self, text: str) -> None:
+        sys.stderr.write(f"{self._prefix}{text}\n")
+        sys.stderr.flush()
+
+    def detail(self, stage: str, text: str) -> None:
+        self._details[stage] = f", {text}"
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -45,12 +70,35 @@ class _PlainLines:
         if now - max(self._last, start) < _QUIET_SECONDS and not (finished and now - start >= _QUIET_SECONDS):
             return
         self._last = now
-        sys.stderr.write(f"{self._prefix}{_LABELS.get(stage, stage)}: {done}/{total}, {now - start:.0f} s\n")
-        sys.stderr.flush()
+        self.line(f"{_LABELS.get(stage, stage)}: {done}/{total}, {now - start:.0f} s{self._details.get(stage, '')}")
+
+
+class _Bars:
+    """Bars of Rich; lines are printed above them."""
+
+    def __init__(self, prefix: str, bars: RichProgress) -> None:
+        self._prefix = prefix
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._details: dict[str, str] = {}
+
+    def line(self, text: str) -> None:
+        from rich.text import Text
+
+        self._bars.console.print(Text(self._prefix + text))
+
+    def detail(self, stage: str, text: str) -> None:
+        self._details[stage] = f", {text}"
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        label = f"{self._prefix}{_LABELS.get(stage, stage)}{self._details.get(stage, '')}"
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(label, total=total)
+        self._bars.update(self._tasks[stage], completed=done, description=label)
 
 
 @contextmanager
-def shown_progress(title: str = "") -> Iterator[Progress]:
+def shown_progress(title: str = "") -> Iterator[Display]:
     """A progress listener that shows what is running, how far and how long.
 
     Args:
@@ -61,7 +109,7 @@ def shown_progress(title: str = "") -> Iterator[Progress]:
         yield _PlainLines(prefix)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (
@@ -71,15 +119,8 @@ def shown_progress(title: str = "") -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    tasks: dict[str, TaskID] = {}
     with Bars(*columns, console=Console(stderr=True)) as bars:
-
-        def listen(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(prefix + _LABELS.get(stage, stage), total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield listen
+        yield _Bars(prefix, bars)
 
 
 def error_line(error: object) -> None:

@@ -43,6 +43,7 @@ class TrainedCheckpoint:
         device: `cpu` or `cuda`.
         data_sha256: Content hash of the training data.
         weights_sha256: Hash of the weights file.
+        start: Validation scores of the weights that the run started from, where they were asked for.
     """
 
     directory: Path
@@ -56,6 +57,7 @@ class TrainedCheckpoint:
     device: str
     data_sha256: str
     weights_sha256: str
+    start: dict[str, float] | None = None
 
     @property
     def best(self) -> dict[str, float]:

@@ -36,6 +36,8 @@ from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import atomic_path
 
 OnEpoch = Callable[[Entry], None]
+OnStep = Callable[[int, float], None]
+"""Called after every step with its number and its loss."""
 OnExamples = Callable[[int, Mapping[str, bytes]], None]
 """Told at every validation of the step and of example maps, PNG by file name such as `Ghana_103272.png`."""
 
@@ -71,6 +73,7 @@ class FloodModule(pl.LightningModule):
         progress: Told of every step.
         on_epoch: Told of every validation.
         on_examples: Given the pictures of every validation.
+        on_step: Called after every step.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class FloodModule(pl.LightningModule):
         progress: Progress,
         on_epoch: OnEpoch | None,
         on_examples: OnExamples | None,
+        on_step: OnStep | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -100,6 +104,7 @@ class FloodModule(pl.LightningModule):
         self._progress = progress
         self._on_epoch = on_epoch
         self._on_examples = on_examples
+        self._on_step = on_step
         self._loss = loss_function(config.training.loss)
         self._train_losses: list[Tensor] = []
         self._crop_losses: list[tuple[Tensor, Tensor]] = []
@@ -174,6 +179,8 @@ class FloodModule(pl.LightningModule):
         del args
         if self.average is not None:
             self.average.update(self.network, self.global_step)
+        if self._on_step is not None:
+            self._on_step(self.global_step, float(self._train_losses[-1]))
         self._progress("train", self.global_step, self._config.training.max_steps)
 
     def on_validation_epoch_start(self) -> None:
@@ -229,11 +236,32 @@ class FloodModule(pl.LightningModule):
             "valid_loss": float(np.mean(self._valid_losses)),
             "learning_rate": float(optimiser.param_groups[0]["lr"]),
         }
-        suffixes = ["", *(f"_{mode}" for mode in list(self._validation)[1:])]
-        for suffix, chips in zip(suffixes, self._histograms, strict=True):
-            entry[f"valid_iou{suffix}"], entry[f"valid_mean_iou{suffix}"] = validation_scores(chips)
         self._train_losses = []
+        return entry | self._scores(self._histograms)
+
+    def _scores(self, histograms: list[list[LogitHistogram]]) -> Entry:
+        """Both figures of each band mode, under the keys of the history."""
+        entry: Entry = {}
+        suffixes = ["", *(f"_{mode}" for mode in list(self._validation)[1:])]
+        for suffix, chips in zip(suffixes, histograms, strict=True):
+            entry[f"valid_iou{suffix}"], entry[f"valid_mean_iou{suffix}"] = validation_scores(chips)
         return entry
+
+    def score_start(self) -> Entry:
+        """The validation scores of the weights as they are before the first step, on the CPU.
+
+        Nothing random is drawn, so that the run that follows is the same with and without it.
+        """
+        found: list[list[LogitHistogram]] = []
+        for chips in self._validation.values():
+            found.append([])
+            for index in range(len(chips)):  # type: ignore[arg-type]  # Dataset declares no length; ours have one
+                inputs, truth, mask = chips[index]
+                logits = predict_logits(self.network, inputs[None].numpy())[0]
+                histogram = LogitHistogram()
+                histogram.add(logits, np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8))
+                found[-1].append(histogram)
+        return self._scores(found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the history, the chips' running losses and the time spent, in types that load without executing code."""

@@ -14,6 +14,8 @@ from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.settings import NetworkConfig
 
+UNTRAINED = ("random", "imagenet")  # starts that were never trained on backscatter
+
 
 def _imagenet_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
     try:
@@ -40,7 +42,7 @@ def _starting_bundle(start: str) -> ModelBundle:
 
 def start_sha256(config: NetworkConfig) -> str | None:
     """The hash of the bundle a run starts from; None when it starts from no bundle."""
-    return None if config.start in ("random", "imagenet") else _starting_bundle(config.start).sha256
+    return None if config.start in UNTRAINED else _starting_bundle(config.start).sha256
 
 
 def initial_state(config: NetworkConfig) -> dict[str, torch.Tensor]:

@@ -41,10 +41,10 @@ from drshym_pipeline.model.determinism import deterministic
 from drshym_pipeline.model.examples import choose_examples
 from drshym_pipeline.model.history import best_entry
 from drshym_pipeline.model.inputs import network_input
-from drshym_pipeline.model.loop import FloodModule, OnEpoch, OnExamples, ResumePoint
+from drshym_pipeline.model.loop import FloodModule, OnEpoch, OnExamples, OnStep, ResumePoint
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.model.recipe import check_training
-from drshym_pipeline.model.start import initial_state, start_sha256
+from drshym_pipeline.model.start import UNTRAINED, initial_state, start_sha256
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import sha256_file
@@ -63,6 +63,8 @@ def train(
     progress: Progress = silent,
     on_epoch: OnEpoch | None = None,
     on_examples: OnExamples | None = None,
+    on_step: OnStep | None = None,
+    on_start: OnEpoch | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> TrainedCheckpoint:
     """Train a network, or go on with a run that was killed, or return one that is finished.
@@ -79,6 +81,9 @@ def train(
             `TrainedCheckpoint.history` for the keys.
         on_examples: Given example maps of every validation: the step and up to three fixed validation chips with water
             as PNG by file name, each with VV, truth and the probability of water side by side.
+        on_step: Called after every step with its number and its loss.
+        on_start: Called with the validation scores of the weights that the run starts from, under the keys of the
+            history, where it starts from a bundle. To find them costs one validation; without this they are not found.
         callbacks: More of Lightning's callbacks, which must not change the run; to measure it, for example.
 
     Raises:
@@ -104,9 +109,14 @@ def train(
             progress=progress,
             on_epoch=on_epoch,
             on_examples=on_examples,
+            on_step=on_step,
         )
         # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
         claim_directory(directory, identity)
+        start = None
+        if on_start is not None and config.network.start not in UNTRAINED:
+            start = module.score_start()
+            on_start(start)
         _fit(module, config, directory, callbacks, device=device, precision=precision)
     best = best_entry(module.history, config.training.keep_best)
     outcome = TrainedCheckpoint(
@@ -121,6 +131,7 @@ def train(
         device=device,
         data_sha256=data_sha256,
         weights_sha256=sha256_file(directory / WEIGHTS_FILE),
+        start=start,
     )
     outcome.save()
     # The optimiser's state is three times the size of the weights and of no use to a finished run.
@@ -138,6 +149,7 @@ def _module(
     progress: Progress,
     on_epoch: OnEpoch | None,
     on_examples: OnExamples | None,
+    on_step: OnStep | None,
 ) -> FloodModule:
     training, invalid = config.training, config.data.invalid_label
 
@@ -186,6 +198,7 @@ def _module(
         progress=progress,
         on_epoch=on_epoch,
         on_examples=on_examples,
+        on_step=on_step,
     )
 
 

@@ -1,0 +1,157 @@
+"""The command that trains: `train` shows the loss and every validation, and says at the end where everything is.
+
+Parse, call, print; how a network is trained is decided in `model.training`, how it is sealed in `model.sealing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drshym_pipeline.console import Display, print_table, shown_progress
+from drshym_pipeline.settings import TrainConfig, load_config
+from drshym_pipeline.storage import output_directory
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+
+_STAGE = "train"
+_SMOOTHING = 0.9  # of the loss shown between validations: that of one batch jumps too much to be read
+
+
+def train(
+    config: Annotated[Path, typer.Option("--config", help="A training recipe; configs/ has examples.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder; runs/<name> or runs/<name>-seed<N> by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's own.")] = None,
+) -> None:
+    """Train and calibrate a model, and seal it as OUT/bundle."""
+    recipe = load_config(config, TrainConfig)
+    default = recipe.name
+    if seed is not None:
+        recipe, default = recipe.model_copy(update={"seed": seed}), f"{recipe.name}-seed{seed}"
+    from drshym_pipeline.model.recipe import check_training
+
+    # Before hours of simulating and training, and before the slow imports they need.
+    check_training(recipe)
+    from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.model.checkpoint import RESUME_FILE
+    from drshym_pipeline.model.sealing import seal
+    from drshym_pipeline.model.training import train as train_network
+
+    folder = out or Path("runs") / default
+    with output_directory(folder), shown_progress(recipe.name) as display:
+        data = prepare(recipe.data, folder / "data", display)
+        resumed = (folder / "checkpoint" / RESUME_FILE).is_file()
+        if resumed:
+            display.line("going on with a run that was interrupted")
+        shown = TrainingLines(display, recipe, resumed=resumed)
+        checkpoint = train_network(
+            recipe,
+            data,
+            folder / "checkpoint",
+            progress=display,
+            on_epoch=shown.validated,
+            on_step=shown.stepped,
+            on_start=shown.started,
+        )
+        bundle = seal(recipe, data, checkpoint, folder / "bundle", progress=display)
+    for line in outcome_lines(checkpoint, recipe):
+        typer.echo(line)
+    rows = [
+        (mode, calibration.text(), f"{calibration.threshold:.3f}") for mode, calibration in bundle.calibration.items()
+    ]
+    print_table(
+        f"Sealed {bundle.name} {bundle.version} in {folder / 'bundle'}", ("bands", "calibration", "threshold"), rows
+    )
+    for line in place_lines(bundle, folder / "bundle"):
+        typer.echo(line)
+
+
+class TrainingLines:
+    """What is shown while a network trains: the loss of the steps, and one line for each validation.
+
+    Args:
+        display: Where it is shown.
+        recipe: Of the run.
+        resumed: Whether an earlier part of the run is not shown: which validation is the best is then not known here.
+    """
+
+    def __init__(self, display: Display, recipe: TrainConfig, *, resumed: bool = False) -> None:
+        self._display = display
+        self._recipe = recipe
+        self._names_best = not resumed and recipe.training.keep_best != "last"
+        self._loss: float | None = None
+        self._best: float | None = None
+
+    def started(self, scores: Mapping[str, float]) -> None:
+        """Show the validation scores of the weights that the run starts from."""
+        self._display.line(f"start ({self._recipe.network.start}): {scores_text(scores)}")
+
+    def stepped(self, step: int, loss: float) -> None:
+        """Take in the loss of a step."""
+        del step
+        self._loss = loss if self._loss is None else _SMOOTHING * self._loss + (1 - _SMOOTHING) * loss
+        self._display.detail(_STAGE, f"loss {self._loss:.3f}")
+
+    def validated(self, entry: Mapping[str, float]) -> None:
+        """Show a validation."""
+        from drshym_pipeline.model.history import score_of
+
+        score = score_of(dict(entry), self._recipe.training.keep_best)
+        is_best = self._best is None or score > self._best
+        self._best = score if self._best is None else max(score, self._best)
+        self._display.line(
+            f"step {entry['step']:.0f} of {self._recipe.training.max_steps}: loss {entry['train_loss']:.3f}, "
+            f"validation loss {entry['valid_loss']:.3f}, {scores_text(entry)}"
+            + (", best so far" if is_best and self._names_best else "")
+        )
+
+
+def scores_text(entry: Mapping[str, float]) -> str:
+    """The validation scores of an entry of the history, for people."""
+    text = f"validation IoU {entry['valid_iou']:.3f}, mean over chips with water {entry['valid_mean_iou']:.3f}"
+    if "valid_iou_vv" in entry:
+        text += f"; VV alone {entry['valid_iou_vv']:.3f}, mean {entry['valid_mean_iou_vv']:.3f}"
+    return text
+
+
+def outcome_lines(checkpoint: TrainedCheckpoint, recipe: TrainConfig) -> list[str]:
+    """What came of a training: its length, the scores of the kept weights, and how they compare with the start."""
+    best, start = checkpoint.best, checkpoint.start
+    stopped = ", stopped early because the validation did not improve" if checkpoint.stopped_early else ""
+    lines = [
+        f"Trained {checkpoint.steps} steps in {checkpoint.seconds:.0f} s{stopped}. The weights after step "
+        f"{checkpoint.best_step} are kept: {scores_text(best)}."
+    ]
+    if start is not None:
+        gain, mean_gain = best["valid_iou"] - start["valid_iou"], best["valid_mean_iou"] - start["valid_mean_iou"]
+        lines.append(
+            f"Against the start ({recipe.network.start}): {scores_text(start)}. "
+            f"Difference: {gain:+.3f}, mean over chips with water {mean_gain:+.3f}."
+        )
+    lines.append(
+        "The weights were chosen on these validation chips, so these scores flatter: score the model on others."
+    )
+    return lines
+
+
+def place_lines(bundle: ModelBundle, folder: Path) -> list[str]:
+    """Where the bundle and its cards are, and what is not known about the data."""
+    from drshym_pipeline.datasets.provenance import REMEDY
+    from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
+
+    lines = [
+        f"bundle: {folder}",
+        f"model card: {folder / MODEL_CARD_FILE}",
+        f"data set card: {folder / DATASET_CARD_FILE}",
+    ]
+    data = bundle.card.data
+    if data is not None and data.origin == "unknown":
+        lines.append(f"note: the origin of the training data is unknown. {data.evidence} {REMEDY}.")
+    return lines
