@@ -46,14 +46,22 @@ def picture_file(path: Path, alt: str) -> MarkdownMetadataValue:
     return _small(Image.alpha_composite(ground, image).convert("RGB"), alt)
 
 
-def picture(values: NDArray[np.floating[Any]], alt: str, low: float = 0.0, high: float = 1.0) -> MarkdownMetadataValue:
-    """An array as a coloured thumbnail.
+def picture(
+    values: NDArray[np.floating[Any]],
+    alt: str,
+    low: float = 0.0,
+    high: float = 1.0,
+    *,
+    cell: tuple[float, float] = (1.0, 1.0),
+) -> MarkdownMetadataValue:
+    """Draw an array as a coloured thumbnail.
 
     Args:
         values: (h, w), NaN where not observed (grey).
         alt: What it shows.
         low: Value of the darkest colour.
         high: Value of the brightest colour.
+        cell: Length on the ground of the sides (x, y) of what one value covers, in any unit.
     """
     from PIL import Image
 
@@ -64,7 +72,9 @@ def picture(values: NDArray[np.floating[Any]], alt: str, low: float = 0.0, high:
     rgb[~np.isfinite(values)] = _NOT_OBSERVED
     grow = max(1, LONGEST_SIDE // (2 * max(values.shape)))
     pixels = np.kron(rgb.astype(np.uint8), np.ones((grow, grow, 1), dtype=np.uint8))
-    return _small(Image.fromarray(pixels), alt)
+    drawn = Image.fromarray(pixels)
+    size = (drawn.width * cell[0] / max(cell), drawn.height * cell[1] / max(cell))
+    return _small(drawn.resize((max(1, round(size[0])), max(1, round(size[1]))), Image.Resampling.NEAREST), alt)
 
 
 def plot(png: bytes, alt: str) -> MarkdownMetadataValue:
@@ -96,5 +106,8 @@ def table(rows: "pd.DataFrame | Sequence[Mapping[str, Any]]") -> TableMetadataVa
 
 
 def file_link(path: Path) -> MetadataValue:
-    """A link to a file or folder on disk."""
+    """The path of a file or folder on disk, with a button to copy it.
+
+    Dagster's pages refuse `file://` links. A copied path opens in the address bar of a browser on the same machine.
+    """
     return MetadataValue.path(str(path))

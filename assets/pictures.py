@@ -33,6 +33,14 @@ def quicklook(folder: SceneFolder) -> NDArray[np.float32]:
     return decode_db(np.stack(lines))
 
 
+def ground_cell(folder: SceneFolder) -> tuple[float, float]:
+    """Length on the ground of the sides (x, y) of a pixel of the scene's image, in metres."""
+    from drshym_pipeline.sar.georeference import pixel_size_m
+
+    meta = folder.meta()
+    return pixel_size_m(meta.crs, meta.transform, meta.height, meta.width)
+
+
 def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:
     """Observed share of every tile, laid out as the grid: (rows of tiles, columns of tiles)."""
     import pandas as pd

@@ -11,12 +11,13 @@ from dagster import DataVersion, MaterializeResult, MetadataValue
 
 from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
 from assets.metadata import file_link, picture, picture_file, table
-from assets.pictures import DB_RANGE, probability_overview, quicklook, valid_share
+from assets.pictures import DB_RANGE, ground_cell, probability_overview, quicklook, valid_share
 from assets.scene_sources import remove_from_bucket, source_files
 from drshym_pipeline.mapping import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.products.scene_store import WorkNote
 from drshym_pipeline.progress import Progress
-from drshym_pipeline.storage import sha256_file, sha256_files, to_uri
+from drshym_pipeline.records import PolygonCounts
+from drshym_pipeline.storage import sha256_file, sha256_files
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
 from resources.store import ArtefactStore
@@ -61,7 +62,7 @@ def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     return MaterializeResult(
         data_version=DataVersion(meta.sha256),
         metadata={
-            "VV backscatter": picture(look, f"VV of {partition}", *DB_RANGE),
+            "VV backscatter": picture(look, f"VV of {partition}", *DB_RANGE, cell=ground_cell(folder)),
             "statistics (dB)": table(statistics),
             "size": f"{meta.height} x {meta.width} pixels of {meta.pixel_spacing[0]:g} x {meta.pixel_spacing[1]:g}",
             "crs": meta.crs,
@@ -86,7 +87,7 @@ def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     return MaterializeResult(
         data_version=DataVersion(sha256_file(tiles.jsonl)),
         metadata={
-            "observed share by tile": picture(valid_share(tiles), f"tiles of {partition}"),
+            "observed share by tile": picture(valid_share(tiles), f"tiles of {partition}", cell=ground_cell(folder)),
             "tiles": summary.count,
             "rows and columns": f"{summary.rows} x {summary.cols}",
             "tiles with an observed pixel": summary.valid_tiles,
@@ -119,7 +120,7 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     return MaterializeResult(
         data_version=DataVersion(sha256_files(shards, predicted.path)),
         metadata={
-            "mean probability by tile": picture(means, f"probabilities of {partition}"),
+            "mean probability by tile": picture(means, f"probabilities of {partition}", cell=ground_cell(tiles.scene)),
             "distribution": table(histogram),
             "tiles predicted": summary.predicted,
             "tiles skipped, nothing observed": summary.skipped,
@@ -133,6 +134,13 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
             "array": file_link(predicted.path),
         },
     )
+
+
+def _left_out(counts: PolygonCounts | None) -> dict[str, str]:
+    """What the vector file leaves out; nothing to say for a map of an earlier version."""
+    if counts is None:
+        return {}
+    return {f"areas of fewer than {counts.fewest_pixels} pixels, in the mask only": f"{counts.omitted:,}"}
 
 
 def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
@@ -156,6 +164,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
             "pixels": table([summary.pixels]),
             "by VV backscatter": table([row.model_dump() for row in summary.slices]),
             "polygons": summary.polygons,
+            **_left_out(summary.polygon_counts),
             "threshold": summary.calibration.threshold,
             "model": f"{summary.reference.name} {summary.reference.version} ({summary.reference.source})",
             "warnings": "; ".join(summary.warnings) or "none",
@@ -176,19 +185,17 @@ def report_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     tools.store.clear_failure(partition)
     if tools.bucket.keep_sources == "store":
         remove_from_bucket(tools.bucket, tools.store, partition, finished)
-    confidence = f"{record.mean_confidence:.3f}" if record.mean_confidence is not None else "nothing observed"
     return MaterializeResult(
         data_version=DataVersion(sha256_file(finished.product("record"))),
         metadata={
             "thumbnail": picture_file(finished.product("thumbnail"), f"flood map of {partition}"),
             "summary": record.caption,
             "flooded area": record.flooded.text() if record.flooded else "nothing observed",
-            "mean confidence": confidence,
             "map version": finished.version,
             "newest map of the scene": newest,
             "seconds by stage": MetadataValue.json(record.seconds),
             "model": f"{record.model.name} {record.model.version}, sha256 {record.model.sha256[:12]}",
-            "report": MetadataValue.url(to_uri(finished.product("report"))),
+            "report": file_link(finished.product("report")),
             "record": file_link(finished.product("record")),
         },
     )

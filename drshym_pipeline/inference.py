@@ -29,9 +29,10 @@ from drshym_pipeline.assessment.probability import (
     probability,
 )
 from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.model.card_figures import card_iou
 from drshym_pipeline.model.inputs import network_input_of_codes
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import BandMode, Calibration, ModelReference, Record
+from drshym_pipeline.records import BandMode, Calibration, CardIou, ModelReference, Record
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tiling import TileGrid
@@ -50,7 +51,11 @@ ResultT = TypeVar("ResultT")
 
 
 class PredictionSummary(Record):
-    """What one prediction did. `minimum`, `maximum` and `mean` are over observed tile pixels, None without any."""
+    """What one prediction did.
+
+    `minimum`, `maximum` and `mean` are over observed tile pixels, None without any. `card` holds what the model's card
+    says of its quality: the later stages do not load the model.
+    """
 
     tiles: int
     predicted: int
@@ -67,6 +72,7 @@ class PredictionSummary(Record):
     tile: int
     overlap: int
     seconds: float | None = None
+    card: CardIou | None = None
     reused: bool = False
 
 
@@ -295,6 +301,7 @@ def predict_scene(
             tile=grid.tile,
             overlap=grid.overlap,
             seconds=round(time.perf_counter() - start, 3),
+            card=card_iou(bundle.card),
         )
         array.attrs.update(
             {

@@ -322,7 +322,8 @@ def report(drawn: MapFolder, *, progress: Progress = silent) -> MapFolder:
         return drawn
     progress(REPORT_STAGE, 0, 1)
     meta, summary = drawn.scene.meta(), drawn.stitched()
-    names = {kind: product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS}
+    there = {*summary.files, "report", "record"}
+    names = {kind: product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS if kind in there}
     record = map_record(meta, summary.model_copy(update={"files": names}), drawn.version)
     write_page(record, summary.slices, drawn.product("overlay"), drawn.product("report"))
     write_text(drawn.product("record"), record.model_dump_json(indent=2) + "\n")

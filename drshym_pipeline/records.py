@@ -279,6 +279,21 @@ class Calibration(Record):
         return f"temperature={self.T:.3g}" + (f", bias={self.bias:.3g}" if self.bias else "")
 
 
+class PolygonCounts(Record):
+    """How the vector file of a map covers its flooded area.
+
+    `count` polygons cover `km2`. Areas of fewer than `fewest_pixels` are not in the file but in the mask: `omitted` of
+    them, of `omitted_pixels` and `omitted_km2` together. Both areas add up to the area counted in the mask.
+    """
+
+    count: int = Field(ge=0)
+    km2: float = Field(ge=0.0)
+    fewest_pixels: int = Field(ge=1)
+    omitted: int = Field(ge=0)
+    omitted_pixels: int = Field(ge=0)
+    omitted_km2: float = Field(ge=0.0)
+
+
 class MapRecord(Record):
     """One finished map: what was mapped, with what, and what came out.
 
@@ -287,6 +302,8 @@ class MapRecord(Record):
 
     `pixels` counts the mask values by name. `water_separated` is False when neither reference water nor a pre-event
     scene was there: the flooded class then means open water of any kind. `files` are names beside the record.
+    `mean_confidence` is read from records of earlier versions and is no longer filled: it says how far single pixels
+    are from undecided, and was taken for the certainty of the area, which its interval gives.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -310,7 +327,8 @@ class MapRecord(Record):
     observed_fraction: float
     pixels: dict[str, int]
     water_separated: bool
-    mean_confidence: float | None
+    mean_confidence: float | None = None
+    polygons: PolygonCounts | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]
@@ -327,6 +345,14 @@ class Score(Record):
     low: float | None = None
     high: float | None = None
     chips: int = 0
+
+
+class CardIou(Record):
+    """The IoU a model's card states, by band mode; `chips` and `data` say of which chips."""
+
+    chips: str
+    data: str | None = None
+    by_mode: dict[BandMode, Score]
 
 
 class DataSplit(Record):

@@ -1,8 +1,10 @@
-"""Two sentences about a map, for people who read nothing else of it."""
+"""The words about a map: its caption of two sentences, and the caveats that go with every product."""
 
 from __future__ import annotations
 
-from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, ModelReference, SceneMeta
+from drshym_pipeline.inference import PredictionSummary
+from drshym_pipeline.model.model_card import score_text
+from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, CardIou, SceneMeta
 
 
 def area_text(km2: float) -> str:
@@ -11,20 +13,69 @@ def area_text(km2: float) -> str:
     return f"{km2:.{digits}f} km2"
 
 
+def is_vv_alone(meta: SceneMeta, prediction: PredictionSummary) -> bool:
+    """Whether a map was made from VV without VH: the scene has no VH, or the model does not use it."""
+    return "vv" in (meta.mode, prediction.mode)
+
+
+def vv_alone_warning(card: CardIou | None) -> str:
+    """The sentence of a map that was made from VV without VH.
+
+    Args:
+        card: What the model's card states; None when it states nothing.
+    """
+    weaker = "Only VV was used: VV alone is usually weaker than VV with VH"
+    alone, both = _iou(card)
+    if card is None or alone is None:
+        return f"{weaker}. The model's card has no figure for VV alone."
+    compared = f", with VH {both}" if both else ""
+    data = f" ({card.data})" if card.data else ""
+    return f"{weaker}. The model's card gives for VV alone an IoU of {alone}{compared}, on its {card.chips}{data}."
+
+
+def _iou(card: CardIou | None) -> tuple[str | None, str | None]:
+    """The IoU of VV alone and of VV with VH, with their intervals."""
+    scores = card.by_mode if card else {}
+    alone, both = scores.get("vv"), scores.get("vv_vh")
+    return score_text(alone) if alone else None, score_text(both) if both else None
+
+
+def _vv_alone_clause(card: CardIou | None) -> str:
+    """The same within the caption's second sentence."""
+    weaker = "mapped from VV alone, usually weaker than VV with VH"
+    alone, both = _iou(card)
+    if card is None or alone is None:
+        return f"{weaker} (no figure on the model's card),"
+    compared = f", with VH {both}" if both else ""
+    return f"{weaker} (IoU on the {card.chips} of the model's card: VV alone {alone}{compared}),"
+
+
+def short_caveat(meta: SceneMeta, prediction: PredictionSummary, *, water_separated: bool) -> str:
+    """The caveat that goes with every polygon and picture, in one sentence."""
+    water = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
+    weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
+    return f"{water}{weaker}; preliminary, not validated in the field."
+
+
 def write_caption(
-    meta: SceneMeta, model: ModelReference, flooded: AreaEstimate | None, observed_km2: float, *, water_separated: bool
+    meta: SceneMeta,
+    prediction: PredictionSummary,
+    flooded: AreaEstimate | None,
+    observed_km2: float,
+    *,
+    water_separated: bool,
 ) -> str:
     """The caption of a map, in two sentences.
 
     Args:
         meta: The scene.
-        model: Who says so.
+        prediction: Which model was used, on which bands.
         flooded: The flooded area; None when nothing was observed, and then no area is stated.
         observed_km2: The area with a valid observation.
         water_separated: Whether permanent water was told apart.
     """
     when = f" of {meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else ""
-    signed = f"by {model.label}; preliminary, not validated in the field"
+    signed = f"by {prediction.reference.label}; preliminary, not validated in the field"
     if flooded is None:
         return (
             f"Nothing was observed in the scene {meta.scene_id}{when}: no pixel holds a valid measurement, so neither "
@@ -34,7 +85,8 @@ def write_caption(
     caveat = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
+    mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, about {flooded.text()} appear to be "
-        f"{water}. {caveat}; mapped {signed}."
+        f"{water}. {caveat}; {mapped} {signed}."
     )

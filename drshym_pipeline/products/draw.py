@@ -8,26 +8,30 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.products.bands import image_bands
-from drshym_pipeline.products.caption import write_caption
+from drshym_pipeline.products.caption import is_vv_alone, short_caveat, vv_alone_warning, write_caption
+from drshym_pipeline.products.figure import FigureText, write_pictures
 from drshym_pipeline.products.folder import Prediction, PredictionFolder
 from drshym_pipeline.products.geocode import geocoded
-from drshym_pipeline.products.names import ProductKind, product_name
-from drshym_pipeline.products.overlay import OverlayCanvas, write_pictures
+from drshym_pipeline.products.names import ProductKind, product_name, water_state
+from drshym_pipeline.products.overlay import OverlayCanvas
 from drshym_pipeline.products.rasters import MapRasters, picture_text, provenance_tags
+from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.summary import MapStatistics, StitchSummary
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.sar.georeference import pixel_area_km2
+from drshym_pipeline.records import AreaEstimate, SceneMeta
+from drshym_pipeline.sar.georeference import pixel_area_km2, pixel_size_m
 from drshym_pipeline.storage import temporary_directory, write_text
 
 STAGE = "stitched_scenes"
 _WRITERS = 2
 _AHEAD = 2  # bands stitched before they are written
-_DRAWN: tuple[ProductKind, ...] = ("mask", "proba", "overlay", "thumbnail", "flood", "caption")
+_DRAWN: tuple[ProductKind, ...] = ("mask", "style", "proba", "overlay", "thumbnail", "flood", "caption")
+_WATER_SEPARATED = False  # neither reference water nor a pre-event scene is used yet
 
 
 def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: float) -> tuple[str, ...]:
@@ -42,13 +46,51 @@ def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: flo
         found.append("Nothing was observed: the scene holds no valid measurement.")
     if meta.mode != prediction.summary.mode:
         found.append(f"The model was used on {prediction.summary.mode}, the scene has {meta.mode}.")
+    if is_vv_alone(meta, prediction.summary):
+        found.append(vv_alone_warning(prediction.summary.card))
     if prediction.area_errors.quantile is None:
         found.append("The model has no fitted area errors: the interval is the whole observed area.")
     return tuple(found)
 
 
+def _polygon_properties(meta: SceneMeta, prediction: Prediction) -> dict[str, Any]:
+    """What every polygon of a map says about itself."""
+    summary = prediction.summary
+    return {
+        "state": water_state(water_separated=_WATER_SEPARATED),
+        "acquired_at": None if meta.acquired_at is None else meta.acquired_at.isoformat(),
+        "scene": meta.scene_id,
+        "model": summary.reference.name,
+        "model_version": summary.reference.version,
+        "threshold": summary.calibration.threshold,
+        "caveat": short_caveat(meta, summary, water_separated=_WATER_SEPARATED),
+        "model_sha256": summary.reference.sha256,
+        "source_sha256": meta.sha256,
+    }
+
+
+def _figure_text(meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate | None) -> FigureText:
+    """The words below the overlay."""
+    summary = prediction.summary
+    when = f"{meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else "acquisition date not known"
+    state = water_state(water_separated=_WATER_SEPARATED)
+    area = "nothing was observed" if flooded is None else f"{state}: {flooded.text()}"
+    a, b, _, d, e, _ = meta.map_grid.transform
+    return FigureText(
+        title=meta.scene_id,
+        lines=(
+            f"Sentinel-1, {when}; {area}.",
+            short_caveat(meta, summary, water_separated=_WATER_SEPARATED),
+            f"Model {summary.reference.label}, threshold {summary.calibration.threshold:g}. Contains modified "
+            "Copernicus Sentinel data.",
+        ),
+        water=state,
+        north_up=a > 0 > e and b == d == 0,
+    )
+
+
 def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = silent) -> StitchSummary:
-    """Write mask, probability, pictures, polygons and caption of a predicted scene.
+    """Write mask and its style, probability, pictures, polygons and caption of a predicted scene.
 
     Args:
         predicted: The probabilities.
@@ -60,14 +102,15 @@ def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = s
     """
     meta, grid, prediction = predicted.scene.meta(), predicted.tiles.grid(), predicted.read()
     calibration, place = prediction.summary.calibration, meta.map_grid
-    statistics = MapStatistics(pixel_area_km2(place.crs, place.transform, place.height, place.width))
+    row_area_km2 = pixel_area_km2(place.crs, place.transform, place.height, place.width)
+    statistics = MapStatistics(row_area_km2)
     canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
     tags = provenance_tags(meta, prediction.summary)
     products.mkdir(exist_ok=True)
     with (
         temporary_directory(products) as scratch,
-        MapRasters(meta, scratch, tags) as rasters,
+        MapRasters(meta, scratch, tags, water_separated=_WATER_SEPARATED) as rasters,
     ):
         bands = image_bands(predicted, meta, grid, calibration.threshold)
         if meta.product_grid is not None:
@@ -78,26 +121,40 @@ def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = s
             canvas.add(band.row, band.vv, band.mask)
             rasters.write(band.row, band.stored, band.mask)
             progress(STAGE, band.row + len(band.mask), place.height)
-        mask = rasters.close()
-        provenance: dict[str, str | float] = {
-            "scene": meta.scene_id,
-            "source_sha256": meta.sha256,
-            "model_sha256": prediction.summary.reference.sha256,
-            "threshold": calibration.threshold,
-        }
+        mask, probability = rasters.close()
+        observed = statistics.observed_pixels > 0
+        flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
         shown = meta.statistics.get("VV")
-        stretch = (shown.p01, shown.p99) if shown else None
         # The products are made of the same finished rasters and do not wait for each other.
         with ThreadPoolExecutor(_WRITERS) as pool:
             cogs = pool.submit(rasters.publish, paths["mask"], paths["proba"])
-            vectors = pool.submit(write_flood_polygons, mask, place.crs, paths["flood"], provenance)
-            write_pictures(canvas, paths["overlay"], paths["thumbnail"], text=picture_text(tags), stretch=stretch)
+            vectors = pool.submit(
+                write_flood_polygons,
+                mask,
+                probability,
+                paths["flood"],
+                crs=place.crs,
+                row_area_km2=row_area_km2,
+                properties=_polygon_properties(meta, prediction),
+                about={"scene": meta.scene_id, "map_area": None if flooded is None else flooded.text()},
+            )
+            write_pictures(
+                canvas,
+                paths["overlay"],
+                paths["thumbnail"],
+                text=picture_text(tags),
+                words=_figure_text(meta, prediction, flooded),
+                scene_width=place.width,
+                pixel_m=pixel_size_m(place.crs, place.transform, place.height, place.width),
+                statistics=(shown.p01, shown.p99) if shown else None,
+            )
             cogs.result()
             polygons = vectors.result()
-    observed = statistics.observed_pixels > 0
-    flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
-    caption = write_caption(meta, prediction.summary.reference, flooded, statistics.observed_km2, water_separated=False)
+    caption = write_caption(
+        meta, prediction.summary, flooded, statistics.observed_km2, water_separated=_WATER_SEPARATED
+    )
     write_text(paths["caption"], caption + "\n")
+    write_text(paths["style"], mask_style(water_separated=_WATER_SEPARATED))
     summary = prediction.summary
     return StitchSummary(
         reference=summary.reference,
@@ -111,9 +168,9 @@ def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = s
         observed_km2=statistics.observed_km2,
         observed_fraction=statistics.observed_fraction,
         pixels=statistics.pixels,
-        mean_confidence=statistics.mean_confidence,
         mean_probability=statistics.mean_probability,
-        polygons=polygons,
+        polygons=polygons.count,
+        polygon_counts=polygons,
         slices=statistics.slices(),
         caption=caption,
         warnings=map_warnings(meta, prediction, statistics.observed_fraction),

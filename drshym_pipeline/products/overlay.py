@@ -1,32 +1,60 @@
-"""Pictures of a map: VV backscatter in grey, flood in translucent blue, not observed hatched and transparent.
+"""The map as a picture: VV backscatter in grey, mapped water in blue, not observed hatched and transparent.
 
-The picture is averaged down while the scene streams by, so that no decimated read of an untrusted file is needed and
-memory is that of the picture. Legends and scale bars belong to the page around it.
+The scene is averaged down while it streams by, so that no decimated read of an untrusted file is needed and memory is
+that of the picture. A metre is as long across as it is down, also where the grid is in degrees. Legend and scale bar
+are drawn by `figure`.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from drshym_pipeline.products.names import FLOODED, MASK_NOT_OBSERVED
 from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
-from drshym_pipeline.storage import write_bytes
 
 OVERLAY_SIDE: Final = 1600
-THUMBNAIL_SIDE: Final = 512
-_FLOOD: Final = (0.0, 110.0, 255.0)
-_FLOOD_OPACITY: Final = 0.55
-_HATCH: Final = (128, 128, 128, 110)
+FLOOD_COLOUR: Final = (0.0, 110.0, 255.0)
+HATCH_COLOUR: Final = (128, 128, 128, 110)
 _HATCH_PERIOD: Final = 12
 _DEFAULT_STRETCH: Final = (-25.0, -5.0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a map is drawn.
+
+    Args:
+        longest: Most pixels of the picture's long side.
+        least: A smaller picture is enlarged by a whole factor to about this many pixels.
+        opacity: Of the colour of water over the radar image.
+        thin: Whether water that fills a small part of a pixel of the picture is drawn stronger than its share.
+    """
+
+    longest: int
+    least: int
+    opacity: float
+    thin: bool = False
+
+
+def picture_size(shape: tuple[int, int], pixel_m: tuple[float, float], look: Look) -> tuple[int, int]:
+    """The size (width, height) of a picture with true proportions.
+
+    The side whose pixels are longer on the ground keeps its number of pixels, unless the picture is too large or small.
+
+    Args:
+        shape: Rows and columns of what is drawn.
+        pixel_m: Length on the ground of a pixel's sides (x, y).
+        look: Bounds of the size.
+    """
+    across, down = shape[1] * pixel_m[0] / max(pixel_m), shape[0] * pixel_m[1] / max(pixel_m)
+    long = max(across, down)
+    scale = look.longest / long if long > look.longest else float(max(1, round(look.least / long)))
+    return max(1, round(across * scale)), max(1, round(down * scale))
 
 
 class OverlayCanvas:
@@ -73,61 +101,52 @@ class OverlayCanvas:
                     rows[start : start + len(some)] += some
             target[lines[0] : lines[-1] + 1] += np.add.reduceat(rows, self._starts, axis=1, dtype=np.int64)
 
-    def render(self, stretch: tuple[float, float] | None) -> Image.Image:
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the canvas."""
+        rows, columns = self._observed.shape
+        return rows, columns
+
+    def stretch(self, statistics: tuple[float, float] | None) -> tuple[float, float]:
+        """VV in dB that is shown as black and as white: of the scene where it makes a range, else a fixed one."""
+        return statistics if statistics and statistics[1] > statistics[0] else _DEFAULT_STRETCH
+
+    def render(self, stretch: tuple[float, float], pixel_m: tuple[float, float], look: Look) -> Image.Image:
         """The picture as RGBA.
 
         Args:
-            stretch: VV in dB shown as black and as white; a fixed range when None.
+            stretch: VV in dB shown as black and as white.
+            pixel_m: Length on the ground of the sides (x, y) of a pixel of the scene.
+            look: How it is drawn.
         """
-        low, high = stretch if stretch and stretch[1] > stretch[0] else _DEFAULT_STRETCH
-        seen = self._observed > 0
-        count = np.maximum(self._observed, 1).astype(np.float32)
-        vv = (self._codes / count).astype(np.float32) / np.float32(CODES_A_DB) + np.float32(LOWEST_DB)
+        low, high = stretch
+        size = picture_size(self.shape, pixel_m, look)
+        observed = np.maximum(self._observed, 1).astype(np.float32)
+        vv = (self._codes / observed).astype(np.float32) / np.float32(CODES_A_DB) + np.float32(LOWEST_DB)
         grey = np.clip((vv - np.float32(low)) / np.float32(high - low), 0.0, 1.0) * np.float32(255.0)
-        share = np.float32(_FLOOD_OPACITY) * (self._flooded / count).astype(np.float32)
+        # What was not observed must not lend its darkness to its neighbours.
+        weight = _resized((self._observed > 0).astype(np.float32), size)
+        seen = weight >= np.float32(0.5)
+        weight = np.where(seen, weight, np.float32(1.0))
+        grey = _resized(np.where(self._observed > 0, grey, np.float32(0.0)), size) / weight
+        share = _resized((self._flooded / observed).astype(np.float32), size) / weight
+        if look.thin:
+            share = np.sqrt(share)
+        share *= np.float32(look.opacity)
         picture = np.zeros((*seen.shape, 4), np.uint8)
         # A channel at a time: all at once would be the largest arrays of a whole map.
-        for channel, flood in enumerate(_FLOOD):
-            picture[..., channel] = np.rint(grey * (1 - share) + np.float32(flood) * share)
+        for channel, flood in enumerate(FLOOD_COLOUR):
+            picture[..., channel] = np.clip(np.rint(grey * (1 - share) + np.float32(flood) * share), 0, 255)
         picture[..., 3] = 255
         rows, cols = np.indices(seen.shape)
         hatch = ((rows + cols) % _HATCH_PERIOD) < 2
         picture[~seen] = 0
-        picture[~seen & hatch] = _HATCH
+        picture[~seen & hatch] = HATCH_COLOUR
         return Image.fromarray(picture, "RGBA")
 
 
-def _png(picture: Image.Image, info: PngInfo) -> bytes:
-    buffer = io.BytesIO()
-    # Speckle hardly compresses: a higher level is five times as slow for a few per cent.
-    picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
-    return buffer.getvalue()
-
-
-def write_pictures(
-    canvas: OverlayCanvas,
-    overlay: Path,
-    thumbnail: Path,
-    *,
-    text: Mapping[str, str],
-    stretch: tuple[float, float] | None = None,
-) -> None:
-    """Write the overlay and its thumbnail as PNG.
-
-    Args:
-        canvas: The picture.
-        overlay: File of the picture.
-        thumbnail: File of its small copy.
-        text: What both say about themselves in their text chunks, by keyword.
-        stretch: VV in dB shown as black and as white; a fixed range when None.
-    """
-    info = PngInfo()
-    for keyword, value in text.items():
-        info.add_text(keyword, value)
-    picture = canvas.render(stretch)
-    image = _png(picture, info)
-    write_bytes(overlay, image)
-    if max(picture.size) > THUMBNAIL_SIDE:
-        picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        image = _png(picture, info)
-    write_bytes(thumbnail, image)
+def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[Any]:
+    """Values (h, w) on a grid of another size (width, height): means of what falls together, or repeated."""
+    if values.shape == size[::-1]:
+        return values
+    return np.asarray(Image.fromarray(values, "F").resize(size, Image.Resampling.BOX))

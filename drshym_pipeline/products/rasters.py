@@ -31,6 +31,7 @@ from drshym_pipeline.products.names import (
     MASK_LEGEND,
     MASK_NOT_OBSERVED,
     PERMANENT,
+    mask_labels,
 )
 from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.storage import atomic_path
@@ -145,9 +146,12 @@ class MapRasters:
         meta: The scene; its map grid is the rasters' grid.
         scratch: An existing folder for the uncompressed files.
         tags: TIFF tags of both.
+        water_separated: Whether permanent water was told apart; decides what the flooded class is called.
     """
 
-    def __init__(self, meta: SceneMeta, scratch: Path, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self, meta: SceneMeta, scratch: Path, tags: Mapping[str, str], *, water_separated: bool = False
+    ) -> None:
         self._mask_path = scratch / "mask.tif"
         self._probability_path = scratch / "probability.tif"
         self._mask_statistics, self._probability_statistics = _Statistics(), _Statistics()
@@ -156,6 +160,9 @@ class MapRasters:
         self._mask.write_colormap(1, _COLOURS)
         self._mask.set_band_description(1, "flood mask")
         self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
+        # GDAL would keep category names in a file beside the raster; tags of the band stay inside.
+        labels = mask_labels(water_separated=water_separated)
+        self._mask.update_tags(1, **{f"CATEGORY_{value}": label for value, label in labels.items()})
         self._probability = rasterio.open(self._probability_path, "w", **_profile(grid, "uint16", NOT_OBSERVED))
         self._probability.scales = (PROBABILITY_SCALE,)
         self._probability.set_band_description(1, "calibrated probability of open water")
@@ -178,13 +185,13 @@ class MapRasters:
         self._mask.write(mask, 1, window=window)
         self._probability.write(stored, 1, window=window)
 
-    def close(self) -> Path:
-        """Finish the scratch files; returns that of the mask, which may be read from now on."""
+    def close(self) -> tuple[Path, Path]:
+        """Finish the scratch files; returns those of mask and probability, which may be read from now on."""
         self._mask.update_tags(1, **self._mask_statistics.tags())
         self._probability.update_tags(1, **self._probability_statistics.tags())
         self._mask.close()
         self._probability.close()
-        return self._mask_path
+        return self._mask_path, self._probability_path
 
     def publish(self, mask: Path, probability: Path) -> None:
         """Copy the closed scratch files to their COGs; each appears whole or not at all."""

@@ -17,9 +17,10 @@ from string import Template
 
 from drshym_pipeline import __version__
 from drshym_pipeline.products.caption import area_text
+from drshym_pipeline.products.names import water_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
 from drshym_pipeline.products.summary import SliceRow, StitchSummary
-from drshym_pipeline.records import MapRecord, Modality, SceneMeta
+from drshym_pipeline.records import MapRecord, Modality, PolygonCounts, SceneMeta
 from drshym_pipeline.storage import write_text
 
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "rasterio", "numpy", "zarr")
@@ -60,7 +61,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         observed_fraction=summary.observed_fraction,
         pixels=summary.pixels,
         water_separated=False,
-        mean_confidence=summary.mean_confidence,
+        polygons=summary.polygon_counts,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -85,7 +86,7 @@ def _slice_rows(slices: Iterable[SliceRow]) -> str:
             f"{row.pixels:,}",
             f"{row.flooded_pixels:,}",
             _share(row.flooded_share),
-            _share(row.mean_confidence),
+            "-" if row.mean_probability is None else f"{row.mean_probability:.2f}",
         )
         for row in slices
     )
@@ -95,14 +96,25 @@ def _slice_rows(slices: Iterable[SliceRow]) -> str:
 def _figures(record: MapRecord) -> list[tuple[str, str]]:
     flooded = "nothing was observed" if record.flooded is None else record.flooded.text()
     method = [] if record.flooded is None else [("interval from", record.flooded.method)]
+    water = water_state(water_separated=record.water_separated)
+    names = {name: water if name == "flooded" else name.replace("_", " ") for name in record.pixels}
     return [
-        ("open water" if not record.water_separated else "flooded", flooded),
+        (water, flooded),
         *method,
         ("observed area", f"{area_text(record.observed_km2)} ({_share(record.observed_fraction)} of the scene)"),
-        ("mean confidence", _share(record.mean_confidence)),
         ("threshold", f"{record.calibration.threshold:g}"),
-        ("pixels", ", ".join(f"{name.replace('_', ' ')}: {count:,}" for name, count in record.pixels.items() if count)),
+        ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
+        *([] if record.polygons is None else [("polygons", _polygons(record.polygons))]),
     ]
+
+
+def _polygons(counts: PolygonCounts) -> str:
+    if not counts.omitted:
+        return f"{counts.count:,}"
+    return (
+        f"{counts.count:,}; {counts.omitted:,} areas of fewer than {counts.fewest_pixels} pixels "
+        f"({counts.omitted_pixels:,} pixels together) are in the mask only"
+    )
 
 
 def _provenance(record: MapRecord) -> list[tuple[str, str]]:
@@ -128,7 +140,7 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
 
     Args:
         record: The finished map.
-        slices: Flood and confidence by VV class.
+        slices: Flood and probability by VV class.
         overlay: The PNG to embed.
         out: The HTML file.
     """
@@ -138,6 +150,7 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         caption=escape(record.caption),
         picture=base64.b64encode(overlay.read_bytes()).decode("ascii"),
         figures=_rows(_figures(record)),
+        water=escape("flooded" if record.water_separated else "open water"),
         warnings="".join(f"<li>{escape(warning)}</li>" for warning in record.warnings),
         slices=_slice_rows(slices),
         provenance=_rows(_provenance(record)),

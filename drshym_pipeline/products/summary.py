@@ -16,7 +16,7 @@ from pydantic import Field
 from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
 from drshym_pipeline.inference import Precision
 from drshym_pipeline.products.names import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
-from drshym_pipeline.records import AreaEstimate, BandMode, Calibration, ModelReference, Record
+from drshym_pipeline.records import AreaEstimate, BandMode, Calibration, ModelReference, PolygonCounts, Record
 from drshym_pipeline.sar.codes import decode_db
 
 # Edges in dB of VV. Calm open water lies mostly below -17, wind-roughened water and wet bare soil between -17 and -11,
@@ -25,19 +25,24 @@ VV_EDGES: Final = (-23.0, -20.0, -17.0, -14.0, -11.0, -8.0)
 
 
 class SliceRow(Record):
-    """One class of VV backscatter: how many pixels, how many of them flooded, how sure. None where it is empty."""
+    """One class of VV backscatter: its pixels, the flooded ones, their share and the mean probability of water.
+
+    The share and the mean are None where the class is empty. `mean_confidence` is read from maps of earlier versions.
+    """
 
     label: str
     pixels: int
     flooded_pixels: int
     flooded_share: float | None
-    mean_confidence: float | None
+    mean_probability: float | None = None
+    mean_confidence: float | None = Field(default=None, exclude=True)
 
 
 class StitchSummary(Record):
-    """The figures of one stitched scene. `flooded` and the means are None when nothing was observed.
+    """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
 
-    Confidence is max(p, 1 - p) of the calibrated probability. `files` maps the kind of a product to its file name.
+    `polygons` is the number in the vector file, `polygon_counts` tells what was left out of it. `files` maps the kind
+    of a product to its file name. `mean_confidence` is read from maps of earlier versions.
     """
 
     reference: ModelReference
@@ -51,9 +56,10 @@ class StitchSummary(Record):
     observed_km2: float
     observed_fraction: float
     pixels: dict[str, int]
-    mean_confidence: float | None
+    mean_confidence: float | None = Field(default=None, exclude=True)
     mean_probability: float | None
     polygons: int
+    polygon_counts: PolygonCounts | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]
@@ -116,13 +122,12 @@ class MapStatistics:
         place += stored
         self._joint += np.bincount(place.ravel(), minlength=len(self._joint))
 
-    def _by_class(self) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-        """Observed pixels and summed confidence of every class, and the sum of all probabilities."""
+    def _by_class(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Observed pixels and summed probability of every class."""
         counts = self._joint.reshape(-1, _PLACES)[:, : PROBABILITY_STEPS + 1]
         values = np.arange(PROBABILITY_STEPS + 1) / PROBABILITY_STEPS
-        confidence = np.asarray(counts @ np.maximum(values, 1.0 - values), np.float64)
         pixels: NDArray[np.int64] = counts.sum(axis=1)
-        return pixels, confidence, float((counts @ values).sum())
+        return pixels, np.asarray(counts @ values, np.float64)
 
     @property
     def observed_pixels(self) -> int:
@@ -140,25 +145,20 @@ class MapStatistics:
         return {name: int(self._histogram[value]) for name, value in MASK_LEGEND.items()}
 
     @property
-    def mean_confidence(self) -> float | None:
-        """Mean of max(p, 1 - p) over observed pixels."""
-        return float(self._by_class()[1].sum() / self.observed_pixels) if self.observed_pixels else None
-
-    @property
     def mean_probability(self) -> float | None:
         """Mean probability over observed pixels."""
-        return self._by_class()[2] / self.observed_pixels if self.observed_pixels else None
+        return float(self._by_class()[1].sum()) / self.observed_pixels if self.observed_pixels else None
 
     def slices(self) -> tuple[SliceRow, ...]:
         """One row a class of VV backscatter."""
-        counts, sums, _ = self._by_class()
+        counts, sums = self._by_class()
         return tuple(
             SliceRow(
                 label=label,
                 pixels=int(pixels),
                 flooded_pixels=int(flooded),
                 flooded_share=float(flooded / pixels) if pixels else None,
-                mean_confidence=float(confidence / pixels) if pixels else None,
+                mean_probability=float(total / pixels) if pixels else None,
             )
-            for label, pixels, flooded, confidence in zip(slice_labels(), counts, self._flooded, sums, strict=True)
+            for label, pixels, flooded, total in zip(slice_labels(), counts, self._flooded, sums, strict=True)
         )

@@ -168,6 +168,22 @@ def to_degrees(crs: str) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
+def pixel_size_m(crs: str, transform: tuple[float, ...] | Affine, height: int, width: int) -> tuple[float, float]:
+    """Length of the sides (x, y) of the pixel in the middle of a grid, in metres on the WGS84 ellipsoid.
+
+    Args:
+        crs: `EPSG:n` or WKT.
+        transform: Affine of rasterio, at least (a, b, c, d, e, f).
+        height: Rows of the grid.
+        width: Columns of the grid.
+    """
+    col, row = width / 2.0, height / 2.0
+    xs, ys = map_position(transform, col + np.array([-0.5, 0.5, 0, 0]), row + np.array([0, 0, -0.5, 0.5]))
+    longitude, latitude = to_degrees(crs).transform(xs, ys)
+    _, _, lengths = _GEOD.inv(longitude[::2], latitude[::2], longitude[1::2], latitude[1::2])
+    return float(lengths[0]), float(lengths[1])
+
+
 def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int, width: int) -> NDArray[np.float64]:
     """The true area of a pixel on the WGS84 ellipsoid, by row.
 

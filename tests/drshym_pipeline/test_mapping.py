@@ -19,7 +19,8 @@ from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import MapFolder, SceneFolder, map_scene
 from drshym_pipeline.products import publish as publish_module
-from drshym_pipeline.products.names import PRODUCT_KINDS
+from drshym_pipeline.products.folder import STITCHED_FILE
+from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import MapRecord, read_drshym_record
 from drshym_pipeline.storage import sha256_file
@@ -107,6 +108,21 @@ def test_the_record_counts_what_the_mask_shows_and_the_area_is_inside_its_interv
     assert record.flooded.km2 == pytest.approx((mask == 1).sum() * 1e-4, rel=5e-3)
     assert record.flooded.low_km2 <= record.flooded.km2 <= record.flooded.high_km2
     assert record.water_separated is False
+    assert record.polygons.km2 + record.polygons.omitted_km2 == pytest.approx(record.flooded.km2)
+    collection = json.loads((out / record.files["flood"]).read_text())
+    assert len(collection["features"]) == record.polygons.count
+    stored, _ = read(out / record.files["proba"])
+    means = [feature["properties"]["mean_probability"] for feature in collection["features"]]
+    sizes = [feature["properties"]["pixels"] for feature in collection["features"]]
+    if not record.polygons.omitted:
+        assert np.average(means, weights=sizes) == pytest.approx(stored[mask == 1].mean() / 10_000, abs=1e-4)
+    properties = collection["features"][0]["properties"]
+    assert properties["state"] == "open water, flood not separated"
+    assert properties["acquired_at"] == "2021-01-11T12:34:00+00:00"
+    assert (properties["model"], properties["model_version"]) == (record.model.name, record.model.version)
+    assert properties["threshold"] == record.calibration.threshold
+    assert "not validated in the field" in properties["caveat"]
+    assert "VV alone" not in properties["caveat"]
     assert any("not separated from permanent water" in warning for warning in record.warnings)
 
 
@@ -135,6 +151,26 @@ def test_the_manifest_names_every_product_with_its_size_and_hash(finished):
             "sha256": sha256_file(finished.products / name),
         }
     assert finished.is_complete()
+
+
+def test_a_map_drawn_by_an_earlier_version_without_a_style_is_complete(source, random_bundle, tmp_path):
+    scene = mapping.stage([source], tmp_path / "store")
+    reference = random_bundle.reference("checkpoint")
+    drawn = mapping.stitch(mapping.predict(mapping.write_tiles(scene, **TILE), random_bundle, reference))
+    drawn.product("style").unlink()
+    figures = drawn.stitched()
+    files = {kind: name for kind, name in figures.files.items() if kind != "style"}
+    (drawn.directory / STITCHED_FILE).write_text(figures.model_copy(update={"files": files}).model_dump_json())
+    finished = mapping.report(drawn)
+    record = finished.record()
+    assert finished.is_complete()
+    assert set(record.files) == set(PRODUCT_KINDS) - {"style"}
+    assert set(json.loads(finished.manifest.read_text())["files"]) == set(record.files.values())
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / product_name(record.scene_id, "style")).write_text("of the map before")
+    publish_module.publish(finished, out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(record.files.values())
 
 
 def test_tiles_are_written_as_records_and_as_a_table(finished):

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
+from scipy import ndimage
 
 from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.model.model_card import score_text
 
 pytestmark = pytest.mark.real
 
@@ -45,6 +48,22 @@ def test_a_chip_of_spain_becomes_a_map_on_its_own_grid(real_data, bundle, tmp_pa
     # The chip is 512 pixels of 8.98e-5 degrees at 38 degrees north: 5.12 km x cos(38) x 5.12 km.
     assert record.observed_km2 == pytest.approx(5.12 * 5.12 * np.cos(np.radians(38.1)) * (~hidden).mean(), rel=0.02)
     assert record.flooded.low_km2 <= record.flooded.km2 <= record.flooded.high_km2
+    # Drawn with true proportions, and small areas counted instead of outlined.
+    with Image.open(tmp_path / record.files["thumbnail"]) as thumbnail:
+        assert thumbnail.width / thumbnail.height == pytest.approx(np.cos(np.radians(38.1)), rel=0.01)
+    sizes = np.bincount(ndimage.label(mask == 1)[0].ravel())[1:]
+    assert (record.polygons.count, record.polygons.omitted) == ((sizes >= 5).sum(), (sizes < 5).sum())
+    assert record.polygons.km2 + record.polygons.omitted_km2 == pytest.approx(record.flooded.km2)
+    assert not any("VV alone" in warning for warning in record.warnings)
+
+
+def test_a_scene_of_vv_alone_repeats_the_figure_of_the_models_card(real_data, bundle, tmp_path):
+    source = real_data / "stac_overflow" / "qxb32_vv.tif"
+    record = map_scene([source], tmp_path, bundle, bundle.reference("checkpoint"))
+    figure = score_text(bundle.card.scores["valid_vv"]["iou"])
+    (warning,) = [warning for warning in record.warnings if warning.startswith("Only VV was used")]
+    assert figure in warning
+    assert figure in record.caption
 
 
 def test_a_chip_without_one_measurement_says_that_nothing_was_observed(real_data, bundle, tmp_path):

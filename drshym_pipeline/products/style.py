@@ -1,0 +1,49 @@
+"""How QGIS shows a mask: a style file beside it, which QGIS takes up by its name.
+
+A TIFF's own palette has no transparency, so dry land would hide the map below. The style is plain XML of QGIS 3.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from xml.etree import ElementTree
+
+from drshym_pipeline.products.names import DRY, EXCLUDED, FLOODED, MASK_NOT_OBSERVED, PERMANENT, mask_labels
+
+# Red, green, blue and opacity. What was not observed is grey: left clear, it would look like dry land.
+_COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
+    DRY: (242, 240, 235, 0),
+    FLOODED: (0, 92, 230, 255),
+    PERMANENT: (115, 178, 255, 255),
+    EXCLUDED: (150, 150, 150, 160),
+    MASK_NOT_OBSERVED: (110, 110, 110, 110),
+}
+
+
+def mask_style(*, water_separated: bool) -> str:
+    """The QGIS style of a mask, as the text of its `.qml` file.
+
+    Args:
+        water_separated: Whether permanent water was told apart; decides what the flooded class is called.
+    """
+    qgis = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
+    pipe = ElementTree.SubElement(qgis, "pipe")
+    # The nodata value is drawn in a colour of its own, whatever the palette says.
+    nodata = ",".join(map(str, _COLOURS[MASK_NOT_OBSERVED]))
+    renderer = ElementTree.SubElement(
+        pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=nodata
+    )
+    palette = ElementTree.SubElement(renderer, "colorPalette")
+    for value, label in mask_labels(water_separated=water_separated).items():
+        *colour, opacity = _COLOURS[value]
+        ElementTree.SubElement(
+            palette,
+            "paletteEntry",
+            value=str(value),
+            color="#" + "".join(f"{part:02x}" for part in colour),
+            alpha=str(opacity),
+            label=label,
+        )
+    ElementTree.SubElement(pipe, "rasterresampler", zoomedInResampler="nearest", zoomedOutResampler="nearest")
+    ElementTree.indent(qgis)
+    return ElementTree.tostring(qgis, encoding="unicode") + "\n"

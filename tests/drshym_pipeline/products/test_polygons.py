@@ -1,0 +1,137 @@
+"""The polygons of a map, judged by other programs than those that wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pytest
+import rasterio
+import shapely
+from pyproj import Geod
+from rasterio.transform import from_origin
+from scipy import ndimage
+
+from drshym_pipeline.products.vectors import write_flood_polygons
+from drshym_pipeline.sar.georeference import pixel_area_km2
+
+
+def write_raster(path: Path, values: np.ndarray, crs: str, transform) -> Path:
+    height, width = values.shape
+    profile = {
+        "driver": "GTiff", "dtype": values.dtype, "count": 1, "height": height, "width": width, "crs": crs,
+        "transform": transform, "nodata": np.iinfo(values.dtype).max,
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(values, 1)
+    return path
+
+
+PROPERTIES = {"state": "flooded", "scene": "S1_x", "model_sha256": "a" * 64, "threshold": 0.45}
+
+
+def write_polygons(folder: Path, mask: np.ndarray, crs: str, transform, *, stored=None, **options) -> tuple[dict, Any]:
+    """The GeoJSON of a mask and what the writer counted."""
+    stored = np.full(mask.shape, 8000, np.uint16) if stored is None else stored
+    row_area = pixel_area_km2(crs, transform, *mask.shape)
+    counts = write_flood_polygons(
+        write_raster(folder / "m.tif", mask, crs, transform), write_raster(folder / "p.tif", stored, crs, transform),
+        folder / "f.geojson", crs=crs, row_area_km2=row_area,
+        **{"properties": PROPERTIES, "about": {"scene": "S1_x"}, **options},
+    )  # fmt: skip
+    return json.loads((folder / "f.geojson").read_text()), counts
+
+
+def test_polygons_are_wgs84_and_say_how_large_and_how_probable_they_are_and_where_they_come_from(tmp_path):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[10:30, 10:50] = 1
+    mask[15:20, 20:30] = 0
+    mask[40:50, 60:70] = 1
+    mask[:5] = 255
+    stored = np.full(mask.shape, 1000, np.uint16)
+    stored[10:30, 10:50] = 9000
+    stored[40:50, 60:65] = 5000
+    stored[40:50, 65:70] = 6000
+    collection, counts = write_polygons(
+        tmp_path, mask, "EPSG:32644", from_origin(500_000, 2_000_000, 10, 10), stored=stored
+    )
+    assert counts.count == 2
+    assert collection["type"] == "FeatureCollection"
+    assert "crs" not in collection, "RFC 7946 knows WGS84 only"
+    features = sorted(collection["features"], key=lambda feature: feature["properties"]["pixels"])
+    # 100 pixels, and a hole of 50 pixels in 800.
+    assert [feature["properties"]["pixels"] for feature in features] == [100, 750]
+    assert [feature["properties"]["mean_probability"] for feature in features] == [0.55, 0.9]
+    for feature in features:
+        polygon = shapely.geometry.shape(feature["geometry"])
+        assert polygon.exterior.is_ccw
+        west, south, east, north = polygon.bounds
+        assert 80.9 < west < east < 81.1
+        assert 18.0 < south < north < 18.2
+        # The area is that of the polygon on the ellipsoid: about 0.08 % more than in UTM, whose scale is 0.9996 here.
+        area, _ = Geod(ellps="WGS84").geometry_area_perimeter(polygon)
+        properties = feature["properties"]
+        assert properties["area_km2"] == pytest.approx(area / 1e6, rel=1e-4)
+        assert properties["area_km2"] > properties["pixels"] * 1e-4 * 1.0005
+        assert {name: properties[name] for name in PROPERTIES} == PROPERTIES
+
+
+def test_polygons_and_what_is_left_out_add_up_to_the_area_of_the_mask(tmp_path):
+    rng = np.random.default_rng(42)
+    mask = (rng.random((150, 200)) < 0.4).astype(np.uint8)
+    transform = from_origin(-1, 60, 8.98e-5, 8.98e-5)
+    collection, counts = write_polygons(tmp_path, mask, "EPSG:4326", transform)
+    labels, count = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())[1:]
+    pixels = [feature["properties"]["pixels"] for feature in collection["features"]]
+    assert sorted(pixels) == sorted(sizes[sizes >= 5])
+    assert 2 * (sizes < 5).sum() > count, "most areas of this mask are speckles, otherwise it proves nothing"
+    total = float((pixel_area_km2("EPSG:4326", transform, *mask.shape)[:, np.newaxis] * mask).sum())
+    assert counts.km2 + counts.omitted_km2 == pytest.approx(total, rel=1e-12)
+    assert sum(feature["properties"]["area_km2"] for feature in collection["features"]) == pytest.approx(
+        counts.km2, abs=5e-7 * len(pixels)
+    )
+    metadata = collection["metadata"]
+    assert metadata["scene"] == "S1_x"
+    assert metadata["polygons"] == len(pixels)
+    assert metadata["left_out"]["areas"] == counts.omitted == int((sizes < 5).sum())
+    assert metadata["left_out"]["pixels"] == counts.omitted_pixels == int(sizes[sizes < 5].sum())
+    assert metadata["polygons_km2"] + metadata["left_out"]["km2"] == pytest.approx(total, abs=2e-6)
+
+
+def test_the_vector_file_is_read_by_gdal_with_typed_columns(tmp_path):
+    mask = np.zeros((20, 20), np.uint8)
+    mask[5:15, 5:15] = 1
+    properties = {"state": "flooded", "acquired_at": "2021-01-11T05:30:00+00:00", "caveat": "A caveat."}
+    write_polygons(tmp_path, mask, "EPSG:32644", from_origin(500_000, 2_000_000, 10, 10), properties=properties)
+    info = pyogrio.read_info(tmp_path / "f.geojson")
+    types = dict(zip(info["fields"], info["dtypes"], strict=True))
+    assert types["acquired_at"].startswith("datetime64")
+    assert (types["area_km2"], types["mean_probability"], types["pixels"]) == ("float64", "float64", "int32")
+    assert types["state"] == types["caveat"] == "object"
+    assert (info["features"], info["geometry_type"]) == (1, "Polygon")
+
+
+def test_polygons_across_the_antimeridian_are_cut(tmp_path):
+    # Zone 1 reaches over the date line on its west side.
+    collection, counts = write_polygons(
+        tmp_path, np.ones((10, 400), np.uint8), "EPSG:32601", from_origin(300_000, 6_600_000, 100, 100)
+    )
+    assert counts.count == 1
+    feature = collection["features"][0]
+    assert feature["geometry"]["type"] == "MultiPolygon"
+    for part in shapely.geometry.shape(feature["geometry"]).geoms:
+        assert part.bounds[2] - part.bounds[0] < 10, "no part may run around the world"
+    assert feature["properties"]["pixels"] == 4000
+
+
+def test_a_dry_map_has_an_empty_collection(tmp_path):
+    collection, counts = write_polygons(
+        tmp_path, np.zeros((10, 10), np.uint8), "EPSG:4326", from_origin(1, 50, 1e-4, 1e-4)
+    )
+    assert counts.count == counts.omitted == 0
+    assert collection["features"] == []
+    assert collection["metadata"]["left_out"]["areas"] == 0

@@ -1,0 +1,191 @@
+"""The figures, words and records of a map."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from drshym_pipeline.assessment.probability import NOT_OBSERVED, decode
+from drshym_pipeline.model.bundle import shipped_bundle
+from drshym_pipeline.model.card_figures import card_iou
+from drshym_pipeline.products.caption import short_caveat, write_caption
+from drshym_pipeline.products.draw import map_warnings
+from drshym_pipeline.products.rasters import mask_of
+from drshym_pipeline.products.report import map_record, write_page
+from drshym_pipeline.products.summary import MapStatistics, StitchSummary, slice_labels
+from drshym_pipeline.records import (
+    AreaEstimate,
+    Calibration,
+    CardIou,
+    MapRecord,
+    PolygonCounts,
+    Score,
+)
+from drshym_pipeline.sar.codes import decode_db, encode_db
+from tests.examples import examples
+from tests.map_samples import BOTH, REFERENCE, of, prediction, scene
+
+
+@examples(40)
+@given(seed=st.integers(0, 2**31), cuts=st.lists(st.integers(1, 29), max_size=4, unique=True))
+def test_figures_do_not_depend_on_how_the_scene_is_cut_into_bands(seed, cuts):
+    rng = np.random.default_rng(seed)
+    stored = rng.integers(0, 10_001, (30, 20)).astype(np.uint16)
+    stored[rng.random(stored.shape) < 0.2] = NOT_OBSERVED
+    probability, mask = decode(stored), mask_of(stored, 0.5)
+    codes = encode_db(np.where(mask == 255, np.nan, rng.uniform(-30, 0, stored.shape)).astype(np.float32))
+    vv = decode_db(codes)
+    areas = rng.uniform(1e-4, 2e-4, 30)
+
+    def figures(edges):
+        statistics = MapStatistics(areas)
+        for top, bottom in pairwise(edges):
+            statistics.add(top, stored[top:bottom], mask[top:bottom], codes[top:bottom])
+        return statistics
+
+    whole, parts = figures([0, 30]), figures([0, *sorted(cuts), 30])
+    assert parts.pixels == whole.pixels
+    assert parts.flooded_km2 == pytest.approx(whole.flooded_km2)
+    assert parts.observed_km2 == pytest.approx((areas[:, None] * (mask != 255)).sum())
+    assert parts.flooded_km2 == pytest.approx((areas[:, None] * (mask == 1)).sum())
+    assert sum(row.pixels for row in parts.slices()) == int((mask != 255).sum())
+    seen = probability[mask != 255].astype(float)
+    assert parts.mean_probability == pytest.approx(seen.mean())
+    first, edge = parts.slices()[0], vv < -23
+    if first.pixels:
+        assert first.mean_probability == pytest.approx(probability[edge & (mask != 255)].astype(float).mean())
+    assert first.flooded_pixels == int((edge & (mask == 1)).sum())
+
+
+AREA = AreaEstimate(km2=12.34, low_km2=10.0, high_km2=15.5, level=0.9, method="whole chips")
+
+
+def test_the_caption_gives_the_area_only_with_its_interval_and_its_caveats():
+    text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), AREA, 250.04, water_separated=False)
+    assert "observed area of about 250.0 km2" in text
+    assert "12.3 km2 (90 % interval 10.0 to 15.5 km2) appear to be open water" in text
+    assert "not separated from permanent water" in text
+    assert "preliminary, not validated in the field" in text
+    assert "unet_x 3" in text
+    assert text.count(". ") == 1, "two sentences"
+    assert "VV alone" not in text
+
+
+CARD = CardIou(
+    chips="validation chips", data="simulated Sentinel-1 scenes",
+    by_mode={
+        "vv": Score(value=0.4677, low=0.3968, high=0.5372, chips=120),
+        "vv_vh": Score(value=0.5405, low=0.4839, high=0.5928, chips=120),
+    },
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("bands", "mode"), [("VV", "vv"), ("BOTH", "vv"), ("VV", "vv_vh")])
+def test_caption_and_warning_say_that_vv_alone_is_weaker_with_the_figure_of_the_card(bands, mode):
+    meta = scene(10, 10, bands=BOTH) if bands == "BOTH" else scene(10, 10)
+    summary = prediction(mode=mode, card=CARD)
+    text = write_caption(meta, summary, AREA, 250.04, water_separated=False)
+    assert "VV alone 0.468 (0.397 to 0.537), with VH 0.540 (0.484 to 0.593)" in text
+    assert text.count(". ") == 1, "two sentences"
+    (warning,) = [line for line in map_warnings(meta, of(summary), 1.0) if line.startswith("Only VV was used")]
+    for part in ("0.468 (0.397 to 0.537)", "0.540 (0.484 to 0.593)", "validation chips (simulated Sentinel-1 scenes)"):
+        assert part in warning
+    assert "VV alone" in short_caveat(meta, summary, water_separated=False)
+
+
+@pytest.mark.parametrize("card", [None, CARD.model_copy(update={"by_mode": {"vv_vh": CARD.by_mode["vv_vh"]}})])
+def test_without_a_figure_on_the_card_the_same_is_said_without_one(card):
+    summary = prediction(card=card)
+    text = write_caption(scene(10, 10), summary, AREA, 250.04, water_separated=False)
+    assert "VV alone, usually weaker than VV with VH (no figure on the model's card)" in text
+    (warning,) = [line for line in map_warnings(scene(10, 10), of(summary), 1.0) if line.startswith("Only VV")]
+    assert "no figure" in warning
+    assert "0." not in warning
+
+
+def test_a_map_of_vv_and_vh_has_no_such_warning():
+    warnings = map_warnings(scene(10, 10, bands=BOTH), of(prediction(mode="vv_vh", card=CARD)), 1.0)
+    assert not any("VV alone" in line for line in warnings)
+
+
+def test_a_scene_of_vv_mapped_by_a_network_of_vv_compares_with_nothing():
+    summary = prediction(card=CARD.model_copy(update={"by_mode": {"vv": CARD.by_mode["vv"]}}))
+    text = write_caption(scene(10, 10), summary, AREA, 250.04, water_separated=False)
+    assert "VV alone 0.468 (0.397 to 0.537))" in text
+
+
+def test_the_figure_of_a_card_is_read_from_the_bundle(random_bundle):
+    assert card_iou(random_bundle.card) is None
+    scores = {f"{split}_{mode}": {"iou": score} for split in ("valid", "test") for mode, score in CARD.by_mode.items()}
+    card = random_bundle.card.model_copy(update={"scores": scores})
+    assert card_iou(card).chips == "test chips"
+    assert card_iou(card).by_mode == CARD.by_mode
+    shipped = card_iou(shipped_bundle().card)
+    assert shipped.by_mode["vv"] == shipped_bundle().card.scores["valid_vv"]["iou"]
+    undefined = {"valid_vv": {"iou": Score(value=None)}, "valid_vv_vh": {"f1": CARD.by_mode["vv"]}}
+    assert card_iou(card.model_copy(update={"scores": undefined})) is None
+
+
+def test_the_caption_of_an_unseen_scene_gives_no_area():
+    text = write_caption(scene(10, 10), prediction(), None, 0.0, water_separated=False)
+    assert "Nothing was observed" in text
+    assert "km2" not in text
+    assert "unet_x 3" in text
+
+
+COUNTS = PolygonCounts(count=1200, km2=12.0, fewest_pixels=5, omitted=34, omitted_pixels=56, omitted_km2=0.0056)
+
+
+def test_the_report_page_escapes_what_strangers_wrote_and_needs_no_other_file(tmp_path):
+    evil = "<script>alert(1)</script>"
+    meta = scene(10, 10, source_uris=(f"file:///x/{evil}.tif",))
+    statistics = MapStatistics(np.full(10, 1e-4))
+    summary = StitchSummary(
+        reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
+        tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,
+        mean_probability=0.2, polygons=0, polygon_counts=COUNTS, slices=statistics.slices(), caption=evil,
+        warnings=(evil,), files={"mask": "S1_x_mask.tif"},
+    )  # fmt: skip
+    Image.new("RGBA", (4, 4)).save(tmp_path / "o.png")
+    record = map_record(meta, summary, "0123456789ab")
+    write_page(record, summary.slices, tmp_path / "o.png", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 3
+    assert 'src="data:image/png;base64,' in page
+    assert "http" not in page.split("<body>")[1]
+    assert "12.3 km2 (90 % interval 10.0 to 15.5 km2)" in page
+    for label in slice_labels():
+        assert label in page
+    assert "1,200; 34 areas of fewer than 5 pixels (56 pixels together) are in the mask only" in page
+    assert "confidence" not in page.lower(), "beside a wide interval it reads as a contradiction"
+
+
+def test_records_and_figures_of_earlier_versions_are_read_with_their_mean_confidence():
+    statistics = MapStatistics(np.full(10, 1e-4))
+    summary = StitchSummary(
+        reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
+        tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,
+        mean_probability=0.2, polygons=0, slices=statistics.slices(), caption="x", warnings=(), files={},
+    )  # fmt: skip
+    values = json.loads(summary.model_dump_json())
+    assert "mean_confidence" not in values
+    assert "mean_confidence" not in values["slices"][0]
+    # As release 0.1.0 wrote them.
+    del values["polygon_counts"]
+    values["mean_confidence"] = 0.87
+    for row in values["slices"]:
+        row["mean_confidence"] = row.pop("mean_probability")
+    earlier = StitchSummary.model_validate(values)
+    assert earlier.mean_confidence == 0.87
+    record = map_record(scene(10, 10), earlier, "0123456789ab")
+    written = json.loads(record.model_dump_json())
+    assert written["mean_confidence"] is None
+    del written["polygons"]
+    assert MapRecord.model_validate({**written, "mean_confidence": 0.87}).mean_confidence == 0.87
