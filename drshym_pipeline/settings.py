@@ -35,12 +35,12 @@ class Section(BaseModel):
 class SimulatedData(Section):
     """How many labelled chips the simulator writes, and of what size."""
 
-    seed: int = SEED
-    train: int = Field(default=96, ge=1)
-    valid: int = Field(default=24, ge=1)
-    test: int = Field(default=24, ge=1)
-    hard: int = Field(default=24, ge=0)
-    size: int = Field(default=256, ge=64)
+    seed: int = Field(default=SEED, description="seed of the simulator; another one gives other chips")
+    train: int = Field(default=96, ge=1, description="training chips")
+    valid: int = Field(default=24, ge=1, description="validation chips")
+    test: int = Field(default=24, ge=1, description="test chips")
+    hard: int = Field(default=24, ge=0, description="test chips with wind and look-alikes of water; 0 = no such split")
+    size: int = Field(default=256, ge=64, description="side of a chip, in pixels")
 
 
 class SourceConfig(Section):
@@ -50,11 +50,13 @@ class SourceConfig(Section):
     names the events to use (all of them when empty).
     """
 
-    kind: Literal["etci2021", "ombria", "emsr763"]
-    root: Path
-    weight: float = Field(default=0.1, gt=0, lt=1)
-    label_weight: float = Field(default=0.5, gt=0, le=1)
-    events: tuple[str, ...] = ()
+    kind: Literal["etci2021", "ombria", "emsr763"] = Field(description="layout of the folder")
+    root: Path = Field(description="the folder")
+    weight: float = Field(default=0.1, gt=0, lt=1, description="share of all crops drawn from it")
+    label_weight: float = Field(
+        default=0.5, gt=0, le=1, description="weight of its labels in the loss; 1 = a hand label's"
+    )
+    events: tuple[str, ...] = Field(default=(), description="names of the events to use; empty = all")
 
 
 class DataConfig(Section):
@@ -65,12 +67,25 @@ class DataConfig(Section):
     trained on beside it; validation and test are the main set's alone.
     """
 
-    kind: Literal["simulated", "sen1floods11"] = "simulated"
-    root: Path | None = None
-    simulated: SimulatedData = SimulatedData()
-    labels: Literal["hand", "weak", "combined"] = "hand"
-    invalid_label: Literal["ignore", "non_flood"] = "ignore"
-    sources: tuple[SourceConfig, ...] = ()
+    kind: Literal["simulated", "sen1floods11"] = Field(
+        default="simulated",
+        description="simulated: the simulator writes the chips; sen1floods11: a folder in the layout of Sen1Floods11, "
+        "whatever its chips are",
+    )
+    root: Path | None = Field(
+        default=None,
+        description="folder that holds data/ and splits/; none with kind simulated = a folder named after the settings",
+    )
+    simulated: SimulatedData = Field(default=SimulatedData(), description="what the simulator writes")
+    labels: Literal["hand", "weak", "combined"] = Field(
+        default="hand", description="labels to train on; validation and test always use hand labels"
+    )
+    invalid_label: Literal["ignore", "non_flood"] = Field(
+        default="ignore", description="what a label of -1 is in training: ignored, or dry land"
+    )
+    sources: tuple[SourceConfig, ...] = Field(
+        default=(), description="real 8-bit sets trained on beside the main set, a list of sections"
+    )
 
     @model_validator(mode="after")
     def _leave_the_main_set_a_share(self) -> DataConfig:
@@ -86,26 +101,38 @@ class NetworkConfig(Section):
     works on blocks of 2 x 2 pixels and has at most four.
     """
 
-    encoder: str = "resnet18"
-    stem: Literal["full", "half"] = "full"
-    norm: Literal["batch", "group"] = "batch"
-    bands: BandMode = "vv_vh"
-    decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
-    start: str = "random"
+    encoder: str = Field(default="resnet18", description="encoder of the U-Net, such as resnet18 or resnet50")
+    stem: Literal["full", "half"] = Field(
+        default="full", description="half works on blocks of 2 x 2 pixels: faster, and with at most four decoder stages"
+    )
+    norm: Literal["batch", "group"] = Field(default="batch", description="normalisation layers: BatchNorm or GroupNorm")
+    bands: BandMode = Field(
+        default="vv_vh", description="bands the network reads; vv_vh also serves scenes of VV alone"
+    )
+    decoder_channels: tuple[int, ...] = Field(
+        default=(256, 128, 64, 32, 16),
+        description="one width for each decoder stage; fewer stages make a shallower encoder too",
+    )
+    start: str = Field(
+        default="random",
+        description="initial weights: random, imagenet (fetched once), shipped, or the path of a bundle",
+    )
 
 
 class TrainingConfig(Section):
     """The optimiser's settings. Lengths are in optimiser steps, so that they do not depend on the size of the set."""
 
-    crop: int = Field(default=256, ge=32)
-    batch_size: int = Field(default=8, ge=1)
-    max_steps: int = Field(default=2000, ge=1)
-    validate_every: int = Field(default=100, ge=1)
-    patience: int = Field(default=8, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    warmup_steps: int = Field(default=50, ge=0)
-    loss: Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"] = "bce_dice"
+    crop: int = Field(default=256, ge=32, description="side of a training crop, in pixels; a multiple of 32")
+    batch_size: int = Field(default=8, ge=1, description="crops per optimiser step")
+    max_steps: int = Field(default=2000, ge=1, description="optimiser steps at most")
+    validate_every: int = Field(default=100, ge=1, description="optimiser steps between two validations")
+    patience: int = Field(default=8, ge=1, description="validations without a better score after which training stops")
+    learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate of AdamW")
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of the convolution kernels")
+    warmup_steps: int = Field(default=50, ge=0, description="steps in which the learning rate rises from 0")
+    loss: Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"] = Field(
+        default="bce_dice", description="loss function; bce is binary cross-entropy"
+    )
     ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0 = none")
     water_share: float = Field(default=0.5, ge=0, le=1, description="share of crops drawn from tiles with water")
     drop_vh: float = Field(default=0.3, ge=0, le=1, description="share of crops trained on VV alone")
@@ -120,43 +147,52 @@ class TrainingConfig(Section):
     keep_best: Literal["pooled", "mean", "last"] = Field(
         default="mean", description="validation IoU that decides which weights are kept: pooled, or mean over wet chips"
     )
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    workers: int = Field(default=0, ge=0)
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="number format of the network; auto = bf16 where the device is fast in it"
+    )
+    workers: int = Field(default=0, ge=0, description="processes that make crops; 0 = a thread of the training process")
 
 
 class Floors(Section):
     """Below either of them on the test split a candidate is `broken` and cannot be promoted."""
 
-    iou: float = Field(default=0.0, ge=0, le=1)
-    f1: float = Field(default=0.0, ge=0, le=1)
+    iou: float = Field(default=0.0, ge=0, le=1, description="lowest pooled IoU on the test split")
+    f1: float = Field(default=0.0, ge=0, le=1, description="lowest pooled F1 on the test split")
 
 
 class FloorsByData(Section):
     """The floors of each data set: how far a model can come on one says nothing about another."""
 
-    simulated: Floors = Floors()
-    sen1floods11: Floors = Floors()
+    simulated: Floors = Field(default=Floors(), description="of recipes with data.kind simulated")
+    sen1floods11: Floors = Field(default=Floors(), description="of recipes with data.kind sen1floods11")
 
 
 class EvaluationConfig(Section):
     """How a candidate is judged. Of `floors`, those of the data set it was trained on count."""
 
-    floors: FloorsByData = FloorsByData()
-    bootstrap: int = Field(default=1000, ge=100)
-    interval: float = Field(default=0.9, gt=0, lt=1)
+    floors: FloorsByData = Field(default=FloorsByData(), description="scores below which a candidate is broken")
+    bootstrap: int = Field(default=1000, ge=100, description="resamples of every interval, over whole chips")
+    interval: float = Field(default=0.9, gt=0, lt=1, description="level of every interval")
     threshold_for: ThresholdAim = Field(default="mean_iou", description="what the threshold of the map is best at")
 
 
 class TrainConfig(Section):
     """One training recipe: what `drshym train --config` and the training assets read."""
 
-    name: str = Field(default="unet_resnet18", pattern=r"^[A-Za-z0-9_.-]+$")
-    seed: int = SEED
-    data: DataConfig = DataConfig()
-    network: NetworkConfig = NetworkConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    promote: Literal["review", "better"] = "review"
+    name: str = Field(
+        default="unet_resnet18",
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="name of the model and of its folder in runs/",
+    )
+    seed: int = Field(default=SEED, description="seed of everything random in the training")
+    data: DataConfig = Field(default=DataConfig(), description="where the labelled chips come from")
+    network: NetworkConfig = Field(default=NetworkConfig(), description="the network and its initial weights")
+    training: TrainingConfig = Field(default=TrainingConfig(), description="the optimiser, the crops and the loss")
+    evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="how a candidate is judged")
+    promote: Literal["review", "better"] = Field(
+        default="review",
+        description="review: a reviewer decides; better: a better candidate goes into service by itself",
+    )
 
     @property
     def floors(self) -> Floors:
@@ -234,6 +270,17 @@ def load_config(path: Path, model: type[ConfigT]) -> ConfigT:
     return parse_config(model, values, str(path))
 
 
+def find_checkout(start: Path | None = None) -> Path | None:
+    """The checkout of the pipeline around a folder; None where there is none.
+
+    Args:
+        start: Where to look from; the working directory by default.
+    """
+    here = (start or Path.cwd()).resolve()
+    marks = ("workspace.yaml", "drshym_pipeline")
+    return next((folder for folder in (here, *here.parents) if all((folder / mark).exists() for mark in marks)), None)
+
+
 def find_home(start: Path | None = None) -> Path:
     """The folder of all state: `$DAGSTER_HOME`, else `.dagster` of the checkout around `start`, else of `start`.
 
@@ -242,11 +289,7 @@ def find_home(start: Path | None = None) -> Path:
     """
     if home := os.environ.get("DAGSTER_HOME"):
         return Path(home)
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "workspace.yaml").is_file() and (folder / "drshym_pipeline").is_dir():
-            return folder / HOME_FOLDER
-    return here / HOME_FOLDER
+    return (find_checkout(start) or (start or Path.cwd()).resolve()) / HOME_FOLDER
 
 
 class PipelineSettings(BaseSettings):
