@@ -19,6 +19,7 @@ from drshym_pipeline import __version__
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
 from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption
+from drshym_pipeline.commands.registering import register
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
 from drshym_pipeline.commands.status import status
 from drshym_pipeline.commands.training import train
@@ -60,6 +61,7 @@ app.command("predict-folder", epilog=EXIT_CODES_HELP)(predict_folder)
 
 
 app.command()(train)
+app.command()(register)
 app.command()(evaluate)
 app.command()(benchmark)
 app.command()(baseline)

@@ -1,0 +1,159 @@
+"""Register a bundle that the command line trained: `drshym register BUNDLE`, which runs `python -m assets.register`.
+
+The bundle becomes a version of the registered model with a run of its own, as a bundle trained in Dagster does: with
+signature, card, verdict and the alias `candidate`. Whether it goes into service is then a reviewer's decision.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from assets.candidate_model import LOADING
+from assets.evaluating import Judgement
+from assets.serving import introduce_shipped
+from drshym_pipeline.console import error_line
+from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.settings import PipelineSettings
+from resources.build import build_resources
+from resources.registry import CANDIDATE, CARDS_FOLDER, NOT_JUDGED, ModelRegistry, RegisteredVersion
+from resources.store import ArtefactStore
+
+if TYPE_CHECKING:
+    from drshym_pipeline.model.bundle import ModelBundle
+
+SOURCE = "command"
+_CHECKOUT = Path(__file__).resolve().parents[1]
+_VERDICT_FILE = "verdict.json"
+_NOT_JUDGED_REASON = "It was not compared with the model in service on held-out chips."
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What came of registering a bundle.
+
+    Args:
+        version: The registered version.
+        is_new: False when the bundle was registered before.
+    """
+
+    version: RegisteredVersion
+    is_new: bool
+
+
+def register_bundle(path: Path, store: ArtefactStore, registry: ModelRegistry) -> Registration:
+    """Register a bundle as the candidate.
+
+    One that is registered already gets the alias again, and its verdict when it had none: no second version is made.
+
+    Args:
+        path: The bundle. What belongs to it is looked for beside it: the curves of its training, as `drshym train`
+            leaves them, and a verdict about this very bundle.
+        store: For the model in service, which enters the registry first when nothing has.
+        registry: Where the version goes.
+
+    Raises:
+        InputError: The bundle cannot be loaded.
+    """
+    from drshym_pipeline.model.bundle import ModelBundle
+
+    bundle = ModelBundle.load(path)
+    folder = path if path.is_dir() else path.parent
+    judgement = _judgement_beside(folder, bundle.sha256)
+    verdict, reason = (judgement.verdict, judgement.reason) if judgement else (NOT_JUDGED, _NOT_JUDGED_REASON)
+    known = next((found for found in registry.versions() if found.sha256 == bundle.sha256), None)
+    if known is not None and (judgement is None or known.verdict != NOT_JUDGED):
+        registry.set_alias(CANDIDATE, known.version)
+        return Registration(known, is_new=False)
+    introduce_shipped(store, registry)
+    run_id = known.run_id if known is not None else registry.start_run(f"{bundle.name}-{bundle.sha256[:12]}", {})
+    with registry.failing(run_id):
+        registry.tag_run(run_id, {"source": SOURCE, "verdict": verdict})
+        _log(registry, run_id, bundle, folder, judgement)
+        version = registry.register(
+            run_id,
+            folder,
+            sha256=bundle.sha256,
+            verdict=verdict,
+            card="\n\n".join([_summary(bundle), f"Verdict: {verdict}. {reason}", LOADING]),
+            tags={"name": bundle.name, "bundle_version": bundle.version, "source": SOURCE},
+        )
+        registry.set_alias(CANDIDATE, version.version)
+    registry.end_run(run_id)
+    return Registration(version, is_new=known is None)
+
+
+def _summary(bundle: "ModelBundle") -> str:
+    from drshym_pipeline.model.model_card import summary
+
+    return summary(bundle.card)
+
+
+def _judgement_beside(folder: Path, sha256: str) -> Judgement | None:
+    """The verdict that lies beside a bundle, when it is about this bundle."""
+    if not (folder.parent / _VERDICT_FILE).is_file():
+        return None
+    judgement = Judgement.load(folder.parent)
+    return judgement if judgement.sha256 == sha256 else None
+
+
+def _log(
+    registry: ModelRegistry, run_id: str, bundle: "ModelBundle", folder: Path, judgement: Judgement | None
+) -> None:
+    """Fill the run: recipe, curves, scores and cards."""
+    from drshym_pipeline.model.checkpoint import OUTCOME_FILE, TrainedCheckpoint
+    from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
+    from drshym_pipeline.model.sealing import CALIBRATION_FILE, THRESHOLDS_FILE
+
+    if bundle.card.data is not None:
+        registry.tag_run(run_id, {"data": bundle.card.data.title})
+    registry.log_params(run_id, {**(bundle.record.training or {}), "data_sha256": bundle.training_sha256})
+    checkpoint = folder.parent / "checkpoint"
+    if (checkpoint / OUTCOME_FILE).is_file():
+        outcome = TrainedCheckpoint.load(checkpoint)
+        # The curves of another training that lies in the same folder would be a false history.
+        if outcome.weights_sha256[:8] in bundle.version:
+            registry.log_curves(run_id, outcome.history)
+    for split, scores in bundle.card.scores.items():
+        values = {f"{split}_{name}": score.value for name, score in scores.items() if score.value is not None}
+        registry.log_metrics(run_id, values)
+    if judgement is not None:
+        registry.log_metrics(run_id, judgement.metrics)
+    for names, place in (
+        ((MODEL_CARD_FILE, DATASET_CARD_FILE), CARDS_FOLDER),
+        ((THRESHOLDS_FILE, CALIBRATION_FILE), "reports"),
+    ):
+        registry.log_files(run_id, [folder / name for name in names if (folder / name).is_file()], place)
+
+
+def main(arguments: list[str]) -> int:
+    """Register the bundle and say where it is; 2 when it cannot be used."""
+    if len(arguments) != 1:
+        error_line("Give one bundle: python -m assets.register BUNDLE")
+        return 2
+    try:
+        resources = build_resources(PipelineSettings.from_environment(), _CHECKOUT)
+        registry: ModelRegistry = resources["registry"]
+        found = register_bundle(Path(arguments[0]), resources["store"], registry)
+    except InputError as error:
+        error_line(error)
+        return 2
+    except DrShymError as error:
+        error_line(error)
+        return 1
+    version = found.version
+    begin = "Registered as" if found.is_new else "Registered before as"
+    typer.echo(
+        f"{begin} {registry.model_name} version {version.version}, alias {CANDIDATE}, verdict: {version.verdict}"
+    )
+    typer.echo(f"sha256: {version.sha256}")
+    typer.echo(f"registry: {registry.tracking_uri}")
+    typer.echo(f"page: {registry.version_url(version.version)}")
+    typer.echo("To take it into service, a reviewer sets the alias champion to this version in MLflow.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
