@@ -131,8 +131,8 @@ def error_line(error: object) -> None:
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout.
 
-    In a terminal that is too narrow for it each row becomes a few lines, one for each column, below the text of the
-    first column: a row that is broken in several columns cannot be read. When nobody watches it is as wide as it needs.
+    In a terminal that is too narrow for it each row becomes a few lines, one for each filled column, below the text
+    of the first one: a row that is broken in several columns cannot be read. Elsewhere it is as wide as it needs.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -155,7 +155,8 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     for first, *others in table[1:]:
         console.print(Text(first, style="bold"))
         for name, cell in zip(header[1:], others, strict=True):
-            console.print(Text(f"  {name:<{widest}}  {cell}"))
+            if cell:
+                console.print(Text(f"  {name:<{widest}}  {cell}"))
 
 
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:

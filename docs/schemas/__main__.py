@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drshym_pipeline.commands.documents import MappingDocument
+from drshym_pipeline.commands.documents import MappingDocument, StatusDocument
 from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta
 from drshym_pipeline.storage import write_json
 
@@ -16,6 +16,7 @@ SCHEMAS: dict[str, type[Record]] = {
     "scene_meta-0.1.json": SceneMeta,
     "map_record-0.1.json": MapRecord,
     "mapping_document-0.1.json": MappingDocument,
+    "status_document-0.1.json": StatusDocument,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Literal, Self
 
 import typer
@@ -63,6 +64,62 @@ class MappingDocument(Record):
     model: ModelUsed | None
     maps: tuple[SceneMapped, ...]
     failures: tuple[SceneFailed, ...]
+
+
+class StoredMap(Record):
+    """A finished map of the store; `record.files` are names in `folder`, which is an absolute path.
+
+    `version` is empty for a map of release 0.1.0. `outdated` says that another model than the one in service made it.
+    """
+
+    version: str
+    scene_version: str
+    newest: bool
+    outdated: bool
+    state: Literal["mapped", "nothing_observed"]
+    folder: str
+    record: MapRecord
+
+
+class SceneInStore(Record):
+    """What has become of a scene that was requested.
+
+    `state` is `mapped`, `waiting` for its map or for that of its newest files, or `failed`; `reason` says why it failed
+    or since when it waits. A waiting or failed scene may have earlier maps. `files` are those in the watched folder.
+    `maps` holds the newest map; all of them, newest first, when one scene is asked for.
+    """
+
+    scene: str
+    state: Literal["mapped", "waiting", "failed"]
+    reason: str
+    files: tuple[str, ...]
+    maps: tuple[StoredMap, ...]
+
+
+class OtherFailure(Record):
+    """The last failure of a run without a scene, such as a training."""
+
+    name: str
+    at: datetime
+    reason: str
+
+
+class StatusDocument(Record):
+    """What `drshym status --json` prints. `model` is the one in service; None when an input cannot be used."""
+
+    schema_version: str = SCHEMA_VERSION
+    command: Literal["status"] = "status"
+    exit_code: int = Field(ge=0, le=3)
+    store: str
+    model: ModelUsed | None = None
+    scenes: tuple[SceneInStore, ...] = ()
+    other_failures: tuple[OtherFailure, ...] = ()
+    failures: tuple[SceneFailed, ...] = ()
+
+
+def observation(record: MapRecord) -> Literal["mapped", "nothing_observed"]:
+    """The state of a finished map: whether anything was observed."""
+    return "nothing_observed" if record.flooded is None else "mapped"
 
 
 def print_document(document: Record) -> None:

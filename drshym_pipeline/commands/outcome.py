@@ -114,11 +114,17 @@ class Outcome:
 
     def print_document(self) -> None:
         """The whole outcome as one JSON document on stdout."""
-        from drshym_pipeline.commands.documents import MappingDocument, ModelUsed, SceneMapped, print_document
+        from drshym_pipeline.commands.documents import (
+            MappingDocument,
+            ModelUsed,
+            SceneMapped,
+            observation,
+            print_document,
+        )
 
         maps = tuple(
             SceneMapped(
-                state="nothing_observed" if record.flooded is None else "mapped",
+                state=observation(record),
                 folder=str(folder.absolute()),
                 record=record,
             )

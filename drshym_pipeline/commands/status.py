@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drshym_pipeline.console import print_table
+from drshym_pipeline.commands.exit_codes import ExitCode
+from drshym_pipeline.commands.options import JsonOption
+from drshym_pipeline.console import error_line, print_table
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import PipelineSettings
 
@@ -29,18 +31,26 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 def status(
     scene: Annotated[str | None, typer.Argument(help="A scene: show all its maps.", show_default=False)] = None,
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the model in service and every scene: mapped, outdated, waiting or failed; or all maps of one SCENE."""
-    from drshym_pipeline.model.choice import choose_model
     from drshym_pipeline.products.scene_store import SceneStore
 
     settings = PipelineSettings.from_environment()
     store = SceneStore(settings.store_path)
+    if as_json:
+        _print_document(store, scene)
+        return
     if scene is not None:
+        _check_scene(store, scene)
         _one_scene(store, scene)
         return
-    served = choose_model().reference
-    typer.echo(f"model in service: {served.label} ({served.source}, sha256 {served.sha256[:12]})")
+    from drshym_pipeline.model.choice import choose_model
+
+    chosen = choose_model()
+    served = chosen.reference
+    typer.echo(f"model: {chosen.text()}")
     found = [store.status(name) for name in store.names()]
     if not found:
         typer.echo(f"no scene is mapped in {settings.store_path}")
@@ -76,12 +86,30 @@ def _title(found: list[SceneStatus], rows: list[tuple[str, str, str, str, str]])
     return f"{len(rows)} scenes, {outdated} outdated, {waiting} waiting, {failed} failed"
 
 
-def _one_scene(store: SceneStore, scene: str) -> None:
+def _check_scene(store: SceneStore, scene: str) -> None:
     names = store.names()
     if scene not in names:
         near = difflib.get_close_matches(scene, names, n=1)
         known = f"Did you mean '{near[0]}'?" if near else "`drshym status` lists all scenes"
         raise InputError(scene, "is not a scene of the store", known)
+
+
+def _print_document(store: SceneStore, scene: str | None) -> None:
+    from drshym_pipeline.commands.documents import print_document
+    from drshym_pipeline.commands.status_document import refused_document, status_document
+
+    try:
+        if scene is not None:
+            _check_scene(store, scene)
+        document = status_document(store, scene)
+    except InputError as error:
+        error_line(error)
+        print_document(refused_document(store, error))
+        raise typer.Exit(ExitCode.INPUT) from error
+    print_document(document)
+
+
+def _one_scene(store: SceneStore, scene: str) -> None:
     item = store.status(scene)
     typer.echo(f"{scene}: {item.state}{f' ({item.reason})' if item.reason else ''}")
     sources = store.sources(scene)
@@ -100,7 +128,7 @@ def _one_scene(store: SceneStore, scene: str) -> None:
         for found in reversed(store.finished_maps(scene))
     ]
     header = ("map", "scene version", "model", "open water", "mapped", "", "folder")
-    print_table(f"{len(rows)} finished maps", header, rows)
+    print_table(f"{len(rows)} finished {'map' if len(rows) == 1 else 'maps'}", header, rows)
 
 
 def size_text(count: int) -> str:
