@@ -9,6 +9,7 @@ from pathlib import Path
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import MapFolder
 from resources.bucket import SceneBucket
+from resources.sidecars import unchanged_sidecar
 from resources.store import ArtefactStore
 
 
@@ -67,4 +68,7 @@ def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str
         if sha256_file(path) in kept:
             path.unlink()
             removed.append(path)
+    if removed and (note := unchanged_sidecar(store.path, partition, bucket.path_of)) is not None:
+        note.unlink()
+        removed.append(note)
     return removed

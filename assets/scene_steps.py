@@ -20,6 +20,7 @@ from drshym_pipeline.records import PolygonCounts
 from drshym_pipeline.storage import sha256_file, sha256_files
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine
+from resources.sidecars import kept_sidecar
 from resources.store import ArtefactStore
 
 
@@ -50,6 +51,7 @@ def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
         source_files(tools.bucket, tools.store, partition),
         scenes.folder,
         scene_id=partition,
+        units=kept_sidecar(tools.store.path, partition).units,
         copy=tools.bucket.keep_sources == "store",
         progress=tools.progress,
     )

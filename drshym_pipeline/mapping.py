@@ -368,7 +368,10 @@ def map_scene(
     Raises:
         InputError: The scene or an option cannot be used.
     """
+    from drshym_pipeline.sar.sidecar import sidecar_of
+
     check_prediction_options(batch_size, precision)
+    units = units or sidecar_of(sources).units
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     with output_directory(out), temporary_directory(out) as work:
         scene = stage(sources, work, scene_id=scene_id, units=units, copy=False, progress=progress)

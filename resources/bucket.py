@@ -3,6 +3,7 @@
 What counts as a scene file is decided in `listing`; what to do about a new one in `sensors.plan`.
 """
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ from pydantic import Field
 
 from drshym_pipeline.errors import InputError
 from resources.listing import SourceFile, leads_out, list_scenes
+
+_log = logging.getLogger(__name__)
 
 
 class SceneBucket(ConfigurableResource):
@@ -23,11 +26,14 @@ class SceneBucket(ConfigurableResource):
     )
     create: bool = Field(default=False, description="Make the folder when it is not there (our own default folder).")
 
-    def listing(self, note: Callable[[str], None] | None = None) -> tuple[SourceFile, ...]:
-        """All scene files, complete.
+    def listing(
+        self, note: Callable[[str], None] | None = None, ignored: Callable[[str], None] | None = None
+    ) -> tuple[SourceFile, ...]:
+        """All scene files and side-cars, complete.
 
         Args:
-            note: Told of every link that is left out because it leads out of the folder; by default the log is.
+            note: Called for every link that is left out because it leads out of the folder; by default it is logged.
+            ignored: Called with the key of every file that is neither but may have been meant as a scene.
 
         Raises:
             OSError: The folder cannot be read. It is never reported as empty.
@@ -35,7 +41,11 @@ class SceneBucket(ConfigurableResource):
         root = Path(self.root)
         if self.create:
             root.mkdir(parents=True, exist_ok=True)
-        return list_scenes(root, note) if note else list_scenes(root)
+        return list_scenes(root, note or _log.warning, ignored or (lambda key: None))
+
+    def path_of(self, key: str) -> Path:
+        """Where a listed file lies, whether it is still there or not."""
+        return Path(self.root) / key
 
     def local_path(self, key: str) -> Path:
         """Where the bytes of one file can be read.

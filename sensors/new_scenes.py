@@ -1,6 +1,6 @@
 """The sensor that watches the folder of scenes. What a tick decides is in `plan`; this carries it out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from dagster import (
     DefaultSensorStatus,
@@ -16,12 +16,16 @@ from assets.partitions import scenes
 from drshym_pipeline.settings import PipelineSettings
 from resources.bucket import SceneBucket
 from resources.run_limits import LONGEST_TAG, MAPPING_TAG, NEW_SCENE
+from resources.sidecars import keep_sidecar
 from resources.store import ArtefactStore
 from sensors.deadline import scene_deadline
 from sensors.jobs import map_scene
 from sensors.plan import Seen, plan_tick, seen_from_json, seen_to_json
 
 SEEN = "seen-scenes"
+IGNORED = "ignored-files"
+_NAMED = 5  # scenes that wait, or files that are ignored, in one line
+_LONGEST = 200  # characters of each
 
 
 def _remembered(store: ArtefactStore, cursor: str | None) -> Seen:
@@ -30,12 +34,33 @@ def _remembered(store: ArtefactStore, cursor: str | None) -> Seen:
     return seen_from_json(value or {})
 
 
+def _named(texts: Sequence[str]) -> str:
+    shown = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..." for text in texts[:_NAMED]]
+    more = len(texts) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more else "")
+
+
 def _waiting_text(waiting: Mapping[str, str]) -> str:
     if not waiting:
         return "no new scenes"
-    shown = [f"{partition}: {reason}" for partition, reason in list(waiting.items())[:5]]
-    more = len(waiting) - len(shown)
-    return "waiting for " + "; ".join(shown) + (f"; and {more} more" if more else "")
+    return "waiting for " + _named([f"{partition}: {reason}" for partition, reason in waiting.items()])
+
+
+def _ignored_text(ignored: Sequence[str], unclaimed: Sequence[str]) -> str | None:
+    """One line of bounded length on what is not mapped, or None when there is nothing to say."""
+    if not ignored and not unclaimed:
+        return None
+    names = [*(f"{key} (its scene is not there)" for key in unclaimed), *sorted(ignored)]
+    return f"ignored, neither a GeoTIFF (.tif, .tiff) nor the side-car of one: {_named(names)}"
+
+
+def _log_ignored(log: Callable[[str], None], store: ArtefactStore, text: str | None) -> None:
+    """Log what is ignored when it is not what the tick before ignored: the skip reason says it every time."""
+    if text == (store.find_record(IGNORED) or {}).get("text"):
+        return
+    store.write_record(IGNORED, {"text": text})
+    if text is not None:
+        log(text)
 
 
 def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
@@ -51,17 +76,21 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
     def new_scenes(
         context: SensorEvaluationContext, bucket: SceneBucket, store: ArtefactStore
     ) -> SensorResult | SkipReason:
-        plan = plan_tick(
-            bucket.listing(context.log.warning), _remembered(store, context.cursor), settings.scenes_per_tick
-        )
+        ignored: list[str] = []
+        listing = bucket.listing(context.log.warning, ignored.append)
+        plan = plan_tick(listing, _remembered(store, context.cursor), settings.scenes_per_tick)
+        not_mapped = _ignored_text(ignored, plan.unclaimed)
+        _log_ignored(context.log.warning, store, not_mapped)
         for request in plan.requests:
+            sidecar = None if request.sidecar is None else bucket.path_of(request.sidecar)
+            keep_sidecar(store.path, request.partition, request.sidecar, sidecar)
             store.scenes.write_sources(request.partition, {"files": list(request.files), "run_key": request.run_key})
         # The object is named by its content and the cursor is committed with the runs: a tick that dies in between
         # leaves the old cursor, plans the same again, and the run keys keep a scene from being launched twice.
         cursor = store.put_object(SEEN, seen_to_json(plan.seen))
         if not plan.requests:
             context.update_cursor(cursor)
-            return SkipReason(_waiting_text(plan.waiting))
+            return SkipReason(". ".join(text for text in (_waiting_text(plan.waiting), not_mapped) if text))
         return SensorResult(
             run_requests=[
                 RunRequest(

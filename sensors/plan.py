@@ -2,7 +2,8 @@
 
 `plan_tick` is given a complete listing and what earlier ticks saw, and answers which scenes are to be mapped now and
 what the next tick must remember. A file is taken when its size and etag stood still over two ticks; a VH file waits for
-its VV file; a VV file waits some ticks for a VH file, then goes alone, and goes again with it when it comes later.
+its VV file; a VV file waits some ticks for a VH file, then goes alone, and goes again with it when it comes later. A
+side-car is one more file of its scene: one that comes or changes later has the scene mapped again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from drshym_pipeline.sar.products import pair_key
+from drshym_pipeline.sar.sidecar import is_sidecar, scene_name
 from resources.listing import SourceFile
 
 PARTNER_TICKS = 3
@@ -30,12 +32,14 @@ class SceneRequest:
         run_key: Unique to this content of these files: partition, how many times it was requested, etags and sizes.
         files: Keys of its files, VV first.
         size: Bytes of all its files.
+        sidecar: Key of its side-car, if it has one.
     """
 
     partition: str
     run_key: str
     files: tuple[str, ...]
     size: int
+    sidecar: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +72,37 @@ class TickPlan:
         requests: Scenes to be mapped now.
         seen: What the next tick must be given.
         waiting: Why each of the other unfinished scenes is not mapped yet, by partition.
+        unclaimed: Keys of side-cars of which the scene is not there.
     """
 
     requests: tuple[SceneRequest, ...]
     seen: Seen
     waiting: Mapping[str, str]
+    unclaimed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The files of one scene, by role: `whole`, or `VV` and `VH`."""
+    """The files of one scene, by role: `whole`, or `VV` and `VH`; and its side-car."""
 
     stem: str
     roles: Mapping[str, SourceFile]
+    sidecar: SourceFile | None
+
+    @property
+    def rasters(self) -> tuple[SourceFile, ...]:
+        return tuple(self.roles[role] for role in ("whole", "VV", "VH") if role in self.roles)
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
-        return tuple(self.roles[role] for role in ("whole", "VV", "VH") if role in self.roles)
+        return self.rasters if self.sidecar is None else (*self.rasters, self.sidecar)
 
 
 def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan:
     """Decide about one tick.
 
     Args:
-        listing: All scene files, complete.
+        listing: All scene files and side-cars, complete.
         seen: What the tick before returned; empty at first.
         limit: Most scenes to request now; the others stay for later ticks.
     """
@@ -115,16 +126,19 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
         if moved and reason is None:
             count = state.requested + 1
             parts = "+".join(file.fingerprint for file in group.files)
-            files = tuple(file.key for file in group.files)
+            files = tuple(file.key for file in group.rasters)
+            sidecar = None if group.sidecar is None else group.sidecar.key
             size = sum(file.size for file in group.files)
-            requests.append(SceneRequest(state.partition, f"{state.partition}:{count}:{parts}", files, size))
+            requests.append(SceneRequest(state.partition, f"{state.partition}:{count}:{parts}", files, size, sidecar))
             state = SceneState(state.partition, now, now, count, 0)
         elif moved:
             waiting[state.partition] = str(reason)
             if still and set(group.roles) == {"VV"}:
                 state = SceneState(state.partition, now, state.mapped, state.requested, state.waited + 1)
         after[name] = state
-    return TickPlan(tuple(requests), dict(sorted(after.items())), waiting)
+    claimed = {group.sidecar.key for group in groups.values() if group.sidecar is not None}
+    unclaimed = tuple(sorted(file.key for file in listing if is_sidecar(file.key) and file.key not in claimed))
+    return TickPlan(tuple(requests), dict(sorted(after.items())), waiting, unclaimed)
 
 
 def _changed(state: SceneState, now: Mapping[str, str]) -> bool:
@@ -146,7 +160,10 @@ def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
     """The scenes of a listing, by a name unique to each: two folders, two extensions or two roles never mix."""
     members: dict[str, dict[str, SourceFile]] = {}
     stems: dict[str, str] = {}
+    sidecars = {_shared_name(file.key): file for file in sorted(listing) if is_sidecar(file.key)}
     for file in sorted(listing):
+        if is_sidecar(file.key):
+            continue
         path = PurePosixPath(file.key)
         stem, polarisation = pair_key(path.name)
         folder = path.parent.as_posix()
@@ -157,7 +174,16 @@ def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
             name, stem = file.key, file.key
         members.setdefault(name, {})[role] = file
         stems.setdefault(name, stem)
-    return {name: _Group(stems[name], roles) for name, roles in sorted(members.items())}
+    return {
+        name: _Group(stems[name], roles, sidecars.get(_shared_name(min(roles.values()).key)))
+        for name, roles in sorted(members.items())
+    }
+
+
+def _shared_name(key: str) -> str:
+    """What the files of a scene and its side-car have in common: the folder and the scene's name."""
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{scene_name(name)}"
 
 
 def partition_key(stem: str, name: str, taken: Collection[str]) -> str:

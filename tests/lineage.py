@@ -1,5 +1,6 @@
 """The code location on a folder of its own, driven as the daemon drives it: ticks, run requests, jobs."""
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,18 @@ from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.settings import PipelineSettings
 from resources.build import build_resources
 from resources.store import ArtefactStore
+
+
+class _Kept(logging.Handler):
+    """Keeps the lines that a tick logs."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
 
 # The tags of a run over a range of partitions.
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -64,6 +77,7 @@ class Lineage:
         self.inbox.mkdir(parents=True, exist_ok=True)
         self.cursor: str | None = None
         self.message: str | None = None
+        self.logged: list[str] = []
 
     def serve(self, bundle: ModelBundle) -> None:
         """Put a model in service without a registry."""
@@ -83,7 +97,10 @@ class Lineage:
         with build_sensor_context(
             instance=self.instance, cursor=self.cursor, repository_def=self.repository, resources=resources
         ) as context:
+            self.logged = []
+            context.log.addHandler(handler := _Kept(self.logged))
             outcome = self.repository.get_sensor_def(sensor)(context)
+            context.log.removeHandler(handler)
             self.cursor = context.cursor
         self.message = outcome.skip_message if isinstance(outcome, SkipReason) else None
         if isinstance(outcome, SensorResult):

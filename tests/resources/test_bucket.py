@@ -117,3 +117,25 @@ def test_a_key_cannot_lead_out_of_the_folder(tmp_path: Path, key: str):
 def test_a_file_that_has_left_the_folder_is_an_input_error(tmp_path: Path):
     with pytest.raises(InputError, match="no longer"):
         SceneBucket(root=str(tmp_path)).local_path("a.tif")
+
+
+def test_what_may_have_been_meant_as_a_scene_is_named_and_nothing_else(tmp_path: Path):
+    scenes = ["a.tif", "a.drshym.json", "d/b.TIFF"]
+    named = ["a.png", "d/notes.txt", "a.zip", "a.json", "a.tif.aux.xml", "README"]
+    silent = [
+        "upload.tif.part",
+        "x.tmp",
+        ".hidden.txt",
+        "~lock",
+        "a.tif~",
+        "calibration-a.xml",
+        ".drshym.json",
+        "S1.SAFE/manifest.safe",
+        "S1.SAFE/annotation/s1a.xml",
+    ]
+    for name in (*scenes, *named, *silent):
+        touch(tmp_path / name)
+    ignored: list[str] = []
+    found = SceneBucket(root=str(tmp_path)).listing(None, ignored.append)
+    assert [file.key for file in found] == sorted(scenes)
+    assert sorted(ignored) == sorted(named)

@@ -105,6 +105,60 @@ def test_a_partner_taken_away_does_not_map_again():
     assert requested(ticks(pair, pair, *[alone] * 8))[2:] == [[]] * 8
 
 
+def test_a_side_car_goes_with_its_scene_and_changes_nothing_for_scenes_without_one():
+    alone, other = [file("a.tif"), file("b.tif")], [file("a.tif"), file("a.drshym.json", "note"), file("b.tif")]
+    plain, noted = ticks(alone, alone)[1].requests, ticks(other, other)[1].requests
+    assert [(request.files, request.sidecar) for request in noted] == [
+        (("a.tif",), "a.drshym.json"),
+        (("b.tif",), None),
+    ]
+    assert plain[1] == noted[1]
+    assert plain[0].run_key != noted[0].run_key
+
+
+def test_a_side_car_that_comes_or_changes_later_has_its_scene_mapped_again_and_no_other():
+    scenes = [file("a.tif"), file("b.tif")]
+    first, second = file("a.drshym.json", "1"), file("a.drshym.json", "2")
+    plans = ticks(scenes, scenes, [*scenes, first], [*scenes, first], [*scenes, second], [*scenes, second], scenes)
+    assert requested(plans) == [[], [("a.tif",), ("b.tif",)], [], [("a.tif",)], [], [("a.tif",)], []]
+    assert [plans[3].requests[0].sidecar, plans[5].requests[0].partition] == ["a.drshym.json", "a"]
+
+
+def test_the_side_car_of_a_pair_has_its_name_without_the_polarisation():
+    pair = [file("d/x_VV.tif"), file("d/x_VH.tif"), file("d/x.drshym.json"), file("x.drshym.json")]
+    plan = ticks(pair, pair)[1]
+    assert [(request.files, request.sidecar) for request in plan.requests] == [
+        (("d/x_VV.tif", "d/x_VH.tif"), "d/x.drshym.json")
+    ]
+    assert plan.unclaimed == ("x.drshym.json",)
+
+
+def test_a_side_car_alone_is_no_scene():
+    plans = ticks(*[[file("a.drshym.json")]] * 6)
+    assert requested(plans) == [[]] * 6
+    assert plans[-1].unclaimed == ("a.drshym.json",)
+
+
+def test_what_the_last_release_remembered_opens_and_nothing_is_mapped_again():
+    # As release 0.1.0 kept it in `objects/seen-scenes`.
+    kept = {
+        "a.tif": {
+            "partition": "a",
+            "seen": {"a.tif": "e1-10"},
+            "mapped": {"a.tif": "e1-10"},
+            "requested": 1,
+            "waited": 0,
+        }
+    }
+    seen = seen_from_json(kept)
+    plan = plan_tick([file("a.tif", "e1")], seen, 10)
+    assert plan.requests == ()
+    assert seen_to_json(plan.seen) == kept
+    changed = [plan_tick([file("a.tif", "e2")], seen, 10)]
+    changed.append(plan_tick([file("a.tif", "e2")], changed[0].seen, 10))
+    assert changed[1].requests[0].run_key == "a:2:e2-10"
+
+
 def test_a_limit_leaves_the_rest_for_later_ticks():
     scenes = [file(f"{name}.tif") for name in "abcde"]
     plans = ticks(*[scenes] * 5, limit=2)

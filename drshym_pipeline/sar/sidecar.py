@@ -1,0 +1,98 @@
+"""The side-car of a scene: a small JSON file beside it that says what its pixels cannot.
+
+`<scene>.drshym.json` belongs to the scene of that name in the same folder: for `S1_rome.tif` it is
+`S1_rome.drshym.json`, for the pair `x_VV.tif` and `x_VH.tif` it is `x.drshym.json`, the name without the polarisation.
+No raster is opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date as Day
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import Record, Units, describe_validation
+from drshym_pipeline.sar.products import pair_key, stem
+
+SIDECAR_SUFFIX = ".drshym.json"
+_MOST_BYTES = 65_536
+_REMEDY = 'Write a JSON object such as {"units": "db"}, or take the file away'
+
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class SceneSidecar(Record):
+    """What a side-car may say. Only `units` changes how a scene is read so far; the others are checked and kept.
+
+    Args:
+        units: What the pixel values are: `db`, `power`, `amplitude` or `dn`.
+        pre_event: The scene from before the event, as a name or path.
+        event: The event's name or code.
+        date: The day of the event, such as 2021-01-11.
+        title: A title for the map.
+        place: Where it is.
+    """
+
+    units: Units | None = None
+    pre_event: Text | None = None
+    event: Text | None = None
+    date: Day | None = None
+    title: Text | None = None
+    place: Text | None = None
+
+
+def is_sidecar(filename: str) -> bool:
+    """Whether a file name is that of a side-car."""
+    return filename.lower().endswith(SIDECAR_SUFFIX) and len(filename) > len(SIDECAR_SUFFIX)
+
+
+def scene_name(filename: str) -> str:
+    """The name that a scene's file shares with its side-car, such as `x` for `x_VV.tif` and for `x.drshym.json`."""
+    if is_sidecar(filename):
+        return filename[: -len(SIDECAR_SUFFIX)]
+    name, polarisation = pair_key(filename)
+    return name if polarisation else stem(filename)
+
+
+def read_text(path: Path) -> str | None:
+    """The content of a side-car as it lies on the disk, at most 64 KiB of it; None when it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return handle.read(_MOST_BYTES).decode("utf-8-sig", "replace")
+    except OSError:
+        return None
+
+
+def parse_sidecar(text: str | None, subject: str | Path) -> SceneSidecar:
+    """What `read_text` answered, as values.
+
+    Args:
+        text: The JSON; None when the file could not be read.
+        subject: What to call the file in an error.
+
+    Raises:
+        InputError: It could not be read, is not JSON, or a key is not known or has a value that it cannot have.
+    """
+    if text is None:
+        raise InputError(subject, "the side-car cannot be read", "Allow it to be read, or take it away")
+    try:
+        return SceneSidecar.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise InputError(subject, describe_validation(error), _REMEDY) from error
+
+
+def sidecar_of(sources: Sequence[Path]) -> SceneSidecar:
+    """The side-car beside the files of a scene; an empty one when there is none.
+
+    Args:
+        sources: The scene's files, VV first.
+
+    Raises:
+        InputError: There is one that cannot be used.
+    """
+    path = sources[0].with_name(scene_name(sources[0].name) + SIDECAR_SUFFIX)
+    return parse_sidecar(read_text(path), path) if path.exists() else SceneSidecar()

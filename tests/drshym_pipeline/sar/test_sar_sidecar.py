@@ -1,0 +1,108 @@
+"""The side-car of a scene: its name, and what it may say."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.mapping import map_scene
+from drshym_pipeline.sar.sidecar import SceneSidecar, is_sidecar, parse_sidecar, read_text, scene_name, sidecar_of
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("S1_rome.tif", "S1_rome"),
+        ("S1_rome.drshym.json", "S1_rome"),
+        ("x_VV.tif", "x"),
+        ("x_vh.tiff", "x"),
+        ("x.drshym.json", "x"),
+        ("x_VV_VH.tif", "x_VV_VH"),
+    ],
+)
+def test_a_scene_and_its_side_car_share_a_name(filename, name):
+    assert scene_name(filename) == name
+
+
+def test_other_json_files_are_no_side_cars():
+    assert is_sidecar("a.drshym.json")
+    assert not any(is_sidecar(name) for name in ("a.json", ".drshym.json", "a.drshym.json.part", "drshym.json"))
+
+
+def test_all_keys_are_read():
+    values = {
+        "units": "power",
+        "pre_event": "before.tif",
+        "event": "EMSR763",
+        "date": "2021-01-11",
+        "title": "Rome",
+        "place": "Tiber",
+    }
+    assert parse_sidecar(json.dumps(values), "x").model_dump(mode="json") == values
+    assert parse_sidecar("{}", "x") == SceneSidecar()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "JSON"),
+        ('{"units": "db"', "JSON"),
+        ("[]", "object"),
+        ('{"units": "decibel"}', "'units'"),
+        ('{"unit": "db"}', "'unit' is not known"),
+        ('{"date": "yesterday"}', "'date'"),
+        ('{"title": ""}', "'title'"),
+        ('{"event": 763}', "'event'"),
+    ],
+)
+def test_a_broken_side_car_is_refused_in_one_line_that_names_it(text, said):
+    with pytest.raises(InputError) as caught:
+        parse_sidecar(text, "S1.drshym.json")
+    line = str(caught.value)
+    assert line.startswith("S1.drshym.json: ")
+    assert said in line
+    assert "\n" not in line
+
+
+def test_the_side_car_beside_a_pair_is_found_and_none_is_an_empty_one(tmp_path: Path):
+    sources = [tmp_path / "x_VV.tif", tmp_path / "x_VH.tif"]
+    assert sidecar_of(sources) == SceneSidecar()
+    (tmp_path / "x.drshym.json").write_bytes(b'\xef\xbb\xbf{"units": "db"}')  # with the mark some editors write
+    assert sidecar_of(sources).units == "db"
+
+
+def test_one_that_cannot_be_read_is_not_one_that_is_empty(tmp_path: Path):
+    (tmp_path / "x.drshym.json").mkdir()
+    assert read_text(tmp_path / "x.drshym.json") is None
+    with pytest.raises(InputError, match="cannot be read"):
+        sidecar_of([tmp_path / "x.tif"])
+
+
+def test_a_huge_file_is_refused_without_reading_it_whole(tmp_path: Path):
+    path = tmp_path / "x.drshym.json"
+    path.write_text('{"title": "a"}')
+    os.truncate(path, 1 << 30)
+    assert len(read_text(path) or "") == 65_536
+    with pytest.raises(InputError, match="JSON"):
+        sidecar_of([tmp_path / "x.tif"])
+
+
+def test_a_map_made_by_command_reads_the_side_car_and_what_is_given_wins(tmp_path, scene_file, random_bundle):
+    source = scene_file(tmp_path / "S1_a.tif", shape=(64, 80), linear=True)
+    note = tmp_path / "S1_a.drshym.json"
+    reference = random_bundle.reference("checkpoint")
+
+    def processing(out: str, **options):
+        return map_scene([source], tmp_path / out, random_bundle, reference, tile=64, overlap=8, **options).processing
+
+    note.write_text('{"units": "amplitude"}', "utf-8")
+    assert "units:amplitude->db" in processing("by the side-car")
+    assert "units:power->db" in processing("given", units="power")
+    note.write_text("{", "utf-8")
+    with pytest.raises(InputError, match=r"S1_a\.drshym\.json"):
+        processing("broken")
+    assert not (tmp_path / "broken").exists()

@@ -1,0 +1,96 @@
+"""Side-cars and other files in the watched folder: real ticks and jobs, with a model in service."""
+
+from pathlib import Path
+
+import pytest
+from dagster import ExecuteInProcessResult
+
+from drshym_pipeline.datasets.simulator.scene import simulate_scene
+from drshym_pipeline.datasets.simulator.writer import write_scene
+from drshym_pipeline.model.bundle import ModelBundle
+from tests.lineage import Lineage
+
+
+@pytest.fixture(scope="module")
+def scene_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("simulated"), "S1_small", simulate_scene(3, 96, 100))
+
+
+@pytest.fixture
+def lineage(tmp_path: Path, random_bundle: ModelBundle) -> Lineage:
+    lineage = Lineage(tmp_path, {"tile": 64, "overlap": 8})
+    lineage.serve(random_bundle)
+    return lineage
+
+
+def reason(result: ExecuteInProcessResult) -> str:
+    event = next(event for event in result.all_events if event.is_step_failure)
+    return str(event.step_failure_data.user_failure_data.description)
+
+
+def units(lineage: Lineage, partition: str) -> tuple[str, str]:
+    newest = lineage.store.scenes.current(partition)
+    assert newest is not None
+    meta = newest.scene.meta()
+    return meta.units, meta.units_evidence
+
+
+def test_a_side_car_says_the_units_and_one_that_comes_later_has_the_scene_mapped_again(
+    lineage: Lineage, scene_file: Path
+):
+    lineage.drop(scene_file)
+    lineage.drop(scene_file, "other.tif")
+    assert sorted(lineage.map_all(ticks=3)) == ["S1_small", "other"]
+    first, by_itself = lineage.store.scenes.current("S1_small"), units(lineage, "other")
+    (lineage.inbox / "S1_small.drshym.json").write_text('{"units": "db", "event": "a flood"}', "utf-8")
+    again = lineage.map_all(ticks=3)
+    assert list(again) == ["S1_small"]
+    assert again["S1_small"].success
+    second = lineage.store.scenes.current("S1_small")
+    assert first is not None
+    assert second is not None
+    assert second.directory != first.directory
+    assert "given" in units(lineage, "S1_small")[1]
+    assert units(lineage, "other") == by_itself
+    assert lineage.map_all(ticks=3) == {}
+
+
+def test_a_broken_side_car_fails_its_scene_in_one_sentence_and_stops_no_other(lineage: Lineage, scene_file: Path):
+    lineage.drop(scene_file)
+    lineage.drop(scene_file, "other.tif")
+    note = lineage.inbox / "S1_small.drshym.json"
+    note.write_text('{"unit": "db"}', "utf-8")
+    results = lineage.map_all()
+    assert results["other"].success
+    said = reason(results["S1_small"])
+    assert said.startswith("S1_small.drshym.json: field 'unit' is not known.")
+    assert "\n" not in said
+    note.write_text('{"units": "db"}', "utf-8")
+    assert lineage.map_all()["S1_small"].success
+
+
+def test_what_is_ignored_is_named_once_and_in_every_skip_reason(lineage: Lineage, scene_file: Path):
+    for name in ("map.png", "notes.txt", "archive.zip", "other.json", "lost.drshym.json", "upload.tif.part"):
+        (lineage.inbox / name).write_bytes(b"x")
+    lineage.drop(scene_file)
+    logged = []
+    for _ in range(4):
+        lineage.tick()
+        logged.append([line for line in lineage.logged if "ignored" in line])
+    assert [len(lines) for lines in logged] == [1, 0, 0, 0]
+    said = logged[0][0]
+    assert all(name in said for name in ("map.png", "notes.txt", "archive.zip", "other.json", "lost.drshym.json"))
+    assert "upload" not in said
+    assert said in str(lineage.message)
+    (lineage.inbox / "map.png").unlink()
+    lineage.tick()
+    assert [line for line in lineage.logged if "ignored" in line]
+    assert "map.png" not in str(lineage.message)
+
+
+def test_the_line_on_ignored_files_is_bounded(lineage: Lineage):
+    for number in range(300):
+        (lineage.inbox / f"{number:03d}{'x' * 150}.png").write_bytes(b"x")
+    lineage.tick()
+    assert "and 295 more" in str(lineage.message)
+    assert len(str(lineage.message)) < 1500
