@@ -5,7 +5,7 @@ from dagster import AssetExecutionContext, DataVersion, MaterializeResult, Metad
 from assets.fitted import calibration_metrics, calibration_rows, reliability_diagrams, score_rows, sealed
 from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
+from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
 from resources.registry import ModelRegistry
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
@@ -25,14 +25,16 @@ def calibration_temperature(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry
 ) -> MaterializeResult:
     """Fit on the validation chips and seal the bundle."""
+    note = RunNote(store, context)
     with permanent_input_errors():
-        state = TrainingState.load(store)
-    folder = store.training(state.id)
-    with permanent_input_errors(), registry.failing(state.mlflow_run):
+        state = TrainingState.take_over(note, "trained_checkpoint")
+    folder = state.folder(store)
+    with permanent_input_errors(), alone_with(state.id, store, note), registry.failing(state.mlflow_run):
         bundle, fitted = sealed(state, folder, CODE_VERSION, run_progress(context, store))
         diagrams = reliability_diagrams(fitted, folder / PLOTS)
         registry.log_metrics(state.mlflow_run, calibration_metrics(fitted))
         registry.tag_run(state.mlflow_run, {"bundle.sha256": bundle.sha256})
+    state.hand_over(note, "calibration_temperature")
     return MaterializeResult(
         data_version=DataVersion(bundle.sha256),
         metadata={

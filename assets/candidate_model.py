@@ -1,13 +1,15 @@
 """`candidate_model`: the sealed bundle registered in MLflow, with its signature, scores, card, plots and verdict."""
 
+from dataclasses import replace
+
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
 
-from assets.evaluating import Judgement
+from assets.evaluating import VERDICT_FILE, Judgement
 from assets.metadata import table
 from assets.promotion import BROKEN
 from assets.running import permanent_input_errors
 from assets.serving import introduce_shipped
-from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
+from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
 from drshym_pipeline import __version__
 from resources.registry import CANDIDATE, CARDS_FOLDER, ModelRegistry
 from resources.run_limits import TRAINING_POOL
@@ -20,6 +22,24 @@ LOADING = (
 )
 
 
+def refuse_unusable(judgement: Judgement, sha256: str) -> None:
+    """Refuse to register a bundle that nobody could serve.
+
+    Args:
+        judgement: What was decided about it.
+        sha256: Of the bundle.
+
+    Raises:
+        Failure: It is not finite, or it is not the one that was judged.
+    """
+    if judgement.sha256 != sha256:
+        reason = f"the verdict is about model {judgement.sha256[:12]}, the bundle is {sha256[:12]}. "
+        raise Failure(f"The candidate is not registered: {reason}Materialise slice_reports again.", allow_retries=False)
+    if not judgement.finite:
+        reason = f"{judgement.reason} Lower training.learning_rate and train again."
+        raise Failure(f"The candidate is not registered: {reason}", allow_retries=False)
+
+
 @asset(
     deps=["slice_reports"],
     group_name="training",
@@ -29,28 +49,28 @@ LOADING = (
     description="The bundle as a registered MLflow version with the alias candidate, waiting for its review.",
 )
 def candidate_model(context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry) -> MaterializeResult:
-    """Register the bundle. A broken one is refused here too: a blocking check stops its own run only."""
+    """Register the bundle with its verdict. A broken one too: the check that follows says why it is not served."""
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, summary
 
+    note = RunNote(store, context)
     with permanent_input_errors():
-        state = TrainingState.load(store)
-    folder = store.training(state.id)
+        state = TrainingState.take_over(note, "slice_reports")
+    folder, judged = state.folder(store), state.judged_in(store)
     bundle_folder = folder / BUNDLE_FOLDER
-    with permanent_input_errors(), registry.failing(state.mlflow_run):
+    with permanent_input_errors(), alone_with(state.id, store, note), registry.failing(state.mlflow_run):
         bundle = ModelBundle.load(bundle_folder)
-        judgement = Judgement.load(folder)
-        if judgement.verdict == BROKEN or judgement.sha256 != bundle.sha256:
-            reason = judgement.reason if judgement.verdict == BROKEN else "The verdict is about another bundle."
-            raise Failure(f"The candidate is not registered: {reason}", allow_retries=False)
+        judgement = Judgement.load(judged)
+        refuse_unusable(judgement, bundle.sha256)
         # First, so that the candidate stands beside what it has to replace.
         introduce_shipped(store, registry)
-        registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", folder / "verdict.json"], "reports")
-        registry.log_files(state.mlflow_run, sorted((folder / PLOTS).glob("*.png")), "plots")
+        registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", judged / VERDICT_FILE], "reports")
+        plots = {png.name: png for place in (folder, judged) for png in sorted((place / PLOTS).glob("*.png"))}
+        registry.log_files(state.mlflow_run, list(plots.values()), "plots")
         registry.log_files(
             state.mlflow_run, [bundle_folder / MODEL_CARD_FILE, bundle_folder / DATASET_CARD_FILE], CARDS_FOLDER
         )
-        for card in sorted(folder.glob("*/evaluation.md")):
+        for card in sorted(judged.glob("*/evaluation.md")):
             registry.log_files(state.mlflow_run, sorted(card.parent.glob("*.*")), f"reports/{card.parent.name}")
         verdict = f"Verdict: {judgement.verdict}. {judgement.reason}"
         text = "\n\n".join([summary(bundle.card), verdict, LOADING])
@@ -64,7 +84,8 @@ def candidate_model(context: AssetExecutionContext, store: ArtefactStore, regist
             state.mlflow_run, bundle_folder, sha256=bundle.sha256, verdict=judgement.verdict, card=text, tags=tags
         )
         registry.set_alias(CANDIDATE, version.version)
-        registry.end_run(state.mlflow_run)
+        registry.end_run(state.mlflow_run, failed=judgement.verdict == BROKEN)
+    replace(state, version=version.version).hand_over(note, "candidate_model")
     return MaterializeResult(
         data_version=DataVersion(bundle.sha256),
         metadata={

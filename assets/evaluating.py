@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.storage import read_json, write_bytes, write_json
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.settings import TrainConfig
 
 TEST, HARD = "test", "hard"
+VERDICT_FILE = "verdict.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Judgement:
         sha256: Of the candidate.
         comparisons: One row an opponent and split: split, opponent, verdict, difference of IoU and its interval.
         metrics: Pooled figures by name, such as `test_iou`.
+        finite: Whether every weight and every output on the test chips is finite.
     """
 
     verdict: str
@@ -37,15 +40,22 @@ class Judgement:
     sha256: str
     comparisons: list[dict[str, Any]]
     metrics: dict[str, float]
+    finite: bool = True  # not in what an earlier release wrote, which refused to go on with others
 
     def save(self, folder: Path) -> None:
-        """Keep the judgement with the training."""
-        write_json(folder / "verdict.json", asdict(self))
+        """Write the judgement into the folder of its evaluation."""
+        write_json(folder / VERDICT_FILE, asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> "Judgement":
-        """The judgement kept with a training."""
-        return cls(**read_json(folder / "verdict.json"))
+        """The judgement in the folder of an evaluation.
+
+        Raises:
+            InputError: There is none.
+        """
+        if not (folder / VERDICT_FILE).is_file():
+            raise InputError(folder, "holds no judgement of a candidate", "Materialise slice_reports first")
+        return cls(**read_json(folder / VERDICT_FILE))
 
 
 def judge(
@@ -76,7 +86,7 @@ def judge(
     from drshym_pipeline.settings import Floors
 
     options: dict[str, Any] = {"invalid_label": config.data.invalid_label, "config": config.evaluation}
-    evaluations, rows, decisive = {}, [], None
+    evaluations, rows, decisive, finite = {}, [], None, True
     for split in (name for name in (TEST, HARD) if name in data.splits()):
         refs = data.chips(split)
         options["provenance"] = provenance_of(data, refs)
@@ -94,12 +104,14 @@ def judge(
         opponents = {f"in service: {served.name} {served.version}": against, **compare_baselines(found)}
         rows += [_row(split, name, outcome) for name, outcome in opponents.items()]
         evaluations[split] = found
+        finite = finite and found.finite
         decisive = decisive or against
     if decisive is None:
         raise ValueError(f"the data set has no {TEST} split")
     metrics = {f"{split}_{name}": value for split, found in evaluations.items() for name, value in _figures(found)}
     opponent = f"{served.name} {served.version} ({served.sha256[:12]})"
-    return Judgement(decisive.word, decisive.reason, opponent, candidate.sha256, rows, metrics), evaluations
+    judgement = Judgement(decisive.word, decisive.reason, opponent, candidate.sha256, rows, metrics, finite)
+    return judgement, evaluations
 
 
 def _named(progress: Progress, name: str) -> Progress:

@@ -3,6 +3,8 @@
 Who decides: the alias `champion` in MLflow (see `promotion`). At first the shipped checkpoint has it.
 """
 
+from typing import Literal
+
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
 
 from assets.currency import report_currency, served_reference
@@ -10,6 +12,7 @@ from assets.metadata import table
 from assets.promotion import Contender, decide
 from assets.running import permanent_input_errors
 from assets.serving import introduce_shipped, put_in_service, served_card
+from assets.training_state import RunNote, TrainingState
 from resources.recipe import TrainingRecipe
 from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
 from resources.store import ArtefactStore
@@ -17,6 +20,21 @@ from resources.store import ArtefactStore
 
 def _contender(found: RegisteredVersion | None) -> Contender | None:
     return Contender(found.version, found.verdict, found.considered, found.source) if found else None
+
+
+def _candidate(
+    note: RunNote, registry: ModelRegistry, recipe: TrainingRecipe
+) -> tuple[RegisteredVersion | None, Literal["review", "better"]]:
+    """The candidate to decide about, and whether a better one is promoted.
+
+    A run that trained one decides about its own by its own recipe: another training may have registered another one and
+    the recipe may have been rewritten meanwhile. Any other run asks the registry and reads the recipe.
+    """
+    own = note.own("candidate_model")
+    if own is None:
+        return registry.candidate(), recipe.load().promote
+    state = TrainingState(**own)
+    return next((found for found in registry.versions() if found.version == state.version), None), state.recipe.promote
 
 
 @asset(
@@ -33,8 +51,8 @@ def flood_model(
     with permanent_input_errors():
         before = served_reference(store)
         introduce_shipped(store, registry)
-        candidate = registry.candidate()
-        decision = decide(_contender(registry.champion()), _contender(candidate), recipe.load().promote)
+        candidate, policy = _candidate(RunNote(store, context), registry, recipe)
+        decision = decide(_contender(registry.champion()), _contender(candidate), policy)
         if decision.serve is not None:
             put_in_service(store, registry, decision.serve, decision.reason)
         if decision.serve is not None and decision.promote:

@@ -8,6 +8,7 @@ from assets.chip_summary import chip_table, example_chip, split_table, used_chip
 from assets.metadata import file_link, picture, table
 from assets.pictures import DB_RANGE
 from assets.running import permanent_input_errors, run_progress
+from assets.training_state import RunNote
 from resources.recipe import TrainingRecipe
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
@@ -36,7 +37,7 @@ def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store
         origin = training_provenance(config.data, data)
         backscatter, label = example_chip(used, chips)
     value = {"config": config.model_dump(mode="json"), "root": str(data.root.resolve()), "sha256": sha256}
-    store.write_record("labelled_tiles", value)
+    RunNote(store, context).hand_over("labelled_tiles", value)
     return MaterializeResult(
         data_version=DataVersion(sha256),
         metadata={

@@ -82,8 +82,10 @@ def decide(champion: Contender | None, candidate: Contender | None, policy: Lite
         following = Decision(None, False, "no version has the alias champion: what is in service stays")
     else:
         following = Decision(champion.version, False, f"{champion.named} has the alias champion")
-    if candidate is None or candidate.verdict == BROKEN or (champion and candidate.version == champion.version):
+    if candidate is None or (champion and candidate.version == champion.version):
         return following
+    if candidate.verdict == BROKEN:
+        return replace(following, reason=f"{following.reason}; version {candidate.version} is broken: never served")
     if policy == BETTER and candidate.verdict == BETTER and not candidate.considered:
         reason = f"version {candidate.version} is better than what was in service, and the recipe promotes better ones"
         return Decision(candidate.version, True, reason)

@@ -5,6 +5,7 @@ import warnings
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, PreviewWarning, asset_check
 
 from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
+from assets.blocking_checks import blocking_check
 from assets.currency import currency
 from assets.partitions import scenes
 from assets.running import run_name
@@ -19,25 +20,22 @@ def _result(faults: list[str], **figures: int | float | str) -> AssetCheckResult
     return AssetCheckResult(passed=not faults, description="; ".join(faults[:3]) or None, metadata=figures)
 
 
-@asset_check(
-    asset="raw_scenes", blocking=True, partitions_def=scenes, description="The staged scene can be read and located."
-)
+@blocking_check(asset="raw_scenes", partitions_def=scenes, description="The staged scene can be read and located.")
 def scene_is_readable_and_georeferenced(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Open the staged copy, read its first and last rows and check its CRS and transform."""
     folder = store.scenes.staged(context.partition_key, run_name(context.run))
     return _result(scene_faults(folder), crs=folder.meta().crs)
 
 
-@asset_check(asset="tiles", blocking=True, partitions_def=scenes, description="Every pixel of the scene is in a tile.")
+@blocking_check(asset="tiles", partitions_def=scenes, description="Every pixel of the scene is in a tile.")
 def tiles_cover_the_scene(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Read the tile records back and add their windows up."""
     tiles = store.scenes.tiles(context.partition_key, run_name(context.run))
     return _result(grid_faults(tiles), tiles=len(tiles.grid()))
 
 
-@asset_check(
+@blocking_check(
     asset="tile_probabilities",
-    blocking=True,
     partitions_def=scenes,
     description="Probabilities are in [0, 1], and there exactly where the scene is observed.",
 )
@@ -46,9 +44,8 @@ def probabilities_fit_the_scene(context: AssetCheckExecutionContext, store: Arte
     return _result(probability_faults(store.scenes.prediction(context.partition_key, run_name(context.run))))
 
 
-@asset_check(
+@blocking_check(
     asset="stitched_scenes",
-    blocking=True,
     partitions_def=scenes,
     description="The mask is the probability cut at the threshold, and both lie on exactly the source's grid.",
 )

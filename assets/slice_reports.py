@@ -3,13 +3,14 @@
 The model in service is read through the engine, not as an asset dependency: that would make the graph a cycle.
 """
 
+from dataclasses import replace
+
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
 from assets.evaluating import evaluation_plots, judge
 from assets.metadata import file_link, plot, table
-from assets.promotion import BROKEN
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import BUNDLE_FOLDER, PLOTS, TrainingState
+from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
 from drshym_pipeline.storage import sha256_file
 from resources.engine import InferenceEngine
 from resources.registry import ModelRegistry
@@ -28,23 +29,23 @@ from resources.store import ArtefactStore
 def slice_reports(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, engine: InferenceEngine
 ) -> MaterializeResult:
-    """Evaluate the sealed bundle. The verdict is data: only `broken` stops what follows."""
+    """Evaluate the sealed bundle. The verdict is data; `candidate_model` is registered with it, whatever it is."""
     from drshym_pipeline.model.bundle import ModelBundle
 
+    note = RunNote(store, context)
     with permanent_input_errors():
-        state = TrainingState.load(store)
-    folder = store.training(state.id)
-    with permanent_input_errors(), registry.failing(state.mlflow_run):
-        candidate = ModelBundle.load(folder / BUNDLE_FOLDER)
+        state = replace(TrainingState.take_over(note, "calibration_temperature"), judgement=note.root)
+    folder = state.judged_in(store)
+    with permanent_input_errors(), alone_with(state.id, store, note), registry.failing(state.mlflow_run):
+        candidate = ModelBundle.load(state.folder(store) / BUNDLE_FOLDER)
         served, _ = engine.load()
         progress = run_progress(context, store)
         judgement, evaluations = judge(candidate, served, state.data(), state.recipe, folder, progress=progress)
         judgement.save(folder)
         registry.log_metrics(state.mlflow_run, judgement.metrics)
-        if judgement.verdict == BROKEN:
-            registry.end_run(state.mlflow_run, failed=True)
         registry.tag_run(state.mlflow_run, {"verdict": judgement.verdict})
         plots = evaluation_plots(evaluations, folder / PLOTS)
+    state.hand_over(note, "slice_reports")
     cards = {f"{split} card": MetadataValue.md(found.to_markdown()) for split, found in evaluations.items()}
     return MaterializeResult(
         data_version=DataVersion(sha256_file(folder / "verdict.json")),

@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, DataVersion, MaterializeResult, Metad
 
 from assets.metadata import file_link, plot, table
 from assets.running import permanent_input_errors, run_progress
-from assets.training_state import CHECKPOINT, PLOTS, begin, learning
+from assets.training_state import CHECKPOINT, PLOTS, RunNote, alone_with, begin, learning, training_id
 from drshym_pipeline.storage import write_bytes
 from resources.links import PageLinks
 from resources.registry import ModelRegistry
@@ -31,22 +31,30 @@ def trained_checkpoint(
     from drshym_pipeline.model.training import train
 
     tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}
+    note = RunNote(store, context)
     with permanent_input_errors():
-        state = begin(store, registry, CODE_VERSION, tags)
-    folder = store.training(state.id)
-    with permanent_input_errors(), registry.failing(state.mlflow_run):
-        registry.tag_run(state.mlflow_run, {"data": training_provenance(state.recipe.data, state.data()).title})
-        registry.log_params(state.mlflow_run, {**learning(state.config), "data_sha256": state.data_sha256})
-        trained = train(
-            state.recipe,
-            state.data(),
-            folder / CHECKPOINT,
-            progress=run_progress(context, store),
-            on_epoch=lambda row: registry.log_curves(state.mlflow_run, [row]),
-            on_examples=lambda step, maps: registry.log_pictures(state.mlflow_run, maps, f"examples/step_{step:06d}"),
-        )
-        curves = training_curves(trained.history)
-        write_bytes(folder / PLOTS / "training_curves.png", curves)
+        tiles = note.take_over("labelled_tiles")
+    training = training_id(tiles, CODE_VERSION)
+    with permanent_input_errors(), alone_with(training, store, note):
+        state = begin(training, tiles, store, registry, tags)
+        folder = state.folder(store)
+        with registry.failing(state.mlflow_run):
+            data = training_provenance(state.recipe.data, state.data())
+            registry.tag_run(state.mlflow_run, {"data": data.title})
+            registry.log_params(state.mlflow_run, {**learning(state.config), "data_sha256": state.data_sha256})
+            trained = train(
+                state.recipe,
+                state.data(),
+                folder / CHECKPOINT,
+                progress=run_progress(context, store),
+                on_epoch=lambda row: registry.log_curves(state.mlflow_run, [row]),
+                on_examples=lambda step, maps: registry.log_pictures(
+                    state.mlflow_run, maps, f"examples/step_{step:06d}"
+                ),
+            )
+            curves = training_curves(trained.history)
+            write_bytes(folder / PLOTS / "training_curves.png", curves)
+    state.hand_over(note, "trained_checkpoint")
     return MaterializeResult(
         data_version=DataVersion(trained.weights_sha256),
         metadata={

@@ -1,10 +1,12 @@
 """The checks of the training assets. A blocking one stops what follows in its own run; the assets guard as well."""
 
-from dagster import AssetCheckResult, AssetCheckSeverity, asset_check
+from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, asset_check
 
+from assets.blocking_checks import blocking_check
 from assets.evaluating import Judgement
 from assets.promotion import BROKEN
-from assets.training_state import BUNDLE_FOLDER, TrainingState
+from assets.running import permanent_input_errors
+from assets.training_state import BUNDLE_FOLDER, RunNote, TrainingState
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
 
@@ -12,55 +14,70 @@ from resources.store import ArtefactStore
 _TOLERANCE = 1e-6
 
 
-def _compare(store: ArtefactStore, figure: str) -> tuple[bool, dict[str, float]]:
-    """Whether a figure is nowhere above what it was before scaling, and the figures by band mode."""
+def _compare(store: ArtefactStore, state: TrainingState, figure: str) -> tuple[list[str], dict[str, float]]:
+    """What scaling did to a figure: how it rose, by band mode, and the figures before and after.
+
+    Raises:
+        InputError: The training has no bundle.
+    """
     from drshym_pipeline.model.sealing import read_calibration
 
     values: dict[str, float] = {}
-    passed = True
-    for mode, item in read_calibration(store.training(TrainingState.load(store).id) / BUNDLE_FOLDER).items():
+    rises = []
+    for mode, item in read_calibration(state.folder(store) / BUNDLE_FOLDER).items():
         before, after = getattr(item.before, figure), getattr(item.after, figure)
         if before is None or after is None:
             continue
         values |= {f"{mode} before": before, f"{mode} after": after}
-        passed = passed and after <= before + _TOLERANCE
-    return passed, values
+        if after > before + _TOLERANCE:
+            rises.append(f"of {mode} from {before:.4f} to {after:.4f}")
+    return rises, values
 
 
-@asset_check(
+@blocking_check(
     asset="calibration_temperature",
-    blocking=True,
     description="Scaling by the temperature does not raise the log loss on the pixels it was fitted on.",
 )
-def log_loss_does_not_rise(store: ArtefactStore, registry: ModelRegistry) -> AssetCheckResult:
+def log_loss_does_not_rise(
+    context: AssetCheckExecutionContext, store: ArtefactStore, registry: ModelRegistry
+) -> AssetCheckResult:
     """The temperature minimises the log loss, so a rise means a fault."""
-    passed, values = _compare(store, "log_loss")
-    if not passed:  # nothing follows that could close the MLflow run
-        registry.end_run(TrainingState.load(store).mlflow_run, failed=True)
-    return AssetCheckResult(passed=passed, metadata=values)
+    with permanent_input_errors():
+        state = TrainingState.take_over(RunNote(store, context), "calibration_temperature")
+        rises, values = _compare(store, state, "log_loss")
+    if rises:  # nothing follows that could close the MLflow run
+        registry.end_run(state.mlflow_run, failed=True)
+    sentence = f"Scaling by the temperature raises the log loss {' and '.join(rises)}." if rises else None
+    return AssetCheckResult(passed=not rises, description=sentence, metadata=values)
 
 
 @asset_check(
     asset="calibration_temperature", description="Scaling by the temperature does not raise the calibration error."
 )
-def calibration_error_does_not_rise(store: ArtefactStore) -> AssetCheckResult:
+def calibration_error_does_not_rise(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """ECE is not what the temperature minimises: it may rise a little, and someone should look when it does."""
-    passed, values = _compare(store, "ece")
-    return AssetCheckResult(passed=passed, severity=AssetCheckSeverity.WARN, metadata=values)
+    with permanent_input_errors():
+        state = TrainingState.take_over(RunNote(store, context), "calibration_temperature")
+        rises, values = _compare(store, state, "ece")
+    sentence = f"Scaling by the temperature raises the calibration error {' and '.join(rises)}." if rises else None
+    return AssetCheckResult(passed=not rises, severity=AssetCheckSeverity.WARN, description=sentence, metadata=values)
 
 
-@asset_check(
-    asset="slice_reports",
-    blocking=True,
+@blocking_check(
+    asset="candidate_model",
     description="The candidate is not broken: its outputs are finite and its scores reach the floors of the recipe.",
 )
-def candidate_is_not_broken(store: ArtefactStore) -> AssetCheckResult:
+def candidate_is_not_broken(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
     """Only `broken` fails: a candidate that is not better is a normal outcome."""
-    judgement = Judgement.load(store.training(TrainingState.load(store).id))
+    with permanent_input_errors():
+        state = TrainingState.take_over(RunNote(store, context), "candidate_model")
+        judgement = Judgement.load(state.judged_in(store))
+    broken = judgement.verdict == BROKEN
+    sentence = f"{judgement.reason} Version {state.version} is registered as {BROKEN} and is never put into service."
     return AssetCheckResult(
-        passed=judgement.verdict != BROKEN,
-        description=judgement.reason,
-        metadata={"verdict": judgement.verdict, **judgement.metrics},
+        passed=not broken,
+        description=sentence if broken else judgement.reason,
+        metadata={"verdict": judgement.verdict, "version": state.version, **judgement.metrics},
     )
 
 

@@ -1,23 +1,82 @@
-"""Where the training assets keep what they hand to one another: one record of the training in work.
+"""Where the training assets keep what they hand to one another.
 
-`records/training.json` names the training; its files are in `training/<id>/`. The id is that of the recipe, the data
-and the code, so that a repeated run goes on with what is there instead of starting again.
+Every run has a note of its own, `training/runs/<root run id>.json`: under the name of each asset, what it handed over.
+So two trainings that go on at the same time never see each other, and a run that is retried finds what its first
+attempt has done. A run that starts in the middle of the chain takes over what the asset before last handed over, in
+whatever run (`records/<asset>.json`); from then on it keeps to that.
+
+The files of a training are in `training/<id>/`. The id is that of the recipe, the data and the code, so that a repeated
+run goes on with what is there instead of starting again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagster import AssetCheckExecutionContext, AssetExecutionContext
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.locking import alone_in
 from drshym_pipeline.settings import TrainConfig
-from drshym_pipeline.storage import sha256_json
+from drshym_pipeline.storage import read_json, sha256_json, write_json
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
 
 if TYPE_CHECKING:
     from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 
-RECORD = "training"
-CHECKPOINT, BUNDLE_FOLDER, PLOTS = "checkpoint", "bundle", "plots"
+CHECKPOINT, BUNDLE_FOLDER, PLOTS, JUDGEMENTS = "checkpoint", "bundle", "plots", "judgements"
+# A store of an earlier release has one record for these, of the training that was in work last.
+_EARLIER_RECORD = "training"
+_IN_EARLIER_RECORD = ("trained_checkpoint", "calibration_temperature", "slice_reports")
+
+
+class RunNote:
+    """What the training assets have handed over in one run, its retries included.
+
+    Args:
+        store: The artefact store.
+        context: Of the asset or check that asks.
+    """
+
+    def __init__(self, store: ArtefactStore, context: AssetExecutionContext | AssetCheckExecutionContext) -> None:
+        run = context.run
+        self._store = store
+        self.root = run.root_run_id or run.run_id
+        self._path = store.path / "training" / "runs" / f"{self.root}.json"
+
+    def own(self, asset: str) -> dict[str, Any] | None:
+        """What an asset handed over in this run, or what this run has taken over of it; None when neither."""
+        noted = read_json(self._path) if self._path.is_file() else {}
+        value: dict[str, Any] | None = noted.get(asset)
+        return value
+
+    def hand_over(self, asset: str, value: dict[str, Any]) -> None:
+        """Note what an asset of this run hands over. Runs that start after it take over this."""
+        self._keep(asset, value)
+        self._store.write_record(asset, value)
+
+    def take_over(self, asset: str) -> dict[str, Any]:
+        """What an asset handed over: in this run, else last of all; the answer stays the same for the whole run.
+
+        Raises:
+            InputError: It was never materialised.
+        """
+        value = self.own(asset)
+        if value is None:
+            value = self._store.find_record(asset)
+            if value is None and asset in _IN_EARLIER_RECORD:
+                value = self._store.find_record(_EARLIER_RECORD)
+            if value is None:
+                raise InputError(asset, "was never materialised in this store", f"Materialise {asset} first")
+            self._keep(asset, value)
+        return value
+
+    def _keep(self, asset: str, value: dict[str, Any]) -> None:
+        noted = read_json(self._path) if self._path.is_file() else {}
+        write_json(self._path, noted | {asset: value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +90,9 @@ class TrainingState:
         config: The recipe, as plain values.
         data_root: Folder of the chips.
         data_sha256: Their content hash.
+        judgement: Name of its judgement below `judgements/`; empty for one of an earlier release, which has one only,
+            in the folder itself.
+        version: The registered version; empty until it is registered.
     """
 
     id: str
@@ -39,6 +101,8 @@ class TrainingState:
     config: dict[str, Any]
     data_root: str
     data_sha256: str
+    judgement: str = ""
+    version: str = ""
 
     @property
     def recipe(self) -> TrainConfig:
@@ -51,18 +115,30 @@ class TrainingState:
 
         return Sen1Floods11(Path(self.data_root))
 
-    def save(self, store: ArtefactStore) -> None:
-        """Make this the training in work."""
-        store.write_record(RECORD, asdict(self))
+    def folder(self, store: ArtefactStore) -> Path:
+        """Where the training's files are."""
+        return store.training(self.id)
+
+    def judged_in(self, store: ArtefactStore) -> Path:
+        """Where the files of the judgement are.
+
+        Several runs may judge the same bundle, each by its own floors and against what was in service then.
+        """
+        folder = self.folder(store)
+        return folder / JUDGEMENTS / self.judgement if self.judgement else folder
+
+    def hand_over(self, note: RunNote, asset: str) -> None:
+        """Hand this over to the assets that follow."""
+        note.hand_over(asset, asdict(self))
 
     @classmethod
-    def load(cls, store: ArtefactStore) -> "TrainingState":
-        """The training in work.
+    def take_over(cls, note: RunNote, asset: str) -> "TrainingState":
+        """What an asset handed over.
 
         Raises:
-            InputError: Nothing was trained yet.
+            InputError: It was never materialised.
         """
-        return cls(**store.read_record(RECORD))
+        return cls(**note.take_over(asset))
 
 
 def learning(config: dict[str, Any]) -> dict[str, Any]:
@@ -70,26 +146,45 @@ def learning(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("evaluation", "promote")}
 
 
-def begin(store: ArtefactStore, registry: ModelRegistry, code_version: str, tags: dict[str, str]) -> TrainingState:
-    """Start, or take up again, the training of the chips and the recipe that `labelled_tiles` noted.
+def training_id(tiles: dict[str, Any], code_version: str) -> str:
+    """The name of the training of some chips by a recipe.
 
     Args:
+        tiles: What `labelled_tiles` handed over.
+        code_version: Of the training code: another one is another training.
+    """
+    identity = {"config": learning(tiles["config"]), "data": tiles["sha256"], "code": code_version}
+    return f"{TrainConfig.model_validate(tiles['config']).name}-{sha256_json(identity)[:12]}"
+
+
+@contextmanager
+def alone_with(training: str, store: ArtefactStore, note: RunNote) -> Iterator[None]:
+    """Keep other runs out of a training's folder while a stage writes to it.
+
+    Raises:
+        InputError: Another run works on the same training now.
+    """
+    with alone_in(store.training(training), f"run {note.root}"):
+        yield
+
+
+def begin(
+    training: str, tiles: dict[str, Any], store: ArtefactStore, registry: ModelRegistry, tags: dict[str, str]
+) -> TrainingState:
+    """Start a training, or take it up again.
+
+    Args:
+        training: Its id.
+        tiles: What `labelled_tiles` handed over.
         store: The artefact store.
         registry: Where the MLflow run is opened, or reopened when this training has one.
-        code_version: Of the training code: another one is another training.
         tags: Of the MLflow run; they link it to the Dagster run.
     """
-    tiles = store.read_record("labelled_tiles")
-    config = TrainConfig.model_validate(tiles["config"])
-    identity = {"config": learning(tiles["config"]), "data": tiles["sha256"], "code": code_version}
-    training_id = f"{config.name}-{sha256_json(identity)[:12]}"
-    known = store.find_record(f"training-{training_id}")
+    known = store.find_record(f"training-{training}")
     run = str(known["mlflow_run"]) if known and registry.has_run(str(known["mlflow_run"])) else None
     if run is None:
-        run = registry.start_run(training_id, tags)
-        store.write_record(f"training-{training_id}", {"mlflow_run": run})
+        run = registry.start_run(training, tags)
+        store.write_record(f"training-{training}", {"mlflow_run": run})
     registry.reopen_run(run)
     registry.tag_run(run, tags)
-    state = TrainingState(training_id, run, registry.run_url(run), tiles["config"], tiles["root"], tiles["sha256"])
-    state.save(store)
-    return state
+    return TrainingState(training, run, registry.run_url(run), tiles["config"], tiles["root"], tiles["sha256"])

@@ -15,9 +15,9 @@ PACKAGE = ROOT / "drshym_pipeline"
 
 # From the ground up: a room imports only rooms before it.
 ROOMS = [
-    "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "sar", "assessment", "datasets",
-    "model", "stitching", "inference", "products", "mapping", "api", "benchmark", "console", "commands", "cli",
-    "__main__",
+    "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar", "assessment",
+    "datasets", "model", "stitching", "inference", "products", "mapping", "api", "benchmark", "console", "commands",
+    "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}

@@ -7,13 +7,12 @@ on the test split are `benchmark`'s business.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from drshym_pipeline import __version__
@@ -147,7 +146,8 @@ def seal(
         progress: Told of every chip predicted.
 
     Raises:
-        InputError: The data is not what the run was trained on, or the weights do not fit the configuration.
+        InputError: The data is not what the run was trained on, the weights do not fit the configuration, or a weight
+            or an output of the network is not finite.
     """
     if checkpoint.data_sha256 != data.sha256():
         raise InputError(
@@ -157,11 +157,14 @@ def seal(
         )
     # What is calibrated must be what is shipped, rounding included.
     state = unpack_weights(pack_weights(checkpoint.state(), "float16"))
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise _not_finite(checkpoint, f"the weights '{name}' are not finite")
     device = best_device()
     network = build_network(config.network)
     load_state(network, state, str(checkpoint.weights))
     network.to(device)
-    histograms = _validation_histograms(network, config, data, device, progress)
+    histograms = _validation_histograms(network, config, data, checkpoint, device=device, progress=progress)
     modes = {mode: calibrate_mode(by_event, config.evaluation) for mode, by_event in histograms.items()}
     weights_count = sum(parameter.numel() for parameter in network.parameters())
     bundle = ModelBundle.create(
@@ -188,14 +191,29 @@ def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:
     return f"{config.name}_v{release}-{checkpoint.weights_sha256[:8]}"
 
 
+def _not_finite(checkpoint: TrainedCheckpoint, problem: str) -> InputError:
+    return InputError(
+        checkpoint.weights,
+        f"{problem}: no model is made of this training",
+        "Lower training.learning_rate or raise training.warmup_steps, and train again",
+    )
+
+
 def _validation_histograms(
-    network: Any, config: TrainConfig, data: Sen1Floods11, device: str, progress: Progress
+    network: Any,
+    config: TrainConfig,
+    data: Sen1Floods11,
+    checkpoint: TrainedCheckpoint,
+    *,
+    device: str,
+    progress: Progress,
 ) -> dict[BandMode, dict[str, list[LogitHistogram]]]:
-    """Logits by label of every validation chip, by event, in each band mode the network serves."""
+    """Logits by label of every validation chip, by event, in each band mode the network serves.
 
-    def to_input(db: NDArray[np.float32]) -> NDArray[np.float32]:
-        return network_input(db, config.network.bands)
-
+    Raises:
+        InputError: A logit is not finite.
+    """
+    to_input = partial(network_input, bands=config.network.bands)
     refs = data.chips("valid")
     store = ChipStore(refs, config.data.invalid_label)
     modes = served_modes(config.network.bands)
@@ -205,6 +223,8 @@ def _validation_histograms(
         for index, ref in enumerate(refs):
             inputs, truth, mask = chips[index]
             logits = predict_logits(network, inputs[None].numpy(), device=device, precision="fp32")[0]
+            if not np.isfinite(logits).all():
+                raise _not_finite(checkpoint, f"outputs for the chip {ref.chip_id} are not finite in mode {mode}")
             histogram = LogitHistogram()
             histogram.add(logits, np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8))
             found[mode].setdefault(ref.event, []).append(histogram)

@@ -7,25 +7,26 @@ Takes callbacks; loggers and progress bars come from outside. The loop's parts a
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import signal
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import Dataset, Subset
 
 from drshym_pipeline.datasets.crops import ChipStore, Sample, TrainingCrops, WholeChips
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.sources import SourceChips, main_share, prepare_sources
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.locking import alone_in
 from drshym_pipeline.model.bundle import served_modes
 from drshym_pipeline.model.checkpoint import (
     RESUME_FILE,
@@ -39,7 +40,7 @@ from drshym_pipeline.model.checkpoint import (
 from drshym_pipeline.model.compute import best_device, resolve_precision
 from drshym_pipeline.model.determinism import deterministic
 from drshym_pipeline.model.examples import choose_examples
-from drshym_pipeline.model.history import best_entry
+from drshym_pipeline.model.history import Entry, best_entry
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.loop import FloodModule, OnEpoch, OnExamples, OnStep, ResumePoint
 from drshym_pipeline.model.network import build_network, load_state
@@ -88,7 +89,8 @@ def train(
 
     Raises:
         InputError: The recipe cannot be trained, the directory belongs to another run, a chip cannot be read, the data
-            has nothing to learn from (nothing is written up to here), or the loss is not finite.
+            has nothing to learn from (nothing is written up to here), another process trains in the directory, or the
+            loss is not finite.
     """
     check_training(config)
     data_sha256 = data.sha256()
@@ -112,12 +114,29 @@ def train(
             on_step=on_step,
         )
         # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
-        claim_directory(directory, identity)
-        start = None
-        if on_start is not None and config.network.start not in UNTRAINED:
-            start = module.score_start()
-            on_start(start)
-        _fit(module, config, directory, callbacks, device=device, precision=precision)
+        with alone_in(directory, f"process {os.getpid()}"):
+            claim_directory(directory, identity)
+            if is_finished(directory):  # by another process, while this one read its chips
+                return TrainedCheckpoint.load(directory)
+            start = None
+            if on_start is not None and config.network.start not in UNTRAINED:
+                start = module.score_start()
+                on_start(start)
+            _fit(module, config, directory, callbacks, device=device, precision=precision)
+            return _close(module, config, directory, data_sha256, start, device=device, precision=precision)
+
+
+def _close(
+    module: FloodModule,
+    config: TrainConfig,
+    directory: Path,
+    data_sha256: str,
+    start: Entry | None,
+    *,
+    device: str,
+    precision: str,
+) -> TrainedCheckpoint:
+    """Write the outcome of a run that has ended, and delete what only an unfinished one needs."""
     best = best_entry(module.history, config.training.keep_best)
     outcome = TrainedCheckpoint(
         directory=directory,
@@ -152,10 +171,8 @@ def _module(
     on_step: OnStep | None,
 ) -> FloodModule:
     training, invalid = config.training, config.data.invalid_label
-
-    def to_input(db: NDArray[np.float32]) -> NDArray[np.float32]:
-        return network_input(db, config.network.bands)
-
+    # No function defined here: worker processes that are spawned receive the data sets pickled.
+    to_input = partial(network_input, bands=config.network.bands)
     network = build_network(config.network)
     torch.manual_seed(config.seed)
     load_state(network, initial_state(config.network), "network.start")

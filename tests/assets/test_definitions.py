@@ -1,5 +1,6 @@
 """The graph, pinned in one place, and how light the code location is."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from dagster import AssetsDefinition, job, op
 
 from assets.graph import inference_assets, training_assets
+from assets.scene_checks import scene_checks
+from assets.training_checks import training_checks
 from definitions import build_defs
 from drshym_pipeline.settings import PipelineSettings
 from resources.bucket import SceneBucket
@@ -38,7 +41,7 @@ CHECKS = {
     ("stitched_scenes", "model_is_current", False),
     ("calibration_temperature", "log_loss_does_not_rise", True),
     ("calibration_temperature", "calibration_error_does_not_rise", False),
-    ("slice_reports", "candidate_is_not_broken", True),
+    ("candidate_model", "candidate_is_not_broken", True),
 }
 JOBS = {
     "train_model": {name for name, (group, _) in ASSETS.items() if group == "training"},
@@ -83,6 +86,17 @@ def test_the_graph_is_exactly_the_designed_one():
         ("weekly_training", "train_model", "0 2 * * 0", "UTC", "STOPPED"),
         ("old_probabilities_daily", "old_probabilities", "17 3 * * *", "UTC", "RUNNING"),
     }
+
+
+def test_every_blocking_check_says_why_it_stops_a_run():
+    """Dagster's own blocking checks fail with their name alone: all of ours come by the door that adds it."""
+    blocking = {name for _, name, stops in CHECKS if stops}
+    made_here = {
+        next(iter(check.check_keys)).name
+        for check in [*training_checks, *scene_checks]
+        if inspect.isgeneratorfunction(check.node_def.compute_fn.decorated_fn)
+    }
+    assert made_here == blocking
 
 
 @pytest.mark.parametrize("asset", [*training_assets, *inference_assets], ids=lambda asset: asset.key.to_user_string())

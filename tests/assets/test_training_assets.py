@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from dagster import AssetCheckKey, AssetKey, ExecuteInProcessResult
+from dagster import AssetCheckKey, AssetKey, ExecuteInProcessResult, build_run_status_sensor_context
 
 from assets.evaluating import Judgement
 from assets.training_state import TrainingState
@@ -23,6 +23,7 @@ from drshym_pipeline.settings import DataConfig, SimulatedData
 from drshym_pipeline.storage import read_json
 from resources.build import build_resources
 from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
+from sensors.failures import failed_runs
 from tests.lineage import Lineage
 
 TRAINING = [
@@ -101,6 +102,27 @@ def recipe_file(lineage: Lineage) -> Iterator[Path]:
     assert lineage.run("train_model", asset_selection=[AssetKey("labelled_tiles")]).success
 
 
+def latest(lineage: Lineage) -> TrainingState:
+    """The training that was trained last."""
+    return TrainingState(**lineage.store.read_record("trained_checkpoint"))
+
+
+def judgement_of(lineage: Lineage) -> Judgement:
+    """What was decided about the candidate that was judged last."""
+    return Judgement.load(TrainingState(**lineage.store.read_record("slice_reports")).judged_in(lineage.store))
+
+
+def kept_failure(lineage: Lineage, result: ExecuteInProcessResult) -> dict[str, str]:
+    """What the failure sensor keeps of a failed run."""
+    run = lineage.instance.get_run_by_id(result.run_id)
+    event = next(event for event in result.all_events if event.is_run_failure)
+    context = build_run_status_sensor_context(
+        sensor_name="failed_runs", dagster_instance=lineage.instance, dagster_run=run, dagster_event=event
+    ).for_run_failure()
+    failed_runs(context, store=lineage.store)
+    return read_json(lineage.store.path / "failures" / f"{run.job_name}.json")
+
+
 def metadata(lineage: Lineage, key: str) -> dict[str, object]:
     event = lineage.instance.get_latest_materialization_event(AssetKey(key))
     return {name: entry.value for name, entry in event.asset_materialization.metadata.items()}
@@ -124,7 +146,7 @@ def test_the_job_materialises_all_six_assets_with_something_to_look_at(
 def test_dagster_and_mlflow_runs_link_to_each_other(
     lineage: Lineage, trained: ExecuteInProcessResult, registry: ModelRegistry
 ):
-    state = TrainingState.load(lineage.store)
+    state = latest(lineage)
     run = registry._client().get_run(state.mlflow_run)
     assert run.data.tags["dagster.run_id"] == trained.run_id
     assert run.data.tags["dagster.url"].endswith(f"/runs/{trained.run_id}")
@@ -134,7 +156,7 @@ def test_dagster_and_mlflow_runs_link_to_each_other(
 
 @pytest.mark.usefixtures("trained")
 def test_the_mlflow_run_has_parameters_curves_example_maps_plots_and_cards(lineage: Lineage, registry: ModelRegistry):
-    state = TrainingState.load(lineage.store)
+    state = latest(lineage)
     client = registry._client()
     run = client.get_run(state.mlflow_run)
     assert run.data.params["training.max_steps"] == "2"
@@ -156,7 +178,7 @@ def test_the_mlflow_run_has_parameters_curves_example_maps_plots_and_cards(linea
 def test_the_shipped_checkpoint_is_the_champion_and_the_first_candidate_waits(
     lineage: Lineage, registry: ModelRegistry, random_bundle: ModelBundle
 ):
-    state = TrainingState.load(lineage.store)
+    state = latest(lineage)
     sealed = ModelBundle.load(lineage.store.training(state.id) / "bundle")
     served, champion, candidate = in_service_record(lineage.store.path), registry.champion(), registry.candidate()
     assert served is not None
@@ -182,7 +204,7 @@ def test_every_registered_version_has_its_cards(lineage: Lineage, registry: Mode
         files = {file.path for file in client.list_artifacts(version.run_id, "cards")}
         assert files == {"cards/MODEL_CARD.md", "cards/DATASET_CARD.md"}
     newest = client.get_model_version(registry.model_name, registry.versions()[0].version).description
-    assert f"Verdict: {Judgement.load(lineage.store.training(TrainingState.load(lineage.store).id)).verdict}." in newest
+    assert f"Verdict: {judgement_of(lineage).verdict}." in newest
     assert "installed from its checkout" in newest
 
 
@@ -208,16 +230,16 @@ def test_progress_was_written_for_those_who_watch(lineage: Lineage, trained: Exe
 
 @pytest.mark.usefixtures("trained")
 def test_training_again_repeats_nothing_and_registers_nothing_twice(lineage: Lineage, registry: ModelRegistry):
-    state, versions = TrainingState.load(lineage.store), registry.versions()
+    state, versions = latest(lineage), registry.versions()
     assert lineage.run("train_model").success
-    assert TrainingState.load(lineage.store) == state
+    assert latest(lineage) == state
     assert [item.version for item in registry.versions()] == [item.version for item in versions]
 
 
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("asset", ["calibration_temperature", "slice_reports", "candidate_model"])
 def test_a_stage_that_fails_closes_the_mlflow_run_as_failed(lineage: Lineage, registry: ModelRegistry, asset: str):
-    state = TrainingState.load(lineage.store)
+    state = latest(lineage)
     path = lineage.store.training(state.id) / "bundle" / "model.json"
     content = path.read_bytes()
     registry.reopen_run(state.mlflow_run)
@@ -271,21 +293,72 @@ def test_a_new_champion_turns_the_check_of_older_maps_red(
     assert summary.event.dagster_event.asset_check_evaluation_data.passed
 
 
-@pytest.mark.usefixtures("trained")
-def test_a_broken_candidate_stops_at_the_check_and_is_refused_by_the_asset_itself(
-    lineage: Lineage, registry: ModelRegistry, recipe_file: Path
-):
+@pytest.fixture
+def broken(
+    lineage: Lineage, trained: ExecuteInProcessResult, registry: ModelRegistry, recipe_file: Path
+) -> Iterator[ExecuteInProcessResult]:
+    """A run whose candidate is below the floors of its recipe; what it did to the registry is undone afterwards."""
+    assert trained.success
+    version = registry.versions()[0].version
+    verdict = registry.versions()[0].verdict
     recipe_file.write_text(yaml.safe_dump(recipe("tiny", floors={"simulated": {"iou": 0.999, "f1": 0.999}})), "utf-8")
-    versions = registry.versions()
+    yield lineage.run("train_model")
+    registry._client().set_model_version_tag(registry.model_name, version, "verdict", verdict)
+    registry.set_alias(CHAMPION, "1")
+
+
+def test_a_broken_candidate_is_registered_with_its_verdict_and_stops_the_run_before_the_model_in_service(
+    lineage: Lineage, registry: ModelRegistry, broken: ExecuteInProcessResult
+):
     served = in_service_record(lineage.store.path)
-    result = lineage.run("train_model")
-    assert not result.success
-    passed = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
-    assert not passed["candidate_is_not_broken"]
-    assert Judgement.load(lineage.store.training(TrainingState.load(lineage.store).id)).verdict == "broken"
-    assert not lineage.run("train_model", asset_selection=[AssetKey("candidate_model")]).success
-    assert registry.versions() == versions
+    assert not broken.success
+    assert judgement_of(lineage).verdict == "broken"
+    candidate = registry.candidate()
+    assert candidate is not None
+    assert candidate.verdict == "broken"
+    assert candidate.sha256 == judgement_of(lineage).sha256
+    assert registry._client().get_run(candidate.run_id).info.status == "FAILED"
+    made = {event.step_key for event in broken.all_events if event.is_step_success}
+    assert {"slice_reports", "candidate_model"} <= made
+    assert "flood_model" not in made
     assert in_service_record(lineage.store.path) == served
+
+
+def test_the_sentence_of_a_broken_candidate_is_the_reason_of_the_failed_run(
+    lineage: Lineage, broken: ExecuteInProcessResult
+):
+    sentence = "candidate_is_not_broken failed: The pooled IoU "
+    event = next(event for event in broken.all_events if event.is_step_failure)
+    assert event.step_failure_data.user_failure_data.description.startswith(sentence)
+    failure = next(event for event in broken.all_events if event.is_run_failure)
+    assert sentence in str(failure.job_failure_data.first_step_failure_event.step_failure_data.error)
+    evaluation = next(
+        found for found in broken.get_asset_check_evaluations() if found.check_name == "candidate_is_not_broken"
+    )
+    assert not evaluation.passed
+    assert str(evaluation.asset_key.to_user_string()) == "candidate_model"
+    assert "is below the floor 0.999. Version 2 is registered as broken" in str(evaluation.description)
+    kept = kept_failure(lineage, broken)
+    assert kept["step"] == "candidate_model_candidate_is_not_broken"
+    assert kept["reason"].startswith(sentence)
+    assert "\n" not in kept["reason"]
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("policy", ["review", "better"])
+def test_a_broken_candidate_is_not_served_by_a_run_of_its_own_either(
+    lineage: Lineage, registry: ModelRegistry, recipe_file: Path, policy: str, random_bundle: ModelBundle
+):
+    registry.set_alias(CHAMPION, "1")
+    recipe_file.write_text(yaml.safe_dump({**recipe("tiny"), "promote": policy}), "utf-8")
+    assert lineage.run("put_in_service").success
+    assert "version 2 is broken: never served" in str(metadata(lineage, "flood_model")["reason"])
+    registry.set_alias(CHAMPION, "2")
+    assert lineage.run("put_in_service").success
+    assert "has the alias champion but is broken: not served" in str(metadata(lineage, "flood_model")["reason"])
+    served = in_service_record(lineage.store.path)
+    assert served is not None
+    assert served.reference.sha256 == random_bundle.sha256
 
 
 @pytest.mark.usefixtures("trained")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from drshym_pipeline.assessment.calibration import LogitHistogram
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+from drshym_pipeline.model.checkpoint import TrainedCheckpoint, keep_weights
 from drshym_pipeline.model.sealing import calibrate_mode, read_calibration, seal
 from drshym_pipeline.model.training import train
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
+from drshym_pipeline.storage import sha256_file
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +171,28 @@ def test_calibrations_of_earlier_releases_are_read(tmp_path: Path) -> None:
     read = read_calibration(tmp_path)["vv"]
     assert read.calibration.model_dump() == entry["calibration"]
     assert (read.fit, read.thresholds, read.events, read.after.ece_equal_mass) == (None, None, {}, None)
+
+
+def damaged(run: TrainedCheckpoint, folder: Path, value: float) -> TrainedCheckpoint:
+    """The run with every value of its first convolution replaced, its hash in order."""
+    state = run.state()
+    name = next(name for name, tensor in state.items() if tensor.ndim == 4)
+    state[name].fill_(value)
+    folder.mkdir()
+    keep_weights(folder, state)
+    outcome = replace(run, directory=folder, weights_sha256=sha256_file(folder / run.weights.name))
+    outcome.save()
+    return TrainedCheckpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(float("nan"), r"the weights '.+' are not finite"), (3e38, r"outputs for the chip \S+ are not")],
+)
+def test_a_network_that_is_not_finite_is_refused_and_nothing_is_sealed(
+    run: TrainedCheckpoint, recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path, value: float, problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem) as refusal:
+        seal(recipe, chips, damaged(run, tmp_path / "run", value), tmp_path / "model")
+    assert "no model is made of this training" in str(refusal.value)
+    assert not (tmp_path / "model").exists()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.locking import alone_in
 from drshym_pipeline.model.checkpoint import RESUME_FILE, TrainedCheckpoint
 from drshym_pipeline.model.loop import learning_rate_factor, parameter_groups
 from drshym_pipeline.model.network import build_network
@@ -177,3 +178,14 @@ def test_norms_and_biases_do_not_decay(recipe: TrainConfig) -> None:
     assert len(kernels["params"]) + len(others["params"]) == len(list(network.parameters()))
     assert others["weight_decay"] == 0.0
     assert all(parameter.ndim == 1 for parameter in others["params"])
+
+
+def test_a_directory_that_another_process_trains_in_is_refused(
+    recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path
+) -> None:
+    with (
+        alone_in(tmp_path / "run", "process 7"),
+        pytest.raises(InputError, match=r"process 7 works in it now\. Wait until that has ended"),
+    ):
+        train(recipe, chips, tmp_path / "run")
+    assert [file.name for file in (tmp_path / "run").iterdir()] == [".lock"]
