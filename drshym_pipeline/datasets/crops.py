@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from drshym_pipeline.datasets.augmentation import SYMMETRIES, dihedral, drop_vh, jitter_db, mix
 from drshym_pipeline.datasets.chips import DRY, IGNORED, WATER, ChipRef, InvalidLabel, read_chip
@@ -56,12 +56,13 @@ class ChipStore:
     """The pixels of chips, kept in memory as half precision while they fit and read again otherwise.
 
     Half precision keeps 0.02 dB, far below speckle; chips that do not fit go through it as well, so that memory never
-    changes a result.
+    changes a result. A pickled store has no pixels: a process that receives it reads the chips that it draws, because
+    a copy of all pixels in every worker process would not fit into the memory of a laptop.
 
     Args:
         refs: The chips.
         invalid_label: See `chips.read_chip`.
-        cache_bytes: How much to keep.
+        cache_bytes: How much to keep; the worker processes of one loader share this amount between them.
         progress: Told of every chip of the first reading.
     """
 
@@ -75,19 +76,17 @@ class ChipStore:
     ) -> None:
         self.refs = list(refs)
         self._invalid_label: InvalidLabel = invalid_label
+        self._cache_bytes = cache_bytes
         self._kept: dict[int, tuple[NDArray[np.float16], NDArray[np.int8]]] = {}
+        self._kept_bytes = 0
         self.water_pixels = np.zeros(len(self.refs), np.int64)
         self.labelled_pixels = np.zeros(len(self.refs), np.int64)
         self.bands = np.zeros(len(self.refs), np.int64)
-        used = 0
         for index in range(len(self.refs)):
-            db, label = self._read(index)
+            db, label = self[index]
             self.water_pixels[index] = np.count_nonzero(label == WATER)
             self.labelled_pixels[index] = np.count_nonzero(label != IGNORED)
             self.bands[index] = len(db)
-            used += db.nbytes + label.nbytes
-            if used <= cache_bytes:
-                self._kept[index] = (db, label)
             progress("read chips", index + 1, len(self.refs))
 
     def _read(self, index: int) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
@@ -98,7 +97,18 @@ class ChipStore:
         return len(self.refs)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float16], NDArray[np.int8]]:
-        return self._kept[index] if index in self._kept else self._read(index)
+        if index in self._kept:
+            return self._kept[index]
+        db, label = self._read(index)
+        worker = get_worker_info()
+        size = db.nbytes + label.nbytes
+        if self._kept_bytes + size <= self._cache_bytes // (worker.num_workers if worker else 1):
+            self._kept[index] = (db, label)
+            self._kept_bytes += size
+        return db, label
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}, "_kept_bytes": 0}
 
 
 def crop_window(
@@ -152,7 +162,7 @@ class TrainingCrops(Dataset[Crop]):
         config: Crop size, share of crops with water, of hard ones, jitter, mixing, and how often VH is dropped. VH is
             kept where VV does not show the water.
         to_input: Turns (bands, h, w) dB with NaN into (C, h, w) float32 network input; gets VV alone where VH is
-            dropped.
+            dropped. It must be possible to pickle it: worker processes may be spawned.
         seed: Of all crops.
         length: How many items there are, such as steps x batch size.
         sources: Where the chips come from, in the order of `store`; one source of all chips by default.

@@ -150,8 +150,11 @@ class FloodModule(pl.LightningModule):
         return Prefetched(loader, _BATCHES_AHEAD)
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
-        """Whole chips one at a time, because their sizes may differ; one loader a band mode."""
-        return [DataLoader(chips, num_workers=self._config.training.workers) for chips in self._validation.values()]
+        """Whole chips one at a time, because their sizes may differ; one loader per band mode.
+
+        No worker processes: the chips are in memory, and to start a process takes longer than to hand over hundreds.
+        """
+        return [DataLoader(chips) for chips in self._validation.values()]
 
     def on_train_start(self) -> None:
         """Stop at once when a resumed run had already run out of patience."""
