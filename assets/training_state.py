@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
+from assets.running import run_name
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.locking import alone_in
 from drshym_pipeline.settings import TrainConfig
@@ -42,9 +43,8 @@ class RunNote:
     """
 
     def __init__(self, store: ArtefactStore, context: AssetExecutionContext | AssetCheckExecutionContext) -> None:
-        run = context.run
         self._store = store
-        self.root = run.root_run_id or run.run_id
+        self.root = run_name(context.run)
         self._path = store.path / "training" / "runs" / f"{self.root}.json"
 
     def own(self, asset: str) -> dict[str, Any] | None:

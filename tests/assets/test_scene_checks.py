@@ -99,6 +99,9 @@ def test_a_blocking_check_fails_on_broken_files_and_nothing_follows(
     (kept,) = lineage.instance.event_log_storage.get_asset_check_execution_history(found.asset_check_key, limit=1)
     assert kept.status == AssetCheckExecutionRecordStatus.FAILED
     assert materialised(lineage) == list(STEPS)[: list(STEPS).index(asset) + 1]
+    # The run's own failure says it too, not only the check.
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert failure.step_failure_data.user_failure_data.description == f"{check} failed: {found.description}"
     assert lineage.store.scenes.current(SCENE) is None
 
 
