@@ -136,7 +136,12 @@ def test_training_leaves_the_process_as_it_was(
     assert torch.equal(torch.get_rng_state(), before[1])
     assert logging.getLogger("lightning.pytorch").level == before[2]
     assert capfd.readouterr() == ("", "")
-    assert {path.name for path in (tmp_path / "f").iterdir()} == {"run.json", "best.safetensors", "checkpoint.json"}
+    assert {path.name for path in (tmp_path / "f").iterdir()} == {
+        ".lock",
+        "run.json",
+        "best.safetensors",
+        "checkpoint.json",
+    }
 
 
 def test_patience_ends_a_run_early(recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path) -> None:
