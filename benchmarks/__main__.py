@@ -31,6 +31,7 @@ GROUPS = {
     "memory": "scene_memory:measure",
     "training": "training_step:measure",
     "batches": "batches:measure",
+    "recovery": "recovery:measure",
     "demo": "whole_commands:measure_demo",
     "test": "whole_commands:measure_test",
 }

@@ -1,0 +1,178 @@
+"""The real services on a home of their own, with runs that can be stopped in the middle of a stage."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, RunsFilter
+
+from deploy import local
+from drshym_pipeline.storage import TEMPORARY_PREFIX
+from resources.dagster_internals import processes_of
+
+WAIT_SECONDS = 400.0
+# A process is let go for this long between two looks at where it is.
+STEP_SECONDS = 0.003
+# Shorter than those of dagster.yaml, so that the tests take less time; what is done is the same.
+QUICK = {
+    ("run_coordinator", "config", "dequeue_interval_seconds"): 1,
+    ("run_monitoring", "poll_interval_seconds"): 2,
+}
+ENVIRONMENT = {
+    "DRSHYM_NEW_SCENES_INTERVAL": "1",
+    "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:
+    """Wait for a condition and return its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain: {what}"
+        time.sleep(0.05)
+    return value
+
+
+def quick_home(home: Path, changes: Mapping[tuple[str, ...], Any]) -> None:
+    """Make a Dagster home with the checkout's settings and some changes to them."""
+    settings = yaml.safe_load((local.ROOT / "dagster.yaml").read_text("utf-8"))
+    for path, value in {**QUICK, **changes}.items():
+        section = settings
+        for name in path[:-1]:
+            section = section[name]
+        section[path[-1]] = value
+    (home / "inbox").mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
+
+
+@dataclass
+class Pipeline:
+    """Services that run, and what they have done.
+
+    Args:
+        home: Their folder of state.
+        instance: Their Dagster instance.
+        running: The services.
+    """
+
+    home: Path
+    instance: DagsterInstance
+    running: local.Running
+
+    @property
+    def scenes(self) -> Path:
+        """The folder of all scenes in the store."""
+        return self.home / "store" / "scenes"
+
+    @property
+    def daemon(self) -> psutil.Process:
+        """The daemon that runs now."""
+        return psutil.Process(self.running.services[0].process.pid)
+
+    def drop(self, scene: Path, name: str) -> None:
+        """Copy a scene into the watched folder under a name of its own."""
+        shutil.copyfile(scene, self.home / f"{name}.part")
+        (self.home / f"{name}.part").rename(self.home / "inbox" / f"{name}.tif")
+
+    def runs(self, partition: str) -> list[DagsterRun]:
+        """The runs of a scene, oldest first."""
+        return list(self.instance.get_runs(RunsFilter(tags={"dagster/partition": partition}), ascending=True))
+
+    def steps(self, run: DagsterRun, kind: DagsterEventType) -> set[str]:
+        """The steps of a run that have an event of a kind.
+
+        Read without Dagster, which would wait for minutes for a process that was stopped while it held the database.
+
+        Raises:
+            sqlite3.OperationalError: It does.
+        """
+        file = self.home / "history" / "runs" / f"{run.run_id}.db"
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=0)) as events:
+            query = "SELECT step_key FROM event_logs WHERE run_id = ? AND dagster_event_type = ?"
+            return {step for (step,) in events.execute(query, (run.run_id, kind.value))}
+
+    def hold(self, partition: str, stage: str, *, writing: bool = False) -> tuple[DagsterRun, psutil.Process]:
+        """Stop the process of a scene's first run while it is in a stage.
+
+        The process runs for a few milliseconds between two looks, so that no stage is over before it is seen.
+
+        Args:
+            partition: The scene.
+            stage: Key of the step.
+            writing: Wait until a file of the scene is being written in this stage.
+
+        Returns:
+            The run, and its process, which is stopped.
+        """
+        run: DagsterRun = wait_until(lambda: next(iter(self.runs(partition)), None), f"a run of {partition}")
+        pid = wait_until(lambda: next(processes_of(self.instance, run.run_id), None), f"a process of {partition}")[0]
+        process = psutil.Process(pid)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            process.suspend()
+            with contextlib.suppress(sqlite3.OperationalError):
+                assert stage not in self.steps(run, DagsterEventType.STEP_SUCCESS), (
+                    f"{stage} was over before it was seen"
+                )
+                if stage in self.steps(run, DagsterEventType.STEP_START) and (not writing or self.partials(partition)):
+                    return run, process
+            process.resume()
+            time.sleep(STEP_SECONDS)
+        raise AssertionError(f"{partition} did not come to {stage} within {WAIT_SECONDS:.0f} s")
+
+    def partials(self, partition: str) -> list[Path]:
+        """What is being written of a scene, or was left half written."""
+        return list((self.scenes / partition).rglob(f"{TEMPORARY_PREFIX}*"))
+
+    def mapped(self, partition: str, attempts: int = 2) -> list[DagsterRun]:
+        """Wait until a scene is mapped by its last attempt; returns its runs."""
+
+        def succeeded() -> list[DagsterRun] | None:
+            runs = self.runs(partition)
+            assert len(runs) <= attempts, f"{partition}: {[run.status for run in runs]}"
+            return runs if runs and runs[-1].is_success else None
+
+        found: list[DagsterRun] = wait_until(succeeded, f"the map of {partition}")
+        return found
+
+    def ask(self, query: str, variables: Mapping[str, Any]) -> Any:
+        """Send a request to Dagster's web server, as its pages do."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"{self.running.address}/graphql", data=body, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            value = json.load(answer)
+        assert "errors" not in value, value
+        return value["data"]
+
+
+@contextlib.contextmanager
+def pipeline(home: Path) -> Iterator[Pipeline]:
+    """Start the services on a prepared home, and stop them in order."""
+    with (
+        local.dagster(home, local.free_port(), ENVIRONMENT) as running,
+        local.open_instance(home) as instance,
+    ):
+        yield Pipeline(home, instance, running)
+
+
+def kill(*processes: psutil.Process) -> None:
+    """Kill processes at once, without a chance to clean up; those that have ended do not count."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,144 @@
+"""Whatever interrupts a scene, it is mapped in the end: once, completely, and with nothing left half written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rasterio
+from dagster import DagsterRunStatus
+
+from drshym_pipeline.records import MapRecord
+from drshym_pipeline.storage import TEMPORARY_PREFIX
+from tests.system.pipeline_runs import Pipeline, kill, pipeline, quick_home, wait_until
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+# The stages, and whether a file of theirs is written for long enough to be caught half written.
+STAGES = {
+    "raw_scenes": True,
+    "tiles": False,
+    "tile_probabilities": True,
+    "stitched_scenes": True,
+    "scene_reports": False,
+}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scene of a few tiles: large enough to be interrupted in, small enough to be mapped six times."""
+    from drshym_pipeline.datasets.simulator.scene import simulate_scene
+    from drshym_pipeline.datasets.simulator.writer import write_scene
+
+    return write_scene(tmp_path_factory.mktemp("simulated"), "S1_scene", simulate_scene(5, 600, 700))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    quick_home(home, {})
+    return home
+
+
+@pytest.fixture(scope="module")
+def services(home: Path) -> Iterator[Pipeline]:
+    with pipeline(home) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def undisturbed(services: Pipeline, scene: Path) -> str:
+    """The hash of the pixels of the mask that the scene gets when nothing interrupts it."""
+    services.drop(scene, "S1_undisturbed")
+    assert len(services.mapped("S1_undisturbed", attempts=1)) == 1
+    return mask_of(services.home, "S1_undisturbed")
+
+
+def mask_of(home: Path, partition: str) -> str:
+    """The hash of the pixels of a scene's only mask; its tags name the scene."""
+    (mask,) = (home / "store" / "scenes" / partition).rglob(f"{partition}_mask.tif")
+    with rasterio.open(mask) as dataset:
+        return hashlib.sha256(dataset.read(1).tobytes()).hexdigest()
+
+
+def assert_mapped_once(home: Path, partition: str, mask: str | None = None) -> None:
+    """A scene has one finished map, with all its files, and nothing else was left in the store."""
+    folder = home / "store" / "scenes" / partition
+    assert (folder / "current.json").is_file()
+    (report,) = folder.rglob(f"{partition}_report.json")
+    record = MapRecord.model_validate_json(report.read_text("utf-8"))
+    assert [name for name in record.files.values() if not (report.parent / name).is_file()] == []
+    assert mask is None or mask_of(home, partition) == mask, "the map differs from that of an undisturbed run"
+    assert list(folder.rglob(f"{TEMPORARY_PREFIX}*")) == []
+    assert not (home / "store" / "failures" / f"{partition}.json").exists()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
+    services: Pipeline, scene: Path, undisturbed: str, stage: str
+):
+    partition = f"S1_{stage}"
+    services.drop(scene, partition)
+    run, process = services.hold(partition, stage, writing=STAGES[stage])
+    kill(process)
+    runs = services.mapped(partition)
+    assert [each.status for each in runs] == [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]
+    assert runs[0].run_id == run.run_id == runs[1].root_run_id
+    assert_mapped_once(services.home, partition, undisturbed)
+
+
+def test_a_run_that_a_user_terminates_is_not_tried_again(services: Pipeline, scene: Path, undisturbed: str):
+    del undisturbed
+    services.drop(scene, "S1_terminated")
+    run, process = services.hold("S1_terminated", "tile_probabilities")
+    process.resume()
+    terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""
+    assert services.ask(terminate, {"id": run.run_id})["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    wait_until(lambda: services.runs("S1_terminated")[0].is_finished, "the end of the terminated run")
+    # The next scene is mapped after it: by then a retry would be there.
+    services.drop(scene, "S1_after")
+    services.mapped("S1_after", attempts=1)
+    assert [each.status for each in services.runs("S1_terminated")] == [DagsterRunStatus.CANCELED]
+
+
+def test_a_scene_is_mapped_when_the_daemon_is_killed(services: Pipeline, scene: Path, undisturbed: str):
+    services.drop(scene, "S1_daemon")
+    _run, process = services.hold("S1_daemon", "tile_probabilities", writing=True)
+    killed = services.daemon.pid
+    os.kill(killed, signal.SIGKILL)
+    process.resume()
+    services.mapped("S1_daemon")
+    wait_until(lambda: services.running.services[0].process.pid != killed, "another daemon")
+    assert_mapped_once(services.home, "S1_daemon", undisturbed)
+
+
+def test_a_scene_is_mapped_when_the_daemon_and_all_it_started_are_killed(
+    services: Pipeline, scene: Path, undisturbed: str
+):
+    """As after a restart of the machine: nobody is left who could report that the run's process is gone."""
+    services.drop(scene, "S1_all")
+    run, process = services.hold("S1_all", "stitched_scenes", writing=True)
+    daemon = services.daemon
+    kill(daemon, *daemon.children(recursive=True), process)
+    runs = services.mapped("S1_all")
+    assert [each.status for each in runs] == [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]
+    messages = [entry.message for entry in services.instance.all_logs(run.run_id)]
+    assert any("the process of the run is gone" in message for message in messages), messages
+    assert_mapped_once(services.home, "S1_all", undisturbed)
+
+
+def test_a_scene_is_mapped_after_an_orderly_stop_of_the_services(tmp_path: Path, scene: Path):
+    quick_home(tmp_path, {})
+    with pipeline(tmp_path) as services:
+        services.drop(scene, "S1_stopped")
+        _run, process = services.hold("S1_stopped", "tile_probabilities", writing=True)
+        process.resume()
+    assert not process.is_running()
+    with pipeline(tmp_path) as services:
+        runs = services.mapped("S1_stopped")
+    assert [each.status for each in runs] == [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]
+    assert_mapped_once(tmp_path, "S1_stopped")
