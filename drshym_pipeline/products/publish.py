@@ -55,9 +55,12 @@ def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
 
     Returns:
         The finished map.
+
+    Raises:
+        OSError: A file that the record names is missing.
     """
     meta = drawn.scene.meta()
-    paths = [path for kind in PRODUCT_KINDS if (path := drawn.product(kind)).is_file()]
+    paths = [drawn.products / name for name in record.files.values()]
     write_json(
         drawn.manifest,
         {

@@ -513,3 +513,11 @@ def test_the_module_loads_without_torch_rasterio_or_zarr():
         "sys.exit(any(name in sys.modules for name in ('torch', 'rasterio', 'zarr', 'lightning', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_map_without_one_of_its_files_is_never_finished(copied, random_bundle):
+    drawn = mapping.stitch(mapping.predict(tiles_of(copied), random_bundle, another(random_bundle)))
+    drawn.product("proba").unlink()
+    with pytest.raises(FileNotFoundError, match="_proba"):
+        mapping.report(drawn)
+    assert not copied.scene.map(drawn.version).products.exists()
