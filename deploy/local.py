@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -195,6 +196,22 @@ def _claim_port(port: int) -> None:
             ) from error
 
 
+@contextlib.contextmanager
+def sole_daemon(home: Path) -> Iterator[None]:
+    """Hold a home for one daemon: two would start every run twice.
+
+    Raises:
+        ServiceError: Another one holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "daemon.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServiceError(f"another daemon works on {home}: stop the `make ui` or `make demo` there") from error
+        yield
+
+
 def daemon_command() -> list[str]:
     """Dagster's daemon on the checkout's workspace."""
     return [_tool("dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")]
@@ -223,12 +240,14 @@ def dagster(home: Path, port: int, extra: Mapping[str, str] | None = None) -> It
     """Run Dagster's web server and daemon under supervision; yields once both are up.
 
     Raises:
-        ServiceError: The port is taken, or a service does not come up.
+        ServiceError: The port is taken, another daemon works on the same home, or a service does not come up.
     """
     _claim_port(port)
-    prepare_home(home)
     address = f"http://{HOST}:{port}"
-    with contextlib.ExitStack() as running, open_instance(home) as instance:
+    with contextlib.ExitStack() as running:
+        running.enter_context(sole_daemon(home))
+        prepare_home(home)
+        instance = running.enter_context(open_instance(home))
         since = time.time()
         daemon = start(DAEMON, daemon_command(), home, extra)
         running.callback(daemon.stop)
