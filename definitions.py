@@ -15,7 +15,7 @@ from assets.scene_checks import scene_checks
 from assets.training_checks import training_checks
 from drshym_pipeline.settings import PipelineSettings
 from resources.build import build_resources
-from sensors.failures import failed_runs
+from sensors.failures import failed_runs, terminated_runs
 from sensors.jobs import map_scene, put_in_service, train_model
 from sensors.new_scenes import new_scenes_sensor
 from sensors.retention import old_probabilities_job, old_probabilities_schedule
@@ -45,6 +45,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
             new_scenes_sensor(settings),
             reviewed_models,
             failed_runs,
+            terminated_runs,
         ],
         resources={**build_resources(settings, CHECKOUT), **(overrides or {})},
     )

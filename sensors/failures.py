@@ -2,7 +2,8 @@
 
 A scene that cannot be mapped is not tried again by itself: the same file gives the same answer. A corrected file has
 another run key and is picked up as a changed one. A run that was interrupted is tried again by Dagster's run retries:
-its failure is kept only when no attempt follows.
+its failure is kept only when no attempt follows. A run that a user terminates is not tried again, and that is kept too:
+its scene would seem to wait for ever.
 """
 
 import time
@@ -11,10 +12,13 @@ from collections.abc import Sequence
 from dagster import (
     DagsterInstance,
     DagsterRun,
+    DagsterRunStatus,
     DefaultSensorStatus,
     Failure,
     RunFailureSensorContext,
+    RunStatusSensorContext,
     run_failure_sensor,
+    run_status_sensor,
 )
 
 from drshym_pipeline.records import now
@@ -116,3 +120,23 @@ def failed_runs(context: RunFailureSensorContext, store: ArtefactStore) -> None:
     value = {"run_id": run.run_id, "job": run.job_name, "step": step, "reason": reason, "at": now().isoformat()}
     store.write_failure(name, value | {"partition": partition})
     context.log.error("%s: %s", name, reason)
+
+
+TERMINATED = "the run was terminated in Dagster and is not tried again. Re-execute it, or copy the scene in again"
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.CANCELED,
+    name="terminated_runs",
+    default_status=DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Keeps in failures/ that the run of a scene was terminated.",
+)
+def terminated_runs(context: RunStatusSensorContext, store: ArtefactStore) -> None:
+    """Write `failures/<partition>.json` for a scene whose run was terminated."""
+    run = context.dagster_run
+    partition = run.tags.get(PARTITION_NAME_TAG)
+    if partition is None:
+        return
+    value = {"run_id": run.run_id, "job": run.job_name, "step": "", "reason": TERMINATED, "at": now().isoformat()}
+    store.write_failure(partition, value | {"partition": partition})

@@ -94,5 +94,7 @@ def sidecar_of(sources: Sequence[Path]) -> SceneSidecar:
     Raises:
         InputError: There is one that cannot be used.
     """
+    if not sources:
+        return SceneSidecar()
     path = sources[0].with_name(scene_name(sources[0].name) + SIDECAR_SUFFIX)
     return parse_sidecar(read_text(path), path) if path.exists() else SceneSidecar()

@@ -49,7 +49,7 @@ JOBS = {
     "put_in_service": {"flood_model"},
     "old_probabilities": set(),
 }
-SENSORS = {"new_scenes": True, "reviewed_models": True, "failed_runs": True}
+SENSORS = {"new_scenes": True, "reviewed_models": True, "failed_runs": True, "terminated_runs": True}
 
 
 def names(keys: Any) -> set[str]:

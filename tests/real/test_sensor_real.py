@@ -79,5 +79,5 @@ def test_a_pair_of_polarisations_in_utm_is_one_scene(lineage: Lineage, real_data
         source = lineage.drop(real_data / "stac_overflow" / name)
     folder = mapped(lineage, "pxs10")
     assert_same_grid(source, folder)
-    assert folder.meta().mode == "vv_vh"
-    assert len(folder.meta().source_uris) == 2
+    assert folder.scene.meta().mode == "vv_vh"
+    assert len(folder.scene.meta().source_uris) == 2

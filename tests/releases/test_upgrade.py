@@ -69,7 +69,7 @@ def test_status_lists_them(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: p
     out = capfd.readouterr().out
     assert "3 scenes, 1 outdated, 0 waiting, 1 failed" in out
     assert main(["status", FIRST]) == 0
-    assert "1 finished maps" in capfd.readouterr().out
+    assert "1 finished map" in capfd.readouterr().out
 
 
 def test_nothing_is_mapped_again_by_upgrading_alone(home: Path):

@@ -7,7 +7,7 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunSta
 
 from drshym_pipeline.storage import read_json
 from resources.dagster_internals import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
-from sensors.failures import failed_runs, failure_name, failure_reason, retry_follows
+from sensors.failures import TERMINATED, failed_runs, failure_name, failure_reason, retry_follows, terminated_runs
 from tests.lineage import Lineage
 
 
@@ -107,3 +107,22 @@ def test_a_retry_that_was_announced_and_called_off_is_a_failure(tmp_path: Path):
 def test_a_failure_is_kept_under_a_name_that_a_reader_knows(job: str, partition: str | None, step: str, expected: str):
     tags = {"dagster/partition": partition} if partition else {}
     assert failure_name(DagsterRun(job, tags=tags), step) == expected
+
+
+def test_a_scene_whose_run_was_terminated_does_not_seem_to_wait_for_ever(tmp_path: Path):
+    lineage = Lineage(tmp_path)
+    lineage.store.scenes.write_sources("S1_x", {"files": ["S1_x.tif"], "run_key": "S1_x:1:e"})
+    assert lineage.store.scenes.status("S1_x").state == "waiting"
+    run = lineage.instance.create_run_for_job(
+        lineage.repository.get_job("map_scene"), status=DagsterRunStatus.STARTED, tags={"dagster/partition": "S1_x"}
+    )
+    lineage.instance.report_run_canceled(run)
+    record = lineage.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.RUN_CANCELED).records[-1]
+    event = record.event_log_entry.dagster_event
+    assert event is not None
+    context = build_run_status_sensor_context(
+        sensor_name="terminated_runs", dagster_instance=lineage.instance, dagster_run=run, dagster_event=event
+    )
+    terminated_runs(context, store=lineage.store)
+    found = lineage.store.scenes.status("S1_x")
+    assert (found.state, found.reason) == ("failed", TERMINATED)

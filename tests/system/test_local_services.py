@@ -47,7 +47,7 @@ def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) 
         finished = home / "store" / "scenes" / "dropped"
         reason = home / "store" / "failures" / "broken.json"
         deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline and not (list(finished.glob("*/manifest.json")) and reason.is_file()):
+        while time.monotonic() < deadline and not (list(finished.glob("*/maps/*/manifest.json")) and reason.is_file()):
             time.sleep(0.5)
     assert list(finished.glob("*/maps/*/dropped_mask.tif"))
     assert "broken.tif" in reason.read_text()
