@@ -46,6 +46,7 @@ class SceneTools:
 def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     """Stage one scene; a bad file fails this scene alone and leaves nothing behind."""
     scenes = tools.store.scenes
+    scenes.remove_abandoned(partition)
     request = scenes.sources(partition)
     folder = stage(
         source_files(tools.bucket, tools.store, partition),

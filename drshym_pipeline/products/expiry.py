@@ -101,7 +101,7 @@ def delete_expired(
             if _older(path, moment, LEFT_BEHIND):
                 path.unlink(missing_ok=True)
                 expired.leftovers.append(path)
-        expired.leftovers += remove_abandoned(store.folder / scene)
+        expired.leftovers += store.remove_abandoned(scene)
     expired.leftovers += remove_abandoned(store.folder)
     return expired
 

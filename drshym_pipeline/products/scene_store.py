@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.products.folder import EARLIER_TILES, MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.records import Record, describe_validation, now
-from drshym_pipeline.storage import read_json, write_json
+from drshym_pipeline.storage import read_json, remove_abandoned, write_json
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -131,6 +131,10 @@ class SceneStore:
     def versions(self, scene: str = "*") -> list[SceneFolder]:
         """Return every staged version of a scene, or of every scene."""
         return [SceneFolder(path.parent.resolve()) for path in sorted(self.folder.glob(f"{scene}/*/scene_meta.json"))]
+
+    def remove_abandoned(self, scene: str) -> list[Path]:
+        """Delete what killed processes have left half written among the small files of a scene, and return it."""
+        return [*remove_abandoned(self.folder / scene), *remove_abandoned(self.folder / scene / "runs")]
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
