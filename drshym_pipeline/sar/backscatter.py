@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
@@ -63,8 +64,21 @@ class BackscatterWriter:
         self._dataset.offsets = (LOWEST_DB - 1.0 / CODES_A_DB,) * self._bands
 
     def write(self, window: Window, codes: NDArray[np.uint16]) -> None:
-        """One window: (bands, h, w) as `encode_db` makes them, 0 in every band where any is not observed."""
-        self._dataset.write(codes, window=RasterWindow(window.col, window.row, window.width, window.height))
+        """Write one window.
+
+        Args:
+            window: Rows and columns of the scene.
+            codes: (bands, h, w) as `encode_db` makes them, 0 in every band where any is not observed.
+
+        Raises:
+            OSError: The file cannot be written. That is a fault of the machine, never one of the scene that is read.
+        """
+        place = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            self._dataset.write(codes, window=place)
+        except (RasterioError, CPLE_BaseError) as error:
+            # Not as rasterio's own error: around it, those of the source are taken for a damaged source.
+            raise OSError(f"{self._path}: cannot be written ({error}); is the disk full?") from error
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +86,42 @@ class BackscatterWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._dataset is not None:
-            self._dataset.close()
+        if self._dataset is None:
+            return
+        self._dataset.close()
+        if kind is None:
+            self._check_whole()
+
+    def _check_whole(self) -> None:
+        """Make sure that everything is on the disk: GDAL writes most of it when it closes, and does not fail then.
+
+        Raises:
+            OSError: A part is missing.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                with rasterio.open(self._path, driver="GTiff", sharing=False) as dataset:
+                    cut = _cut_block(dataset, self._path)
+        except (RasterioError, CPLE_BaseError) as error:
+            cut = str(error)
+        if cut is not None:
+            raise OSError(f"{self._path}: cannot be written ({cut}); is the disk full?")
+
+
+def _cut_block(dataset: Any, path: Path) -> str | None:
+    """The first block of a file that is missing or lies behind its end, in words; None when there is none.
+
+    The blocks are not compressed: a file that was cut still opens, and only the places of its blocks tell.
+    """
+    size = path.stat().st_size
+    for band in range(1, dataset.count + 1):
+        for (row, column), _ in dataset.block_windows(band):
+            start = dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=band)
+            length = dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=band)
+            if start is None or length is None or int(start) + int(length) > size:
+                return f"the block of band {band} at row {row * _BLOCK}, column {column * _BLOCK} is cut"
+    return None
 
 
 class BackscatterReader:
@@ -127,22 +175,12 @@ class BackscatterReader:
     def check_whole(self) -> None:
         """Make sure that no block of the file is missing or lies behind its end, without reading the pixels.
 
-        The blocks are not compressed: a file that was cut still opens, and only the places of its blocks tell.
-
         Raises:
             InputError: The file is not whole.
         """
-        dataset = self._dataset()
-        size = self._path.stat().st_size
-        for band in range(1, dataset.count + 1):
-            for (row, column), _ in dataset.block_windows(band):
-                start = dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=band)
-                length = dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=band)
-                if start is None or length is None or int(start) + int(length) > size:
-                    problem = (
-                        f"is not whole: the block of band {band} at row {row * _BLOCK}, column {column * _BLOCK} is cut"
-                    )
-                    raise InputError(self._path, problem, "Stage the scene again")
+        cut = _cut_block(self._dataset(), self._path)
+        if cut is not None:
+            raise InputError(self._path, f"is not whole: {cut}", "Stage the scene again")
 
     def read(self, window: Window, bands: int | None = None) -> NDArray[np.uint16]:
         """Stored backscatter of a window that lies inside the scene.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.transform import from_origin
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.inputs import network_input, network_input_of_codes
@@ -69,3 +74,31 @@ def test_backscatter_that_is_missing_or_of_another_scene_is_named(scene_db, writ
     (directory / BACKSCATTER_FILE).unlink()
     with pytest.raises(InputError, match=r"backscatter.tif: cannot be read"), BackscatterReader(meta, directory):
         pass
+
+
+def test_a_disk_that_is_full_is_not_taken_for_a_damaged_scene(tmp_path):
+    """A process that may write no large file stands for a full disk: the system refuses both in the same place."""
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from drshym_pipeline.errors import InputError\n"
+        "from drshym_pipeline.sar.scene import describe_scene\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "try:\n"
+        "    describe_scene([Path(sys.argv[1])], backscatter=Path(sys.argv[2]))\n"
+        "except InputError as error:\n"
+        "    print('the scene is blamed:', error)\n"
+        "except OSError as error:\n"
+        "    print('the disk is blamed:', error)\n"
+    )
+    side = 1200
+    db = np.random.default_rng(0).normal(-12.0, 2.0, (1, side, side)).astype(np.float32)
+    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": side, "width": side, "crs": "EPSG:32644"}
+    source = tmp_path / "S1_x_vv_dB.tif"
+    with rasterio.open(source, "w", **profile, transform=from_origin(5e5, 3e6, 10, 10)) as target:
+        target.write(db)
+    arguments = [sys.executable, "-c", code, str(source), str(tmp_path / "backscatter.tif")]
+    said = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert said.startswith("the disk is blamed: "), said
+    assert "backscatter.tif: cannot be written" in said
