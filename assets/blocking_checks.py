@@ -26,7 +26,7 @@ def stopping_sentence(name: str, description: str, result: AssetCheckResult) -> 
 
     Args:
         name: Of the check.
-        description: What the check expects; told where the result has no sentence of its own.
+        description: What the check expects; used where the result has no sentence of its own.
         result: Of the check.
     """
     if result.passed or result.severity is not AssetCheckSeverity.ERROR:

@@ -33,7 +33,7 @@ class Backoff:
         first: Wait after the first failure; it doubles with each failure that follows.
         longest: No wait is longer.
         healthy: A service that ran for so long counts as recovered: its next failure is the first one again.
-        give_up: After so many failures in a row somebody who waits for the service is told to stop waiting.
+        give_up: After so many failures in a row, waiting for the service raises an error.
     """
 
     first: float = 1.0

@@ -87,7 +87,7 @@ def stage(
         sources: One file with VV and perhaps VH, or one file per polarisation.
         root: The scene's folder becomes `root/<scene_id>/<version>`.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the values are, where it cannot be told from them.
+        units: What the values are, where they do not show it.
         copy: Keep a copy of the sources in the folder. Without it the scene is described by the sources where they are.
         progress: Called as the pixels are read.
 
@@ -356,7 +356,7 @@ def map_scene(
         bundle: The model.
         reference: Which model that is.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the values are, where it cannot be told from them.
+        units: What the values are, where they do not show it.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.

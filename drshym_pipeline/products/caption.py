@@ -72,7 +72,7 @@ def write_caption(
         prediction: Which model was used, on which bands.
         flooded: The flooded area; None when nothing was observed, and then no area is stated.
         observed_km2: The area with a valid observation.
-        water_separated: Whether permanent water was told apart.
+        water_separated: Whether permanent water was separated.
     """
     when = f" of {meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else ""
     signed = f"by {prediction.reference.label}; preliminary, not validated in the field"

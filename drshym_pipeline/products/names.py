@@ -33,7 +33,7 @@ MASK_LEGEND: Final[dict[str, int]] = {
 }
 
 
-# What the flooded class means while water that was there before is not told apart.
+# What the flooded class means while water that was there before is not separated.
 OPEN_WATER: Final = "open water, flood not separated"
 
 

@@ -146,7 +146,7 @@ class MapRasters:
         meta: The scene; its map grid is the rasters' grid.
         scratch: An existing folder for the uncompressed files.
         tags: TIFF tags of both.
-        water_separated: Whether permanent water was told apart; decides what the flooded class is called.
+        water_separated: Whether permanent water was separated; decides what the flooded class is called.
     """
 
     def __init__(

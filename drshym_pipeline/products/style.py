@@ -24,7 +24,7 @@ def mask_style(*, water_separated: bool) -> str:
     """The QGIS style of a mask, as the text of its `.qml` file.
 
     Args:
-        water_separated: Whether permanent water was told apart; decides what the flooded class is called.
+        water_separated: Whether permanent water was separated; decides what the flooded class is called.
     """
     qgis = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
     pipe = ElementTree.SubElement(qgis, "pipe")

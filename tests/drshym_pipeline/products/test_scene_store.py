@@ -1,4 +1,4 @@
-"""What has become of a scene: mapped, waiting or failed, told from the small files of the store."""
+"""What has become of a scene: mapped, waiting or failed, by the small files of the store."""
 
 from __future__ import annotations
 
