@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.errors import InputError, one_line
 from drshym_pipeline.mapping import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.records import read_drshym_record
 from drshym_pipeline.tiling import Window
@@ -33,13 +33,9 @@ def _damage_is_a_fault(find: Callable[[FolderT], list[str]]) -> Callable[[Folder
         except InputError as error:
             return [str(error)]
         except _DAMAGE as error:
-            return [f"what was stored cannot be read: {_one_line(error)}"]
+            return [f"what was stored cannot be read: {one_line(error)}"]
 
     return found
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @_damage_is_a_fault
@@ -127,7 +123,7 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
             try:
                 tiles = stored[first : first + columns]
             except InputError as error:
-                faults.append(f"tiles {first} to {first + columns - 1}: {_one_line(error)}")
+                faults.append(f"tiles {first} to {first + columns - 1}: {one_line(error)}")
                 continue
             for index, tile in enumerate(tiles, first):
                 window = grid.window(index)

@@ -13,7 +13,7 @@ from dagster import MaterializeResult
 
 from assets.currency import currency
 from assets.scene_steps import BLOCKING, STEPS, SceneTools
-from drshym_pipeline.errors import DrShymError
+from drshym_pipeline.errors import DrShymError, one_line
 from drshym_pipeline.progress import Progress
 
 
@@ -99,7 +99,7 @@ class SceneWork:
             # Whatever it is, the next scenes have nothing to do with it: it becomes this one's reason, and the run
             # fails with it in the end.
             trace = None if isinstance(error, DrShymError) else traceback.format_exc()
-            yield Ended(partition, name, " ".join(str(error).split()) or type(error).__name__, trace)
+            yield Ended(partition, name, one_line(error), trace)
         else:
             yield Ended(partition, name)
 

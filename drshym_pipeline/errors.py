@@ -33,3 +33,11 @@ class InputError(DrShymError):
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
         # Exceptions with several arguments do not survive pickling by default, and data loader workers pickle them.
         return (type(self), (self.subject, self.problem, self.remedy))
+
+
+def one_line(error: BaseException) -> str:
+    """Join the message of an error into one line, whole; the name of its type when it has no message.
+
+    A message is never cut: libraries write the path first, so the reason at the end would be lost under a long path.
+    """
+    return " ".join(str(error).split()) or type(error).__name__

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.errors import InputError, one_line
 from drshym_pipeline.records import BandMode, describe_validation
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
@@ -265,8 +265,7 @@ def load_config(path: Path, model: type[ConfigT]) -> ConfigT:
     except OSError as error:
         raise InputError(path, f"the configuration cannot be read ({error.strerror})", "Name a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(path, f"not valid YAML ({reason})", "Correct the syntax") from error
+        raise InputError(path, f"not valid YAML ({one_line(error)})", "Correct the syntax") from error
     return parse_config(model, values, str(path))
 
 

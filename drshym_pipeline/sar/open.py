@@ -18,7 +18,7 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.errors import InputError, one_line
 
 MAX_BYTES = 48 << 30
 MAX_BLOCK_BYTES = 1 << 30
@@ -52,15 +52,11 @@ def safe_env() -> Iterator[None]:
         yield
 
 
-def one_line(error: BaseException) -> str:
-    """What GDAL says about a failure, with its causes' first words, on one line and without a full stop."""
-    cause = error.__cause__ if error.__cause__ is not None else error
-    return " ".join(str(cause).split()).rstrip(".") or type(error).__name__
-
-
 def damaged(path: Path, error: BaseException) -> InputError:
-    """The error for a file GDAL could not open or read."""
-    return InputError(path, f"damaged or cut short ({one_line(error)})", "Download or copy it again")
+    """The error for a file GDAL could not open or read, with the reason GDAL gave."""
+    # GDAL's own message stands in the cause; rasterio's names the file once more.
+    reason = one_line(error.__cause__ if error.__cause__ is not None else error).rstrip(".")
+    return InputError(path, f"damaged or cut short ({reason})", "Download or copy it again")
 
 
 def check_location(path: Path) -> Path:
