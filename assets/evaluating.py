@@ -11,8 +11,8 @@ from drshym_pipeline.progress import Progress
 from drshym_pipeline.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
-    from drshym_pipeline.benchmark.evaluation import Evaluation
     from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+    from drshym_pipeline.evaluation.evaluation import Evaluation
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.settings import TrainConfig
 
@@ -80,9 +80,11 @@ def judge(
     Returns:
         The judgement and the candidate's evaluations by split.
     """
-    from drshym_pipeline.benchmark.evaluate import evaluate
-    from drshym_pipeline.benchmark.verdict import compare_baselines, verdict
     from drshym_pipeline.datasets.provenance import provenance_of
+    from drshym_pipeline.evaluation.comparison import compare_all
+    from drshym_pipeline.evaluation.evaluate import evaluate
+    from drshym_pipeline.evaluation.files import write_evaluation
+    from drshym_pipeline.evaluation.verdict import verdict
     from drshym_pipeline.settings import Floors
 
     options: dict[str, Any] = {"invalid_label": config.data.invalid_label, "config": config.evaluation}
@@ -92,7 +94,7 @@ def judge(
         options["provenance"] = provenance_of(data, refs)
         found = evaluate(candidate, refs, progress=_named(progress, f"{split}: candidate"), **options)
         other = evaluate(served, refs, progress=_named(progress, f"{split}: in service"), **options)
-        found.write(folder / split)
+        write_evaluation(found, folder / split)
         against = verdict(
             found.counts,
             other.counts,
@@ -101,7 +103,8 @@ def judge(
             resamples=found.resamples,
             level=found.level,
         )
-        opponents = {f"in service: {served.name} {served.version}": against, **compare_baselines(found)}
+        opponents = {f"in service: {served.name} {served.version}": against}
+        opponents |= {name: comparison.pooled for name, comparison in compare_all(found).items()}
         rows += [_row(split, name, outcome) for name, outcome in opponents.items()]
         evaluations[split] = found
         finite = finite and found.finite
@@ -142,8 +145,8 @@ def _figures(found: "Evaluation") -> list[tuple[str, float]]:
 
 def evaluation_plots(evaluations: "Mapping[str, Evaluation]", folder: Path) -> dict[str, bytes]:
     """Pictures of the evaluations, by title; also written to `folder` for the registry."""
-    from drshym_pipeline.benchmark.plots import chip_scores, precision_recall, slice_bars
-    from drshym_pipeline.benchmark.slices import SLICINGS
+    from drshym_pipeline.evaluation.plots import chip_scores, precision_recall, slice_bars
+    from drshym_pipeline.evaluation.slices import SLICINGS
 
     test = evaluations[TEST]
     plots = {f"IoU by {slicing}": slice_bars(test, slicing) for slicing in SLICINGS}

@@ -75,7 +75,7 @@ def score_rows(scores: Mapping[str, Mapping[str, Score]]) -> list[dict[str, Any]
 def reliability_diagrams(fitted: Fitted, folder: Path) -> dict[str, bytes]:
     """A reliability diagram of the validation pixels a band mode, also written to `folder` for the registry."""
     from drshym_pipeline.assessment.calibration import LogitHistogram
-    from drshym_pipeline.benchmark.plots import reliability_of
+    from drshym_pipeline.evaluation.plots import reliability_of
 
     diagrams = {}
     for mode, item in fitted.items():

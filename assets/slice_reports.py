@@ -30,6 +30,7 @@ def slice_reports(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, engine: InferenceEngine
 ) -> MaterializeResult:
     """Evaluate the sealed bundle. The verdict is data; `candidate_model` is registered with it, whatever it is."""
+    from drshym_pipeline.evaluation.card import markdown
     from drshym_pipeline.model.bundle import ModelBundle
 
     note = RunNote(store, context)
@@ -46,7 +47,7 @@ def slice_reports(
         registry.tag_run(state.mlflow_run, {"verdict": judgement.verdict})
         plots = evaluation_plots(evaluations, folder / PLOTS)
     state.hand_over(note, "slice_reports")
-    cards = {f"{split} card": MetadataValue.md(found.to_markdown()) for split, found in evaluations.items()}
+    cards = {f"{split} card": MetadataValue.md(markdown(found)) for split, found in evaluations.items()}
     return MaterializeResult(
         data_version=DataVersion(sha256_file(folder / "verdict.json")),
         metadata={

@@ -26,8 +26,8 @@ def trained_checkpoint(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, links: PageLinks
 ) -> MaterializeResult:
     """Train, or go on where a killed training stopped."""
-    from drshym_pipeline.benchmark.plots import training_curves
     from drshym_pipeline.datasets.description import training_provenance
+    from drshym_pipeline.evaluation.plots import training_curves
     from drshym_pipeline.model.training import train
 
     tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}

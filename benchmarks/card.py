@@ -20,7 +20,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig, load_config
 
 if TYPE_CHECKING:
-    from drshym_pipeline.benchmark.suite import Sample
+    from drshym_pipeline.evaluation.suite import Sample
     from drshym_pipeline.model.bundle import ModelBundle
 
 RECIPE = ROOT / "configs" / "simulated.yaml"
@@ -66,7 +66,7 @@ def real_samples(folder: Path) -> list[Sample]:
     Raises:
         InputError: A set is missing.
     """
-    from drshym_pipeline.benchmark.samples import open_samples
+    from drshym_pipeline.evaluation.samples import open_samples
 
     return open_samples([folder / name for name in REAL_SETS], ["test"], present_only=True)
 
@@ -87,11 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not chosen.no_real and not real:
         raise InputError(REAL_DATA, "is not set", "Name the folder of the real data, or say --no-real")
 
-    from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, log_rows
-    from drshym_pipeline.benchmark.report import CARD, write_report
-    from drshym_pipeline.benchmark.samples import open_samples
-    from drshym_pipeline.benchmark.suite import run_suite
     from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows
+    from drshym_pipeline.evaluation.report import CARD, write_report
+    from drshym_pipeline.evaluation.samples import open_samples
+    from drshym_pipeline.evaluation.suite import run_suite
     from drshym_pipeline.model.bundle import shipped_bundle
 
     check_log(chosen.log)

@@ -22,12 +22,12 @@ import pandas as pd
 from benchmarks.measure import ROOT
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, bootstrap_mean, bootstrap_score
 from drshym_pipeline.assessment.paired import paired_difference, paired_mean_difference
-from drshym_pipeline.benchmark.evaluate import evaluate
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.labelled_set import LabelledSet, leave_one_event_out
 from drshym_pipeline.datasets.open_set import SetKind, open_labelled_set
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluate import evaluate
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.sealing import seal
 from drshym_pipeline.model.training import train

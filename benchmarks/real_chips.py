@@ -1,7 +1,7 @@
 """Picture every real dB chip beside its truth and its map: `python -m benchmarks real-chips`.
 
 For looking, not for tuning: these chips are for reporting only, so every picture is a line of the log of evaluations.
-The map of a chip is the one `evaluate` scores (`benchmark.mapper`), cut at the model's own threshold.
+The map of a chip is the one `evaluate` scores (`evaluation.mapper`), cut at the model's own threshold.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from benchmarks.measure import ROOT
 from benchmarks.pictures import png_of_few_colors
 from drshym_pipeline.assessment.metrics import ConfusionCounts, bootstrap_mean, confusion
 from drshym_pipeline.assessment.probability import probability
-from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, evaluation_row
-from drshym_pipeline.benchmark.gallery import difference_codes, truth_codes
-from drshym_pipeline.benchmark.mapper import ChipMapper, usable_logits
-from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, event_of
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, evaluation_row
+from drshym_pipeline.evaluation.gallery import difference_codes, truth_codes
+from drshym_pipeline.evaluation.mapper import ChipMapper, usable_logits
+from drshym_pipeline.evaluation.smoothing import observed_everywhere
 from drshym_pipeline.storage import write_bytes
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from drshym_pipeline.benchmark.evaluation_log import UNCOMMITTED, stated_commit
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluation_log import UNCOMMITTED, stated_commit
 from drshym_pipeline.model.bundle import ModelBundle, shipped_path
 from drshym_pipeline.model.model_card import (
     DATASET_CARD_FILE,

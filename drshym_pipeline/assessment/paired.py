@@ -1,7 +1,7 @@
 """Two methods on the same chips: the difference of a figure, and how sure its sign is.
 
 Pairing removes the difficulty of the chips from the comparison: a small but constant advantage shows on few chips. The
-figures themselves and their bootstrap are in `metrics`; what a difference is called is decided in `benchmark.verdict`.
+figures themselves and their bootstrap are in `metrics`; what a difference is called is decided in `evaluation.verdict`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The commands that score: `evaluate` one model quickly, `benchmark` several on several sets, fit a `baseline`.
 
-Parse, call, print; figures and cards are made in `benchmark`.
+Parse, call, print; figures and cards are made in `evaluation`.
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
 ) -> None:
     """Score a model on labelled chips, with intervals and baselines."""
-    from drshym_pipeline.benchmark.evaluate import evaluate as score
-    from drshym_pipeline.benchmark.samples import note_on_absent
     from drshym_pipeline.datasets.open_set import detect_set
     from drshym_pipeline.datasets.provenance import provenance_of
+    from drshym_pipeline.evaluation.card import markdown
+    from drshym_pipeline.evaluation.evaluate import evaluate as score
+    from drshym_pipeline.evaluation.files import write_evaluation
+    from drshym_pipeline.evaluation.samples import note_on_absent
     from drshym_pipeline.model.choice import choose_model
 
     chips = detect_set(data)
@@ -60,8 +62,8 @@ def evaluate(
         if present_only and (note := note_on_absent(chips, split)):
             evaluation = replace(evaluation, notes=(note, *evaluation.notes))
         if out is not None:
-            evaluation.write(out)
-    typer.echo(evaluation.to_markdown())
+            write_evaluation(evaluation, out)
+    typer.echo(markdown(evaluation))
 
 
 def benchmark(
@@ -94,10 +96,10 @@ def benchmark(
     ] = None,
 ) -> None:
     """Write the whole card of a model: seeds, opponents, calibration, shores, areas, pictures."""
-    from drshym_pipeline.benchmark.evaluation_log import append_log, check_log, log_rows
-    from drshym_pipeline.benchmark.report import CARD, write_report
-    from drshym_pipeline.benchmark.samples import open_samples
-    from drshym_pipeline.benchmark.suite import run_suite
+    from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows
+    from drshym_pipeline.evaluation.report import CARD, write_report
+    from drshym_pipeline.evaluation.samples import open_samples
+    from drshym_pipeline.evaluation.suite import run_suite
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.model.choice import choose_model
 
@@ -128,8 +130,8 @@ def baseline(
     ] = None,
 ) -> None:
     """Fit the pixel classifier a network is compared with."""
-    from drshym_pipeline.benchmark.pixel_classifier import fit, save
     from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.evaluation.pixel_classifier import fit, save
 
     recipe = load_config(config, TrainConfig)
     if out.is_dir():

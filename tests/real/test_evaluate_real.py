@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from drshym_pipeline.assessment.metrics import with_figures
-from drshym_pipeline.benchmark.baselines import BASELINES
-from drshym_pipeline.benchmark.evaluate import Evaluation, evaluate
-from drshym_pipeline.benchmark.report import write_report
-from drshym_pipeline.benchmark.samples import PARTIAL, open_samples
-from drshym_pipeline.benchmark.slices import INTENSITY, LAND_COVER, SLOPE, UNKNOWN
-from drshym_pipeline.benchmark.suite import run_suite
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.evaluation.baselines import BASELINES
+from drshym_pipeline.evaluation.evaluate import Evaluation, evaluate
+from drshym_pipeline.evaluation.report import write_report
+from drshym_pipeline.evaluation.samples import PARTIAL, open_samples
+from drshym_pipeline.evaluation.slices import INTENSITY, LAND_COVER, SLOPE, UNKNOWN
+from drshym_pipeline.evaluation.suite import run_suite
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.network import build_network
 from drshym_pipeline.records import Calibration, ModelCard

@@ -12,9 +12,6 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from drshym_pipeline.benchmark.evaluation_log import log_rows
-from drshym_pipeline.benchmark.samples import open_samples
-from drshym_pipeline.benchmark.suite import run_suite
 from drshym_pipeline.cli import main
 from drshym_pipeline.datasets import known_sets
 from drshym_pipeline.datasets.chips import ChipRef
@@ -24,6 +21,9 @@ from drshym_pipeline.datasets.provenance import STATEMENT_FILE, Provenance, prov
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, Sen1Floods11, split_file
 from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, write_dataset
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluation_log import log_rows
+from drshym_pipeline.evaluation.samples import open_samples
+from drshym_pipeline.evaluation.suite import run_suite
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.settings import DataConfig, EvaluationConfig, SimulatedData
 from drshym_pipeline.storage import write_json

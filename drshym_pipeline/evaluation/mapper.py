@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.probability import encode, is_water, probability
-from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import LabelledChip
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.smoothing import observed_everywhere
 from drshym_pipeline.records import BandMode
 
 if TYPE_CHECKING:

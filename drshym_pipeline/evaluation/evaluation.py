@@ -1,6 +1,7 @@
 """What an evaluation found: counts by chip, calibration and slices, and the figures that follow from them.
 
-Holds and writes; the network is run in `evaluate`, the Markdown card is laid out in `card`, pictures are in `plots`.
+The network is run in `evaluate`, the Markdown card is laid out in `card`, the files are written by `files`, pictures
+are in `plots`.
 Figures are kept in full; rounding happens only where they are printed.
 """
 
@@ -10,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import add
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,8 @@ from drshym_pipeline.assessment.metrics import (
     with_figures,
 )
 from drshym_pipeline.assessment.reliability import calibration_figures
-from drshym_pipeline.benchmark.shapes import ShapeScores
+from drshym_pipeline.evaluation.shapes import ShapeScores
 from drshym_pipeline.records import BandMode, Calibration, Score
-from drshym_pipeline.storage import write_json, write_text
-
-FILES = ("evaluation.json", "evaluation.md", "chips.csv", "slices.csv")
 
 
 @dataclass(frozen=True)
@@ -215,25 +212,6 @@ class Evaluation:
 
     def _method(self, counts: pd.DataFrame) -> dict[str, Any]:
         return {**_plain(self.score(counts)), "mean_chip_iou": self.mean_iou(counts).model_dump()}
-
-    def to_markdown(self) -> str:
-        """The evaluation card."""
-        from drshym_pipeline.benchmark.card import markdown
-
-        return markdown(self)
-
-    def write(self, directory: Path) -> dict[str, Path]:
-        """Write evaluation.json, evaluation.md, chips.csv and slices.csv, each atomically; other files stay.
-
-        Returns:
-            The paths by file name. Undefined figures are empty cells in the tables.
-        """
-        paths = {name: directory / name for name in FILES}
-        write_text(paths["chips.csv"], self.chips().to_csv())
-        write_text(paths["slices.csv"], self.slices.to_csv(index=False))
-        write_text(paths["evaluation.md"], self.to_markdown())
-        write_json(paths["evaluation.json"], self.to_dict())
-        return paths
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drshym_pipeline.assessment.metrics import confusion
-from drshym_pipeline.benchmark.baselines import (
+from drshym_pipeline.evaluation.baselines import (
     BASELINES,
     CEILINGS,
     FIXED_VH_DB,
@@ -18,7 +18,7 @@ from drshym_pipeline.benchmark.baselines import (
     oracle_threshold,
     otsu_threshold,
 )
-from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, median_filter, smooth_bands
+from drshym_pipeline.evaluation.smoothing import local_mean, local_spread, median_filter, smooth_bands
 from tests.examples import examples
 
 fields = hnp.arrays(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from drshym_pipeline.benchmark.evaluate import evaluate
-from drshym_pipeline.benchmark.evaluation import Evaluation
-from drshym_pipeline.benchmark.mapper import Mode
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluate import evaluate
+from drshym_pipeline.evaluation.evaluation import Evaluation
+from drshym_pipeline.evaluation.mapper import Mode
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import EvaluationConfig
 

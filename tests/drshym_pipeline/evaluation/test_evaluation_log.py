@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drshym_pipeline.benchmark.evaluation_log import UNCOMMITTED, UNKNOWN_COMMIT, code_version, stated_commit
+from drshym_pipeline.evaluation.evaluation_log import UNCOMMITTED, UNKNOWN_COMMIT, code_version, stated_commit
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ difference whose whole interval lies on one side of zero has a winner.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ConfusionCounts, Metric
 from drshym_pipeline.assessment.paired import PairedDifference, paired_difference
-from drshym_pipeline.benchmark.baselines import TITLES
 from drshym_pipeline.settings import SEED, Floors
-
-if TYPE_CHECKING:
-    from drshym_pipeline.benchmark.evaluation import Evaluation
 
 Word = Literal["better", "not distinguishable", "worse", "broken"]
 
@@ -90,22 +86,6 @@ def verdict(
         seed=seed,
     )
     return judged(difference, other, metric, level)
-
-
-def compare_baselines(evaluation: Evaluation) -> dict[str, Verdict]:
-    """The verdict of a model against each baseline that was scored on the same chips."""
-    return {
-        name: verdict(
-            evaluation.counts,
-            counts,
-            Floors(),
-            finite=evaluation.finite,
-            other=TITLES[name],
-            resamples=evaluation.resamples,
-            level=evaluation.level,
-        )
-        for name, counts in evaluation.baselines.items()
-    }
 
 
 def _array(counts: pd.DataFrame) -> NDArray[np.int64]:

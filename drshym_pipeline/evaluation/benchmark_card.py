@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from drshym_pipeline.benchmark import sections
-from drshym_pipeline.benchmark.card import preamble, summary
-from drshym_pipeline.benchmark.comparison import Comparison
-from drshym_pipeline.benchmark.evaluation import Evaluation
-from drshym_pipeline.benchmark.suite import Part
-from drshym_pipeline.benchmark.tables import figure, join, table, text
+from drshym_pipeline.evaluation import sections
+from drshym_pipeline.evaluation.card import preamble, summary
+from drshym_pipeline.evaluation.comparison import Comparison
+from drshym_pipeline.evaluation.evaluation import Evaluation
+from drshym_pipeline.evaluation.suite import Part
+from drshym_pipeline.evaluation.tables import figure, join, table, text
 
 
 def benchmark_markdown(

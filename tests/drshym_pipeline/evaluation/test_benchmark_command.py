@@ -8,11 +8,11 @@ import shutil
 
 import pytest
 
-from drshym_pipeline.benchmark.evaluation_log import COLUMNS, append_log
-from drshym_pipeline.benchmark.pixel_classifier import load
 from drshym_pipeline.cli import main
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluation_log import COLUMNS, append_log
+from drshym_pipeline.evaluation.pixel_classifier import load
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from drshym_pipeline.benchmark.mapper import ChipMapper
-from drshym_pipeline.benchmark.plots import BLUE, ORANGE
-from drshym_pipeline.benchmark.smoothing import observed_everywhere
 from drshym_pipeline.datasets.chips import ChipRef, LabelledChip, read_chip
+from drshym_pipeline.evaluation.mapper import ChipMapper
+from drshym_pipeline.evaluation.plots import BLUE, ORANGE
+from drshym_pipeline.evaluation.smoothing import observed_everywhere
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from drshym_pipeline.benchmark.evaluation import Evaluation
+    from drshym_pipeline.evaluation.evaluation import Evaluation
 
 SMALL_SET = 12
 SHOWN = 6

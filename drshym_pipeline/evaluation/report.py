@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from drshym_pipeline.benchmark.benchmark_card import benchmark_markdown
-from drshym_pipeline.benchmark.comparison import Comparison, compare_all
-from drshym_pipeline.benchmark.evaluation_log import code_version
-from drshym_pipeline.benchmark.gallery import draw_gallery, worst_chips
-from drshym_pipeline.benchmark.mapper import ChipMapper
-from drshym_pipeline.benchmark.plots import chip_scores, precision_recall, reliability_of
-from drshym_pipeline.benchmark.suite import Part
+from drshym_pipeline.evaluation.benchmark_card import benchmark_markdown
+from drshym_pipeline.evaluation.comparison import Comparison, compare_all
+from drshym_pipeline.evaluation.evaluation_log import code_version
+from drshym_pipeline.evaluation.gallery import draw_gallery, worst_chips
+from drshym_pipeline.evaluation.mapper import ChipMapper
+from drshym_pipeline.evaluation.plots import chip_scores, precision_recall, reliability_of
+from drshym_pipeline.evaluation.suite import Part
 from drshym_pipeline.records import now
 from drshym_pipeline.storage import write_bytes, write_json, write_text
 

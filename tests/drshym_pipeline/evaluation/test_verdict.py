@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from drshym_pipeline.assessment.metrics import COUNT_NAMES
-from drshym_pipeline.benchmark.verdict import verdict
+from drshym_pipeline.evaluation.verdict import verdict
 from drshym_pipeline.settings import Floors
 
 NO_FLOORS = Floors()

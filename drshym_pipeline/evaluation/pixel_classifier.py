@@ -18,9 +18,9 @@ from pydantic import Field, ValidationError
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.threshold import best_threshold
-from drshym_pipeline.benchmark.smoothing import local_mean, local_spread, smooth_bands
 from drshym_pipeline.datasets.chips import ChipRef, LabelledChip, read_chip
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.smoothing import local_mean, local_spread, smooth_bands
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Record, describe_validation
 from drshym_pipeline.settings import SEED

@@ -11,18 +11,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from drshym_pipeline.benchmark.baselines import BASELINES, CEILINGS, TITLES
-from drshym_pipeline.benchmark.comparison import compare, compare_all
-from drshym_pipeline.benchmark.evaluate import NETWORK, evaluate
-from drshym_pipeline.benchmark.evaluation_log import log_rows
-from drshym_pipeline.benchmark.gallery import SMALL_SET, difference_codes, draw_gallery, worst_chips
-from drshym_pipeline.benchmark.mapper import ChipMapper
-from drshym_pipeline.benchmark.report import CARD, write_report
-from drshym_pipeline.benchmark.samples import PARTIAL, open_samples
-from drshym_pipeline.benchmark.slices import read_ancillary
-from drshym_pipeline.benchmark.suite import FIGURES, Part, Sample, run_suite
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.baselines import BASELINES, CEILINGS, TITLES
+from drshym_pipeline.evaluation.card import markdown
+from drshym_pipeline.evaluation.comparison import compare, compare_all
+from drshym_pipeline.evaluation.evaluate import NETWORK, evaluate
+from drshym_pipeline.evaluation.evaluation_log import log_rows
+from drshym_pipeline.evaluation.gallery import SMALL_SET, difference_codes, draw_gallery, worst_chips
+from drshym_pipeline.evaluation.mapper import ChipMapper
+from drshym_pipeline.evaluation.report import CARD, write_report
+from drshym_pipeline.evaluation.samples import PARTIAL, open_samples
+from drshym_pipeline.evaluation.slices import read_ancillary
+from drshym_pipeline.evaluation.suite import FIGURES, Part, Sample, run_suite
 from drshym_pipeline.settings import EvaluationConfig
 from tests.pictures import write_etci
 
@@ -96,7 +97,7 @@ def test_without_reference_water_nothing_is_called_flood_alone(sample, seeds) ->
     refs = [replace(ref, ancillary={}) for ref in sample.refs[:2]]
     found = evaluate(seeds[0], refs, config=QUICK)
     assert not found.flood
-    assert "Flood alone" not in found.to_markdown()
+    assert "Flood alone" not in markdown(found)
 
 
 def test_the_words_are_of_the_pool_and_of_the_wet_chips(parts) -> None:

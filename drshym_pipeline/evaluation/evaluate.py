@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ChipScores, confusion
-from drshym_pipeline.benchmark.baselines import (
+from drshym_pipeline.datasets.chips import ChipRef, InvalidLabel, LabelledChip, read_chip
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.baselines import (
     BASELINES,
     CEILINGS,
     TITLES,
     baseline_masks,
     ceiling_masks,
 )
-from drshym_pipeline.benchmark.evaluation import Evaluation
-from drshym_pipeline.benchmark.mapper import ChipMapper, Mode, usable_logits
-from drshym_pipeline.benchmark.shapes import ShapeScores
-from drshym_pipeline.benchmark.slices import SliceScores, read_ancillary, slice_chip
-from drshym_pipeline.benchmark.smoothing import observed_everywhere, smooth_bands
-from drshym_pipeline.datasets.chips import ChipRef, InvalidLabel, LabelledChip, read_chip
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluation import Evaluation
+from drshym_pipeline.evaluation.mapper import ChipMapper, Mode, usable_logits
+from drshym_pipeline.evaluation.shapes import ShapeScores
+from drshym_pipeline.evaluation.slices import SliceScores, read_ancillary, slice_chip
+from drshym_pipeline.evaluation.smoothing import observed_everywhere, smooth_bands
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode
 from drshym_pipeline.settings import EvaluationConfig

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.benchmark.smoothing import smooth_bands
+from drshym_pipeline.evaluation.smoothing import smooth_bands
 
 FIXED_VV_DB = -13.45
 FIXED_VH_DB = -23.5
@@ -139,7 +139,7 @@ def baseline_masks(db: NDArray[np.float32], smooth: NDArray[np.float32] | None =
     Returns:
         (h, w) bool by name, True for water and never where a band is not observed. Without VH only those of VV.
     """
-    from drshym_pipeline.benchmark.pixel_classifier import shipped_classifier
+    from drshym_pipeline.evaluation.pixel_classifier import shipped_classifier
 
     smooth = smooth_bands(db) if smooth is None else smooth
     masks: dict[str, NDArray[np.bool_]] = {}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.boundary import BoundaryCounts, boundary_counts
 from drshym_pipeline.assessment.small_floods import SizeRecall, size_recall
-from drshym_pipeline.benchmark.slices import pixel_size_metres
 from drshym_pipeline.datasets.chips import LabelledChip
+from drshym_pipeline.evaluation.slices import pixel_size_metres
 
 _SQUARE_METRES_PER_HECTARE = 10_000.0
 

@@ -9,7 +9,9 @@ import rasterio
 from rasterio.transform import Affine
 
 from drshym_pipeline.assessment.metrics import ConfusionCounts, confusion
-from drshym_pipeline.benchmark.slices import (
+from drshym_pipeline.datasets.chips import ChipRef, LabelledChip
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.slices import (
     INTENSITY,
     LAND_COVER,
     SLICINGS,
@@ -23,8 +25,6 @@ from drshym_pipeline.benchmark.slices import (
     slice_chip,
     slope_degrees,
 )
-from drshym_pipeline.datasets.chips import ChipRef, LabelledChip
-from drshym_pipeline.errors import InputError
 
 SHAPE = (12, 16)
 TRANSFORM = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 2_000_000.0)

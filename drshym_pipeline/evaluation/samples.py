@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from drshym_pipeline.benchmark.suite import Sample
 from drshym_pipeline.datasets.labelled_set import LabelledSet
 from drshym_pipeline.datasets.open_set import detect_set
 from drshym_pipeline.datasets.provenance import Provenance, provenance_of
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.suite import Sample
 
 PARTIAL = "Only those present are scored: these are not the figures of the whole split."
 

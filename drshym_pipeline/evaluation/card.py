@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from drshym_pipeline.benchmark import sections
-from drshym_pipeline.benchmark.comparison import compare_all
-from drshym_pipeline.benchmark.tables import join, text
+from drshym_pipeline.evaluation import sections
+from drshym_pipeline.evaluation.comparison import compare_all
+from drshym_pipeline.evaluation.tables import join, text
 
 if TYPE_CHECKING:
-    from drshym_pipeline.benchmark.evaluation import Evaluation
+    from drshym_pipeline.evaluation.evaluation import Evaluation
 
 
 def markdown(evaluation: Evaluation) -> str:

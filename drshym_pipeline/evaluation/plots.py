@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from drshym_pipeline.benchmark.evaluation import Evaluation
+    from drshym_pipeline.evaluation.evaluation import Evaluation
 
 WIDTH, HEIGHT, DPI = 620, 420, 100
 MAX_HEIGHT = 640
@@ -203,7 +203,7 @@ def _nothing(figure: Figure, axes: Axes, title: str) -> bytes:
 
 
 def _baseline_points(axes: Axes, evaluation: Evaluation) -> None:
-    from drshym_pipeline.benchmark.baselines import TITLES
+    from drshym_pipeline.evaluation.baselines import TITLES
 
     markers = ("s", "D", "^", "v", "o", "P", "X", "*")
     for (name, counts), marker in zip(evaluation.baselines.items(), markers, strict=True):

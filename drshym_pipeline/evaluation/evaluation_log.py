@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from drshym_pipeline.benchmark.suite import Part, calibrated
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.suite import Part, calibrated
 from drshym_pipeline.records import now
 from drshym_pipeline.storage import write_text
 

@@ -15,20 +15,23 @@ from sklearn.metrics import jaccard_score, log_loss
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
-from drshym_pipeline.benchmark.baselines import BASELINES, baseline_masks
-from drshym_pipeline.benchmark.evaluate import Evaluation, evaluate
-from drshym_pipeline.benchmark.plots import (
+from drshym_pipeline.datasets.chips import ChipRef, read_chip
+from drshym_pipeline.datasets.prepare import prepare
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.baselines import BASELINES, TITLES, baseline_masks
+from drshym_pipeline.evaluation.card import markdown
+from drshym_pipeline.evaluation.comparison import compare_all
+from drshym_pipeline.evaluation.evaluate import Evaluation, evaluate
+from drshym_pipeline.evaluation.files import write_evaluation
+from drshym_pipeline.evaluation.plots import (
     chip_scores,
     precision_recall,
     reliability_of,
     slice_bars,
     training_curves,
 )
-from drshym_pipeline.benchmark.slices import SLICINGS
-from drshym_pipeline.benchmark.verdict import compare_baselines, verdict
-from drshym_pipeline.datasets.chips import ChipRef, read_chip
-from drshym_pipeline.datasets.prepare import prepare
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.slices import SLICINGS
+from drshym_pipeline.evaluation.verdict import verdict
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.network import build_network
@@ -115,7 +118,7 @@ def test_all_methods_and_slicings_are_scored_on_the_same_pixels(evaluation) -> N
     by_slicing = evaluation.slices.groupby("slicing")["pixels"].sum()
     assert set(by_slicing.index) == set(SLICINGS)
     assert (by_slicing == evaluation.pooled.pixels).all()
-    assert set(compare_baselines(evaluation)) == set(BASELINES)
+    assert set(compare_all(evaluation)) == {TITLES[name] for name in BASELINES}
 
 
 def test_batches_do_not_change_a_figure(bundle, refs, evaluation) -> None:
@@ -165,7 +168,7 @@ def test_chips_without_a_scored_pixel_are_listed_and_change_no_figure(bundle, re
     }
     pd.testing.assert_frame_equal(found.counts, evaluation.counts)
     assert found.scores == evaluation.scores
-    assert "Sim_blind" in found.to_markdown()
+    assert "Sim_blind" in markdown(found)
 
 
 def test_a_chip_of_vv_alone_is_mapped_in_that_mode_and_the_vh_baselines_step_aside(bundle, refs, tmp_path) -> None:
@@ -185,7 +188,7 @@ def test_nothing_scored_has_no_figures_and_is_broken(bundle, refs, tmp_path) -> 
     assert found.scores["iou"].value is None
     assert found.mean_chip_iou.value is None
     assert verdict(found.counts, None, Floors(), finite=found.finite).word == "broken"
-    found.write(tmp_path)
+    write_evaluation(found, tmp_path)
     assert "not defined" in (tmp_path / "evaluation.md").read_text()
     assert json.loads((tmp_path / "evaluation.json").read_text())["pooled"]["iou"]["value"] is None
     for picture in (
@@ -215,7 +218,7 @@ def test_wrong_requests_are_refused(case, message, refs) -> None:
 
 
 def test_written_tables_hold_the_counts_and_full_figures(evaluation, tmp_path) -> None:
-    paths = evaluation.write(tmp_path / "slices")
+    paths = write_evaluation(evaluation, tmp_path / "slices")
     assert sorted(path.name for path in (tmp_path / "slices").iterdir()) == sorted(paths)
     chips = pd.read_csv(paths["chips.csv"], index_col="chip")
     assert chips["tp"].tolist() == evaluation.counts["tp"].tolist()

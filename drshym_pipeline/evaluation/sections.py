@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from drshym_pipeline.assessment.metrics import METRICS, with_figures
-from drshym_pipeline.benchmark.baselines import TITLES
-from drshym_pipeline.benchmark.comparison import Comparison
-from drshym_pipeline.benchmark.tables import NOT_DEFINED, figure, interval, table, text
-from drshym_pipeline.benchmark.verdict import Verdict
+from drshym_pipeline.evaluation.baselines import TITLES
+from drshym_pipeline.evaluation.comparison import Comparison
+from drshym_pipeline.evaluation.tables import NOT_DEFINED, figure, interval, table, text
+from drshym_pipeline.evaluation.verdict import Verdict
 
 if TYPE_CHECKING:
-    from drshym_pipeline.benchmark.evaluation import Evaluation
+    from drshym_pipeline.evaluation.evaluation import Evaluation
 
 METRIC_TITLES = {"iou": "IoU", "f1": "F1", "precision": "precision", "recall": "recall", "false_water": "false water"}
 THIS_MODEL = "this model"

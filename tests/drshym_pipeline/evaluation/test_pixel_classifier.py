@@ -7,7 +7,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from drshym_pipeline.benchmark.pixel_classifier import (
+from drshym_pipeline.datasets.chips import read_chip
+from drshym_pipeline.datasets.prepare import prepare
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.pixel_classifier import (
     MODES,
     SHIPPED_FILE,
     PixelClassifier,
@@ -17,11 +21,7 @@ from drshym_pipeline.benchmark.pixel_classifier import (
     save,
     shipped_classifier,
 )
-from drshym_pipeline.benchmark.smoothing import smooth_bands
-from drshym_pipeline.datasets.chips import read_chip
-from drshym_pipeline.datasets.prepare import prepare
-from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.smoothing import smooth_bands
 from drshym_pipeline.settings import DataConfig, SimulatedData
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from drshym_pipeline.assessment.paired import paired_difference, paired_mean_difference
-from drshym_pipeline.benchmark.baselines import TITLES
-from drshym_pipeline.benchmark.evaluation import Evaluation, count_array
-from drshym_pipeline.benchmark.verdict import Verdict, judged
+from drshym_pipeline.evaluation.baselines import TITLES
+from drshym_pipeline.evaluation.evaluation import Evaluation, count_array
+from drshym_pipeline.evaluation.verdict import Verdict, judged
 
 
 @dataclass(frozen=True, slots=True)
