@@ -11,7 +11,7 @@ from drshym_pipeline.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.sealing import ModeCalibration
+    from drshym_pipeline.training.sealing import ModeCalibration
 
 Fitted = Mapping[str, "ModeCalibration"]
 
@@ -22,8 +22,8 @@ def sealed(state: TrainingState, folder: Path, code_version: str, progress: Prog
     A bundle says when it was made, so sealing again would make another model of the same weights.
     """
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.checkpoint import TrainedCheckpoint
-    from drshym_pipeline.model.sealing import read_calibration, seal
+    from drshym_pipeline.training.checkpoint import TrainedCheckpoint
+    from drshym_pipeline.training.sealing import read_calibration, seal
 
     checkpoint = TrainedCheckpoint.load(folder / CHECKPOINT)
     target, note = folder / BUNDLE_FOLDER, folder / "sealed.json"

@@ -25,7 +25,7 @@ def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store
     """Prepare the chips and note the recipe and their content hash for the stages that follow."""
     from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.datasets.prepare import prepare
-    from drshym_pipeline.model.training import check_training
+    from drshym_pipeline.training.train import check_training
 
     with permanent_input_errors():
         config = recipe.load()

@@ -103,9 +103,9 @@ def _log(
     registry: ModelRegistry, run_id: str, bundle: "ModelBundle", folder: Path, judgement: Judgement | None
 ) -> None:
     """Fill the run: recipe, curves, scores and cards."""
-    from drshym_pipeline.model.checkpoint import OUTCOME_FILE, TrainedCheckpoint
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
-    from drshym_pipeline.model.sealing import CALIBRATION_FILE, THRESHOLDS_FILE
+    from drshym_pipeline.training.checkpoint import OUTCOME_FILE, TrainedCheckpoint
+    from drshym_pipeline.training.sealing import CALIBRATION_FILE, THRESHOLDS_FILE
 
     if bundle.card.data is not None:
         registry.tag_run(run_id, {"data": bundle.card.data.title})

@@ -28,7 +28,7 @@ def trained_checkpoint(
     """Train, or go on where a killed training stopped."""
     from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.evaluation.plots import training_curves
-    from drshym_pipeline.model.training import train
+    from drshym_pipeline.training.train import train
 
     tags = {"dagster.run_id": context.run_id, "dagster.url": links.run(context.run_id)}
     note = RunNote(store, context)

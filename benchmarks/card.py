@@ -47,8 +47,8 @@ def original_bundle(config: Path, work: Path) -> ModelBundle:
     """
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.model.bundle import RECORD_FILE, ModelBundle
-    from drshym_pipeline.model.sealing import seal
-    from drshym_pipeline.model.training import train
+    from drshym_pipeline.training.sealing import seal
+    from drshym_pipeline.training.train import train
 
     recipe = load_config(config, TrainConfig)
     folder = work / "original"

@@ -29,11 +29,11 @@ from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.evaluate import evaluate
 from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.model.sealing import seal
-from drshym_pipeline.model.training import train
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import SourceConfig, TrainConfig, load_config
 from drshym_pipeline.storage import write_json, write_text
+from drshym_pipeline.training.sealing import seal
+from drshym_pipeline.training.train import train
 
 DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 KINDS: tuple[SetKind, ...] = ("etci2021", "emsr763", "ombria")

@@ -26,12 +26,12 @@ from optuna.trial import TrialState
 from benchmarks.measure import ROOT
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.losses import LOSS_NAMES
 from drshym_pipeline.model.network import build_network
-from drshym_pipeline.model.training import train
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import SEED, TrainConfig, load_config
 from drshym_pipeline.storage import sha256_json, write_json, write_text
+from drshym_pipeline.training.losses import LOSS_NAMES
+from drshym_pipeline.training.train import train
 
 DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 JOURNAL = "trials.journal"

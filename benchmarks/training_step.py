@@ -25,7 +25,7 @@ def _bare(module: Any, batches: list[Any], precision: str) -> float:
     """Seconds of one forward and backward pass, the mean over the batches."""
     import torch
 
-    from drshym_pipeline.model.losses import loss_function
+    from drshym_pipeline.training.losses import loss_function
 
     loss_of = loss_function("bce_dice")
     network = module.network
@@ -45,8 +45,8 @@ def measure(rounds: int = 4, steps: int = 16) -> list[Row]:
     from torch.utils.data import DataLoader, Subset
 
     from drshym_pipeline.datasets.prepare import prepare
-    from drshym_pipeline.model import training
     from drshym_pipeline.settings import TrainConfig, load_config
+    from drshym_pipeline.training import train as training
 
     recipe = load_config(RECIPE, TrainConfig)
     data = recipe.data.model_copy(update={"simulated": recipe.data.simulated.model_copy(update=_CHIPS)})

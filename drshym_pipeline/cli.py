@@ -128,8 +128,8 @@ def convert_checkpoint(
     name: Annotated[str | None, typer.Option("--name", help="Of the model.")] = None,
 ) -> None:
     """Convert a checkpoint of the original system (such as best.pt) into a sealed model; no code in it is run."""
-    from drshym_pipeline.model.convert import ORIGINAL_THRESHOLD
-    from drshym_pipeline.model.convert import convert_checkpoint as convert
+    from drshym_pipeline.training.convert import ORIGINAL_THRESHOLD
+    from drshym_pipeline.training.convert import convert_checkpoint as convert
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(out, "is there already and not empty", "Choose a new folder")

@@ -55,7 +55,7 @@ def run_recipes(home: str, recipes: list[str], answer: str) -> None:
             the steps that failed, the steps that were trained and the verdict of the registered version.
     """
     from assets.training_state import TrainingState
-    from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+    from drshym_pipeline.training.checkpoint import TrainedCheckpoint
     from resources.build import build_resources
     from tests.lineage import Lineage
 

@@ -1,6 +1,6 @@
 """The command that trains: `train` shows the loss and every validation, and says at the end where everything is.
 
-Parse, call, print; how a network is trained is decided in `model.training`, how it is sealed in `model.sealing`.
+Parse, call, print; how a network is trained is decided in `training.train`, how it is sealed in `training.sealing`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drshym_pipeline.storage import output_directory
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.checkpoint import TrainedCheckpoint
+    from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 
 _STAGE = "train"
 _SMOOTHING = 0.9  # of the loss shown between validations: that of one batch jumps too much to be read
@@ -35,14 +35,14 @@ def train(
     default = recipe.name
     if seed is not None:
         recipe, default = recipe.model_copy(update={"seed": seed}), f"{recipe.name}-seed{seed}"
-    from drshym_pipeline.model.recipe import check_training
+    from drshym_pipeline.training.recipe import check_training
 
     # Before hours of simulating and training, and before the slow imports they need.
     check_training(recipe)
     from drshym_pipeline.datasets.prepare import prepare
-    from drshym_pipeline.model.checkpoint import RESUME_FILE
-    from drshym_pipeline.model.sealing import seal
-    from drshym_pipeline.model.training import train as train_network
+    from drshym_pipeline.training.checkpoint import RESUME_FILE
+    from drshym_pipeline.training.sealing import seal
+    from drshym_pipeline.training.train import train as train_network
 
     folder = out or Path("runs") / default
     with output_directory(folder), shown_progress(recipe.name) as display:
@@ -101,7 +101,7 @@ class TrainingLines:
 
     def validated(self, entry: Mapping[str, float]) -> None:
         """Show a validation."""
-        from drshym_pipeline.model.history import score_of
+        from drshym_pipeline.training.history import score_of
 
         score = score_of(dict(entry), self._recipe.training.keep_best)
         is_best = self._best is None or score > self._best

@@ -10,12 +10,12 @@ import pytest
 from benchmarks.sweep import CONTROLS, NETWORKS, control_params, folder_of, main, recipe_of, sweep
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator.writer import write_dataset
-from drshym_pipeline.model.checkpoint import TrainedCheckpoint
-from drshym_pipeline.model.losses import LOSS_NAMES
 from drshym_pipeline.model.network import build_network
-from drshym_pipeline.model.recipe import check_training
 from drshym_pipeline.settings import SimulatedData, TrainConfig, TrainingConfig
 from drshym_pipeline.storage import read_json
+from drshym_pipeline.training.checkpoint import TrainedCheckpoint
+from drshym_pipeline.training.losses import LOSS_NAMES
+from drshym_pipeline.training.recipe import check_training
 
 BASE = TrainConfig(training=TrainingConfig(crop=64, batch_size=2, max_steps=2, warmup_steps=1))
 PARAMS = {

@@ -12,9 +12,9 @@ from drshym_pipeline.cli import main
 from drshym_pipeline.commands.training import TrainingLines, outcome_lines, place_lines
 from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, write_dataset
 from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.model.checkpoint import OUTCOME_FILE, TrainedCheckpoint
 from drshym_pipeline.settings import SimulatedData, TrainConfig
 from drshym_pipeline.storage import read_json, write_json
+from drshym_pipeline.training.checkpoint import OUTCOME_FILE, TrainedCheckpoint
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +78,8 @@ def test_training_shows_loss_scores_the_start_and_where_the_bundle_is(
 
 def test_asking_for_the_start_does_not_change_the_run(train: Callable[..., Path], tmp_path: Path, chips: Path) -> None:
     from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
-    from drshym_pipeline.model.training import train as train_network
     from drshym_pipeline.settings import load_config
+    from drshym_pipeline.training.train import train as train_network
 
     first = train("first")
     second = train("second", start=str(first / "bundle"))

@@ -14,10 +14,10 @@ from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.network import build_network
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.model.service_record import in_service_record, model_in_service, write_in_service
-from drshym_pipeline.model.start import initial_state
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.records import Calibration, ModelCard
 from drshym_pipeline.settings import NetworkConfig
+from drshym_pipeline.training.start import initial_state
 
 NETWORK = NetworkConfig(decoder_channels=(32, 16, 16, 8, 8))
 

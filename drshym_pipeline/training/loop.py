@@ -22,18 +22,18 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.datasets.crops import Crop, Sample, TrainingCrops
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.averaging import WeightAverage
-from drshym_pipeline.model.checkpoint import RESUME_FILE, keep_weights
 from drshym_pipeline.model.compute import Precision
-from drshym_pipeline.model.examples import example_png
-from drshym_pipeline.model.history import Entry, best_entry, is_exhausted, validation_scores
-from drshym_pipeline.model.losses import entropy_by_sample, loss_function
 from drshym_pipeline.model.network import load_state
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import atomic_path
+from drshym_pipeline.training.averaging import WeightAverage
+from drshym_pipeline.training.checkpoint import RESUME_FILE, keep_weights
+from drshym_pipeline.training.examples import example_png
+from drshym_pipeline.training.history import Entry, best_entry, is_exhausted, validation_scores
+from drshym_pipeline.training.losses import entropy_by_sample, loss_function
 
 OnEpoch = Callable[[Entry], None]
 OnStep = Callable[[int, float], None]

@@ -9,11 +9,11 @@ from drshym_pipeline.assessment.calibration import LogitHistogram
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.model.checkpoint import TrainedCheckpoint, keep_weights
-from drshym_pipeline.model.sealing import calibrate_mode, read_calibration, seal
-from drshym_pipeline.model.training import train
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import sha256_file
+from drshym_pipeline.training.checkpoint import TrainedCheckpoint, keep_weights
+from drshym_pipeline.training.sealing import calibrate_mode, read_calibration, seal
+from drshym_pipeline.training.train import train
 
 
 @pytest.fixture(scope="module")

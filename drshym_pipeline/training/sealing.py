@@ -27,7 +27,6 @@ from drshym_pipeline.datasets.description import describe_data
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, served_modes
-from drshym_pipeline.model.checkpoint import TrainedCheckpoint
 from drshym_pipeline.model.compute import best_device
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.network import build_network, load_state
@@ -37,6 +36,7 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Score, describe_validation
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import atomic_directory, read_json, write_json
+from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 
 THRESHOLDS_FILE = "thresholds.json"
 CALIBRATION_FILE = "calibration.json"

@@ -9,10 +9,10 @@ from torch import nn
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
-from drshym_pipeline.model.convert import convert_checkpoint
 from drshym_pipeline.model.network import build_network
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.settings import NetworkConfig
+from drshym_pipeline.training.convert import convert_checkpoint
 
 SMALL = NetworkConfig(encoder="resnet34", bands="vv", decoder_channels=(32, 16, 16, 8, 8))
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.checkpoint import IDENTITY_FILE, RESUME_FILE
-from drshym_pipeline.model.training import train
 from drshym_pipeline.settings import DataConfig, NetworkConfig, SourceConfig, TrainConfig, TrainingConfig
 from drshym_pipeline.storage import read_json
+from drshym_pipeline.training.checkpoint import IDENTITY_FILE, RESUME_FILE
+from drshym_pipeline.training.train import train
 
 
 class KilledError(Exception):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.network import STRIDE, check_network
-from drshym_pipeline.model.start import start_sha256
 from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.training.start import start_sha256
 
 
 def check_training(config: TrainConfig) -> None:

@@ -6,8 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from drshym_pipeline.model.inputs import channels
 from drshym_pipeline.model.network import build_network
-from drshym_pipeline.model.training import check_training
 from drshym_pipeline.settings import TrainConfig, load_config
+from drshym_pipeline.training.train import check_training
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 RECIPES = sorted(CONFIGS.glob("*.yaml"))

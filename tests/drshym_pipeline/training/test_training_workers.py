@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Subset
 
 from drshym_pipeline.datasets.crops import ChipStore, TrainingCrops
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
-from drshym_pipeline.model.loop import FloodModule
-from drshym_pipeline.model.training import train
 from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.training.loop import FloodModule
+from drshym_pipeline.training.train import train
 
 # All that torch's DataLoader passes to the process of a worker.
 HANDED_OVER = ("dataset", "collate_fn", "worker_init_fn", "generator", "sampler", "batch_sampler")

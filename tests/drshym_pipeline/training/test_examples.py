@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from drshym_pipeline.model.examples import choose_examples, example_png
+from drshym_pipeline.training.examples import choose_examples, example_png
 
 
 def test_examples_go_from_little_water_to_much_and_leave_out_what_shows_nothing() -> None:

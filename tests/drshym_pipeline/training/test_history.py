@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, jaccard_score
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
-from drshym_pipeline.model.history import best_entry, is_exhausted, validation_scores
+from drshym_pipeline.training.history import best_entry, is_exhausted, validation_scores
 
 
 def entries(pooled: list[float], mean: list[float]) -> list[dict[str, float]]:

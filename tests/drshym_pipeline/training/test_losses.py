@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.metrics import fbeta_score, log_loss
 
-from drshym_pipeline.model.losses import (
+from drshym_pipeline.training.losses import (
     LOSS_NAMES,
     entropy_by_sample,
     loss_function,

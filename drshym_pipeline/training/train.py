@@ -28,7 +28,13 @@ from drshym_pipeline.datasets.sources import SourceChips, main_share, prepare_so
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.locking import alone_in
 from drshym_pipeline.model.bundle import served_modes
-from drshym_pipeline.model.checkpoint import (
+from drshym_pipeline.model.compute import best_device, resolve_precision
+from drshym_pipeline.model.inputs import network_input
+from drshym_pipeline.model.network import build_network, load_state
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.storage import sha256_file
+from drshym_pipeline.training.checkpoint import (
     RESUME_FILE,
     WEIGHTS_FILE,
     TrainedCheckpoint,
@@ -37,18 +43,12 @@ from drshym_pipeline.model.checkpoint import (
     is_finished,
     run_identity,
 )
-from drshym_pipeline.model.compute import best_device, resolve_precision
-from drshym_pipeline.model.determinism import deterministic
-from drshym_pipeline.model.examples import choose_examples
-from drshym_pipeline.model.history import Entry, best_entry
-from drshym_pipeline.model.inputs import network_input
-from drshym_pipeline.model.loop import FloodModule, OnEpoch, OnExamples, OnStep, ResumePoint
-from drshym_pipeline.model.network import build_network, load_state
-from drshym_pipeline.model.recipe import check_training
-from drshym_pipeline.model.start import UNTRAINED, initial_state, start_sha256
-from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.settings import TrainConfig
-from drshym_pipeline.storage import sha256_file
+from drshym_pipeline.training.determinism import deterministic
+from drshym_pipeline.training.examples import choose_examples
+from drshym_pipeline.training.history import Entry, best_entry
+from drshym_pipeline.training.loop import FloodModule, OnEpoch, OnExamples, OnStep, ResumePoint
+from drshym_pipeline.training.recipe import check_training
+from drshym_pipeline.training.start import UNTRAINED, initial_state, start_sha256
 
 __all__ = ["TrainedCheckpoint", "check_training", "train"]
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.locking import alone_in
-from drshym_pipeline.model.checkpoint import RESUME_FILE, TrainedCheckpoint
-from drshym_pipeline.model.loop import learning_rate_factor, parameter_groups
 from drshym_pipeline.model.network import build_network
-from drshym_pipeline.model.training import train
 from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.training.checkpoint import RESUME_FILE, TrainedCheckpoint
+from drshym_pipeline.training.loop import learning_rate_factor, parameter_groups
+from drshym_pipeline.training.train import train
 
 
 def changed(recipe: TrainConfig, section: str = "training", **values: object) -> TrainConfig:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
-from drshym_pipeline.model.averaging import WeightAverage, decay_at
-from drshym_pipeline.model.training import train
 from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.training.averaging import WeightAverage, decay_at
+from drshym_pipeline.training.train import train
 
 
 def small_network() -> nn.Sequential:
