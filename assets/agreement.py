@@ -105,8 +105,7 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
     Every pixel of every tile is compared. The scene is read from the stored backscatter: the source takes many times
     longer to decode, and whether the two agree is settled when the scene is staged.
     """
-    from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
-    from drshym_pipeline.inference import open_probabilities
+    from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS, open_probabilities
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
     from drshym_pipeline.sar.scene import make_backscatter
@@ -143,7 +142,7 @@ def map_faults(drawn: MapFolder) -> list[str]:
     import rasterio
     from rasterio.windows import Window as RasterWindow
 
-    from drshym_pipeline.products.names import MASK_NOT_OBSERVED as NOT_SEEN
+    from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED as NOT_SEEN
     from drshym_pipeline.products.rasters import mask_of
 
     meta = drawn.scene.meta()

@@ -10,7 +10,7 @@ from assets.promotion import BROKEN
 from assets.running import permanent_input_errors
 from assets.serving import introduce_shipped
 from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
-from drshym_pipeline import __version__
+from drshym_pipeline.version import __version__
 from resources.registry import CANDIDATE, CARDS_FOLDER, ModelRegistry
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore

@@ -56,8 +56,7 @@ def probability_overview(predicted: PredictionFolder) -> tuple[NDArray[np.float6
         The mean probability of every tile as laid out in the grid, NaN where nothing was observed; and a histogram over
         ten classes of probability of every 16th pixel along both axes.
     """
-    from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_STEPS
-    from drshym_pipeline.inference import open_probabilities
+    from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS, open_probabilities
 
     grid = predicted.tiles.grid()
     stored = open_probabilities(predicted.path, grid)

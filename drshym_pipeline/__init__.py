@@ -10,8 +10,9 @@ Other programs start here: `from drshym_pipeline import load_model, map_scene`.
 
 import os
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from drshym_pipeline.version import __version__
 
 if TYPE_CHECKING:
     from drshym_pipeline.api import load_model, map_scene
@@ -21,11 +22,6 @@ __all__ = ["__version__", "load_model", "map_scene"]
 # GDAL keeps decoded blocks in up to a twentieth of the machine's memory, over a gigabyte on a large one, and asks for
 # the limit once, when it first reads. Every raster here is read in the order of its blocks, for which this is plenty.
 os.environ.setdefault("GDAL_CACHEMAX", "64")  # megabytes
-
-try:
-    __version__ = version("drshym-pipeline")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0+source"
 
 
 def __getattr__(name: str) -> Any:

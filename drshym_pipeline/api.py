@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drshym_pipeline.inference import PrecisionOption
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MapRecord, Units
+from drshym_pipeline.records import MapRecord, PrecisionOption, Units
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 if TYPE_CHECKING:
@@ -73,12 +72,12 @@ def map_scene(
     Raises:
         InputError: The scene, the model or an option cannot be used; the error says what to do.
     """
-    from drshym_pipeline import mapping
+    from drshym_pipeline.mapping import map_scene as map_in_stages
     from drshym_pipeline.model.choice import choose_model
 
     sources = [path] if isinstance(path, str | os.PathLike) else list(path)
     chosen = choose_model(model)
-    return mapping.map_scene(
+    return map_in_stages(
         [Path(source) for source in sources],
         Path(out),
         chosen.bundle,

@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 import click
 import typer
 
-from drshym_pipeline import __version__
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
 from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption
@@ -28,6 +27,7 @@ from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import SEED, SimulatedData
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
+from drshym_pipeline.version import __version__
 
 PROGRAM = "drshym"
 
@@ -79,7 +79,8 @@ def simulate(
     other_chips: Annotated[int, typer.Option("--other", min=1, help="Chips of each other split.")] = 24,
 ) -> None:
     """Simulate a flooded scene with its side rasters, or labelled chips in Sen1Floods11's layout."""
-    from drshym_pipeline.datasets.simulator import simulate_scene, write_dataset, write_scene
+    from drshym_pipeline.datasets.simulator.scene import simulate_scene
+    from drshym_pipeline.datasets.simulator.writer import write_dataset, write_scene
 
     if kind == "scene":
         side = size or 1024

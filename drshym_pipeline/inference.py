@@ -16,23 +16,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.probability import (
+from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.model.card_figures import card_iou
+from drshym_pipeline.model.inputs import network_input_of_codes
+from drshym_pipeline.probabilities import (
     NOT_OBSERVED,
     PROBABILITY_SCALE,
     PROBABILITY_STEPS,
     encode,
     probability,
 )
-from drshym_pipeline.errors import DrShymError, InputError
-from drshym_pipeline.model.card_figures import card_iou
-from drshym_pipeline.model.inputs import network_input_of_codes
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import BandMode, Calibration, CardIou, ModelReference, Record
+from drshym_pipeline.records import BandMode, Calibration, ModelReference, PrecisionOption, PredictionSummary
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tiling import TileGrid
@@ -43,37 +43,8 @@ if TYPE_CHECKING:
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
 STAGE = "tile_probabilities"
-_PREDICT_AGAIN = "Predict the scene again (materialise tile_probabilities)"
-Precision = Literal["fp32", "bf16"]
-PrecisionOption = Literal["auto", "fp32", "bf16"]
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
-
-
-class PredictionSummary(Record):
-    """What one prediction did.
-
-    `minimum`, `maximum` and `mean` are over observed tile pixels, None without any. `card` holds what the model's card
-    says of its quality: the later stages do not load the model.
-    """
-
-    tiles: int
-    predicted: int
-    skipped: int
-    mode: BandMode
-    reference: ModelReference
-    calibration: Calibration
-    minimum: float | None
-    maximum: float | None
-    mean: float | None
-    observed_fraction: float
-    device: str
-    precision: Precision
-    tile: int
-    overlap: int
-    seconds: float | None = None
-    card: CardIou | None = None
-    reused: bool = False
 
 
 def check_prediction_options(batch_size: int | None, precision: str) -> None:
@@ -313,70 +284,3 @@ def predict_scene(
             }
         )
     return summary
-
-
-class StoredProbabilities:
-    """The tile probabilities of a scene on disk; a part that is missing or damaged is an error, never "not observed".
-
-    Args:
-        path: The Zarr folder.
-        array: The open array.
-    """
-
-    def __init__(self, path: Path, array: Any) -> None:
-        self._path, self._array = path, array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Tiles, rows and columns."""
-        shape: tuple[int, ...] = self._array.shape
-        return shape
-
-    def __getitem__(self, key: slice) -> NDArray[np.uint16]:
-        """Return some tiles as stored: (tile, y, x) uint16 in steps of 1e-4, 65535 where not observed.
-
-        Raises:
-            InputError: The tiles cannot be read, or their shard is gone.
-        """
-        try:
-            values: NDArray[np.uint16] = np.asarray(self._array[key])
-        except (ValueError, RuntimeError, OSError) as error:
-            raise InputError(self._path, f"cannot be read ({error})", _PREDICT_AGAIN) from error
-        # Looked at after reading: a shard that is deleted while it is read comes as "not observed" too.
-        self.check(key)
-        return values
-
-    def check(self, key: slice) -> None:
-        """Look whether the shards of some tiles are there.
-
-        Raises:
-            InputError: One is not.
-        """
-        first, stop, _ = key.indices(self.shape[0])
-        columns = self._array.shards[0]
-        for row in range(first // columns, -(-stop // columns)):
-            if not (self._path / "c" / str(row) / "0" / "0").is_file():
-                raise InputError(self._path, f"the probabilities of tile row {row + 1} are missing", _PREDICT_AGAIN)
-
-
-def open_probabilities(path: Path, grid: TileGrid) -> StoredProbabilities:
-    """Open the tile probabilities that `predict_scene` wrote.
-
-    Args:
-        path: The Zarr folder.
-        grid: The grid they were predicted on.
-
-    Raises:
-        InputError: They are not there, belong to another grid, or a part of them is missing.
-    """
-    import zarr
-
-    try:
-        array = zarr.open_array(store=str(path), mode="r")
-    except (FileNotFoundError, ValueError, KeyError, OSError) as error:
-        raise InputError(path, "the tile probabilities are not there or damaged", _PREDICT_AGAIN) from error
-    if tuple(array.shape) != (len(grid), grid.tile, grid.tile) or array.shards is None:
-        raise InputError(path, f"the tile probabilities {tuple(array.shape)} are of another grid", _PREDICT_AGAIN)
-    stored = StoredProbabilities(path, array)
-    stored.check(slice(None))
-    return stored

@@ -19,21 +19,20 @@ from typing import TYPE_CHECKING, Final
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.inference import PrecisionOption, check_prediction_options, predict_scene
-from drshym_pipeline.products.folder import (
+from drshym_pipeline.inference import check_prediction_options, predict_scene
+from drshym_pipeline.products.publish import check_free, finish, publish
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import MapRecord, ModelReference, PrecisionOption, StitchSummary, TilesSummary, Units
+from drshym_pipeline.scene_folder import (
+    PRODUCT_KINDS,
     STITCHED_FILE,
     MapFolder,
     Prediction,
     PredictionFolder,
     SceneFolder,
     TilesFolder,
-    TilesSummary,
+    product_name,
 )
-from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
-from drshym_pipeline.products.publish import check_free, finish, publish
-from drshym_pipeline.products.summary import StitchSummary
-from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MapRecord, ModelReference, Units
 from drshym_pipeline.storage import (
     atomic_directory,
     output_directory,
@@ -234,7 +233,7 @@ def _take_up(predicted: PredictionFolder) -> bool:
     The time is set first. Retention takes the folder away under its name and looks at the time again before it deletes:
     either it sees the new time and puts the folder back, or the time cannot be set here any more.
     """
-    from drshym_pipeline.inference import open_probabilities
+    from drshym_pipeline.probabilities import open_probabilities
 
     try:
         os.utime(predicted.attributes_path)

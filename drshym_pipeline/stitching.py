@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.tiling import Segment, TileGrid
 
 _TILES_AT_ONCE = 16

@@ -34,9 +34,9 @@ class FloodModel(mlflow.pyfunc.PythonModel):
         Returns:
             (chips, height, width) float32 in [0, 1], NaN where not observed.
         """
-        from drshym_pipeline.assessment.probability import probability
         from drshym_pipeline.model.inputs import network_input
         from drshym_pipeline.model.predict import predict_logits
+        from drshym_pipeline.probabilities import probability
 
         del context, params
         db = np.asarray(model_input, dtype=np.float32)

@@ -105,7 +105,7 @@ class ModelRegistry(MlflowRuns):
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        from drshym_pipeline import __version__
+        from drshym_pipeline.version import __version__
 
         single = np.dtype(np.float32)
         # Unnamed: MLflow hands a named tensor over inside a dict. (chips, bands, rows, columns) in, probability out.

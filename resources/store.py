@@ -1,6 +1,6 @@
 """The artefact store: where every stage leaves its files, and the small records by which stages find them.
 
-Layout: `scenes/<partition>/`, which `drshym_pipeline.products.scene_store` reads and writes; `training/<id>/`;
+Layout: `scenes/<partition>/`, which `drshym_pipeline.scene_store` reads and writes; `training/<id>/`;
 `models/<sha256>/`; `records/<name>.json`; `failures/<partition>.json`; `progress/<run id>.json`;
 `objects/<kind>/<digest>.json`. Everything is written atomically. What the files mean is decided by the rooms of
 `drshym_pipeline`.
@@ -15,7 +15,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.products.scene_store import SceneStore
+from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.storage import canonical_json, read_json, write_bytes, write_json
 
 _KEPT_OBJECTS = 20

@@ -92,7 +92,7 @@ def _write_probability(folder: PredictionFolder, value: int) -> None:
     """One observed pixel of the first tile gets another stored value."""
     import zarr
 
-    from drshym_pipeline.assessment.probability import NOT_OBSERVED
+    from drshym_pipeline.probabilities import NOT_OBSERVED
 
     array = zarr.open_array(str(folder.path), mode="r+")
     tile = np.asarray(array[0])

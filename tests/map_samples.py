@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from drshym_pipeline.assessment.area import AreaErrorModel
-from drshym_pipeline.inference import PredictionSummary
-from drshym_pipeline.products.folder import Prediction
 from drshym_pipeline.records import (
     BandSource,
     Calibration,
     ModelReference,
+    PredictionSummary,
     SceneMeta,
 )
+from drshym_pipeline.scene_folder import Prediction
 
 REFERENCE = ModelReference(name="unet_x", version="3", sha256="a" * 64, source="checkpoint")
 

@@ -15,9 +15,9 @@ PACKAGE = ROOT / "drshym_pipeline"
 
 # From the ground up: a room imports only rooms before it.
 ROOMS = [
-    "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar", "assessment",
-    "datasets", "model", "training", "stitching", "inference", "products", "mapping", "api", "evaluation", "console",
-    "commands", "cli", "__main__",
+    "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
+    "probabilities", "assessment", "scene_folder", "scene_store", "datasets", "model", "training", "stitching",
+    "inference", "products", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import ConfusionCounts
-from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
+from drshym_pipeline.probabilities import PROBABILITY_STEPS
 from drshym_pipeline.records import Record
 from drshym_pipeline.settings import ThresholdAim
 

@@ -18,9 +18,8 @@ from drshym_pipeline.tiling import TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.commands.documents import SceneFailed
-    from drshym_pipeline.inference import PrecisionOption
     from drshym_pipeline.model.choice import ChosenModel
-    from drshym_pipeline.records import MapRecord
+    from drshym_pipeline.records import MapRecord, PrecisionOption
 
 STOPPED = "was not mapped, because the command was stopped"
 

@@ -15,8 +15,8 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
-    from drshym_pipeline.products.folder import MapFolder
-    from drshym_pipeline.products.scene_store import SceneStatus, SceneStore
+    from drshym_pipeline.scene_folder import MapFolder
+    from drshym_pipeline.scene_store import SceneStatus, SceneStore
 
 _KINDS = {
     "maps": ("scenes/*/*/maps", "scenes/*/*/products"),
@@ -35,7 +35,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show the model in service and every scene: mapped, outdated, waiting or failed; or all maps of one SCENE."""
-    from drshym_pipeline.products.scene_store import SceneStore
+    from drshym_pipeline.scene_store import SceneStore
 
     settings = PipelineSettings.from_environment()
     store = SceneStore(settings.store_path)

@@ -14,8 +14,8 @@ from drshym_pipeline.commands.documents import (
 from drshym_pipeline.commands.exit_codes import ExitCode
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.choice import choose_model
-from drshym_pipeline.products.folder import MapFolder
-from drshym_pipeline.products.scene_store import SceneStore
+from drshym_pipeline.scene_folder import MapFolder
+from drshym_pipeline.scene_store import SceneStore
 
 
 def status_document(store: SceneStore, scene: str | None) -> StatusDocument:

@@ -2,7 +2,7 @@
 
 A chip of Sen1Floods11 is known by its name (one of the official lists), by its size and by its place: it must lie in
 the area that was searched for its event. A chip of the other sets is known by the checksum of its files. Names and
-checksums are kept as short hashes in `known_chips.json`, made by `python -m benchmarks known-chips`.
+checksums are kept as short hashes in `known_chips.json`, made by `python -m experiments known-chips`.
 """
 
 from __future__ import annotations

@@ -31,13 +31,12 @@ from drshym_pipeline.evaluation.shapes import ShapeScores
 from drshym_pipeline.evaluation.slices import SliceScores, read_ancillary, slice_chip
 from drshym_pipeline.evaluation.smoothing import observed_everywhere, smooth_bands
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import BandMode
+from drshym_pipeline.records import BandMode, PrecisionOption
 from drshym_pipeline.settings import EvaluationConfig
 
 if TYPE_CHECKING:
     from drshym_pipeline.datasets.provenance import Provenance
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.compute import Precision
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -54,7 +53,7 @@ def evaluate(
     config: EvaluationConfig | None = None,
     batch_size: int = 4,
     device: str = "cpu",
-    precision: Precision = "fp32",
+    precision: PrecisionOption = "fp32",
     classical: bool = True,
     provenance: Provenance | None = None,
     progress: Progress = silent,

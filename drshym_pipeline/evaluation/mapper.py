@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.probability import encode, is_water, probability
 from drshym_pipeline.datasets.chips import LabelledChip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.smoothing import observed_everywhere
-from drshym_pipeline.records import BandMode
+from drshym_pipeline.probabilities import encode, is_water, probability
+from drshym_pipeline.records import BandMode, PrecisionOption
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.compute import Precision
 
 Mode = Literal["auto", "vv", "vv_vh"]
 
@@ -46,7 +45,7 @@ class ChipMapper:
     """
 
     def __init__(
-        self, bundle: ModelBundle, mode: Mode = "auto", device: str = "cpu", precision: Precision = "fp32"
+        self, bundle: ModelBundle, mode: Mode = "auto", device: str = "cpu", precision: PrecisionOption = "fp32"
     ) -> None:
         import torch
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
-from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
+from drshym_pipeline.probabilities import PROBABILITY_STEPS
 from drshym_pipeline.records import BandMode, Calibration
 
 if TYPE_CHECKING:

@@ -12,13 +12,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from drshym_pipeline import __version__
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle_record import BundleRecord
@@ -32,6 +30,7 @@ from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, ModelReference, describe_validation
 from drshym_pipeline.settings import NetworkConfig
 from drshym_pipeline.storage import atomic_directory, read_json, sha256_json, write_bytes, write_json, write_text
+from drshym_pipeline.version import software_versions
 
 if TYPE_CHECKING:
     import torch
@@ -43,18 +42,14 @@ SHIPPED_NAME = "unet_resnet18_v0.1"
 SHIPPED: Literal["shipped"] = "shipped"  # where the checkpoint of the package says it comes from
 
 _PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"})
+# Versions of these are kept: the figures of a model depend on them.
+_LIBRARIES = ("torch", "segmentation-models-pytorch", "lightning", "numpy")
 _PART_OF = {"vv": ("vv",), "vv_vh": ("vv_vh", "vv")}
 
 
 def served_modes(bands: BandMode) -> tuple[BandMode, ...]:
     """Band modes a network of these bands can map, its own first."""
     return _PART_OF[bands]  # type: ignore[return-value]  # mypy widens the literals of a dict
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of what a model's figures depend on."""
-    names = ("torch", "segmentation-models-pytorch", "lightning", "numpy")
-    return {"drshym-pipeline": __version__, **{name: version(name) for name in names}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +94,7 @@ class ModelBundle:
             card=card,
             weights_sha256=hashlib.sha256(weights).hexdigest(),
             weights_dtype=weights_dtype,
-            software=software_versions(),
+            software=software_versions(*_LIBRARIES),
         )
         return cls(record, record.model_dump(mode="json"), weights)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from drshym_pipeline.model.network import STRIDE
 from drshym_pipeline.model.shortcuts import shortened
+from drshym_pipeline.records import Precision, PrecisionOption
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
-Precision = Literal["auto", "fp32", "bf16"]
 
 _MOST_WORKERS = 8  # each holds the activations of a tile
 _GPU_BATCH = 8
@@ -49,7 +49,7 @@ def native_bf16(device: str) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def resolve_precision(precision: Precision, device: str = "cpu") -> Literal["fp32", "bf16"]:
+def resolve_precision(precision: PrecisionOption, device: str = "cpu") -> Precision:
     """What `auto` means on a device: bf16 where the hardware has it, otherwise fp32.
 
     On a CPU with AVX-512 BF16 or AMX a network takes half the time or less of fp32.
@@ -88,7 +88,7 @@ def _last_convolution(network: nn.Module) -> tuple[nn.Module, str]:
     return found
 
 
-def prepare_network(network: nn.Module, precision: Literal["fp32", "bf16"] = "fp32", device: str = "cpu") -> nn.Module:
+def prepare_network(network: nn.Module, precision: Precision = "fp32", device: str = "cpu") -> nn.Module:
     """A copy of a network that computes the same logits faster.
 
     Args:
@@ -115,7 +115,7 @@ class TileNetwork:
         precision: Of all layers but the last.
     """
 
-    def __init__(self, network: nn.Module, device: str, precision: Literal["fp32", "bf16"]) -> None:
+    def __init__(self, network: nn.Module, device: str, precision: Precision) -> None:
         self.device, self.precision = device, precision
         self._network = prepare_network(network, precision, device)
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
@@ -168,7 +168,7 @@ _READY: dict[tuple[str, str, str], TileNetwork] = {}
 _READY_LOCK = threading.Lock()
 
 
-def tile_network(bundle: ModelBundle, device: str, precision: Literal["fp32", "bf16"]) -> TileNetwork:
+def tile_network(bundle: ModelBundle, device: str, precision: Precision) -> TileNetwork:
     """The network of a bundle, made ready once a process: an archive of chips is mapped by the same one."""
     key = (bundle.sha256, device, precision)
     with _READY_LOCK:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.compute import Precision, pad_to_stride, resolve_precision
+from drshym_pipeline.model.compute import pad_to_stride, resolve_precision
+from drshym_pipeline.records import PrecisionOption
 
 
 def predict_logits(
-    network: nn.Module, inputs: NDArray[np.float32], *, device: str = "cpu", precision: Precision = "fp32"
+    network: nn.Module, inputs: NDArray[np.float32], *, device: str = "cpu", precision: PrecisionOption = "fp32"
 ) -> NDArray[np.float32]:
     """Logits of "flooded" for a batch of tiles of any size.
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.inference import open_probabilities
-from drshym_pipeline.products.folder import PredictionFolder
+from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.scene_folder import PredictionFolder
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid, Window
 

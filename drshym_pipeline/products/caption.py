@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from drshym_pipeline.inference import PredictionSummary
 from drshym_pipeline.model.model_card import score_text
-from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, CardIou, SceneMeta
+from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, CardIou, PredictionSummary, SceneMeta
 
 
 def area_text(km2: float) -> str:

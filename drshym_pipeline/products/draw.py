@@ -14,17 +14,17 @@ from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.products.bands import image_bands
 from drshym_pipeline.products.caption import is_vv_alone, short_caveat, vv_alone_warning, write_caption
 from drshym_pipeline.products.figure import FigureText, write_pictures
-from drshym_pipeline.products.folder import Prediction, PredictionFolder
 from drshym_pipeline.products.geocode import geocoded
-from drshym_pipeline.products.names import ProductKind, product_name, water_state
+from drshym_pipeline.products.map_statistics import MapStatistics
+from drshym_pipeline.products.mask_values import water_state
 from drshym_pipeline.products.overlay import OverlayCanvas
 from drshym_pipeline.products.rasters import MapRasters, picture_text, provenance_tags
 from drshym_pipeline.products.style import mask_style
-from drshym_pipeline.products.summary import MapStatistics, StitchSummary
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import AreaEstimate, SceneMeta
+from drshym_pipeline.records import AreaEstimate, SceneMeta, StitchSummary
 from drshym_pipeline.sar.georeference import pixel_area_km2, pixel_size_m
+from drshym_pipeline.scene_folder import Prediction, PredictionFolder, ProductKind, product_name
 from drshym_pipeline.storage import temporary_directory, write_text
 
 STAGE = "stitched_scenes"

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.products.folder import MapFolder, SceneFolder
-from drshym_pipeline.products.scene_store import SceneStore
+from drshym_pipeline.scene_folder import MapFolder, SceneFolder
+from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.storage import delete_directory, remove_abandoned, temporary_directory
 
 # A run writes its note anew at every stage; a drawing or a note this old belongs to no run that goes on.

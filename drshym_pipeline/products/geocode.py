@@ -19,9 +19,9 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import reproject
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
+from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
-from drshym_pipeline.products.names import MASK_NOT_OBSERVED
+from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED
 from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.sar.ground_control import gdal_points
 from drshym_pipeline.stitching import band_rows

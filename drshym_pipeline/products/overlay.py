@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drshym_pipeline.products.names import FLOODED, MASK_NOT_OBSERVED
+from drshym_pipeline.products.mask_values import FLOODED, MASK_NOT_OBSERVED
 from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
 
 OVERLAY_SIDE: Final = 1600

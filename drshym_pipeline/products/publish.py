@@ -9,9 +9,8 @@ import json
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.products.folder import MapFolder
-from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
 from drshym_pipeline.records import MapRecord, SceneMeta
+from drshym_pipeline.scene_folder import PRODUCT_KINDS, MapFolder, product_name
 from drshym_pipeline.storage import (
     delete_directory,
     fsync_directory,

@@ -21,10 +21,8 @@ from rasterio.crs import CRS
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
 
-from drshym_pipeline import __version__
-from drshym_pipeline.assessment.probability import NOT_OBSERVED, PROBABILITY_SCALE, is_water
-from drshym_pipeline.inference import PredictionSummary
-from drshym_pipeline.products.names import (
+from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE, is_water
+from drshym_pipeline.products.mask_values import (
     DRY,
     EXCLUDED,
     FLOODED,
@@ -33,8 +31,9 @@ from drshym_pipeline.products.names import (
     PERMANENT,
     mask_labels,
 )
-from drshym_pipeline.records import MapGrid, SceneMeta
+from drshym_pipeline.records import MapGrid, PredictionSummary, SceneMeta
 from drshym_pipeline.storage import atomic_path
+from drshym_pipeline.version import __version__
 
 LICENCE_NOTE: Final = (
     "Contains modified Copernicus Sentinel data. Preliminary automatic result, not validated in the field; "

@@ -25,7 +25,7 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from drshym_pipeline.products.names import FLOODED
+from drshym_pipeline.products.mask_values import FLOODED
 
 _STRIP_PIXELS = 1 << 21  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
 MOST_CORNERS = 50_000  # of an area that waits for its end: one that runs through a whole scene would fill the memory

@@ -10,31 +10,19 @@ import base64
 import platform
 from collections.abc import Iterable
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from drshym_pipeline import __version__
 from drshym_pipeline.products.caption import area_text
-from drshym_pipeline.products.names import water_state
+from drshym_pipeline.products.mask_values import water_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
-from drshym_pipeline.products.summary import SliceRow, StitchSummary
-from drshym_pipeline.records import MapRecord, Modality, PolygonCounts, SceneMeta
+from drshym_pipeline.records import MapRecord, Modality, PolygonCounts, SceneMeta, SliceRow, StitchSummary
 from drshym_pipeline.storage import write_text
+from drshym_pipeline.version import software_versions
 
+# What takes part in a map.
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "rasterio", "numpy", "zarr")
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of what takes part in a map."""
-    found = {"drshym-pipeline": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> MapRecord:
@@ -66,7 +54,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         files=summary.files,
         processing=meta.processing,
         warnings=summary.warnings,
-        software=software_versions(),
+        software={**software_versions(*_LIBRARIES), "python": platform.python_version()},
         seconds=summary.seconds,
     )
 

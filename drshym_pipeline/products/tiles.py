@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from drshym_pipeline.products.folder import TilesFolder
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import DrShymRecord, PixelWindow, SceneMeta, TileProvenance
 from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.scene_folder import TilesFolder
 from drshym_pipeline.storage import atomic_path, write_text
 from drshym_pipeline.tiling import TileGrid, Window
 

@@ -18,7 +18,7 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
+from drshym_pipeline.probabilities import PROBABILITY_STEPS
 from drshym_pipeline.products.regions import Omitted, Polygons, Regions, flood_regions
 from drshym_pipeline.records import PolygonCounts
 from drshym_pipeline.sar.georeference import to_degrees

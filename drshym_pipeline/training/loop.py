@@ -22,11 +22,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.datasets.crops import Crop, Sample, TrainingCrops
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.compute import Precision
 from drshym_pipeline.model.network import load_state
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.progress import Progress
+from drshym_pipeline.records import PrecisionOption
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import atomic_path
 from drshym_pipeline.training.averaging import WeightAverage
@@ -85,7 +85,7 @@ class FloodModule(pl.LightningModule):
         directory: Path,
         *,
         examples: Mapping[int, str],
-        precision: Precision,
+        precision: PrecisionOption,
         progress: Progress,
         on_epoch: OnEpoch | None,
         on_examples: OnExamples | None,
@@ -100,7 +100,7 @@ class FloodModule(pl.LightningModule):
         self._validation = validation
         self._examples = examples if on_examples is not None else {}
         self._directory = directory
-        self._precision: Precision = precision
+        self._precision: PrecisionOption = precision
         self._progress = progress
         self._on_epoch = on_epoch
         self._on_examples = on_examples

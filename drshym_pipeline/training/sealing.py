@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from drshym_pipeline import __version__
 from drshym_pipeline.assessment.area import AreaErrorModel, area_shares, fit_area_errors
 from drshym_pipeline.assessment.calibration import CalibrationFit, calibrate, write_thresholds
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
@@ -37,6 +36,7 @@ from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Sc
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import atomic_directory, read_json, write_json
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
+from drshym_pipeline.version import __version__
 
 THRESHOLDS_FILE = "thresholds.json"
 CALIBRATION_FILE = "calibration.json"

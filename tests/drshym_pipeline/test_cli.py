@@ -18,12 +18,12 @@ from drshym_pipeline.cli import main
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import group_sources
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
-from drshym_pipeline.datasets.simulator import write_dataset
+from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.service_record import write_in_service
-from drshym_pipeline.products.names import PRODUCT_KINDS
-from drshym_pipeline.products.scene_store import SceneStore
 from drshym_pipeline.records import read_drshym_record
+from drshym_pipeline.scene_folder import PRODUCT_KINDS
+from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.settings import SimulatedData
 
 SMALL = ["--tile", "96", "--overlap", "16"]

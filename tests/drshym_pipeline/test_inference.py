@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import zarr
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.inference import calibrated, predict_scene
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.predict import predict_logits
+from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.records import Calibration
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, decode_db

@@ -15,14 +15,13 @@ import rasterio
 import zarr
 
 from drshym_pipeline import mapping
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import MapFolder, SceneFolder, map_scene
+from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products import publish as publish_module
-from drshym_pipeline.products.folder import STITCHED_FILE
-from drshym_pipeline.products.names import PRODUCT_KINDS, product_name
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import MapRecord, read_drshym_record
+from drshym_pipeline.scene_folder import PRODUCT_KINDS, STITCHED_FILE, product_name
 from drshym_pipeline.storage import sha256_file
 
 TILE = {"tile": 96, "overlap": 24}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED, decode, encode
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.probabilities import NOT_OBSERVED, decode, encode
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid
 from tests.examples import examples

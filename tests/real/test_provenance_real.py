@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.known_chips import known_chips
 from drshym_pipeline.datasets.known_sets import KNOWN_CHIPS
 from drshym_pipeline.datasets.open_set import detect_set
 from drshym_pipeline.datasets.provenance import provenance_of
 from drshym_pipeline.storage import read_json
+from experiments.known_chips import known_chips
 
 pytestmark = pytest.mark.real
 
 
 def test_the_hashes_in_the_package_are_up_to_date(real_data: Path) -> None:
-    assert known_chips(real_data) == read_json(KNOWN_CHIPS), "run `python -m benchmarks known-chips --data DIR`"
+    assert known_chips(real_data) == read_json(KNOWN_CHIPS), "run `python -m experiments known-chips --data DIR`"
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import rasterio
 from PIL import Image
 from scipy import ndimage
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.model_card import score_text
+from drshym_pipeline.probabilities import NOT_OBSERVED
 
 pytestmark = pytest.mark.real
 

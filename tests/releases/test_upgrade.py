@@ -10,7 +10,7 @@ from drshym_pipeline.cli import main
 from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.service_record import model_in_service
-from drshym_pipeline.products.scene_store import SceneStore
+from drshym_pipeline.scene_store import SceneStore
 from resources.build import build_resources
 from tests.lineage import CHECKOUT, Lineage
 from tests.releases.state import unpack

@@ -15,7 +15,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.products.expiry import delete_expired, discard_prediction
-from drshym_pipeline.products.scene_store import SceneStore, WorkNote
+from drshym_pipeline.scene_store import SceneStore, WorkNote
 from drshym_pipeline.storage import write_json
 from sensors.retention import active_runs
 from tests.lineage import Lineage

@@ -19,8 +19,8 @@ from drshym_pipeline.assessment.calibration import (
     write_thresholds,
 )
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
-from drshym_pipeline.assessment.probability import encode, is_water, probability
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.probabilities import encode, is_water, probability
 from drshym_pipeline.records import Calibration
 from tests.examples import examples
 

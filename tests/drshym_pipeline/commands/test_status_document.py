@@ -12,8 +12,8 @@ import pytest
 from docs.schemas.__main__ import schema
 from drshym_pipeline.cli import main
 from drshym_pipeline.model.service_record import write_in_service
-from drshym_pipeline.products.scene_store import SceneStore
 from drshym_pipeline.records import MapRecord
+from drshym_pipeline.scene_store import SceneStore
 from tests.releases.state import relocate, unpack
 
 FIRST, SECOND, BROKEN = "S1_20210111_first", "S1_20210112_second", "broken"

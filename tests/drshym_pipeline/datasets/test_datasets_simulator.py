@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from drshym_pipeline.datasets.simulator import simulate_scene
 from drshym_pipeline.datasets.simulator.backscatter import terrain_gain
 from drshym_pipeline.datasets.simulator.conditions import draw_conditions
-from drshym_pipeline.datasets.simulator.scene import generator
+from drshym_pipeline.datasets.simulator.scene import generator, simulate_scene
 from drshym_pipeline.datasets.simulator.speckle import speckle
 from drshym_pipeline.errors import InputError
 from tests.examples import examples

@@ -11,8 +11,8 @@ import rasterio
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, Sen1Floods11
-from drshym_pipeline.datasets.simulator import simulate_scene, write_dataset, write_scene
-from drshym_pipeline.datasets.simulator.writer import DONE_MARKER
+from drshym_pipeline.datasets.simulator.scene import simulate_scene
+from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, write_dataset, write_scene
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import DataConfig, SimulatedData
 

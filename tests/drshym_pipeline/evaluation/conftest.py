@@ -10,7 +10,7 @@ import torch
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
-from drshym_pipeline.datasets.simulator import write_dataset
+from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.network import build_network
 from drshym_pipeline.records import Calibration, ModelCard

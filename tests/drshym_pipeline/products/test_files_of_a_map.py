@@ -11,8 +11,8 @@ import pytest
 import rasterio
 from rio_cogeo.cogeo import cog_validate
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
-from drshym_pipeline.products.names import MASK_LEGEND
+from drshym_pipeline.probabilities import NOT_OBSERVED
+from drshym_pipeline.products.mask_values import MASK_LEGEND
 from drshym_pipeline.products.rasters import MapRasters, mask_of, provenance_tags
 from drshym_pipeline.products.style import mask_style
 from tests.map_samples import prediction, scene

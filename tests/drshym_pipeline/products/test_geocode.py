@@ -11,9 +11,9 @@ import rasterio
 from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
+from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.rasters import mask_of

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from drshym_pipeline.assessment.probability import NOT_OBSERVED, decode
 from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.model.card_figures import card_iou
+from drshym_pipeline.probabilities import NOT_OBSERVED, decode
 from drshym_pipeline.products.caption import short_caveat, write_caption
 from drshym_pipeline.products.draw import map_warnings
+from drshym_pipeline.products.map_statistics import MapStatistics, slice_labels
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.products.report import map_record, write_page
-from drshym_pipeline.products.summary import MapStatistics, StitchSummary, slice_labels
 from drshym_pipeline.records import (
     AreaEstimate,
     Calibration,
@@ -26,6 +26,7 @@ from drshym_pipeline.records import (
     MapRecord,
     PolygonCounts,
     Score,
+    StitchSummary,
 )
 from drshym_pipeline.sar.codes import decode_db, encode_db
 from tests.examples import examples

@@ -22,8 +22,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.products.folder import EARLIER_TILES, MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.records import Record, describe_validation, now
+from drshym_pipeline.scene_folder import EARLIER_TILES, MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.storage import read_json, remove_abandoned, write_json
 
 RecordT = TypeVar("RecordT", bound=Record)

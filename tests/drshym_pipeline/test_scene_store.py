@@ -10,8 +10,8 @@ import pytest
 from drshym_pipeline.cli import main
 from drshym_pipeline.commands.status import bytes_of, size_text
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.products.folder import SceneFolder
-from drshym_pipeline.products.scene_store import SceneStore, WorkNote
+from drshym_pipeline.scene_folder import SceneFolder
+from drshym_pipeline.scene_store import SceneStore, WorkNote
 from drshym_pipeline.storage import write_json
 
 SCENE = "S1_x"

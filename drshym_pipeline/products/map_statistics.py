@@ -11,60 +11,15 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from drshym_pipeline.assessment.probability import PROBABILITY_STEPS
-from drshym_pipeline.inference import Precision
-from drshym_pipeline.products.names import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
-from drshym_pipeline.records import AreaEstimate, BandMode, Calibration, ModelReference, PolygonCounts, Record
+from drshym_pipeline.probabilities import PROBABILITY_STEPS
+from drshym_pipeline.products.mask_values import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
+from drshym_pipeline.records import SliceRow
 from drshym_pipeline.sar.codes import decode_db
 
 # Edges in dB of VV. Calm open water lies mostly below -17, wind-roughened water and wet bare soil between -17 and -11,
 # vegetation and settlements above: the classes where a threshold is sure, unsure and sure again.
 VV_EDGES: Final = (-23.0, -20.0, -17.0, -14.0, -11.0, -8.0)
-
-
-class SliceRow(Record):
-    """One class of VV backscatter: its pixels, the flooded ones, their share and the mean probability of water.
-
-    The share and the mean are None where the class is empty. `mean_confidence` is read from maps of earlier versions.
-    """
-
-    label: str
-    pixels: int
-    flooded_pixels: int
-    flooded_share: float | None
-    mean_probability: float | None = None
-    mean_confidence: float | None = Field(default=None, exclude=True)
-
-
-class StitchSummary(Record):
-    """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
-
-    `polygons` is the number in the vector file, `polygon_counts` tells what was left out of it. `files` maps the kind
-    of a product to its file name. `mean_confidence` is read from maps of earlier versions.
-    """
-
-    reference: ModelReference
-    calibration: Calibration
-    mode: BandMode
-    device: str
-    precision: Precision
-    tile: int
-    overlap: int
-    flooded: AreaEstimate | None
-    observed_km2: float
-    observed_fraction: float
-    pixels: dict[str, int]
-    mean_confidence: float | None = Field(default=None, exclude=True)
-    mean_probability: float | None
-    polygons: int
-    polygon_counts: PolygonCounts | None = None
-    slices: tuple[SliceRow, ...]
-    caption: str
-    warnings: tuple[str, ...]
-    files: dict[str, str]
-    seconds: dict[str, float] = Field(default_factory=dict)
 
 
 def slice_labels(edges: tuple[float, ...] = VV_EDGES) -> tuple[str, ...]:

@@ -1,22 +1,8 @@
-"""The names of one scene's files and the values of its mask. Nothing is written here."""
+"""The values of a mask and what they mean in words."""
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
-
-ProductKind = Literal["mask", "style", "proba", "overlay", "thumbnail", "flood", "caption", "report", "record"]
-PRODUCT_KINDS: Final[tuple[ProductKind, ...]] = get_args(ProductKind)
-_SUFFIXES: Final[dict[ProductKind, str]] = {
-    "mask": "_mask.tif",
-    "style": "_mask.qml",
-    "proba": "_proba.tif",
-    "overlay": "_overlay.png",
-    "thumbnail": "_thumbnail.png",
-    "flood": "_flood.geojson",
-    "caption": "_caption.txt",
-    "report": "_report.html",
-    "record": "_report.json",
-}
+from typing import Final
 
 DRY: Final = 0
 FLOODED: Final = 1
@@ -51,8 +37,3 @@ def mask_labels(*, water_separated: bool) -> dict[int, str]:
         EXCLUDED: "excluded (terrain)",
         MASK_NOT_OBSERVED: "not observed",
     }
-
-
-def product_name(scene_id: str, kind: ProductKind) -> str:
-    """The file name of one product of a scene, such as `S1_x_mask.tif`."""
-    return f"{scene_id}{_SUFFIXES[kind]}"

@@ -16,16 +16,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.inference import PredictionSummary
-from drshym_pipeline.products.names import ProductKind, product_name
-from drshym_pipeline.products.summary import StitchSummary
-from drshym_pipeline.records import MapRecord, Record, SceneMeta, describe_validation
+from drshym_pipeline.records import (
+    MapRecord,
+    PredictionSummary,
+    Record,
+    SceneMeta,
+    StitchSummary,
+    TilesSummary,
+    describe_validation,
+)
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE
 from drshym_pipeline.storage import read_json, remove_abandoned
 from drshym_pipeline.tiling import TileGrid
@@ -37,20 +42,6 @@ EARLIER_TILES: Final = "."
 EARLIER_PRODUCTS: Final = "products"
 
 
-class TilesSummary(Record):
-    """The grid of a scene and how much of it was observed. `valid_tiles` have at least one observed pixel."""
-
-    tile: int
-    overlap: int
-    rows: int
-    cols: int
-    count: int
-    valid_tiles: int
-    mean_valid_fraction: float
-    seconds: float
-    format: int = 0
-
-
 class Prediction(Record):
     """What stands in the attributes of the probabilities: enough to finish the map without the model."""
 
@@ -58,7 +49,26 @@ class Prediction(Record):
     area_errors: AreaErrorModel
 
 
+ProductKind = Literal["mask", "style", "proba", "overlay", "thumbnail", "flood", "caption", "report", "record"]
+PRODUCT_KINDS: Final[tuple[ProductKind, ...]] = get_args(ProductKind)
+_SUFFIXES: Final[dict[ProductKind, str]] = {
+    "mask": "_mask.tif",
+    "style": "_mask.qml",
+    "proba": "_proba.tif",
+    "overlay": "_overlay.png",
+    "thumbnail": "_thumbnail.png",
+    "flood": "_flood.geojson",
+    "caption": "_caption.txt",
+    "report": "_report.html",
+    "record": "_report.json",
+}
+
 RecordT = TypeVar("RecordT", bound=Record)
+
+
+def product_name(scene_id: str, kind: ProductKind) -> str:
+    """The file name of one product of a scene, such as `S1_x_mask.tif`."""
+    return f"{scene_id}{_SUFFIXES[kind]}"
 
 
 def _read(path: Path, model: type[RecordT], values: Any = None) -> RecordT:

@@ -1,0 +1,75 @@
+"""The records written beside every product, as pydantic models.
+
+`DrShymRecord` v0.1 describes one tile, `SceneMeta` one staged scene, `MapRecord` one finished map and `ModelCard` one
+model; the summaries say what each stage did. They hold values only: what reads or writes pixels is elsewhere. All of
+them refuse fields they do not know.
+"""
+
+from drshym_pipeline.records.base import (
+    SCHEMA_VERSION,
+    BandMode,
+    Precision,
+    PrecisionOption,
+    Record,
+    describe_validation,
+    now,
+)
+from drshym_pipeline.records.maps import AreaEstimate, MapRecord, PolygonCounts
+from drshym_pipeline.records.models import Calibration, CardIou, DataCard, DataSplit, ModelCard, ModelReference, Score
+from drshym_pipeline.records.scenes import (
+    APPROXIMATE_RADIOMETRY,
+    BandSource,
+    BandStatistics,
+    ControlPoint,
+    MapGrid,
+    Polarisation,
+    SceneMeta,
+    Units,
+)
+from drshym_pipeline.records.stages import PredictionSummary, SliceRow, StitchSummary, TilesSummary
+from drshym_pipeline.records.tiles import (
+    LABEL_SET,
+    DrShymRecord,
+    Modality,
+    PixelWindow,
+    TileProvenance,
+    read_drshym_record,
+)
+
+__all__ = [
+    "APPROXIMATE_RADIOMETRY",
+    "LABEL_SET",
+    "SCHEMA_VERSION",
+    "AreaEstimate",
+    "BandMode",
+    "BandSource",
+    "BandStatistics",
+    "Calibration",
+    "CardIou",
+    "ControlPoint",
+    "DataCard",
+    "DataSplit",
+    "DrShymRecord",
+    "MapGrid",
+    "MapRecord",
+    "Modality",
+    "ModelCard",
+    "ModelReference",
+    "PixelWindow",
+    "Polarisation",
+    "PolygonCounts",
+    "Precision",
+    "PrecisionOption",
+    "PredictionSummary",
+    "Record",
+    "SceneMeta",
+    "Score",
+    "SliceRow",
+    "StitchSummary",
+    "TileProvenance",
+    "TilesSummary",
+    "Units",
+    "describe_validation",
+    "now",
+    "read_drshym_record",
+]

@@ -1,0 +1,37 @@
+"""What all records have in common: immutable pydantic models that refuse a field they do not know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+SCHEMA_VERSION = "0.1"
+
+BandMode = Literal["vv", "vv_vh"]
+Precision = Literal["fp32", "bf16"]
+PrecisionOption = Literal["auto", "fp32", "bf16"]
+
+
+def now() -> datetime:
+    """The present moment in UTC, to the second: records are compared and printed."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def describe_validation(error: ValidationError) -> str:
+    """One line for the first fault pydantic found: the field's path and what is wrong with it."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the record"
+    if first["type"] == "extra_forbidden":
+        return f"field '{field}' is not known"
+    if first["type"] == "missing":
+        return f"field '{field}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"field '{field}': {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,92 @@
+"""What each stage of a scene did, kept beside its artefact: the grid, the prediction, the figures of the map."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from drshym_pipeline.records.base import BandMode, Precision, Record
+from drshym_pipeline.records.maps import AreaEstimate, PolygonCounts
+from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
+
+
+class TilesSummary(Record):
+    """The grid of a scene and how much of it was observed. `valid_tiles` have at least one observed pixel."""
+
+    tile: int
+    overlap: int
+    rows: int
+    cols: int
+    count: int
+    valid_tiles: int
+    mean_valid_fraction: float
+    seconds: float
+    format: int = 0
+
+
+class PredictionSummary(Record):
+    """What one prediction did.
+
+    `minimum`, `maximum` and `mean` are over observed tile pixels, None without any. `card` holds what the model's card
+    says of its quality: the later stages do not load the model.
+    """
+
+    tiles: int
+    predicted: int
+    skipped: int
+    mode: BandMode
+    reference: ModelReference
+    calibration: Calibration
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    observed_fraction: float
+    device: str
+    precision: Precision
+    tile: int
+    overlap: int
+    seconds: float | None = None
+    card: CardIou | None = None
+    reused: bool = False
+
+
+class SliceRow(Record):
+    """One class of VV backscatter: its pixels, the flooded ones, their share and the mean probability of water.
+
+    The share and the mean are None where the class is empty. `mean_confidence` is read from maps of earlier versions.
+    """
+
+    label: str
+    pixels: int
+    flooded_pixels: int
+    flooded_share: float | None
+    mean_probability: float | None = None
+    mean_confidence: float | None = Field(default=None, exclude=True)
+
+
+class StitchSummary(Record):
+    """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
+
+    `polygons` is the number in the vector file, `polygon_counts` tells what was left out of it. `files` maps the kind
+    of a product to its file name. `mean_confidence` is read from maps of earlier versions.
+    """
+
+    reference: ModelReference
+    calibration: Calibration
+    mode: BandMode
+    device: str
+    precision: Precision
+    tile: int
+    overlap: int
+    flooded: AreaEstimate | None
+    observed_km2: float
+    observed_fraction: float
+    pixels: dict[str, int]
+    mean_confidence: float | None = Field(default=None, exclude=True)
+    mean_probability: float | None
+    polygons: int
+    polygon_counts: PolygonCounts | None = None
+    slices: tuple[SliceRow, ...]
+    caption: str
+    warnings: tuple[str, ...]
+    files: dict[str, str]
+    seconds: dict[str, float] = Field(default_factory=dict)

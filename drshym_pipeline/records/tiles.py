@@ -1,0 +1,90 @@
+"""One tile: `DrShymRecord` v0.1, the exchange record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records.base import Record, describe_validation
+
+LABEL_SET = ("flooded", "non_flooded")
+
+Modality = Literal["sentinel1_sar_vv", "sentinel1_sar_vv_vh"]
+
+
+class PixelWindow(Record):
+    """A tile's place in its scene, in pixels."""
+
+    row: int = Field(ge=0)
+    col: int = Field(ge=0)
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
+class TileProvenance(Record):
+    """Where a tile comes from and what was done to it."""
+
+    source_uri: str = Field(min_length=1)
+    processing: tuple[str, ...]
+    model: str | None = None
+    calibration: str | None = None
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+
+
+class DrShymRecord(Record):
+    """One tile, version 0.1 of the exchange record.
+
+    `pixel_spacing` and `bounds` are in units of `crs`: spacing as (x, y), both positive; bounds as (left, bottom,
+    right, top). `tile_size` is (height, width) in pixels.
+    """
+
+    image_id: str = Field(min_length=1)
+    modality: Modality
+    crs: str = Field(min_length=1)
+    pixel_spacing: tuple[float, float]
+    tile_size: tuple[int, int]
+    bounds: tuple[float, float, float, float]
+    provenance: TileProvenance
+    label_set: tuple[str, ...] = LABEL_SET
+    schema_version: Literal["0.1"] | None = None
+    created_at: datetime | None = None
+    window: PixelWindow | None = None
+    valid_fraction: float | None = Field(default=None, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _sizes_are_positive(self) -> Self:
+        if min(self.pixel_spacing) <= 0:
+            raise ValueError("pixel_spacing must be positive")
+        if min(self.tile_size) < 1:
+            raise ValueError("tile_size must be at least one pixel")
+        left, bottom, right, top = self.bounds
+        if left >= right or bottom >= top:
+            raise ValueError("bounds must be (left, bottom, right, top) with left < right and bottom < top")
+        if self.label_set != LABEL_SET:
+            raise ValueError(f"label_set must be {list(LABEL_SET)}")
+        return self
+
+    def to_json(self) -> str:
+        """The record on one line, without the optional fields that are not set."""
+        return self.model_dump_json(exclude_none=True)
+
+
+def read_drshym_record(data: str | bytes | dict[str, Any], subject: str = "record") -> DrShymRecord:
+    """Read one tile record.
+
+    Args:
+        data: JSON text or a parsed object.
+        subject: What to call the record in an error, such as `tiles.jsonl line 7`.
+
+    Raises:
+        InputError: A field is missing, unknown or of the wrong kind; the error names the first such field.
+    """
+    try:
+        if isinstance(data, dict):
+            return DrShymRecord.model_validate(data)
+        return DrShymRecord.model_validate_json(data)
+    except ValidationError as error:
+        raise InputError(subject, describe_validation(error), "Write it as a DrShymRecord v0.1") from error
