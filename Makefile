@@ -92,7 +92,7 @@ bench: $(VENV)/.bench $(STATE)/dagster.yaml ## measure, and write docs/benchmark
 	$(BIN)/python -m benchmarks $(BENCH)
 
 card: setup ## score the shipped checkpoint, its seeds and every opponent, and write docs/card
-	$(BIN)/python -m benchmarks card
+	$(BIN)/python -m experiments card
 
 clean-state: ## forget all runs, maps and models of the local instance (.dagster)
 	rm -rf $(CURDIR)/.dagster

@@ -1,8 +1,8 @@
 """Run the measurements and write `docs/benchmarks.md` and `docs/benchmarks.json`.
 
 `python -m benchmarks` runs all but the longest of them; `python -m benchmarks load chip` only those named, and the rows
-measured before stay as they were. `python -m benchmarks TOOL --help` runs one of the tools, which take options of their
-own and write their own files: they compare and draw rather than time.
+measured before stay as they were. `python -m benchmarks profile-scene --help` is a tool with options of its own: it
+shows where the time of one scene goes.
 """
 
 from __future__ import annotations
@@ -38,15 +38,7 @@ GROUPS = {
 # Measured only when they are named: they take long.
 NAMED_ONLY = ("large-full",)
 # Modules with a `main(arguments)`, loaded only when asked for.
-TOOLS = {
-    "card": "benchmarks.card",
-    "leave-one-out": "benchmarks.leave_one_out",
-    "sweep": "benchmarks.sweep",
-    "real-chips": "benchmarks.real_chips",
-    "scene-statistics": "benchmarks.scene_statistics",
-    "profile-scene": "benchmarks.profile_scene",
-    "known-chips": "benchmarks.known_chips",
-}
+TOOLS = {"profile-scene": "benchmarks.profile_scene"}
 
 
 def markdown(groups: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import Row, interleave, ratio
-from drshym_pipeline.assessment.probability import encode, is_water, probability
+from drshym_pipeline.probabilities import encode, is_water, probability
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.leave_one_out import Plan, groups_of, leave_one_out, open_sets, sources_without, table_markdown, thin
 from drshym_pipeline.datasets.labelled_set import leave_one_event_out
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig
+from experiments.leave_one_out import Plan, groups_of, leave_one_out, open_sets, sources_without, table_markdown, thin
 from tests.pictures import write_emsr, write_etci, write_ombria
 
 SCENES = ("delta_20190101t000000", "plain_20190101t000000")

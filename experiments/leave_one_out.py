@@ -1,6 +1,6 @@
 """Do real 8-bit sets help? Every real event is held out once, with and without the others in training.
 
-`python -m benchmarks leave-one-out --data REAL_ROOT --out FILE.json --steps N`
+`python -m experiments leave-one-out --data REAL_ROOT --out FILE.json --steps N`
 
 At equal steps a network is trained (a) on simulated chips alone and (b) on the same chips and all real events but the
 one held out, and both map that event at their own operating points. The floods of OMBRIA are held out in two groups,
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.measure import ROOT
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, bootstrap_mean, bootstrap_score
 from drshym_pipeline.assessment.paired import paired_difference, paired_mean_difference
 from drshym_pipeline.datasets.chips import ChipRef
@@ -34,6 +33,7 @@ from drshym_pipeline.settings import SourceConfig, TrainConfig, load_config
 from drshym_pipeline.storage import write_json, write_text
 from drshym_pipeline.training.sealing import seal
 from drshym_pipeline.training.train import train
+from experiments.paths import ROOT
 
 DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 KINDS: tuple[SetKind, ...] = ("etci2021", "emsr763", "ombria")
@@ -189,7 +189,7 @@ def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Parse, run, and write the table after every event."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks leave-one-out", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments leave-one-out", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds etci2021, emsr763 and ombria")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; fits go to a folder beside it")
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps of every fit")

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.pictures import png_of_few_colors
-from benchmarks.scene_measures import LAGS, WAVELENGTHS
 from drshym_pipeline.storage import write_bytes
+from experiments.measured_scene import BIN, JOINT_EDGES, Measured, edges
+from experiments.pictures import png_of_few_colors
+from experiments.scene_measures import LAGS, WAVELENGTHS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from benchmarks.scene_statistics import Measured
-    from benchmarks.unlabelled_scenes import Scene
+    from experiments.unlabelled_scenes import Scene
 
 # Okabe-Ito and black: eight lines that colour-blind readers can tell apart, told apart by their dashes too.
 _COLORS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -80,8 +80,6 @@ def _by_names(axes: Axes, x: NDArray[Any], names: Sequence[str], real: list[Meas
 
 
 def _joint(axes: Axes, real: list[Measured], chips: list[Measured]) -> None:
-    from benchmarks.scene_statistics import JOINT_EDGES
-
     vv, vh = ((edges[:-1] + edges[1:]) / 2 for edges in JOINT_EDGES)
     pooled = np.sum([chip.joint / chip.joint.sum() for chip in chips], axis=0)
     axes.contourf(
@@ -138,8 +136,6 @@ def draw(path: Path, real: list[Measured], chips: list[Measured], result: dict[s
         result: Of `scene_statistics.compare`.
     """
     from matplotlib.figure import Figure
-
-    from benchmarks.scene_statistics import BIN, edges
 
     figure = Figure(figsize=(13, 16.5), layout="constrained")
     # Two figures in one: the long names of the lower one must not narrow the upper one.

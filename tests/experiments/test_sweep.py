@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.sweep import CONTROLS, NETWORKS, control_params, folder_of, main, recipe_of, sweep
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.model.network import build_network
@@ -16,6 +15,7 @@ from drshym_pipeline.storage import read_json
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 from drshym_pipeline.training.losses import LOSS_NAMES
 from drshym_pipeline.training.recipe import check_training
+from experiments.sweep import CONTROLS, NETWORKS, control_params, folder_of, main, recipe_of, sweep
 
 BASE = TrainConfig(training=TrainingConfig(crop=64, batch_size=2, max_steps=2, warmup_steps=1))
 PARAMS = {
@@ -46,8 +46,8 @@ def without_times(rows: list[dict]) -> list[dict]:
 def test_an_interrupted_sweep_ends_as_the_unbroken_one(chips: Sen1Floods11, tmp_path: Path, monkeypatch) -> None:
     # Shallow and narrow: the resume points of the real ones are hundreds of megabytes.
     tiny = {f"tiny-{width}": {"stem": "half", "decoder_channels": (width, 8, 8)} for width in (8, 16)}
-    monkeypatch.setattr("benchmarks.sweep.NETWORKS", tiny)
-    monkeypatch.setattr("benchmarks.sweep.CONTROLS", (("resnet18", "tiny-16"),))
+    monkeypatch.setattr("experiments.sweep.NETWORKS", tiny)
+    monkeypatch.setattr("experiments.sweep.CONTROLS", (("resnet18", "tiny-16"),))
     unbroken = sweep(chips, tmp_path / "whole", BASE, trials=2)
     steps = 0
 
@@ -90,7 +90,7 @@ def test_a_trial_that_diverges_is_an_answer_and_not_the_end(chips: Sen1Floods11,
     def wild(base: TrainConfig, params: dict, steps: int) -> TrainConfig:
         return recipe_of(base, {**params, **PARAMS, "learning_rate": 1e30}, steps)
 
-    monkeypatch.setattr("benchmarks.sweep.recipe_of", wild)
+    monkeypatch.setattr("experiments.sweep.recipe_of", wild)
     base = BASE.model_copy(update={"training": BASE.training.model_copy(update={"warmup_steps": 0})})
     rows = sweep(chips, tmp_path / "out", base, trials=1)
     assert [row["score"] for row in rows] == [None]
@@ -117,7 +117,7 @@ def test_the_first_trials_differ_in_nothing_but_the_network() -> None:
 def test_the_command_prints_the_table(chips: Sen1Floods11, tmp_path: Path, capsys, monkeypatch) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("training: {crop: 64, batch_size: 2, warmup_steps: 1}\n")
-    monkeypatch.setattr("benchmarks.sweep.CONTROLS", (("resnet18", "half-3"),))
+    monkeypatch.setattr("experiments.sweep.CONTROLS", (("resnet18", "half-3"),))
     folders = ["--data", str(chips.root), "--out", str(tmp_path / "out"), "--config", str(recipe)]
     main([*folders, "--trials", "1", "--steps", "2"])
     told = capsys.readouterr().out

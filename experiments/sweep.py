@@ -1,6 +1,6 @@
 """A search over encoder, stem, loss and the settings that matter most, each trial a short training run.
 
-`python -m benchmarks sweep --data FOLDER --out FOLDER --trials N --steps N`
+`python -m experiments sweep --data FOLDER --out FOLDER --trials N --steps N`
 
 The first trials are the recipe's own settings on several networks; the others are drawn by a tree-structured Parzen
 estimator. The score is the mean IoU over validation chips with water, plus a quarter of the same on VV alone: VV+VH
@@ -23,7 +23,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from benchmarks.measure import ROOT
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.network import build_network
@@ -32,6 +31,7 @@ from drshym_pipeline.settings import SEED, TrainConfig, load_config
 from drshym_pipeline.storage import sha256_json, write_json, write_text
 from drshym_pipeline.training.losses import LOSS_NAMES
 from drshym_pipeline.training.train import train
+from experiments.paths import ROOT
 
 DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 JOURNAL = "trials.journal"
@@ -224,7 +224,7 @@ def table_markdown(rows: Sequence[dict[str, Any]], steps: int) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Parse, run and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks sweep", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments sweep", description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="chips in Sen1Floods11's layout, such as simulated ones"
     )

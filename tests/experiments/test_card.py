@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from benchmarks import card
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import shipped_bundle
+from experiments import card
 
 DATA = "data: {simulated: {train: 6, valid: 6, test: 3, hard: 0, size: 64}%s}\n"
 

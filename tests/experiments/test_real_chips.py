@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.real_chips import (
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
+from drshym_pipeline.errors import InputError
+from experiments.real_chips import (
     DRY,
     FALSE,
     HIT,
@@ -20,8 +22,6 @@ from benchmarks.real_chips import (
     real_chips,
     truth_colors,
 )
-from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
-from drshym_pipeline.errors import InputError
 
 
 def chip(label, water, missing=()):

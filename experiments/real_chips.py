@@ -1,4 +1,4 @@
-"""Picture every real dB chip beside its truth and its map: `python -m benchmarks real-chips`.
+"""Picture every real dB chip beside its truth and its map: `python -m experiments real-chips`.
 
 For looking, not for tuning: these chips are for reporting only, so every picture is a line of the log of evaluations.
 The map of a chip is the one `evaluate` scores (`evaluation.mapper`), cut at the model's own threshold.
@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.card import LOG
-from benchmarks.measure import ROOT
-from benchmarks.pictures import png_of_few_colors
 from drshym_pipeline.assessment.metrics import ConfusionCounts, bootstrap_mean, confusion
-from drshym_pipeline.assessment.probability import probability
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, event_of
 from drshym_pipeline.errors import InputError
@@ -27,7 +23,11 @@ from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, eva
 from drshym_pipeline.evaluation.gallery import difference_codes, truth_codes
 from drshym_pipeline.evaluation.mapper import ChipMapper, usable_logits
 from drshym_pipeline.evaluation.smoothing import observed_everywhere
+from drshym_pipeline.probabilities import probability
 from drshym_pipeline.storage import write_bytes
+from experiments.card import LOG
+from experiments.paths import ROOT
+from experiments.pictures import png_of_few_colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -189,7 +189,7 @@ def log_row(bundle: ModelBundle, chips: Sequence[MappedChip]) -> dict[str, str]:
 
 def main(arguments: list[str]) -> None:
     """Map all chips, draw, write, log, and print a line a chip."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks real-chips", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments real-chips", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--checkpoint", type=Path, default=None, help="a bundle; the shipped one when not given")
     parser.add_argument("--out", type=Path, default=IMAGE, help="the picture")

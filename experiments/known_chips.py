@@ -1,4 +1,4 @@
-"""Write the short hashes that tell chips of published sets: `python -m benchmarks known-chips --data DIR`.
+"""Write the short hashes that tell chips of published sets: `python -m experiments known-chips --data DIR`.
 
 Of Sen1Floods11 the names in its official lists are hashed; of the other sets the files of every chip that is at hand.
 What the hashes are used for is decided in `drshym_pipeline.datasets.known_sets`.
@@ -51,7 +51,7 @@ def known_chips(root: Path) -> dict[str, dict[str, str]]:
 
 def main(arguments: list[str]) -> None:
     """Write `known_chips.json` into the package."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks known-chips", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments known-chips", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     given = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Hold simulated chips against real scenes: `python -m benchmarks scene-statistics`.
+"""Hold simulated chips against real scenes: `python -m experiments scene-statistics`.
 
 Every measure of `scene_measures` is taken of each real scene without a flood label and of each simulated chip; a real
 scene outside the middle 90 % of the chips shows what the simulator does not make yet, and in which direction. The
@@ -8,79 +8,21 @@ figures go into a JSON, the curves into a picture (`scene_plot`), a table of wha
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.measure import ROOT
-from benchmarks.scene_measures import measure_scene
-from benchmarks.unlabelled_scenes import Scene, real_scenes, simulated_scenes, simulator_version
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import write_json
+from experiments import scene_plot
+from experiments.measured_scene import Measured, take_all
+from experiments.paths import ROOT
+from experiments.unlabelled_scenes import real_scenes, simulated_scenes, simulator_version
 
 IMAGE = ROOT / "docs" / "images" / "scene_statistics.png"
-BIN = 0.5  # dB
-# First edges of the histograms of VV, VH and VV-VH, dB; all have the same number of bins.
-_FIRST_EDGES = (-40.0, -46.0, -10.0)
-_BINS = 90
-JOINT_EDGES = (np.arange(-32.0, 4.01, 0.5), np.arange(-42.0, -1.99, 0.5))
 _DRY_SHARE = 0.02
 _SPREAD = (5, 50, 95)
-_LEAST_PIXELS = 200  # of a land cover class in a chip
-
-
-def edges(index: int) -> NDArray[np.float64]:
-    """Edges of the bins of the histogram of VV (0), VH (1) or VV-VH (2), dB."""
-    return np.asarray(_FIRST_EDGES[index] + BIN * np.arange(_BINS + 1), np.float64)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is kept of a scene.
-
-    Args:
-        name: Of the scene.
-        measures: By name, see `scene_measures.measure`.
-        histograms: (3, bins) shares of the observed pixels of VV, VH and VV-VH over their `edges`.
-        joint: (VV bins, VH bins) counts.
-        cover: Median VV and VH in dB by land cover.
-        water_share: Of the observed pixels, NaN where unknown.
-    """
-
-    name: str
-    measures: dict[str, float]
-    histograms: NDArray[np.float64]
-    joint: NDArray[np.float64]
-    cover: dict[str, tuple[float, float]]
-    water_share: float
-
-
-def _take(scene: Scene) -> Measured | None:
-    measures = measure_scene(scene.db)
-    if measures is None:
-        return None
-    seen = np.isfinite(scene.db).all(axis=0)
-    vv, vh = (band[seen].astype(np.float64) for band in scene.db)
-    histograms = np.array(
-        [np.histogram(v, edges(index))[0] / v.size for index, v in enumerate((vv, vh, vv - vh))], np.float64
-    )
-    joint = np.histogram2d(vv, vh, bins=JOINT_EDGES)[0]
-    cover: dict[str, tuple[float, float]] = {}
-    for name in np.unique(scene.cover):
-        here = seen & (scene.cover == name)
-        if name and here.sum() >= _LEAST_PIXELS:
-            vv_median, vh_median = (float(np.median(band[here])) for band in scene.db)
-            cover[str(name)] = (vv_median, vh_median)
-    return Measured(scene.name, measures, histograms, joint, cover, scene.water_share)
-
-
-def take_all(scenes: Iterable[Scene]) -> list[Measured]:
-    """Measure scenes, leaving out those of which hardly anything is observed."""
-    return [taken for scene in scenes if (taken := _take(scene)) is not None]
 
 
 def spread(values: list[float]) -> dict[str, float] | None:
@@ -156,7 +98,7 @@ def table(result: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> None:
     """Compare, draw, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks scene-statistics", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments scene-statistics", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--simulated", type=Path, required=True, help="a simulated set in Sen1Floods11's layout")
     parser.add_argument("--split", default="train", help="which of its splits")
@@ -165,8 +107,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--json", type=Path, default=None, help="the figures; beside the picture when not given")
     parser.add_argument("--examples", type=Path, default=None, help="a picture of real and simulated scenes")
     given = parser.parse_args(arguments)
-    from benchmarks import scene_plot
-
     try:
         real = list(real_scenes(given.data))
         simulated = list(simulated_scenes(given.simulated, given.chips, given.split))

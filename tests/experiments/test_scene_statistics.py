@@ -10,8 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from benchmarks import scene_statistics
-from benchmarks.scene_measures import (
+from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
+from drshym_pipeline.datasets.simulator.speckle import speckle
+from drshym_pipeline.datasets.simulator.writer import write_dataset
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.settings import SimulatedData
+from drshym_pipeline.storage import read_json
+from experiments import scene_statistics
+from experiments.scene_measures import (
     WAVELENGTHS,
     autocorrelation,
     block_deviation,
@@ -21,14 +27,8 @@ from benchmarks.scene_measures import (
     measure_scene,
     ring_spectrum,
 )
-from benchmarks.scene_statistics import place, spread
-from benchmarks.unlabelled_scenes import SITES, real_scenes, simulated_scenes
-from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
-from drshym_pipeline.datasets.simulator.speckle import speckle
-from drshym_pipeline.datasets.simulator.writer import write_dataset
-from drshym_pipeline.errors import InputError
-from drshym_pipeline.settings import SimulatedData
-from drshym_pipeline.storage import read_json
+from experiments.scene_statistics import place, spread
+from experiments.unlabelled_scenes import SITES, real_scenes, simulated_scenes
 from tests.examples import examples
 
 fields = hnp.arrays(np.float32, (12, 14), elements=st.floats(-40, 5, width=32))

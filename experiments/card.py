@@ -1,9 +1,9 @@
-"""Every figure of the shipped checkpoint's card, by one command: `python -m benchmarks card`, or `make card`.
+"""Every figure of the shipped checkpoint's card, by one command: `python -m experiments card`, or `make card`.
 
-The shipped checkpoint and the other seeds of its recipe (`benchmarks/seeds/*`) are scored on simulated chips nobody was
-trained on, and on the real labelled chips where DRSHYM_REAL_DATA names them, beside every baseline and the original
-system's network, which is trained on the same chips first. What was looked at on real chips is logged. Long parts are
-taken up where they were interrupted.
+The shipped checkpoint and the other seeds of its recipe (`experiments/seeds/*`) are scored on simulated chips that no
+model was trained on, and on the real labelled chips where DRSHYM_REAL_DATA names them, beside every baseline and the
+original system's network, which is trained on the same chips first. What was looked at on real chips is logged. Long
+parts go on where they were interrupted.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import ROOT
 from drshym_pipeline.console import shown_progress
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig, load_config
+from experiments.paths import ROOT
 
 if TYPE_CHECKING:
     from drshym_pipeline.evaluation.suite import Sample
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RECIPE = ROOT / "configs" / "simulated.yaml"
 ORIGINAL = ROOT / "configs" / "original.yaml"
-SEEDS = ROOT / "benchmarks" / "seeds"
+SEEDS = ROOT / "experiments" / "seeds"
 LOG = ROOT / "docs" / "real_evaluations.csv"
 REAL_DATA = "DRSHYM_REAL_DATA"
 REAL_SETS = ("sen1floods11", "stac_overflow")
@@ -73,7 +73,7 @@ def real_samples(folder: Path) -> list[Sample]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Score, log and write the card."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks card", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments card", description=__doc__)
     parser.add_argument("--card", type=Path, default=ROOT / "docs" / "card", help="folder of the card")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "card", help="folder of chips and trainings")
     parser.add_argument("--log", type=Path, default=LOG, help="log of evaluations on real chips")

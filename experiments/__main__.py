@@ -1,0 +1,33 @@
+"""Run one of the experiments: `python -m experiments NAME --help` shows its options."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+# Modules with a `main(arguments)`, loaded only when asked for: each needs libraries that the others do not.
+EXPERIMENTS = {
+    "card": "experiments.card",
+    "leave-one-out": "experiments.leave_one_out",
+    "sweep": "experiments.sweep",
+    "real-chips": "experiments.real_chips",
+    "scene-statistics": "experiments.scene_statistics",
+    "known-chips": "experiments.known_chips",
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Run the experiment that is named first, with the options after its name.
+
+    Args:
+        arguments: Of the command line, without the program.
+    """
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser.add_argument("name", choices=sorted(EXPERIMENTS))
+    name = parser.parse_args(arguments[:1]).name
+    importlib.import_module(EXPERIMENTS[name]).main(arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
