@@ -84,8 +84,8 @@ def measure_archive(count: int = CHIPS, repeats: int = 2) -> Row:
 
 def _tick_seconds(home: Path, listed: int, new: int, *, stub: bool) -> float:
     """Seconds of the tick that requests new scenes among many known ones; listed from a folder, or by a stub."""
+    from drshym_pipeline.sar.scene_files import SourceFile, list_scenes
     from resources import bucket
-    from resources.listing import SourceFile, list_scenes
     from sensors.new_scenes import SEEN
     from sensors.plan import plan_tick, seen_to_json
     from tests.lineage import Lineage

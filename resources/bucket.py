@@ -1,6 +1,7 @@
 """The watched folder, as Dagster hands it to sensors and assets.
 
-What counts as a scene file is decided in `listing`; what to do about a new one in `sensors.plan`.
+What counts as a scene file is decided in `drshym_pipeline.sar.scene_files`, what to do about a new one in
+`sensors.plan`.
 """
 
 import logging
@@ -12,7 +13,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from drshym_pipeline.errors import InputError
-from resources.listing import SourceFile, leads_out, list_scenes
+from drshym_pipeline.sar.scene_files import SourceFile, leads_out, list_scenes
 
 _log = logging.getLogger(__name__)
 

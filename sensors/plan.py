@@ -8,19 +8,14 @@ side-car is one more file of its scene: one that comes or changes later has the 
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
-from drshym_pipeline.sar.products import pair_key
+from drshym_pipeline.sar.scene_files import ROLES, Role, SourceFile, pair_files, partition_key
 from drshym_pipeline.sar.sidecar import is_sidecar, scene_name
-from resources.listing import SourceFile
 
 PARTNER_TICKS = 3
-_LONGEST_NAME = 120  # file names of products carry the partition key and must fit any file system's 255 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +81,12 @@ class _Group:
     """The files of one scene, by role: `whole`, or `VV` and `VH`; and its side-car."""
 
     stem: str
-    roles: Mapping[str, SourceFile]
+    roles: Mapping[Role, SourceFile]
     sidecar: SourceFile | None
 
     @property
     def rasters(self) -> tuple[SourceFile, ...]:
-        return tuple(self.roles[role] for role in ("whole", "VV", "VH") if role in self.roles)
+        return tuple(self.roles[role] for role in ROLES if role in self.roles)
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
@@ -158,25 +153,16 @@ def _reason_to_wait(group: _Group, state: SceneState, still: bool) -> str | None
 
 def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
     """The scenes of a listing, by a name unique to each: two folders, two extensions or two roles never mix."""
-    members: dict[str, dict[str, SourceFile]] = {}
-    stems: dict[str, str] = {}
-    sidecars = {_shared_name(file.key): file for file in sorted(listing) if is_sidecar(file.key)}
-    for file in sorted(listing):
-        if is_sidecar(file.key):
-            continue
-        path = PurePosixPath(file.key)
-        stem, polarisation = pair_key(path.name)
-        folder = path.parent.as_posix()
-        stem = stem if folder == "." else f"{folder}/{stem}"
-        role = polarisation or "whole"
-        name = f"{stem}|pair" if polarisation else file.key
-        if role in members.get(name, {}):  # scene_vv.tif beside scene_VV.tiff: the second is a scene of its own
-            name, stem = file.key, file.key
-        members.setdefault(name, {})[role] = file
-        stems.setdefault(name, stem)
+    files = {file.key: file for file in sorted(listing)}
+    sidecars = {_shared_name(key): file for key, file in files.items() if is_sidecar(key)}
+    pairs = pair_files(key for key in files if not is_sidecar(key))
     return {
-        name: _Group(stems[name], roles, sidecars.get(_shared_name(min(roles.values()).key)))
-        for name, roles in sorted(members.items())
+        pair.name: _Group(
+            pair.stem,
+            {role: files[key] for role, key in pair.files.items()},
+            sidecars.get(_shared_name(min(pair.files.values()))),
+        )
+        for pair in sorted(pairs, key=lambda pair: pair.name)
     }
 
 
@@ -184,22 +170,6 @@ def _shared_name(key: str) -> str:
     """What the files of a scene and its side-car have in common: the folder and the scene's name."""
     folder, _, name = key.rpartition("/")
     return f"{folder}/{scene_name(name)}"
-
-
-def partition_key(stem: str, name: str, taken: Collection[str]) -> str:
-    """A partition key of safe characters for a scene, unlike every key in `taken`.
-
-    Args:
-        stem: The scene's path without extension and polarisation, such as `rome/S1_scene`.
-        name: What makes the scene unique.
-        taken: Keys that belong to other scenes.
-    """
-    # Dots go too: "..." is forbidden in Dagster's keys, and a key must never be taken for a name with an extension.
-    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "scene"
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    if len(safe) <= _LONGEST_NAME and safe not in taken:
-        return safe
-    return f"{safe[:_LONGEST_NAME]}-{digest}"
 
 
 def seen_to_json(seen: Seen) -> dict[str, Any]:

@@ -6,7 +6,7 @@ collected and shown by `commands.outcome`. Nothing heavy is imported before a sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,12 +24,7 @@ from drshym_pipeline.commands.options import (
 )
 from drshym_pipeline.commands.outcome import map_groups, shown_outcome
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.storage import TEMPORARY_PREFIX
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
-
-_SUFFIXES = (".tif", ".tiff")
-# Rasters this program writes beside a map's record: a folder that was mapped into itself must not map its own maps.
-_PRODUCTS = ("_mask", "_proba")
 
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
 PrecisionOption = Annotated[
@@ -51,18 +46,13 @@ def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> l
     Raises:
         InputError: Nothing is given, or VH without VV.
     """
-    from drshym_pipeline.sar.products import pair_key
+    from drshym_pipeline.sar.scene_files import pair_files
 
     if vv is None and vh is not None:
         raise InputError("--vh", "is given without --vv", "Give the VV file too; VH alone cannot be mapped")
-    groups: dict[tuple[str, ...], dict[str, Path]] = {}
-    for place, scene in enumerate(scenes):
-        name, polarisation = pair_key(scene.name)
-        key = (str(scene.parent), name) if polarisation else (str(scene.parent), name, str(place))
-        if (polarisation or "VV") in groups.get(key, {}):
-            key = (*key, str(place))
-        groups.setdefault(key, {})[polarisation or "VV"] = scene
-    found = [[files[name] for name in ("VV", "VH") if name in files] for files in groups.values()]
+    files = {scene.as_posix(): scene for scene in scenes}
+    keys = [scene.as_posix() for scene in scenes]
+    found = [[files[key] for key in group.ordered] for group in pair_files(keys)]
     if vv is not None:
         found.append([vv] if vh is None else [vv, vh])
     if not found:
@@ -100,37 +90,23 @@ def segment(
         )
 
 
-def scene_files(folder: Path, but_not: Path) -> Iterator[Path]:
-    """The GeoTIFFs of a folder and its subfolders, in the order of their paths, without products and hidden files.
-
-    Args:
-        folder: Where to look.
-        but_not: The folder of the results: left out where it lies inside.
-    """
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
-            continue
-        if path.is_relative_to(but_not) and not folder.is_relative_to(but_not):
-            continue
-        if any(part.startswith((".", "~", TEMPORARY_PREFIX)) for part in parts):
-            continue
-        product = next((end for end in _PRODUCTS if path.stem.endswith(end)), None)
-        if product and path.with_name(f"{path.stem.removesuffix(product)}_report.json").is_file():
-            continue
-        yield path
-
-
 def folder_groups(folder: Path, out: Path) -> list[tuple[list[Path], Path]]:
     """The files of each scene of a folder, and the folder of its products: the subfolders are kept.
 
     Raises:
         InputError: It is no folder, or holds no scene.
     """
+    from drshym_pipeline.sar.scene_files import scene_paths
+
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "Give the folder that holds the scenes")
     folder = folder.resolve()
-    files = list(scene_files(folder, out.resolve()))
+    try:
+        files = scene_paths(folder, out.resolve())
+    except OSError as error:
+        raise InputError(
+            error.filename or folder, f"cannot be read ({error.strerror})", "Allow it to be read"
+        ) from error
     if not files:
         raise InputError(folder, "holds no GeoTIFF (.tif, .tiff)", "Give the folder that holds the scenes")
     return [(sources, out / sources[0].parent.relative_to(folder)) for sources in group_sources(files, None, None)]

@@ -105,7 +105,7 @@ def read_db(path: Path) -> tuple[NDArray[np.float32], str, Affine]:
     """
     import rasterio
 
-    from drshym_pipeline.sar.open import open_raster
+    from drshym_pipeline.sar.safe_open import open_raster
 
     with open_raster(path) as dataset:
         # Opened without overviews, as `open_raster` does, GDAL hides the names of the bands: they are read beside.
@@ -152,7 +152,7 @@ def _read_pictures(ref: ChipRef, form: EightBitForm) -> LabelledChip:
 
 def _read_label(path: Path, image: Path, shape: tuple[int, int], crs: str, transform: Affine) -> NDArray[np.int8]:
     """The label on the image's grid, -1 where it says nothing."""
-    from drshym_pipeline.sar.open import open_raster
+    from drshym_pipeline.sar.safe_open import open_raster
 
     with open_raster(path) as dataset:
         found = (dataset.height, dataset.width)

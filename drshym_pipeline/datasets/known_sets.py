@@ -259,7 +259,7 @@ def _list_of(chip_id: str, lists: Mapping[str, frozenset[str]]) -> str | None:
 
 def _is_in_place(ref: ChipRef) -> bool:
     """Whether an image has the size of the official chips and lies in the area of its event."""
-    from drshym_pipeline.sar.open import open_raster
+    from drshym_pipeline.sar.safe_open import open_raster
 
     area = _AREAS.get(ref.event)
     if area is None:

@@ -126,7 +126,7 @@ def read_ancillary(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
     Raises:
         InputError: The file cannot be read, or has another shape than the chip.
     """
-    from drshym_pipeline.sar.open import open_raster
+    from drshym_pipeline.sar.safe_open import open_raster
 
     with open_raster(path) as dataset:
         if (dataset.height, dataset.width) != shape:

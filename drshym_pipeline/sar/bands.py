@@ -13,7 +13,7 @@ from typing import Any
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
-from drshym_pipeline.sar.products import is_horizontal, named_polarisations, parse_name, units_of
+from drshym_pipeline.sar.file_names import is_horizontal, named_polarisations, parse_name, units_of
 
 _NEEDS_VV = "This program needs VV (alone or with VH); give the file that holds VV"
 

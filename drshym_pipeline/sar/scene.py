@@ -1,6 +1,6 @@
 """A Sentinel-1 scene as the other rooms see it: describe it, stage it under its version, read windows of it.
 
-This module keeps staged copies and their records; how a scene is described is in `description`, how windows become dB
+This module keeps staged copies and their records; how a scene is described is in `ingest`, how windows become dB
 in `reader`.
 """
 
@@ -18,7 +18,7 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta, Units, describe_validation
 from drshym_pipeline.sar.backscatter import BackscatterWriter
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, encode_db
-from drshym_pipeline.sar.description import content_hash, describe_scene
+from drshym_pipeline.sar.ingest import content_hash, describe_scene
 from drshym_pipeline.sar.reader import SceneReader, strips
 from drshym_pipeline.storage import atomic_path, fsync_directory, fsync_tree, scratch_directory, write_text
 

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Record, Units, describe_validation
-from drshym_pipeline.sar.products import pair_key, stem
+from drshym_pipeline.sar.file_names import pair_key, stem
 
 SIDECAR_SUFFIX = ".drshym.json"
 _MOST_BYTES = 65_536

@@ -16,7 +16,7 @@ from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.sar.georeference import control_points
 from drshym_pipeline.sar.ground_control import gdal_points
-from drshym_pipeline.sar.open import open_header, open_raster
+from drshym_pipeline.sar.safe_open import open_header, open_raster
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
 from drshym_pipeline.tiling import Window
 from tests.units import from_db

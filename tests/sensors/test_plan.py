@@ -7,12 +7,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.listing import SourceFile
+from drshym_pipeline.sar.scene_files import SourceFile, partition_key
 from sensors.plan import (
     PARTNER_TICKS,
     Seen,
     TickPlan,
-    partition_key,
     plan_tick,
     seen_from_json,
     seen_to_json,

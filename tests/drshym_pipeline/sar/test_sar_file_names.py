@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drshym_pipeline.sar.products import is_horizontal, is_scene_id, pair_key, parse_name, scene_id
+from drshym_pipeline.sar.file_names import is_horizontal, pair_key, parse_name
+from drshym_pipeline.sar.scene_files import is_scene_id, scene_id
 
 GRD = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_1A2B.SAFE"
 GRD_COG = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_9F00_COG.SAFE"

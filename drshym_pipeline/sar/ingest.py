@@ -19,15 +19,15 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, BandSource, BandStatistics, Polarisation, SceneMeta, Units
-from drshym_pipeline.sar import products
+from drshym_pipeline.sar import file_names, scene_files
 from drshym_pipeline.sar.backscatter import BackscatterWriter
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.sar.completeness import check_zero_tail
 from drshym_pipeline.sar.georeference import Grid
 from drshym_pipeline.sar.ground_control import product_grid
-from drshym_pipeline.sar.open import open_header
-from drshym_pipeline.sar.open_scene import OpenScene, RawWindows, check_sources
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
+from drshym_pipeline.sar.reader import OpenScene, RawWindows, check_sources
+from drshym_pipeline.sar.safe_open import open_header
 from drshym_pipeline.sar.statistics import BackscatterHistogram
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 from drshym_pipeline.tiling import Window
@@ -193,7 +193,7 @@ def _processing(scene: OpenScene, units: Units) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _orbit(scene: OpenScene, named: products.OrbitDirection | None) -> products.OrbitDirection | None:
+def _orbit(scene: OpenScene, named: file_names.OrbitDirection | None) -> file_names.OrbitDirection | None:
     for key, value in scene.tags.items():
         word = value.strip().lower()
         if "orbit" in key.lower() and word in ("ascending", "descending"):
@@ -229,8 +229,8 @@ def describe_scene(
             files are not on one grid.
     """
     paths = check_sources(sources)
-    name = scene_id or products.scene_id([path.name for path in paths])
-    if not products.is_scene_id(name):
+    name = scene_id or scene_files.scene_id([path.name for path in paths])
+    if not scene_files.is_scene_id(name):
         raise InputError(name, "not usable as a scene's name", "Use letters, digits, '_', '-' and '.'")
     uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
     with ExitStack() as stack:
@@ -257,7 +257,7 @@ def describe_scene(
             warnings.append("georeferenced from ground control points, without terrain correction")
         if fraction == 0.0:
             warnings.append("not observed anywhere: the scene has no valid pixel")
-        names = [products.parse_name(path.name) for path in paths]
+        names = [file_names.parse_name(path.name) for path in paths]
         orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
         bands = tuple(
             BandSource(

@@ -1,4 +1,4 @@
-"""What the name of a Sentinel-1 file says: mission, time, polarisation, units, and which files belong together.
+"""What the name of a Sentinel-1 file says: mission, time, polarisation, units, and which scene it belongs to.
 
 Names are hints: they come from many producers and people rename files. Nothing is opened here.
 
@@ -10,7 +10,6 @@ chips, and any name with a polarisation or a date in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -133,7 +132,7 @@ def parse_name(filename: str) -> NameFacts:
 
 
 def pair_key(filename: str) -> tuple[str, Polarisation | None]:
-    """What the files of one scene have in common, and which polarisation this one holds.
+    """Return what the names of the files of one scene have in common, and which polarisation this file holds.
 
     Args:
         filename: Such as `pxs10_vv.tif`.
@@ -158,19 +157,3 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
         # One separator goes with the word it led to.
         key = key.rstrip("_-. ") + part if part[:1] in "_-. " or not part else key + part
     return key.strip("_-. ") or name, polarisation
-
-
-def is_scene_id(text: str) -> bool:
-    """Whether a text can be a scene's name: it becomes part of paths and of partition keys."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", text) is not None
-
-
-def scene_id(filenames: Sequence[str]) -> str:
-    """A name for the scene of these files, of letters, digits, `_`, `-` and `.` only.
-
-    Args:
-        filenames: One file, or one a polarisation.
-    """
-    key = pair_key(filenames[0])[0]
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", key).strip("._-")
-    return safe[:120] or "scene"

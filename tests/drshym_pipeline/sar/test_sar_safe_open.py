@@ -10,8 +10,8 @@ import pytest
 import rasterio
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.sar import open as sar_open
-from drshym_pipeline.sar.open import open_raster
+from drshym_pipeline.sar import safe_open as sar_open
+from drshym_pipeline.sar.safe_open import open_raster
 
 
 def refuses(path: Path, match: str) -> None:

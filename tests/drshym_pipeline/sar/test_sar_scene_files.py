@@ -1,0 +1,103 @@
+"""Which files are scenes and how they pair: one rule for the command and the watched folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drshym_pipeline.sar.scene_files import SceneGroup, is_scene_name, list_scenes, pair_files, scene_paths
+from tests.examples import examples
+
+NAMES = st.sampled_from(["a", "b", "\u6d2a\u6c34", "a_vv", "a_vh", "a_VV", "b-vh", "S1_20210111"])
+KEYS = st.tuples(st.sampled_from(["", "x/", "x/y/"]), NAMES, st.sampled_from([".tif", ".tiff", ".TIF"])).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_scene"),
+    [
+        ("a.tif", True),
+        ("a.TIFF", True),
+        (".a.tif", False),
+        ("~a.tif", False),
+        ("a.tif~", False),
+        ("a.tif.part", False),
+        (".partial-1-a.tif", False),
+        ("a.png", False),
+    ],
+)
+def test_a_scene_is_a_finished_geotiff_that_is_not_hidden(name: str, is_scene: bool):
+    assert is_scene_name(name) == is_scene
+
+
+@given(st.lists(KEYS, max_size=8))
+@examples(200)
+def test_every_file_is_in_exactly_one_scene_and_no_scene_mixes_folders(keys: list[str]):
+    groups = pair_files(keys)
+    assert sorted(key for group in groups for key in group.ordered) == sorted(keys)
+    assert len({group.name for group in groups}) == len(groups)
+    for group in groups:
+        assert set(group.files) in ({"whole"}, {"VV"}, {"VH"}, {"VV", "VH"})
+        assert len({key.rpartition("/")[0] for key in group.ordered}) == 1
+
+
+def test_a_pair_has_vv_first_whatever_the_order():
+    for keys in (["p_vv.tif", "p_vh.tif"], ["p_vh.tif", "p_vv.tif"]):
+        assert pair_files(keys) == [SceneGroup("p|pair", "p", {"VV": "p_vv.tif", "VH": "p_vh.tif"})]
+        assert pair_files(keys)[0].ordered == ["p_vv.tif", "p_vh.tif"]
+
+
+def test_a_second_file_of_one_polarisation_is_a_scene_of_its_own():
+    first, second = pair_files(["p_vv.tif", "p_VV.tiff"])
+    assert first.ordered == ["p_vv.tif"]
+    assert second.ordered == ["p_VV.tiff"]
+    assert second.stem == "p_VV.tiff"
+
+
+def test_a_file_that_is_given_twice_is_two_scenes():
+    keys = ["a.tif", "a.tif", "p_vv.tif", "p_vv.tif", "p_vv.tif"]
+    assert [group.ordered for group in pair_files(keys)] == [[key] for key in keys]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (
+        "s.tif",
+        "maps/s_mask.tif",
+        "maps/s_proba.tif",
+        "maps/s_report.json",
+        "other_mask.tif",
+        ".hidden/s.tif",
+        "results/r.tif",
+        "notes.txt",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_command_and_watched_folder_take_the_same_files_and_never_the_products_of_a_map(folder: Path):
+    ignored: list[str] = []
+    listed = [file.key for file in list_scenes(folder, ignored=ignored.append)]
+    assert listed == ["other_mask.tif", "results/r.tif", "s.tif"]
+    assert scene_paths(folder, folder / "elsewhere") == [folder / key for key in listed]
+    assert sorted(ignored) == ["maps/s_mask.tif", "maps/s_proba.tif", "maps/s_report.json", "notes.txt"]
+
+
+def test_the_folder_of_the_results_is_left_out_where_it_is_inside(folder: Path):
+    assert folder / "results" / "r.tif" not in scene_paths(folder, folder / "results")
+    assert folder / "results" / "r.tif" in scene_paths(folder, folder)
+    assert folder / "results" / "r.tif" in scene_paths(folder / "results", folder)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_never_an_empty_one(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("drshym_pipeline.sar.scene_files.os.scandir", refuse)
+    with pytest.raises(PermissionError):
+        scene_paths(folder, folder / "out")
+    with pytest.raises(PermissionError):
+        list_scenes(folder)
