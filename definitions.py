@@ -10,9 +10,7 @@ from typing import Any
 
 from dagster import Definitions, in_process_executor
 
-from assets.graph import inference_assets, training_assets
-from assets.scene_checks import scene_checks
-from assets.training_checks import training_checks
+from assets.graph import inference_assets, inference_checks, training_assets, training_checks
 from drshym_pipeline.settings import PipelineSettings
 from resources.build import build_resources
 from sensors.failures import failed_runs, terminated_runs
@@ -36,7 +34,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
     retention = old_probabilities_job(settings)
     return Definitions(
         assets=[*training_assets, *inference_assets],
-        asset_checks=[*training_checks, *scene_checks],
+        asset_checks=[*training_checks, *inference_checks],
         jobs=[train_model, map_scene, put_in_service, retention],
         schedules=[weekly_training, old_probabilities_schedule(retention)],
         # A backfill of assets is a run of no job of ours: it goes in one process too.

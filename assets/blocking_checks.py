@@ -7,7 +7,7 @@ run's page, in the `failures/` record and in `drshym status`.
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from dagster import (
     AssetCheckResult,
@@ -55,6 +55,7 @@ def blocking_check(
                 raise Failure(sentence, allow_retries=False)
 
         made = asset_check(asset=asset, blocking=True, description=description, partitions_def=partitions_def)
-        return made(explained)
+        # Dagster takes generators too, but its type does not say so.
+        return made(cast("Check", explained))
 
     return decorate

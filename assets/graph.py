@@ -1,16 +1,15 @@
-"""The assets of the two groups, in the order of the lineage."""
+"""The assets and checks of the two groups, in the order of the lineage."""
 
-from assets.calibration_temperature import calibration_temperature
-from assets.candidate_model import candidate_model
-from assets.flood_model import flood_model
-from assets.labelled_tiles import labelled_tiles
-from assets.raw_scenes import raw_scenes
-from assets.scene_reports import scene_reports
-from assets.slice_reports import slice_reports
-from assets.stitched_scenes import stitched_scenes
-from assets.tile_probabilities import tile_probabilities
-from assets.tiles import tiles
-from assets.trained_checkpoint import trained_checkpoint
+from assets.inference import inference_assets, inference_checks
+from assets.training.calibration_temperature import calibration_temperature
+from assets.training.candidate_model import candidate_model
+from assets.training.flood_model import flood_model
+from assets.training.labelled_tiles import labelled_tiles
+from assets.training.slice_reports import slice_reports
+from assets.training.trained_checkpoint import trained_checkpoint
+from assets.training.training_checks import training_checks
+
+__all__ = ["inference_assets", "inference_checks", "training_assets", "training_checks"]
 
 training_assets = [
     labelled_tiles,
@@ -20,4 +19,3 @@ training_assets = [
     candidate_model,
     flood_model,
 ]
-inference_assets = [raw_scenes, tiles, tile_probabilities, stitched_scenes, scene_reports]

@@ -46,7 +46,8 @@ def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:
     import pandas as pd
 
     table = pd.read_parquet(tiles.parquet, columns=["valid_fraction"])
-    return table["valid_fraction"].to_numpy(dtype=float).reshape(tiles.grid().shape)
+    shares: NDArray[np.float64] = table["valid_fraction"].to_numpy(dtype=float)
+    return shares.reshape(tiles.grid().shape)
 
 
 def probability_overview(predicted: PredictionFolder) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:

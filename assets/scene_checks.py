@@ -1,77 +1,105 @@
-"""The checks of the inference assets, one result a scene. What they compare is in `agreement`."""
+"""What is checked of a scene after each stage. What is wrong with the files is found by `scene_faults`."""
 
-import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, PreviewWarning, asset_check
-
-from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
-from assets.blocking_checks import blocking_check
-from assets.currency import currency
-from assets.partitions import scenes
-from assets.running import run_name
+from assets.scene_faults import grid_faults, map_faults, probability_faults, scene_faults
+from assets.staleness import model_of_map
+from drshym_pipeline.scene_store import SceneStore
 from resources.store import ArtefactStore
 
-# Dagster is pinned to one release, which has results by partition; its warning would stand in every log.
-warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", PreviewWarning)
+_NAMED = 3  # faults in the sentence of a result
 
 
-def _result(faults: list[str], **figures: int | float | str) -> AssetCheckResult:
-    """Passed when there is no fault; the first faults are told."""
-    return AssetCheckResult(passed=not faults, description="; ".join(faults[:3]) or None, metadata=figures)
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one check of one scene.
+
+    Args:
+        passed: Whether nothing is wrong.
+        sentence: What is wrong, in one line; None when nothing is.
+        figures: What the check has found, by name.
+    """
+
+    passed: bool
+    sentence: str | None = None
+    figures: Mapping[str, int | float | str] = field(default_factory=dict)
 
 
-@blocking_check(asset="raw_scenes", partitions_def=scenes, description="The staged scene can be read and located.")
-def scene_is_readable_and_georeferenced(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
-    """Open the staged copy, read its first and last rows and check its CRS and transform."""
-    folder = store.scenes.staged(context.partition_key, run_name(context.run))
-    return _result(scene_faults(folder), crs=folder.meta().crs)
+@dataclass(frozen=True)
+class SceneCheck:
+    """One check of an inference asset.
+
+    Args:
+        name: Of the check.
+        description: What the check expects, for people.
+        blocking: Whether a scene that fails it goes no further.
+        evaluate: Called with the store, the scene and the name of the run.
+    """
+
+    name: str
+    description: str
+    blocking: bool
+    evaluate: Callable[[ArtefactStore, str, str], Outcome]
 
 
-@blocking_check(asset="tiles", partitions_def=scenes, description="Every pixel of the scene is in a tile.")
-def tiles_cover_the_scene(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
-    """Read the tile records back and add their windows up."""
-    tiles = store.scenes.tiles(context.partition_key, run_name(context.run))
-    return _result(grid_faults(tiles), tiles=len(tiles.grid()))
+def _of_files(
+    folder_of: Callable[[SceneStore, str, str], Any],
+    faults_of: Callable[[Any], list[str]],
+    figures_of: Callable[[Any], Mapping[str, int | float | str]] = lambda _: {},
+) -> Callable[[ArtefactStore, str, str], Outcome]:
+    """Make a check of the files that a stage has written.
+
+    Args:
+        folder_of: The folder of these files.
+        faults_of: What is wrong with them.
+        figures_of: What to show where nothing is wrong.
+    """
+
+    def evaluate(store: ArtefactStore, scene: str, run: str) -> Outcome:
+        folder = folder_of(store.scenes, scene, run)
+        faults = faults_of(folder)
+        if faults:
+            return Outcome(False, "; ".join(faults[:_NAMED]))
+        return Outcome(True, figures=figures_of(folder))
+
+    return evaluate
 
 
-@blocking_check(
-    asset="tile_probabilities",
-    partitions_def=scenes,
-    description="Probabilities are in [0, 1], and there exactly where the scene is observed.",
+def _model_is_current(store: ArtefactStore, scene: str, run: str) -> Outcome:
+    found = model_of_map(store, store.scenes.map(scene, run))
+    sentence = "Mapped by another model: materialise tile_probabilities and the assets after it again."
+    return Outcome(found.is_current, None if found.is_current else sentence, found.figures)
+
+
+SCENE_IS_READABLE = SceneCheck(
+    "scene_is_readable_and_georeferenced",
+    "The staged scene can be read and located.",
+    blocking=True,
+    evaluate=_of_files(SceneStore.staged, scene_faults, lambda folder: {"crs": folder.meta().crs}),
 )
-def probabilities_fit_the_scene(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
-    """Compare every tile with the staged scene."""
-    return _result(probability_faults(store.scenes.prediction(context.partition_key, run_name(context.run))))
-
-
-@blocking_check(
-    asset="stitched_scenes",
-    partitions_def=scenes,
-    description="The mask is the probability cut at the threshold, and both lie on exactly the source's grid.",
+TILES_COVER_THE_SCENE = SceneCheck(
+    "tiles_cover_the_scene",
+    "Every pixel of the scene is in a tile.",
+    blocking=True,
+    evaluate=_of_files(SceneStore.tiles, grid_faults, lambda folder: {"tiles": len(folder.grid())}),
 )
-def mask_agrees_with_probability(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
-    """Read both rasters back and compare them with each other and with the scene."""
-    return _result(map_faults(store.scenes.map(context.partition_key, run_name(context.run))))
-
-
-@asset_check(
-    asset="stitched_scenes", partitions_def=scenes, description="The map was made by the model now in service."
+PROBABILITIES_FIT_THE_SCENE = SceneCheck(
+    "probabilities_fit_the_scene",
+    "Probabilities are in [0, 1], and there exactly where the scene is observed.",
+    blocking=True,
+    evaluate=_of_files(SceneStore.prediction, probability_faults),
 )
-def model_is_current(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
-    """Compare the model of the map with the model in service; evaluated for all maps when the model changes."""
-    passed, used, served = currency(store, store.scenes.map(context.partition_key, run_name(context.run)))
-    return AssetCheckResult(
-        passed=passed,
-        severity=AssetCheckSeverity.WARN,
-        description=None if passed else "Mapped by another model: materialise tile_probabilities and on again.",
-        metadata={"map": used, "in service": served},
-    )
-
-
-scene_checks = [
-    scene_is_readable_and_georeferenced,
-    tiles_cover_the_scene,
-    probabilities_fit_the_scene,
-    mask_agrees_with_probability,
-    model_is_current,
-]
+MASK_AGREES_WITH_PROBABILITY = SceneCheck(
+    "mask_agrees_with_probability",
+    "The mask is the probability cut at the threshold, and both lie on exactly the source's grid.",
+    blocking=True,
+    evaluate=_of_files(SceneStore.map, map_faults),
+)
+MODEL_IS_CURRENT = SceneCheck(
+    "model_is_current",
+    "The map was made by the model now in service.",
+    blocking=False,
+    evaluate=_model_is_current,
+)

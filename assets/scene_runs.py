@@ -2,15 +2,16 @@
 
 In a run over many partitions (a backfill) the first asset of the run takes each scene through every step that was
 asked for before it turns to the next one. So the first maps are there early, a bad scene stops nothing but itself, the
-model is loaded once, and what Dagster is told of a scene (materialisations with their own data version, check results)
-is told when it is true. Scenes are mapped in a thread (`scene_work`), so that the next one does not wait for Dagster's
-event log. The other assets of the run then have nothing left to do and are skipped. At the end the run fails if a scene
-did, and names it.
+model is loaded once, and the events of a scene (materialisations with their own data version, check results) reach
+Dagster as soon as they are true. Scenes are mapped in a thread (`scene_work`), so that the next one does not wait for
+Dagster's event log. The other assets of the run then have nothing left to do and are skipped. At the end the run fails
+if a scene did, and names it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from threading import Event
+from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
@@ -24,8 +25,9 @@ from dagster import (
     MetadataValue,
 )
 
-from assets.running import permanent_input_errors, run_name, run_progress
-from assets.scene_steps import STEPS, STEPS_VERSION, SceneTools
+from assets.run_context import permanent_input_errors, run_name, run_progress
+from assets.scene_stages import STAGES
+from assets.scene_steps import SceneTools
 from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.records import now
@@ -44,12 +46,12 @@ from resources.progress import RunProgress
 from resources.store import ArtefactStore
 
 _NAMED = 10  # failed scenes named in the failure
-_AHEAD = 8  # events that may wait to be told
+_AHEAD = 8  # events that may wait for Dagster
 
 
 def chain_from(name: str, selected: Sequence[str]) -> list[str]:
     """The assets of a run that follow one another without a gap, from `name` on."""
-    order = list(STEPS)
+    order = list(STAGES)
     chain: list[str] = []
     for step in order[order.index(name) :]:
         if step not in selected:
@@ -60,7 +62,7 @@ def chain_from(name: str, selected: Sequence[str]) -> list[str]:
 
 def run_scenes(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine, name: str
-) -> Iterator[MaterializeResult | AssetMaterialization]:
+) -> Iterator[MaterializeResult[Any] | AssetMaterialization]:
     """The body of an inference asset.
 
     Args:
@@ -77,22 +79,22 @@ def run_scenes(
     if len(partitions) == 1:
         tools = SceneTools(bucket, store, engine, run_progress(context, store), run_name(context.run))
         with permanent_input_errors():
-            yield STEPS[name](tools, partitions[0])
+            yield STAGES[name].step(tools, partitions[0])
         return
     selection = context.run.asset_selection
     # A run of the whole job names none.
-    selected = [key.to_user_string() for key in selection] if selection else list(STEPS)
+    selected = [key.to_user_string() for key in selection] if selection else list(STAGES)
     left = Event()
     listener = until_left(RunProgress(store.progress_path(context.run_id), None), left)
     tools = SceneTools(bucket, store, engine, listener, run_name(context.run))
     work = SceneWork(tools, chain_from(name, selected), partitions)
-    yield from _told(context, store, Prefetched(work, _AHEAD, left), len(partitions))
+    yield from _emit_events(context, store, Prefetched(work, _AHEAD, left), len(partitions))
 
 
-def _told(
+def _emit_events(
     context: AssetExecutionContext, store: ArtefactStore, events: Iterable[Made | Checked | Ended], count: int
 ) -> Iterator[AssetMaterialization]:
-    """Tell Dagster of each event when it comes; a materialisation is kept when the asset yields it.
+    """Pass each event to Dagster when it comes; a materialisation is kept when the asset yields it.
 
     Raises:
         Failure: A scene failed.
@@ -136,11 +138,11 @@ def _keep_failure(context: AssetExecutionContext, store: ArtefactStore, event: E
 
 
 def _materialised(
-    context: AssetExecutionContext, name: str, partition: str, result: MaterializeResult
+    context: AssetExecutionContext, name: str, partition: str, result: MaterializeResult[Any]
 ) -> AssetMaterialization:
-    """The event of one scene, tagged as Dagster tags that of a run of one: staleness is told by these tags."""
+    """The event of one scene, tagged as Dagster tags that of a run of one: staleness follows from these tags."""
     key = AssetKey(name)
-    tags = {CODE_VERSION_TAG: STEPS_VERSION, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    tags = {CODE_VERSION_TAG: STAGES[name].code_version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     if result.data_version is not None:
         tags[DATA_VERSION_TAG] = result.data_version.value
     graph = context.job_def.asset_layer.asset_graph
@@ -163,14 +165,16 @@ def _data_version(record: EventLogRecord | None) -> str:
 
 
 def _evaluated(context: AssetExecutionContext, event: Checked) -> None:
+    outcome, blocking = event.outcome, event.check.blocking
     context.log_event(
         AssetCheckEvaluation(
             asset_key=AssetKey(event.name),
-            check_name=event.check,
-            passed=event.passed,
-            severity=AssetCheckSeverity.ERROR if event.blocking else AssetCheckSeverity.WARN,
-            metadata={key: MetadataValue.text(value) for key, value in event.figures.items()},
+            check_name=event.check.name,
+            passed=outcome.passed,
+            severity=AssetCheckSeverity.ERROR if blocking else AssetCheckSeverity.WARN,
+            description=outcome.sentence,
+            metadata=outcome.figures,
             partition=event.partition,
-            blocking=event.blocking,
+            blocking=blocking,
         )
     )

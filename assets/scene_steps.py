@@ -1,15 +1,14 @@
-"""What each inference asset does with one scene, and what is checked of it; the assets themselves only carry this out.
+"""What each inference asset does with one scene; the assets themselves only call this.
 
 A run of one scene goes through these steps as Dagster's own, a run of many goes through them scene by scene
-(`scene_runs`): both take the same road.
+(`scene_runs`): both take the same road. `scene_stages` says which step and which checks belong to which asset.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dagster import DataVersion, MaterializeResult, MetadataValue
 
-from assets.agreement import grid_faults, map_faults, probability_faults, scene_faults
 from assets.metadata import file_link, picture, picture_file, table
 from assets.pictures import DB_RANGE, ground_cell, probability_overview, quicklook, valid_share
 from assets.scene_sources import remove_from_bucket, source_files
@@ -43,7 +42,7 @@ class SceneTools:
         scenes.write_note(partition, self.run, scenes.note(partition, self.run).model_copy(update=values))
 
 
-def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
+def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Stage one scene; a bad file fails this scene alone and leaves nothing behind."""
     scenes = tools.store.scenes
     scenes.remove_abandoned(partition)
@@ -81,7 +80,7 @@ def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult:
     )
 
 
-def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
+def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Write `tiles.jsonl` and the same as a Parquet table."""
     folder, engine = tools.store.scenes.staged(partition, tools.run), tools.engine
     tiles = write_tiles(folder, tile=engine.tile, overlap=engine.overlap, progress=tools.progress)
@@ -102,7 +101,7 @@ def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     )
 
 
-def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
+def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Predict all tiles with the model in service, unless that was done already."""
     tiles, engine = tools.store.scenes.tiles(partition, tools.run), tools.engine
     bundle, reference = engine.load()
@@ -146,7 +145,7 @@ def _left_out(counts: PolygonCounts | None) -> dict[str, str]:
     return {f"areas of fewer than {counts.fewest_pixels} pixels, in the mask only": f"{counts.omitted:,}"}
 
 
-def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
+def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Blend the tiles and write the products. Which model made them is read from the probabilities themselves."""
     predicted = tools.store.scenes.prediction(partition, tools.run)
     drawn = stitch(predicted, run=tools.run, progress=tools.progress)
@@ -178,7 +177,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult:
     )
 
 
-def report_scene(tools: SceneTools, partition: str) -> MaterializeResult:
+def report_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Write the report, finish the map and make it the scene's newest one."""
     scenes = tools.store.scenes
     finished = report(scenes.map(partition, tools.run), progress=tools.progress)
@@ -202,35 +201,3 @@ def report_scene(tools: SceneTools, partition: str) -> MaterializeResult:
             "record": file_link(finished.product("record")),
         },
     )
-
-
-STEPS_VERSION = "3"
-"""Code version of the inference assets: raised when the same scene and model would give other products."""
-
-Step = Callable[[SceneTools, str], MaterializeResult]
-Faults = Callable[[SceneTools, str], list[str]]
-
-# In the order of the lineage.
-STEPS: Mapping[str, Step] = {
-    "raw_scenes": stage_scene,
-    "tiles": lay_tiles,
-    "tile_probabilities": predict_tiles,
-    "stitched_scenes": stitch_tiles,
-    "scene_reports": report_scene,
-}
-# By asset: the name of its blocking check, and what it finds wrong in what a run has made of a scene.
-BLOCKING: Mapping[str, tuple[str, Faults]] = {
-    "raw_scenes": (
-        "scene_is_readable_and_georeferenced",
-        lambda tools, scene: scene_faults(tools.store.scenes.staged(scene, tools.run)),
-    ),
-    "tiles": ("tiles_cover_the_scene", lambda tools, scene: grid_faults(tools.store.scenes.tiles(scene, tools.run))),
-    "tile_probabilities": (
-        "probabilities_fit_the_scene",
-        lambda tools, scene: probability_faults(tools.store.scenes.prediction(scene, tools.run)),
-    ),
-    "stitched_scenes": (
-        "mask_agrees_with_probability",
-        lambda tools, scene: map_faults(tools.store.scenes.map(scene, tools.run)),
-    ),
-}

@@ -1,18 +1,20 @@
-"""The scenes of a run of many, taken through their steps one after the other, without a word to Dagster.
+"""The scenes of a run of many, taken through their stages one after the other, without a call to Dagster.
 
-What happens to them comes out as a stream: the thread that talks to Dagster tells one event while the next scene is
-already being mapped.
+What happens to them comes out as a stream of events: one thread passes an event to Dagster while another is already
+mapping the next scene.
 """
 
 import traceback
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
+from typing import Any
 
 from dagster import MaterializeResult
 
-from assets.currency import currency
-from assets.scene_steps import BLOCKING, STEPS, SceneTools
+from assets.scene_checks import Outcome, SceneCheck
+from assets.scene_stages import STAGES
+from assets.scene_steps import SceneTools
 from drshym_pipeline.errors import DrShymError, one_line
 from drshym_pipeline.progress import Progress
 
@@ -23,7 +25,7 @@ class Made:
 
     partition: str
     name: str
-    result: MaterializeResult
+    result: MaterializeResult[Any]
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,8 @@ class Checked:
 
     partition: str
     name: str
-    check: str
-    passed: bool
-    figures: dict[str, str]
-
-    @property
-    def blocking(self) -> bool:
-        """Whether a scene that fails it goes no further."""
-        return self.name in BLOCKING and BLOCKING[self.name][0] == self.check
+    check: SceneCheck
+    outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class SceneWork:
         name = self._chain[0]
         try:
             for name in self._chain:
-                yield Made(partition, name, STEPS[name](self._tools, partition))
+                yield Made(partition, name, STAGES[name].step(self._tools, partition))
                 if (fault := (yield from self._checks(partition, name))) is not None:
                     yield Ended(partition, name, fault)
                     return
@@ -105,13 +101,9 @@ class SceneWork:
 
     def _checks(self, partition: str, name: str) -> Generator[Checked, None, str | None]:
         """Evaluate the checks of an asset; returns why the scene goes no further, or None."""
-        tools = self._tools
-        if name == "stitched_scenes":
-            passed, used, served = currency(tools.store, tools.store.scenes.map(partition, tools.run))
-            yield Checked(partition, name, "model_is_current", passed, {"map": used, "in service": served})
-        if name not in BLOCKING:
-            return None
-        check, faults_of = BLOCKING[name]
-        faults = faults_of(tools, partition)
-        yield Checked(partition, name, check, not faults, {})
-        return f"{check} failed: {'; '.join(faults[:3])}" if faults else None
+        for check in STAGES[name].checks:
+            outcome = check.evaluate(self._tools.store, partition, self._tools.run)
+            yield Checked(partition, name, check, outcome)
+            if check.blocking and not outcome.passed:
+                return f"{check.name} failed: {outcome.sentence}"
+        return None

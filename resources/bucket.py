@@ -7,7 +7,7 @@ What counts as a scene file is decided in `drshym_pipeline.sar.scene_files`, wha
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dagster import ConfigurableResource
 from pydantic import Field
@@ -18,7 +18,7 @@ from drshym_pipeline.sar.scene_files import SourceFile, leads_out, list_scenes
 _log = logging.getLogger(__name__)
 
 
-class SceneBucket(ConfigurableResource):
+class SceneBucket(ConfigurableResource[Any]):
     """A local folder, with subfolders, that scenes are copied into."""
 
     root: str = Field(description="The watched folder.")

@@ -4,7 +4,7 @@ Which model is in service is decided by the `flood_model` asset and recorded in 
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dagster import ConfigurableResource
 from pydantic import Field
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LOADED: dict[str, "tuple[ModelBundle, ModelReference]"] = {}
 
 
-class InferenceEngine(ConfigurableResource):
+class InferenceEngine(ConfigurableResource[Any]):
     """Hands out the model in service and the options of inference."""
 
     store: str = Field(description="The artefact store that holds the record of the model in service.")

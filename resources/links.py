@@ -1,10 +1,12 @@
 """Where Dagster's own pages are, so that other systems can link back to them."""
 
+from typing import Any
+
 from dagster import ConfigurableResource
 from pydantic import Field
 
 
-class PageLinks(ConfigurableResource):
+class PageLinks(ConfigurableResource[Any]):
     """Addresses of pages."""
 
     dagster: str = Field(description="Address of Dagster's web server.")

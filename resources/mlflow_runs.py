@@ -25,7 +25,7 @@ _BATCH = 1000  # the largest number of metrics MLflow takes in one call
 _SQLITE = "sqlite:///"
 
 
-class MlflowRuns(ConfigurableResource):
+class MlflowRuns(ConfigurableResource[Any]):
     """MLflow's tracking store, seen as what the training assets need of it."""
 
     tracking_uri: str = Field(description="MLflow store; SQLite, because the plain file store is gone in MLflow 3.")

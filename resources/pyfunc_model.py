@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class FloodModel(mlflow.pyfunc.PythonModel):
+class FloodModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]  # exported dynamically
     """A sealed bundle behind MLflow's calling convention."""
 
     def load_context(self, context: Any) -> None:
@@ -23,7 +23,12 @@ class FloodModel(mlflow.pyfunc.PythonModel):
         self.network = self.bundle.build()
 
     # MLflow takes a type hint of `model_input` for a schema of its own making; ours is the registered signature.
-    def predict(self, context: Any, model_input, params: dict[str, Any] | None = None) -> NDArray[np.float32]:  # noqa: ANN001
+    def predict(  # type: ignore[no-untyped-def]
+        self,
+        context: Any,
+        model_input,  # noqa: ANN001
+        params: dict[str, Any] | None = None,
+    ) -> NDArray[np.float32]:
         """Probability of water.
 
         Args:

@@ -1,6 +1,7 @@
 """Which training recipe the training assets follow."""
 
 from pathlib import Path
+from typing import Any
 
 from dagster import ConfigurableResource
 from pydantic import Field
@@ -8,7 +9,7 @@ from pydantic import Field
 from drshym_pipeline.settings import TrainConfig, load_config
 
 
-class TrainingRecipe(ConfigurableResource):
+class TrainingRecipe(ConfigurableResource[Any]):
     """A `TrainConfig` in a YAML file, read anew by every run."""
 
     path: str = Field(description="The YAML file; configs/ has examples.")

@@ -1,7 +1,7 @@
 """The model registry: registered versions and the aliases `candidate` and `champion`.
 
 MLflow is imported inside methods: it takes five seconds, and nothing that maps a scene needs it. Which version deserves
-an alias is decided in `assets.promotion`; runs are the business of `mlflow_runs`.
+an alias is decided in `assets.training.promotion`; runs are the business of `mlflow_runs`.
 """
 
 import shutil

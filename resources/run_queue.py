@@ -6,7 +6,7 @@ from resources.dagster_internals import QueuedRunCoordinator, SubmitRunContext, 
 from resources.run_limits import limit_tags
 
 
-class LimitedRunQueue(QueuedRunCoordinator):  # type: ignore[type-arg]
+class LimitedRunQueue(QueuedRunCoordinator):
     """Queues runs; one that was started from the lineage page is limited like those of the jobs.
 
     Dagster's pools alone cannot express the limits: the same assets map a new scene and an archive, and a new scene

@@ -25,7 +25,7 @@ def _read_if_there(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
-class ArtefactStore(ConfigurableResource):
+class ArtefactStore(ConfigurableResource[Any]):
     """Paths and records below one folder."""
 
     root: str = Field(description="The folder of all artefacts.")
@@ -41,11 +41,13 @@ class ArtefactStore(ConfigurableResource):
         Raises:
             InputError: The stage that writes it has not run.
         """
-        return read_json(self.path / "records" / f"{name}.json")
+        record: dict[str, Any] = read_json(self.path / "records" / f"{name}.json")
+        return record
 
     def find_record(self, name: str) -> dict[str, Any] | None:
         """The record `name`, or None when the stage that writes it has not run."""
-        return _read_if_there(self.path / "records" / f"{name}.json")
+        record: dict[str, Any] | None = _read_if_there(self.path / "records" / f"{name}.json")
+        return record
 
     def write_record(self, name: str, value: dict[str, Any]) -> None:
         """Replace the record `name`."""

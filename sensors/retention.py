@@ -17,8 +17,8 @@ from dagster import (
 
 from drshym_pipeline.records import now
 from drshym_pipeline.settings import PipelineSettings
+from resources.run_limits import LONGEST_REVIEW, LONGEST_TAG
 from resources.store import ArtefactStore
-from sensors.jobs import LONGEST_REVIEW, LONGEST_TAG
 
 # A run that goes on writes its note again and again; whoever watches a run does it while it goes on.
 PROGRESS_KEPT = timedelta(days=7)

@@ -54,7 +54,7 @@ def run_recipes(home: str, recipes: list[str], answer: str) -> None:
         answer: The JSON file to write: the start method of this process, and by the name of a recipe the reasons of
             the steps that failed, the steps that were trained and the verdict of the registered version.
     """
-    from assets.training_state import TrainingState
+    from assets.training.training_state import TrainingState
     from drshym_pipeline.training.checkpoint import TrainedCheckpoint
     from resources.build import build_resources
     from tests.lineage import Lineage

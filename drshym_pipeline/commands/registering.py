@@ -1,7 +1,7 @@
 """The command that registers a bundle in MLflow: it starts the program of the checkout that can do it.
 
 This package knows neither Dagster nor MLflow, and the wheel holds nothing else. The registry belongs to the code
-location, so the command looks for its checkout and runs `assets.register` there in a process of its own.
+location, so the command looks for its checkout and runs `assets.training.register` there in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import typer
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import find_checkout, find_home
 
-_PROGRAM = "assets.register"
+_PROGRAM = "assets.training.register"
 
 
 def register(

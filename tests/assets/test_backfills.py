@@ -11,7 +11,8 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from assets.scene_runs import chain_from
-from assets.scene_steps import STEPS, SceneTools
+from assets.scene_stages import STAGES
+from assets.scene_steps import SceneTools
 from assets.scene_work import Abandoned, Ended, Made, SceneWork, until_left
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
@@ -61,7 +62,7 @@ def test_a_backfill_is_one_run_in_which_a_bad_scene_stops_nothing_but_itself(lin
     assert "1 of 4 scenes failed, the others are done: bad: " in told
     assert "bad.tif" in told
     assert not any(event.event_type == DagsterEventType.STEP_UP_FOR_RETRY for event in result.all_events)
-    for name in STEPS:
+    for name in STAGES:
         assert lineage.instance.get_materialized_partitions(AssetKey(name)) == {"a", "b", "c"}, name
     for partition in "abc":
         folder = lineage.store.scenes.current(partition)
@@ -76,7 +77,7 @@ def test_a_backfill_is_one_run_in_which_a_bad_scene_stops_nothing_but_itself(lin
 def test_every_scene_of_a_backfill_has_its_own_data_version_and_checks(lineage: Lineage):
     result = lineage.backfill(["a", "b"])
     assert result.success
-    for name in STEPS:
+    for name in STAGES:
         found = versions(lineage, name)
         assert set(found) == {"a", "b"}
         assert found["a"] != found["b"], name
@@ -117,9 +118,9 @@ def newest_tags(lineage: Lineage, name: str, partition: str) -> dict[str, str]:
 
 def test_dagster_is_told_the_same_of_a_scene_alone_and_in_a_backfill(lineage: Lineage):
     assert lineage.run("map_scene", "a").success
-    alone = {name: newest_tags(lineage, name, "a") for name in STEPS}
+    alone = {name: newest_tags(lineage, name, "a") for name in STAGES}
     assert lineage.backfill(["a", "b"]).success
-    assert {name: newest_tags(lineage, name, "a") for name in STEPS} == alone
+    assert {name: newest_tags(lineage, name, "a") for name in STAGES} == alone
 
 
 def test_no_scene_of_a_backfill_is_stale_until_its_own_input_changes(lineage: Lineage):
@@ -129,7 +130,7 @@ def test_no_scene_of_a_backfill_is_stale_until_its_own_input_changes(lineage: Li
         return resolver.get_status(AssetKey(name), partition)
 
     assert lineage.backfill(["a", "b"]).success
-    assert {status(name, partition) for name in STEPS for partition in "ab"} == {StaleStatus.FRESH}
+    assert {status(name, partition) for name in STAGES for partition in "ab"} == {StaleStatus.FRESH}
     with rasterio.open(lineage.inbox / "a.tif", "r+") as dataset:
         dataset.write(dataset.read(1) - np.float32(1), 1)
     assert lineage.run("map_scene", "a", asset_selection=[AssetKey("raw_scenes")]).success
@@ -165,8 +166,8 @@ def test_the_network_is_made_ready_once_for_all_scenes(lineage: Lineage, monkeyp
 @pytest.mark.parametrize(
     ("name", "selected", "chain"),
     [
-        ("raw_scenes", list(STEPS), list(STEPS)),
-        ("tile_probabilities", ["scene_reports", "tile_probabilities", "stitched_scenes"], list(STEPS)[2:]),
+        ("raw_scenes", list(STAGES), list(STAGES)),
+        ("tile_probabilities", ["scene_reports", "tile_probabilities", "stitched_scenes"], list(STAGES)[2:]),
         ("raw_scenes", ["raw_scenes", "scene_reports"], ["raw_scenes"]),
         ("scene_reports", ["raw_scenes", "scene_reports"], ["scene_reports"]),
     ],
@@ -190,7 +191,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_the_scene_in_hand_and_leaves_no
 
     tools = scene_tools(lineage, until_left(listen, left))
     seen = []
-    for event in Prefetched(SceneWork(tools, list(STEPS), ["a", "b"]), 1, left):
+    for event in Prefetched(SceneWork(tools, list(STAGES), ["a", "b"]), 1, left):
         seen.append(event)
         if isinstance(event, Made) and event.name == "tiles":
             break
@@ -206,4 +207,4 @@ def test_a_stopped_run_is_no_failure_of_its_scene(lineage: Lineage):
     left.set()
     tools = scene_tools(lineage, until_left(silent, left))
     with pytest.raises(Abandoned):
-        list(SceneWork(tools, list(STEPS), ["a"]))
+        list(SceneWork(tools, list(STAGES), ["a"]))

@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 from dagster import AssetsDefinition, job, op
 
-from assets.graph import inference_assets, training_assets
-from assets.scene_checks import scene_checks
-from assets.training_checks import training_checks
+from assets.graph import inference_assets, inference_checks, training_assets, training_checks
 from definitions import build_defs
 from drshym_pipeline.settings import PipelineSettings
 from resources.bucket import SceneBucket
@@ -93,7 +91,7 @@ def test_every_blocking_check_says_why_it_stops_a_run():
     blocking = {name for _, name, stops in CHECKS if stops}
     made_here = {
         next(iter(check.check_keys)).name
-        for check in [*training_checks, *scene_checks]
+        for check in [*training_checks, *inference_checks]
         if inspect.isgeneratorfunction(check.node_def.compute_fn.decorated_fn)
     }
     assert made_here == blocking

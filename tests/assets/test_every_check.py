@@ -9,7 +9,7 @@ from definitions import build_defs
 from tests.damage import BLOCKING_SCENE_CHECKS
 
 HERE = Path(__file__).parent
-SCENES, TRAINING = "test_scene_checks.py", "test_training_checks.py"
+SCENES, TRAINING = "test_scene_checks.py", "training/test_training_checks.py"
 # By check: the file, the test in which it passes, the test in which it fails.
 TESTED = {
     **{

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import rasterio
 
-from assets.scene_steps import STEPS, SceneTools
+from assets.scene_stages import STAGES
+from assets.scene_steps import SceneTools
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.errors import InputError
@@ -15,7 +16,7 @@ from resources.build import build_resources
 from tests.lineage import CHECKOUT, Lineage
 
 SCENE = "S1_one"
-ORDER = list(STEPS)
+ORDER = list(STAGES)
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +50,13 @@ def test_a_file_that_is_exchanged_between_two_stages_changes_the_later_run_alone
     dropped = lineage.drop(scene_file)
     requested(lineage)
     first, second = tools(lineage, "first"), tools(lineage, "second")
-    STEPS["raw_scenes"](first, SCENE)
+    STAGES["raw_scenes"].step(first, SCENE)
     make_darker(dropped)
     requested(lineage)
-    STEPS["raw_scenes"](second, SCENE)
+    STAGES["raw_scenes"].step(second, SCENE)
     for name in ORDER[1:]:
         for run in (second, first):
-            STEPS[name](run, SCENE)
+            STAGES[name].step(run, SCENE)
     scenes = lineage.store.scenes
     old, new = scenes.map(SCENE, "first"), scenes.map(SCENE, "second")
     assert old.is_complete()
@@ -74,13 +75,13 @@ def test_a_model_that_goes_into_service_between_two_stages_changes_the_later_run
     requested(lineage)
     first, second = tools(lineage, "first"), tools(lineage, "second")
     for name in ORDER[:3]:
-        STEPS[name](first, SCENE)
+        STAGES[name].step(first, SCENE)
     lineage.serve(shipped_bundle())
     for name in ORDER[:3]:
-        STEPS[name](second, SCENE)
+        STAGES[name].step(second, SCENE)
     for name in ORDER[3:]:
         for run in (first, second):
-            STEPS[name](run, SCENE)
+            STAGES[name].step(run, SCENE)
     scenes = lineage.store.scenes
     assert scenes.map(SCENE, "first").record().model.sha256 == random_bundle.sha256
     assert scenes.map(SCENE, "second").record().model.sha256 == shipped_bundle().sha256
@@ -91,13 +92,13 @@ def test_a_run_that_begins_in_the_middle_keeps_to_what_it_found(lineage: Lineage
     dropped = lineage.drop(scene_file)
     requested(lineage)
     for name in ORDER:
-        STEPS[name](tools(lineage, "whole"), SCENE)
-    STEPS["stitched_scenes"](tools(lineage, "part"), SCENE)
+        STAGES[name].step(tools(lineage, "whole"), SCENE)
+    STAGES["stitched_scenes"].step(tools(lineage, "part"), SCENE)
     make_darker(dropped)
     requested(lineage)
     for name in ORDER:
-        STEPS[name](tools(lineage, "another"), SCENE)
-    STEPS["scene_reports"](tools(lineage, "part"), SCENE)
+        STAGES[name].step(tools(lineage, "another"), SCENE)
+    STAGES["scene_reports"].step(tools(lineage, "part"), SCENE)
     scenes = lineage.store.scenes
     assert scenes.map(SCENE, "part") == scenes.map(SCENE, "whole") != scenes.map(SCENE, "another")
     assert scenes.current(SCENE) == scenes.map(SCENE, "another")
@@ -108,11 +109,11 @@ def test_a_retry_goes_on_with_what_the_interrupted_run_made(lineage: Lineage, sc
     lineage.drop(scene_file)
     requested(lineage)
     for name in ORDER[:4]:
-        STEPS[name](tools(lineage, "root"), SCENE)
+        STAGES[name].step(tools(lineage, "root"), SCENE)
     drawn = lineage.store.scenes.map(SCENE, "root")
     assert not drawn.is_complete()
     for name in ORDER:
-        STEPS[name](tools(lineage, "root"), SCENE)
+        STAGES[name].step(tools(lineage, "root"), SCENE)
     (finished,) = lineage.store.scenes.finished_maps(SCENE)
     assert finished == lineage.store.scenes.current(SCENE)
     assert not drawn.directory.exists()
@@ -158,9 +159,9 @@ def test_kept_in_the_store_a_file_that_was_exchanged_meanwhile_stays(
     requested(lineage)
     run = tools(lineage, "a run")
     for name in ORDER[:4]:
-        STEPS[name](run, SCENE)
+        STAGES[name].step(run, SCENE)
     make_darker(dropped)
-    STEPS["scene_reports"](run, SCENE)
+    STAGES["scene_reports"].step(run, SCENE)
     assert dropped.is_file()
     requested(lineage)
 
@@ -168,4 +169,4 @@ def test_kept_in_the_store_a_file_that_was_exchanged_meanwhile_stays(
 def test_a_scene_that_was_never_staged_says_what_to_do(lineage: Lineage):
     for name in ORDER[1:]:
         with pytest.raises(InputError, match="Materialise raw_scenes"):
-            STEPS[name](tools(lineage, "a run"), "unknown")
+            STAGES[name].step(tools(lineage, "a run"), "unknown")

@@ -1,13 +1,15 @@
 """Every check of the inference assets, run by Dagster in the job of a scene, on good files and on broken ones."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, ExecuteInProcessResult
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from assets.scene_steps import STEPS, SceneTools
+from assets.scene_stages import STAGES
+from assets.scene_steps import SceneTools
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
@@ -41,14 +43,14 @@ def lineage(tmp_path: Path, random_bundle: ModelBundle, scene_file: Path) -> Lin
 
 def after(monkeypatch: pytest.MonkeyPatch, asset: str, action: Callable[[SceneTools, str], None]) -> None:
     """Let something happen between the end of an asset's step and its checks."""
-    step = STEPS[asset]
+    stage = STAGES[asset]
 
     def made(tools: SceneTools, partition: str):
-        result = step(tools, partition)
+        result = stage.step(tools, partition)
         action(tools, partition)
         return result
 
-    monkeypatch.setitem(STEPS, asset, made)
+    monkeypatch.setitem(STAGES, asset, replace(stage, step=made))
 
 
 def breaking(asset: str, damage: Damage) -> Callable[[SceneTools, str], None]:
@@ -67,7 +69,7 @@ def breaking(asset: str, damage: Damage) -> Callable[[SceneTools, str], None]:
 
 
 def materialised(lineage: Lineage) -> list[str]:
-    return [name for name in STEPS if SCENE in lineage.instance.get_materialized_partitions(AssetKey(name))]
+    return [name for name in STAGES if SCENE in lineage.instance.get_materialized_partitions(AssetKey(name))]
 
 
 def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
@@ -77,7 +79,7 @@ def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
 def test_on_good_files_every_check_passes_and_the_scene_is_mapped(lineage: Lineage):
     result = lineage.run("map_scene", SCENE)
     assert result.success
-    assert materialised(lineage) == list(STEPS)
+    assert materialised(lineage) == list(STAGES)
     assert checks(result) == {name: True for _, name in BLOCKING_SCENE_CHECKS} | {"model_is_current": True}
 
 
@@ -98,7 +100,7 @@ def test_a_blocking_check_fails_on_broken_files_and_nothing_follows(
     # What the instance keeps is what the UI shows.
     (kept,) = lineage.instance.event_log_storage.get_asset_check_execution_history(found.asset_check_key, limit=1)
     assert kept.status == AssetCheckExecutionRecordStatus.FAILED
-    assert materialised(lineage) == list(STEPS)[: list(STEPS).index(asset) + 1]
+    assert materialised(lineage) == list(STAGES)[: list(STAGES).index(asset) + 1]
     # The run's own failure says it too, not only the check.
     failure = next(event for event in result.all_events if event.is_step_failure)
     assert failure.step_failure_data.user_failure_data.description == f"{check} failed: {found.description}"
@@ -134,4 +136,4 @@ def test_a_map_by_another_model_is_told_and_stops_nothing(lineage: Lineage, monk
     assert not found.blocking
     assert found.severity == AssetCheckSeverity.WARN
     assert "materialise" in str(found.description).lower()
-    assert materialised(lineage) == list(STEPS)
+    assert materialised(lineage) == list(STAGES)

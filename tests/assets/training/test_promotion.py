@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.promotion import Contender, Decision, decide, introduces_shipped
+from assets.training.promotion import Contender, Decision, decide, introduces_shipped
 
 SHIPPED = Contender("1", "not judged", considered=True, source="shipped")
 

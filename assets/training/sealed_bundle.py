@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assets.training_state import BUNDLE_FOLDER, CHECKPOINT, TrainingState
+from assets.training.training_state import BUNDLE_FOLDER, CHECKPOINT, TrainingState
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import Score
 from drshym_pipeline.storage import read_json, write_bytes, write_json

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import AssetCheckExecutionContext, AssetExecutionContext
 
-from assets.running import run_name
+from assets.run_context import run_name
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.locking import alone_in
 from drshym_pipeline.settings import TrainConfig

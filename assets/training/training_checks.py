@@ -3,10 +3,10 @@
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, asset_check
 
 from assets.blocking_checks import blocking_check
-from assets.evaluating import Judgement
-from assets.promotion import BROKEN
-from assets.running import permanent_input_errors
-from assets.training_state import BUNDLE_FOLDER, RunNote, TrainingState
+from assets.run_context import permanent_input_errors
+from assets.training.judgement import Judgement
+from assets.training.promotion import BROKEN
+from assets.training.training_state import BUNDLE_FOLDER, RunNote, TrainingState
 from resources.registry import ModelRegistry
 from resources.store import ArtefactStore
 

@@ -14,8 +14,8 @@ from dagster import AssetKey, DagsterEvent, DagsterRun
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 
-from assets.evaluating import Judgement
-from assets.training_state import TrainingState
+from assets.training.judgement import Judgement
+from assets.training.training_state import TrainingState
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.locking import alone_in
 from drshym_pipeline.model import bundle as bundle_module

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from assets.evaluating import Judgement
-from assets.promotion import Contender, decide
-from assets.register import register_bundle
-from assets.serving import put_in_service
+from assets.training.judgement import Judgement
+from assets.training.model_in_service import put_in_service
+from assets.training.promotion import Contender, decide
+from assets.training.register import register_bundle
 from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import WEIGHTS_FILE, ModelBundle, shipped_bundle
@@ -22,7 +22,7 @@ from drshym_pipeline.storage import write_json
 from resources.registry import NOT_JUDGED, ModelRegistry
 from resources.store import ArtefactStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from dagster import AssetCheckKey, AssetKey, ExecuteInProcessResult, build_run_status_sensor_context
 
-from assets.evaluating import Judgement
-from assets.training_state import TrainingState
+from assets.training.judgement import Judgement
+from assets.training.training_state import TrainingState
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene

@@ -5,9 +5,9 @@ A version's bundle is fetched and verified before the record that scenes are map
 
 from typing import Any, Literal
 
-from assets.currency import served_reference
-from assets.fitted import score_rows
-from assets.promotion import introduces_shipped
+from assets.staleness import served_reference
+from assets.training.promotion import introduces_shipped
+from assets.training.sealed_bundle import score_rows
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import SHIPPED
 from resources.registry import CHAMPION, ModelRegistry

@@ -1,11 +1,19 @@
 """`calibration_temperature`: network, temperature, threshold and area errors sealed as one bundle with one hash."""
 
+from typing import Any
+
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from assets.fitted import calibration_metrics, calibration_rows, reliability_diagrams, score_rows, sealed
 from assets.metadata import file_link, plot, table
-from assets.running import permanent_input_errors, run_progress
-from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
+from assets.run_context import permanent_input_errors, run_progress
+from assets.training.sealed_bundle import (
+    calibration_metrics,
+    calibration_rows,
+    reliability_diagrams,
+    score_rows,
+    sealed,
+)
+from assets.training.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
 from resources.registry import ModelRegistry
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
@@ -23,7 +31,7 @@ CODE_VERSION = "1"
 )
 def calibration_temperature(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry
-) -> MaterializeResult:
+) -> MaterializeResult[Any]:
     """Fit on the validation chips and seal the bundle."""
     note = RunNote(store, context)
     with permanent_input_errors():

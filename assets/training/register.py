@@ -1,4 +1,4 @@
-"""Register a bundle that the command line trained: `drshym register BUNDLE`, which runs `python -m assets.register`.
+"""Register a bundle that the command line trained: `drshym register BUNDLE`, which runs this module.
 
 The bundle becomes a version of the registered model with a run of its own, as a bundle trained in Dagster does: with
 signature, card, verdict and the alias `candidate`. Whether it goes into service is then a reviewer's decision.
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from assets.candidate_model import LOADING
-from assets.evaluating import Judgement
-from assets.serving import introduce_shipped
+from assets.training.candidate_model import LOADING
+from assets.training.judgement import Judgement
+from assets.training.model_in_service import introduce_shipped
 from drshym_pipeline.console import error_line
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import PipelineSettings
@@ -131,7 +131,7 @@ def _log(
 def main(arguments: list[str]) -> int:
     """Register the bundle and say where it is; 2 when it cannot be used."""
     if len(arguments) != 1:
-        error_line("Give one bundle: python -m assets.register BUNDLE")
+        error_line("Give one bundle: python -m assets.training.register BUNDLE")
         return 2
     try:
         resources = build_resources(PipelineSettings.from_environment(), _CHECKOUT)

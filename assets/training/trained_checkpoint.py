@@ -1,10 +1,12 @@
 """`trained_checkpoint`: the network trained by the recipe; opens the MLflow run that the later stages write to."""
 
+from typing import Any
+
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
 from assets.metadata import file_link, plot, table
-from assets.running import permanent_input_errors, run_progress
-from assets.training_state import CHECKPOINT, PLOTS, RunNote, alone_with, begin, learning, training_id
+from assets.run_context import permanent_input_errors, run_progress
+from assets.training.training_state import CHECKPOINT, PLOTS, RunNote, alone_with, begin, learning, training_id
 from drshym_pipeline.storage import write_bytes
 from resources.links import PageLinks
 from resources.registry import ModelRegistry
@@ -24,7 +26,7 @@ CODE_VERSION = "1"
 )
 def trained_checkpoint(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, links: PageLinks
-) -> MaterializeResult:
+) -> MaterializeResult[Any]:
     """Train, or go on where a killed training stopped."""
     from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.evaluation.plots import training_curves

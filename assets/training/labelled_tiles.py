@@ -1,14 +1,15 @@
 """`labelled_tiles`: the labelled chips the recipe asks for, simulated or from a folder, checked and counted."""
 
 from pathlib import Path
+from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
 
-from assets.chip_summary import chip_table, example_chip, split_table, used_chips
 from assets.metadata import file_link, picture, table
 from assets.pictures import DB_RANGE
-from assets.running import permanent_input_errors, run_progress
-from assets.training_state import RunNote
+from assets.run_context import permanent_input_errors, run_progress
+from assets.training.chip_summary import chip_table, example_chip, split_table, used_chips
+from assets.training.training_state import RunNote
 from resources.recipe import TrainingRecipe
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
@@ -21,7 +22,9 @@ from resources.store import ArtefactStore
     kinds={"geotiff"},
     description="Labelled chips in Sen1Floods11's layout: simulated, or those of a folder, as the recipe says.",
 )
-def labelled_tiles(context: AssetExecutionContext, recipe: TrainingRecipe, store: ArtefactStore) -> MaterializeResult:
+def labelled_tiles(
+    context: AssetExecutionContext, recipe: TrainingRecipe, store: ArtefactStore
+) -> MaterializeResult[Any]:
     """Prepare the chips and note the recipe and their content hash for the stages that follow."""
     from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.datasets.prepare import prepare

@@ -4,13 +4,14 @@ The model in service is read through the engine, not as an asset dependency: tha
 """
 
 from dataclasses import replace
+from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
-from assets.evaluating import evaluation_plots, judge
 from assets.metadata import file_link, plot, table
-from assets.running import permanent_input_errors, run_progress
-from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
+from assets.run_context import permanent_input_errors, run_progress
+from assets.training.judgement import evaluation_plots, judge
+from assets.training.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
 from drshym_pipeline.storage import sha256_file
 from resources.engine import InferenceEngine
 from resources.registry import ModelRegistry
@@ -28,7 +29,7 @@ from resources.store import ArtefactStore
 )
 def slice_reports(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, engine: InferenceEngine
-) -> MaterializeResult:
+) -> MaterializeResult[Any]:
     """Evaluate the sealed bundle. The verdict is data; `candidate_model` is registered with it, whatever it is."""
     from drshym_pipeline.evaluation.card import markdown
     from drshym_pipeline.model.bundle import ModelBundle

@@ -10,7 +10,7 @@ from drshym_pipeline.settings import TrainConfig, load_config
 from drshym_pipeline.storage import read_json
 from tests.recipe_runs import STEPS, run_recipes
 
-RECIPES = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,16 @@
 """`candidate_model`: the sealed bundle registered in MLflow, with its signature, scores, card, plots and verdict."""
 
 from dataclasses import replace
+from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
 
-from assets.evaluating import VERDICT_FILE, Judgement
 from assets.metadata import table
-from assets.promotion import BROKEN
-from assets.running import permanent_input_errors
-from assets.serving import introduce_shipped
-from assets.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
+from assets.run_context import permanent_input_errors
+from assets.training.judgement import VERDICT_FILE, Judgement
+from assets.training.model_in_service import introduce_shipped
+from assets.training.promotion import BROKEN
+from assets.training.training_state import BUNDLE_FOLDER, PLOTS, RunNote, TrainingState, alone_with
 from drshym_pipeline.version import __version__
 from resources.registry import CANDIDATE, CARDS_FOLDER, ModelRegistry
 from resources.run_limits import TRAINING_POOL
@@ -48,7 +49,9 @@ def refuse_unusable(judgement: Judgement, sha256: str) -> None:
     kinds={"mlflow"},
     description="The bundle as a registered MLflow version with the alias candidate, waiting for its review.",
 )
-def candidate_model(context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry) -> MaterializeResult:
+def candidate_model(
+    context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry
+) -> MaterializeResult[Any]:
     """Register the bundle with its verdict. A broken one too: the check that follows says why it is not served."""
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, summary

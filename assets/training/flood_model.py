@@ -3,16 +3,16 @@
 Who decides: the alias `champion` in MLflow (see `promotion`). At first the shipped checkpoint has it.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
 
-from assets.currency import report_currency, served_reference
 from assets.metadata import table
-from assets.promotion import Contender, decide
-from assets.running import permanent_input_errors
-from assets.serving import introduce_shipped, put_in_service, served_card
-from assets.training_state import RunNote, TrainingState
+from assets.run_context import permanent_input_errors
+from assets.staleness import report_staleness, served_reference
+from assets.training.model_in_service import introduce_shipped, put_in_service, served_card
+from assets.training.promotion import Contender, decide
+from assets.training.training_state import RunNote, TrainingState
 from resources.recipe import TrainingRecipe
 from resources.registry import CHAMPION, ModelRegistry, RegisteredVersion
 from resources.store import ArtefactStore
@@ -46,7 +46,7 @@ def _candidate(
 )
 def flood_model(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, recipe: TrainingRecipe
-) -> MaterializeResult:
+) -> MaterializeResult[Any]:
     """Follow the alias champion, moving it first where the rules allow; whatever comes out is told."""
     with permanent_input_errors():
         before = served_reference(store)
@@ -60,7 +60,7 @@ def flood_model(
         if candidate is not None:
             registry.mark_considered(candidate.version)
         served = served_reference(store)
-        outdated = report_currency(context, store)
+        outdated = report_staleness(context, store)
         card = served_card(store)
     context.log.info("%s; in service: %s %s", decision.reason, served.name, served.version)
     return MaterializeResult(

@@ -1,0 +1,95 @@
+"""The stages of a scene: one definition per inference asset, with its step and its checks, in the order of the lineage.
+
+`inference` makes Dagster's assets and checks of them; `scene_work` takes many scenes through them in one run.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dagster import MaterializeResult
+
+from assets.scene_checks import (
+    MASK_AGREES_WITH_PROBABILITY,
+    MODEL_IS_CURRENT,
+    PROBABILITIES_FIT_THE_SCENE,
+    SCENE_IS_READABLE,
+    TILES_COVER_THE_SCENE,
+    SceneCheck,
+)
+from assets.scene_steps import SceneTools, lay_tiles, predict_tiles, report_scene, stage_scene, stitch_tiles
+
+Step = Callable[[SceneTools, str], MaterializeResult[Any]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One inference asset.
+
+    Args:
+        name: Of the asset.
+        step: What is done with one scene.
+        description: What the asset is, for people.
+        kinds: Of the files, as Dagster shows them.
+        code_version: Raised when the same scene and model would give other files at this stage.
+        deps: The assets that it is made from.
+        checks: What is checked of it, in this order.
+    """
+
+    name: str
+    step: Step
+    description: str
+    kinds: frozenset[str]
+    code_version: str
+    deps: tuple[str, ...] = ()
+    checks: tuple[SceneCheck, ...] = ()
+
+
+_STAGES: Final = (
+    Stage(
+        name="raw_scenes",
+        step=stage_scene,
+        description="The scene staged, validated and described: grid, CRS, units, bands, nodata, acquisition, sha256.",
+        kinds=frozenset({"geotiff"}),
+        code_version="3",
+        checks=(SCENE_IS_READABLE,),
+    ),
+    Stage(
+        name="tiles",
+        step=lay_tiles,
+        description="The overlapping windows that cover every pixel of the scene, one DrShymRecord each.",
+        kinds=frozenset({"parquet"}),
+        code_version="3",
+        deps=("raw_scenes",),
+        checks=(TILES_COVER_THE_SCENE,),
+    ),
+    Stage(
+        name="tile_probabilities",
+        step=predict_tiles,
+        description="Calibrated probability of water of every tile, one Zarr array per scene; deleted after weeks.",
+        kinds=frozenset({"zarr", "pytorch"}),
+        code_version="3",
+        deps=("tiles", "flood_model"),
+        checks=(PROBABILITIES_FIT_THE_SCENE,),
+    ),
+    Stage(
+        name="stitched_scenes",
+        step=stitch_tiles,
+        description=(
+            "Flood mask and probability as COGs on the scene's own grid, polygons in WGS84, overlay and caption."
+        ),
+        kinds=frozenset({"geotiff", "geojson"}),
+        code_version="3",
+        deps=("tile_probabilities", "flood_model"),
+        checks=(MODEL_IS_CURRENT, MASK_AGREES_WITH_PROBABILITY),
+    ),
+    Stage(
+        name="scene_reports",
+        step=report_scene,
+        description="The report page of the map and its MapRecord; with it the scene's map is finished.",
+        kinds=frozenset({"html"}),
+        code_version="3",
+        deps=("stitched_scenes",),
+    ),
+)
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
