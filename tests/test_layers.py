@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "drshym_pipeline"
 
-# From the ground up: a room imports only rooms before it.
-ROOMS = [
+# A module or package of `drshym_pipeline` imports only what is before it in this list.
+ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "assessment", "scene_folder", "scene_store", "datasets", "model", "training", "stitching",
     "inference", "products", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
@@ -41,18 +42,25 @@ def python_files(folder: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("path", python_files("drshym_pipeline"), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_science_knows_no_orchestration_and_no_room_above(path: Path) -> None:
+def test_science_imports_no_orchestration_and_nothing_above(path: Path) -> None:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    room = parts[0]
-    if room == "__init__":
+    name = parts[0]
+    if name == "__init__":
         return
-    assert room in ROOMS, f"{room} has no place in the order of the rooms"
+    assert name in ORDER, f"{name} is not in the order of the modules; add it here and in docs/architecture.md"
     for module in modules_imported(path):
         top, *rest = module.split(".")
         assert top not in ORCHESTRATION, f"{path} imports {module}"
         assert top not in {*LOCATION[1:], "deploy", "demo", "tests"}, f"{path} imports {module} from the code location"
-        if top == "drshym_pipeline" and rest and rest[0] in ROOMS:
-            assert ROOMS.index(rest[0]) <= ROOMS.index(room), f"{path} imports upward: {module}"
+        if top == "drshym_pipeline" and rest and rest[0] in ORDER:
+            assert ORDER.index(rest[0]) <= ORDER.index(name), f"{path} imports upward: {module}"
+
+
+def test_the_table_of_modules_in_the_documentation_has_the_same_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    table = page.partition("### The modules of `drshym_pipeline`")[2].partition("\n## ")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [name for cell in first_cells for name in re.findall(r"`(\w+)/?`", cell)] == ORDER
 
 
 @pytest.mark.parametrize("layer", LOCATION[1:-1])
