@@ -1,55 +1,77 @@
-"""The exponential moving average of a network's weights, which is what a run validates and keeps.
+"""The exponential moving average of a network's weights. A run validates and keeps this average.
 
-The last steps of a run scatter around a minimum; their average lies nearer to it and is worth a few points of IoU on
-scenes the network has not seen. When the average is updated and used is the loop's business.
+The weights of the last steps vary around a minimum. Their average is nearer to it and is worth a few points of IoU on
+scenes the network has not seen. `loop` decides when the average is updated and used.
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+# The first releases kept the averaged network under the first of these names; `AveragedModel` uses the second.
+_OLD_PREFIX, _PREFIX = "network.", "module."
+_COUNT = "n_averaged"
 
 
 def decay_at(step: int, decay: float) -> float:
-    """The decay used after an optimiser step, in [0, `decay`].
+    """Return the decay used after an optimiser step, in [0, `decay`].
 
-    It starts low, so that the random weights of the beginning are forgotten at once: (1 + step) / (10 + step) until
-    that exceeds `decay`.
+    The decay is low at first, so that the random weights of the beginning lose their influence quickly: it is
+    (1 + step) / (10 + step) until that exceeds `decay`.
 
     Args:
-        step: Optimiser steps done, 1 after the first.
+        step: Number of optimiser steps done, 1 after the first.
         decay: The decay of a long run.
     """
     return min(decay, (1 + step) / (10 + step))
 
 
-class WeightAverage(nn.Module):
-    """A second copy of a network that follows the first one slowly.
+def weight_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return the moving average of a network; call its `update_parameters` after every optimiser step.
 
-    Floating buffers, such as the running statistics of BatchNorm, are averaged with the weights they belong to;
-    counters are copied. Part of a `state_dict` like any module, so a resumed run goes on with it.
+    Floating-point buffers, such as the running statistics of BatchNorm, are averaged like the weights; counters are
+    copied. `n_averaged` is the number of networks in the average. The initial weights are one of them: it is 1 here.
 
     Args:
-        network: To be followed; copied as it is now.
-        decay: Share of the old average that stays at each update; see `decay_at`.
+        network: The network to average; its weights are copied as they are now.
+        decay: Share of the old average that remains at each update; see `decay_at`.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network).requires_grad_(False)
-        self._decay = decay
+    def update(averages: Any, news: Any, count: Tensor | int) -> None:
+        if averages[0].is_floating_point():
+            step = get_ema_multi_avg_fn(decay_at(int(count), decay))  # type: ignore[no-untyped-call]  # torch has no types
+            step(averages, news, count)
+            return
+        # torch averages counters too and cuts the result to an integer, which is the count of no network.
+        for average, new in zip(averages, news, strict=True):
+            average.copy_(new)
 
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights of `network` after its optimiser step number `step`."""
-        new = [*network.parameters(), *network.buffers()]
-        old = [*self.network.parameters(), *self.network.buffers()]
-        moving = [(mine, other) for mine, other in zip(old, new, strict=True) if mine.is_floating_point()]
-        torch._foreach_lerp_(
-            [mine for mine, _ in moving], [other.detach() for _, other in moving], 1.0 - decay_at(step, self._decay)
-        )
-        for mine, other in zip(old, new, strict=True):
-            if not mine.is_floating_point():
-                mine.copy_(other)
+    average = AveragedModel(network, multi_avg_fn=torch.no_grad()(update), use_buffers=True).requires_grad_(False)
+    # With 0 the first update would replace the initial weights instead of averaging them with the new ones.
+    average.n_averaged.fill_(1)
+    return average
+
+
+def renamed_state(state: Mapping[str, Tensor], prefix: str, steps: int) -> dict[str, Tensor]:
+    """Return the state of a resume point with the names that `AveragedModel` uses.
+
+    A resume point that one of the first releases wrote has other names and no count. All others stay as they are.
+
+    Args:
+        state: Tensors by name, of the module that holds the average.
+        prefix: Beginning of the names of the average in `state`, such as `average.`.
+        steps: Number of optimiser steps done when the state was written.
+    """
+    old = prefix + _OLD_PREFIX
+    if not any(name.startswith(old) for name in state):
+        return dict(state)
+    renamed = {
+        prefix + _PREFIX + name.removeprefix(old) if name.startswith(old) else name: tensor
+        for name, tensor in state.items()
+    }
+    return {**renamed, prefix + _COUNT: torch.tensor(steps + 1)}

@@ -29,7 +29,7 @@ from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import PrecisionOption
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import atomic_path
-from drshym_pipeline.training.averaging import WeightAverage
+from drshym_pipeline.training.averaging import renamed_state, weight_average
 from drshym_pipeline.training.checkpoint import RESUME_FILE, keep_weights
 from drshym_pipeline.training.examples import example_png
 from drshym_pipeline.training.history import Entry, best_entry, is_exhausted, validation_scores
@@ -93,7 +93,7 @@ class FloodModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.average = WeightAverage(network, config.training.ema) if config.training.ema else None
+        self.average = weight_average(network, config.training.ema) if config.training.ema else None
         self.history: list[Entry] = []
         self._config = config
         self._crops = crops
@@ -122,7 +122,7 @@ class FloodModule(pl.LightningModule):
     @property
     def judged(self) -> nn.Module:
         """The network that is validated and kept: the average of the weights, or the network itself without one."""
-        return self.network if self.average is None else self.average.network
+        return self.network if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
         """AdamW with the schedule advanced every step."""
@@ -181,7 +181,7 @@ class FloodModule(pl.LightningModule):
         """Take the step into the average of the weights and report it."""
         del args
         if self.average is not None:
-            self.average.update(self.network, self.global_step)
+            self.average.update_parameters(self.network)
         if self._on_step is not None:
             self._on_step(self.global_step, float(self._train_losses[-1]))
         self._progress("train", self.global_step, self._config.training.max_steps)
@@ -277,6 +277,7 @@ class FloodModule(pl.LightningModule):
         Raises:
             InputError: The weights are another architecture's.
         """
+        checkpoint["state_dict"] = renamed_state(checkpoint["state_dict"], "average.", checkpoint["global_step"])
         mine = "network."
         state = {
             name.removeprefix(mine): tensor
