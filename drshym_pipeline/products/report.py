@@ -1,7 +1,7 @@
 """The map record and the report page of one scene.
 
-The page is one HTML file that needs nothing else: the overlay is inside it. Everything shown is escaped, because names
-and tags come from files of strangers. Figures are computed in `summary`.
+The page is one HTML file that needs no other file: it contains the overlay. Jinja2 escapes every text on it, because
+names and tags come from files that others have written. The figures are computed in `map_statistics`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import platform
 from collections.abc import Iterable
-from html import escape
-from importlib.resources import files
+from functools import cache
 from pathlib import Path
-from string import Template
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.products.mask_values import water_state
@@ -21,12 +21,12 @@ from drshym_pipeline.records import MapRecord, Modality, PolygonCounts, SceneMet
 from drshym_pipeline.storage import write_text
 from drshym_pipeline.version import software_versions
 
-# What takes part in a map.
+# The libraries that decide the content of a map.
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "rasterio", "numpy", "zarr")
 
 
 def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> MapRecord:
-    """Make the record of a finished map."""
+    """Return the record of a finished map."""
     modality: Modality = "sentinel1_sar_vv_vh" if summary.mode == "vv_vh" else "sentinel1_sar_vv"
     return MapRecord(
         scene_id=meta.scene_id,
@@ -63,12 +63,19 @@ def _share(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.1%}".replace("%", " %")
 
 
-def _rows(pairs: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in pairs)
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("drshym_pipeline.products"),
+        autoescape=True,
+        undefined=StrictUndefined,  # with the default a name that is missing leaves a gap on the page
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report_page.html")
 
 
-def _slice_rows(slices: Iterable[SliceRow]) -> str:
-    cells = (
+def _slice_rows(slices: Iterable[SliceRow]) -> list[tuple[str, ...]]:
+    return [
         (
             row.label,
             f"{row.pixels:,}",
@@ -77,8 +84,7 @@ def _slice_rows(slices: Iterable[SliceRow]) -> str:
             "-" if row.mean_probability is None else f"{row.mean_probability:.2f}",
         )
         for row in slices
-    )
-    return "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
+    ]
 
 
 def _figures(record: MapRecord) -> list[tuple[str, str]]:
@@ -128,21 +134,20 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
 
     Args:
         record: The finished map.
-        slices: Flood and probability by VV class.
-        overlay: The PNG to embed.
-        out: The HTML file.
+        slices: Flooded pixels and mean probability, one row per class of VV backscatter.
+        overlay: The PNG that the page contains.
+        out: The HTML file to write.
     """
-    template = Template(files("drshym_pipeline.products").joinpath("report_page.html").read_text("utf-8"))
-    page = template.substitute(
-        scene=escape(record.scene_id),
-        caption=escape(record.caption),
+    page = _template().render(
+        scene=record.scene_id,
+        caption=record.caption,
         picture=base64.b64encode(overlay.read_bytes()).decode("ascii"),
-        figures=_rows(_figures(record)),
-        water=escape("flooded" if record.water_separated else "open water"),
-        warnings="".join(f"<li>{escape(warning)}</li>" for warning in record.warnings),
+        figures=_figures(record),
+        water="flooded" if record.water_separated else "open water",
+        warnings=record.warnings,
         slices=_slice_rows(slices),
-        provenance=_rows(_provenance(record)),
-        files=_rows(record.files.items()),
-        licence=escape(LICENCE_NOTE),
+        provenance=_provenance(record),
+        files=record.files.items(),
+        licence=LICENCE_NOTE,
     )
     write_text(out, page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
@@ -140,25 +141,40 @@ def test_the_caption_of_an_unseen_scene_gives_no_area():
     assert "unet_x 3" in text
 
 
+class PageTexts(HTMLParser):
+    """The texts that a reader of a page sees."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_data(self, data):
+        self.found.append(data)
+
+
 COUNTS = PolygonCounts(count=1200, km2=12.0, fewest_pixels=5, omitted=34, omitted_pixels=56, omitted_km2=0.0056)
 
 
 def test_the_report_page_escapes_what_strangers_wrote_and_needs_no_other_file(tmp_path):
-    evil = "<script>alert(1)</script>"
-    meta = scene(10, 10, source_uris=(f"file:///x/{evil}.tif",))
+    evil = """<script>alert('1" & 2')</script>"""
+    meta = scene(10, 10, scene_id=f"S1_{evil}", source_uris=(f"file:///x/{evil}.tif",))
     statistics = MapStatistics(np.full(10, 1e-4))
     summary = StitchSummary(
         reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
         tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,
         mean_probability=0.2, polygons=0, polygon_counts=COUNTS, slices=statistics.slices(), caption=evil,
-        warnings=(evil,), files={"mask": "S1_x_mask.tif"},
+        warnings=(evil,), files={evil: "S1_x_mask.tif"},
     )  # fmt: skip
     Image.new("RGBA", (4, 4)).save(tmp_path / "o.png")
     record = map_record(meta, summary, "0123456789ab")
     write_page(record, summary.slices, tmp_path / "o.png", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "<script" not in page
-    assert page.count("&lt;script&gt;") >= 3
+    texts = PageTexts(page)
+    for text in (f"Flood map of S1_{evil}", f"Flood map S1_{evil}", evil, f"file:///x/{evil}.tif"):
+        assert text in texts.found
+    assert texts.found.count(evil) == 3, "caption, warning and name of a file"
     assert 'src="data:image/png;base64,' in page
     assert "http" not in page.split("<body>")[1]
     assert "12.3 km2 (90 % interval 10.0 to 15.5 km2)" in page
