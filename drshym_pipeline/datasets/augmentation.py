@@ -1,7 +1,7 @@
-"""Changes to a training chip that leave its truth as it is; numpy only, every one a function of its arguments.
+"""Changes to a training chip that keep its labels correct. Numpy only; every function depends on its arguments alone.
 
-Only flips and quarter turns: a rotation by any other angle resamples speckle into something no sensor delivers. Which
-changes are drawn is decided in `crops`.
+Only flips and quarter turns are used: a rotation by any other angle would resample the speckle into a pattern that no
+sensor delivers. The module `crops` decides which changes are drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SYMMETRIES = 8
 
 
 def _turn(array: NDArray[_Scalar], k: int) -> NDArray[_Scalar]:
-    """One of the eight symmetries of a square on the last two axes; 0 changes nothing."""
+    """Apply one of the eight symmetries of a square to the last two axes; 0 changes nothing."""
     turned = np.rot90(array, k % 4, axes=(-2, -1))
     return turned[..., ::-1] if k >= 4 else turned
 
@@ -27,10 +27,10 @@ def dihedral(db: NDArray[np.float32], label: NDArray[np.int8], k: int) -> tuple[
     Args:
         db: (bands, h, w) dB.
         label: (h, w).
-        k: Which symmetry, 0 to 7: k mod 4 quarter turns, then from 4 on a flip of the columns.
+        k: The symmetry, 0 to 7: k mod 4 quarter turns; for k of 4 and more, a flip of the columns follows.
 
     Returns:
-        Both arrays, contiguous; h and w change places for odd k.
+        Both arrays, contiguous; h and w are exchanged for odd k.
     """
     if not 0 <= k < SYMMETRIES:
         raise ValueError(f"k must be 0 to 7, got {k}")
@@ -40,13 +40,14 @@ def dihedral(db: NDArray[np.float32], label: NDArray[np.int8], k: int) -> tuple[
 def jitter_db(
     db: NDArray[np.float32], rng: np.random.Generator, *, gain_db: float, band_db: float, noise_db: float
 ) -> NDArray[np.float32]:
-    """Shift the level of a chip and roughen it.
+    """Shift the level of a chip and add noise.
 
     Args:
-        db: (bands, h, w) dB, NaN where not observed; stays so.
+        db: (bands, h, w) dB, NaN where not observed; NaN stays NaN.
         rng: Source of randomness.
-        gain_db: Standard deviation of an offset common to all bands: calibration and incidence differ between scenes.
-        band_db: Standard deviation of an offset each band gets alone: the ratio of the bands differs less than they do.
+        gain_db: Standard deviation of an offset common to all bands. Calibration and incidence differ between scenes.
+        band_db: Standard deviation of an offset drawn for each band alone. The ratio of the bands differs less than
+            their levels.
         noise_db: Standard deviation of white noise.
     """
     bands = db.shape[0]
@@ -60,16 +61,16 @@ def mix(db: NDArray[np.float32], other: NDArray[np.float32], share: float) -> ND
 
     Args:
         db: (bands, h, w) dB, NaN where not observed.
-        other: Of the same height and width.
-        share: Of `db`, in [0, 1].
+        other: (bands, h, w) dB of the other chip, with the same height and width.
+        share: Share of `db` in the mixture, in [0, 1].
 
     Returns:
-        As many bands as both have, NaN where either was not observed.
+        (bands, h, w) float32 dB of the bands that both chips have, NaN where either was not observed.
     """
     bands = min(len(db), len(other))
     return np.asarray(np.float32(share) * db[:bands] + np.float32(1.0 - share) * other[:bands], np.float32)
 
 
 def drop_vh(db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The chip as a sensor with VV alone would give it: (1, h, w)."""
+    """Return the chip as a sensor with VV alone would deliver it: (1, h, w)."""
     return db[:1]

@@ -1,8 +1,8 @@
-"""One labelled chip: where its files are and what its pixels say.
+"""One labelled chip: its files and its pixels.
 
-Reads a Sentinel-1 chip and its label onto one grid and refuses pairs that do not fit; the one road for every set, in dB
-or 8-bit (`eight_bit`). Which chips belong to which split is decided by the loader of each set; what a network is fed is
-decided in `crops` and in the model's own rooms.
+This module reads a Sentinel-1 chip and its label onto one grid and refuses pairs that do not fit. Chips of every set
+are read here, in dB or 8-bit (`eight_bit`). The loader of each set decides which chips belong to which split; `crops`
+and the package `model` decide what the network receives.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class ChipRef:
     """A chip's identity and files.
 
     Args:
-        chip_id: Such as `Ghana_103272`.
-        event: The flood event it was cut from, such as `Ghana`; chips of one event are not independent.
-        split: The list it was named by.
-        image: VV and VH in dB, or VV alone.
+        chip_id: Name of the chip, such as `Ghana_103272`.
+        event: The flood event that the chip was cut from, such as `Ghana`. Chips of one event are not independent.
+        split: The split whose list names the chip.
+        image: Raster with VV and VH in dB, or with VV alone.
         label: The label raster; None where the chip has none.
         ancillary: Rasters on the same grid, by kind: `dem`, `landcover`, `permanent_water`, `pre_event`.
-        vh: VH in a file of its own, on the same grid.
-        eight_bit: How `image`, `vh` and `label` are to be read where they are 8-bit pictures; None for rasters in dB.
+        vh: Raster with VH on the same grid, where VH has a file of its own.
+        eight_bit: How to read `image`, `vh` and `label` where they are 8-bit pictures; None for rasters in dB.
     """
 
     chip_id: str
@@ -65,10 +65,10 @@ class LabelledChip:
     """The pixels of one chip.
 
     Args:
-        ref: Where they come from.
+        ref: The chip that the pixels belong to.
         db: (bands, h, w) float32 backscatter in dB, VV first; NaN in every band where one was not observed.
         label: (h, w) int8: 1 water, 0 dry, -1 ignored; -1 wherever `db` is NaN.
-        crs: Such as `EPSG:4326`; empty when the file has none.
+        crs: Coordinate reference system, such as `EPSG:4326`; empty when the file has none.
         transform: Affine of the upper left corner of a pixel, in units of `crs`.
     """
 
@@ -80,7 +80,7 @@ class LabelledChip:
 
 
 def _band_order(descriptions: tuple[str | None, ...], count: int) -> list[int]:
-    """Band numbers of VV and then VH: by description where both are named, else in file order."""
+    """Return the band numbers of VV and then VH: by their names where VV is named, else in file order."""
     names = [(name or "").upper() for name in descriptions]
     if "VV" in names:
         order = [names.index("VV") + 1]
@@ -108,7 +108,8 @@ def read_db(path: Path) -> tuple[NDArray[np.float32], str, Affine]:
     from drshym_pipeline.sar.safe_open import open_raster
 
     with open_raster(path) as dataset:
-        # Opened without overviews, as `open_raster` does, GDAL hides the names of the bands: they are read beside.
+        # `open_raster` opens the file without overviews. GDAL then hides the names of the bands, so the file is opened
+        # a second time to read them.
         with rasterio.open(path, driver="GTiff", sharing=False) as named:
             names = named.descriptions
         raw = dataset.read(_band_order(names, dataset.count))
@@ -119,7 +120,7 @@ def read_db(path: Path) -> tuple[NDArray[np.float32], str, Affine]:
 
 
 def _same_grid(first: Affine, second: Affine, height: int, width: int) -> bool:
-    """Whether two transforms put all corners of a raster within a tenth of a pixel of each other."""
+    """Return whether two transforms put all corners of a raster within a tenth of a pixel of each other."""
     to_pixels = ~first
     for corner in ((0, 0), (width, 0), (0, height), (width, height)):
         col, row = to_pixels @ (second @ corner)
@@ -129,20 +130,20 @@ def _same_grid(first: Affine, second: Affine, height: int, width: int) -> bool:
 
 
 def _read_bands(ref: ChipRef) -> tuple[NDArray[np.float32], str, Affine]:
-    """As `read_db`, of a chip whose bands may lie in two files."""
+    """Read backscatter as `read_db` does, also where the bands of the chip are in two files."""
     db, crs, transform = read_db(ref.image)
     if ref.vh is None:
         return db, crs, transform
     vh, vh_crs, vh_transform = read_db(ref.vh)
     if vh.shape[1:] != db.shape[1:] or vh_crs != crs or not _same_grid(transform, vh_transform, *db.shape[1:]):
-        raise InputError(ref.vh, f"lies on another grid than VV in {ref.image}", "Write both bands on one grid")
+        raise InputError(ref.vh, f"is on another grid than VV in {ref.image}", "Write both bands on one grid")
     both = np.concatenate([db[:1], vh[:1]])
     both[:, np.isnan(both).any(axis=0)] = np.nan
     return both, crs, transform
 
 
 def _read_pictures(ref: ChipRef, form: EightBitForm) -> LabelledChip:
-    """A chip of 8-bit pictures, which know no place on the ground."""
+    """Read a chip of 8-bit pictures, which have no coordinates."""
     from affine import Affine
 
     chip = read_picture_chip(ref.image, ref.vh, ref.label, form)
@@ -151,7 +152,7 @@ def _read_pictures(ref: ChipRef, form: EightBitForm) -> LabelledChip:
 
 
 def _read_label(path: Path, image: Path, shape: tuple[int, int], crs: str, transform: Affine) -> NDArray[np.int8]:
-    """The label on the image's grid, -1 where it says nothing."""
+    """Read the label on the image's grid, -1 where a pixel is not labelled."""
     from drshym_pipeline.sar.safe_open import open_raster
 
     with open_raster(path) as dataset:
@@ -166,7 +167,7 @@ def _read_label(path: Path, image: Path, shape: tuple[int, int], crs: str, trans
         if label_crs != crs or not _same_grid(transform, dataset.transform, *shape):
             raise InputError(
                 path,
-                f"the label lies on another grid ({label_crs or 'no CRS'}) than its image {image} ({crs or 'no CRS'})",
+                f"the label is on another grid ({label_crs or 'no CRS'}) than its image {image} ({crs or 'no CRS'})",
                 "Write the label on the image's grid",
             )
         raw, nodata = dataset.read(1), dataset.nodata
@@ -187,10 +188,10 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
     """Read a chip and its label.
 
     Args:
-        ref: Which one. Without a label file every pixel is ignored.
-        invalid_label: `ignore` keeps -1; `non_flood` calls observed pixels of label -1 dry, as the system this one
-            follows did. Pixels that were not observed stay -1 either way, and so do those of 8-bit pictures, whose
-            labels know no -1: there it marks what the loader found to be wrong or in doubt.
+        ref: The chip to read. Without a label file every pixel is ignored.
+        invalid_label: `ignore` keeps -1. `non_flood` turns observed pixels of label -1 into dry ones, as the original
+            system did. Pixels that were not observed stay -1 in both cases. Pixels of 8-bit pictures stay -1 too: their
+            labels have no -1, and there it marks what the loader found to be wrong or in doubt.
 
     Raises:
         InputError: A file is missing or unreadable, or the label has another shape, grid or other values.
@@ -204,7 +205,7 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
 
 
 def _read_rasters(ref: ChipRef) -> LabelledChip:
-    """A chip of rasters in dB."""
+    """Read a chip of rasters in dB."""
     db, crs, transform = _read_bands(ref)
     shape = (db.shape[1], db.shape[2])
     if ref.label is None:

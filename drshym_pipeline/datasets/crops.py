@@ -1,8 +1,9 @@
 """What the training loop draws: augmented crops of labelled chips, and whole chips for validation.
 
-A crop is a function of (seed, index), and of the running losses of the chips where hard ones are drawn more often: not
-of the worker that makes it or of what was drawn before, so a resumed run sees the crops it would have seen. Which chip
-is next is decided in `sampling`. How dB become network input is the model's business and is handed in.
+A crop depends on (seed, index), and on the running losses of the chips where hard chips are drawn more often. It does
+not depend on the worker that makes it or on what was drawn before, so a resumed run gets the same crops as an
+uninterrupted one. The module `sampling` decides which chip is next. The function that turns dB into network input
+belongs to the model and is passed in by the caller.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ from drshym_pipeline.settings import TrainingConfig
 _log = logging.getLogger(__name__)
 
 _CACHE_BYTES = 2 << 30
-_NAMED = 10  # chips named in a warning
-_VISIBLE_IN_VV = 3.0  # dB by which water must be darker than land for VV alone to show it
-_CALM_VV = -15.0  # dB; a crop of water only is visible in VV when it is darker than this
+_NAMED = 10  # number of chips that a warning names
+_VISIBLE_IN_VV = 3.0  # dB by which water must be darker than land to be visible in VV alone
+_CALM_VV = -15.0  # dB; a crop that is all water is visible in VV when it is darker than this
 
 ToInput = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Sample = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Crop(NamedTuple):
-    """One training sample, or a batch of them with a first axis more.
+    """One training sample, or a batch of samples with one more axis in front.
 
     Attributes:
         inputs: (C, size, size) float32 network input.
         truth: (size, size) float32, 1 water and 0 dry; in between where two crops were mixed.
         mask: (size, size) bool, True where the pixel counts.
-        weight: () float32, what the label is worth in the loss.
-        chip: () int64, index of the chip; of the larger part of a mixed crop.
+        weight: () float32, weight of the label in the loss.
+        chip: () int64, index of the chip; for a mixed crop, index of the chip with the larger share.
     """
 
     inputs: torch.Tensor
@@ -53,17 +54,17 @@ class Crop(NamedTuple):
 
 
 class ChipStore:
-    """The pixels of chips, kept in memory as half precision while they fit and read again otherwise.
+    """The pixels of chips, kept in memory in half precision while they fit, otherwise read again.
 
-    Half precision keeps 0.02 dB, far below speckle; chips that do not fit go through it as well, so that memory never
-    changes a result. A pickled store has no pixels: a process that receives it reads the chips that it draws, because
-    a copy of all pixels in every worker process would not fit into the memory of a laptop.
+    Half precision keeps 0.02 dB, far below speckle. Chips that do not fit are converted to it as well, so the amount of
+    memory never changes a result. A pickled store has no pixels: the process that receives it reads the chips that it
+    draws, because a copy of all pixels in every worker process would not fit into the memory of a laptop.
 
     Args:
         refs: The chips.
-        invalid_label: See `chips.read_chip`.
-        cache_bytes: How much to keep; the worker processes of one loader share this amount between them.
-        progress: Told of every chip of the first reading.
+        invalid_label: What to do with pixels of label -1, see `chips.read_chip`.
+        cache_bytes: Largest number of bytes to keep. The worker processes of one loader share this amount.
+        progress: Called after every chip of the first reading.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class ChipStore:
 def crop_window(
     db: NDArray[np.float16], label: NDArray[np.int8], row: int, col: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """Cut a square from a chip; what lies outside the chip is not observed.
+    """Cut a square from a chip; pixels outside the chip count as not observed.
 
     Args:
         db: (bands, h, w) dB.
@@ -134,16 +135,19 @@ def crop_window(
 
 
 def _to_sample(db: NDArray[np.float32], label: NDArray[np.int8], to_input: ToInput) -> Sample:
-    """Tensors of one chip: input (C, h, w) float32, label (h, w) float32 in {0, 1}, mask (h, w) bool of what counts."""
+    """Return the tensors of a chip: input (C, h, w) float32, label (h, w) float32 in {0, 1}, mask (h, w) bool.
+
+    The mask is True where the pixel counts.
+    """
     mask = label != IGNORED
     truth = (label == WATER).astype(np.float32)
     return torch.from_numpy(to_input(db)), torch.from_numpy(truth), torch.from_numpy(mask)
 
 
 def _water_shows_in_vv(vv: NDArray[np.float32], label: NDArray[np.int8]) -> bool:
-    """Whether VV alone could find the water of a crop.
+    """Return whether the water of a crop is visible in VV alone.
 
-    Wind-roughened water looks like land in VV: a network asked to find it there learns to guess.
+    Wind-roughened water looks like land in VV. A network that is trained to find it there learns to guess.
     """
     water, dry = vv[label == WATER], vv[label == DRY]
     if water.size == 0:
@@ -154,18 +158,18 @@ def _water_shows_in_vv(vv: NDArray[np.float32], label: NDArray[np.int8]) -> bool
 
 
 class TrainingCrops(Dataset[Crop]):
-    """Random augmented crops; item `index` depends on (seed, index) and the sampler's running losses alone.
+    """Random augmented crops; item `index` depends only on (seed, index) and the sampler's running losses.
 
     Args:
-        store: The training chips, those of all sources one after the other. Chips without a single labelled pixel are
+        store: The training chips of all sources, one source after the other. Chips without a single labelled pixel are
             named in a warning and never drawn.
-        config: Crop size, share of crops with water, of hard ones, jitter, mixing, and how often VH is dropped. VH is
-            kept where VV does not show the water.
-        to_input: Turns (bands, h, w) dB with NaN into (C, h, w) float32 network input; gets VV alone where VH is
-            dropped. It must be possible to pickle it: worker processes may be spawned.
-        seed: Of all crops.
-        length: How many items there are, such as steps x batch size.
-        sources: Where the chips come from, in the order of `store`; one source of all chips by default.
+        config: Crop size, share of crops with water, share of hard crops, jitter, mixing, and how often VH is dropped.
+            VH is kept where VV does not show the water.
+        to_input: Function that turns (bands, h, w) dB with NaN into (C, h, w) float32 network input. It receives VV
+            alone where VH is dropped. It must be possible to pickle it: worker processes may be spawned.
+        seed: Seed of all crops.
+        length: Number of items, such as steps x batch size.
+        sources: Sources of the chips, in the order of `store`; by default one source with all chips.
 
     Raises:
         InputError: A source has no chip with a labelled pixel.
@@ -221,7 +225,8 @@ class TrainingCrops(Dataset[Crop]):
         weight = self._label_weights[chip]
         if self._config.mixup > 0.0:
             rng = self._generator(index, 1)
-            # The larger share: mixing is symmetrical, and the running loss of a chip is to be its own.
+            # `chip` gets the larger share, because the loss of the crop becomes the running loss of that chip. Mixing
+            # is symmetrical, so nothing else changes.
             share = np.float32(abs(rng.beta(self._config.mixup, self._config.mixup) - 0.5) + 0.5)
             other_db, other_label, other_chip = self._draw(rng)
             db = mix(db, other_db, float(share))
@@ -237,9 +242,9 @@ class TrainingCrops(Dataset[Crop]):
         )
 
     def draw(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """The augmented crop in dB before it is mixed: ((bands, size, size) float32, (size, size) int8).
+        """Return the augmented crop in dB before it is mixed: ((bands, size, size) float32, (size, size) int8).
 
-        One band where VH is dropped.
+        There is one band where VH is dropped.
         """
         db, label, _ = self._draw(self._generator(index))
         return db, label
@@ -263,7 +268,10 @@ class TrainingCrops(Dataset[Crop]):
         return cut, truth, chip
 
     def _corner(self, rng: np.random.Generator, label: NDArray[np.int8], near_water: bool) -> tuple[int, int]:
-        """Upper left corner of a crop, inside the chip where it fits, with a water pixel in it when asked."""
+        """Draw the upper left corner of a crop.
+
+        The crop is inside the chip where it fits, and has a water pixel in it when `near_water` is set.
+        """
         size = self._config.crop
         corner: list[int] = []
         anchor = None
@@ -273,7 +281,7 @@ class TrainingCrops(Dataset[Crop]):
         for axis, length in enumerate(label.shape):
             last = length - size
             if last <= 0:
-                # A chip smaller than the crop lies anywhere within it.
+                # A chip smaller than the crop is placed anywhere within it.
                 corner.append(-int(rng.integers(-last + 1)))
             elif anchor is None:
                 corner.append(int(rng.integers(last + 1)))
@@ -285,12 +293,12 @@ class TrainingCrops(Dataset[Crop]):
 
 
 class WholeChips(Dataset[Sample]):
-    """Whole chips as they are, for validation; sizes differ when the chips' do.
+    """Whole chips as they are, for validation. Samples differ in size where the chips do.
 
     Args:
         store: The chips.
-        to_input: As for `TrainingCrops`.
-        vv_only: Hide VH, to judge the network on VV alone.
+        to_input: Function that turns dB into network input, as for `TrainingCrops`.
+        vv_only: Whether VH is left out, to judge the network on VV alone.
     """
 
     def __init__(self, store: ChipStore, to_input: ToInput, *, vv_only: bool = False) -> None:

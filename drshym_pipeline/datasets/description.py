@@ -1,7 +1,6 @@
-"""What a data set of labelled chips is, as the record that travels with a model trained on it.
+"""Description of a data set of labelled chips, as the record that is stored with a model trained on it.
 
-Words and counts only; the Markdown is laid out with the model's own card. Where the words come from is decided in
-`provenance`.
+Texts and counts only; the Markdown is written together with the model's own card. The texts come from `provenance`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _USES = {
 
 
 def training_provenance(config: DataConfig, data: Sen1Floods11) -> Provenance:
-    """The origin of the chips of a recipe: those it trains on, validates on and is scored on.
+    """Return the origin of the chips that a recipe uses for training, validation and scores.
 
     Raises:
         InputError: A chip that a list names is missing, or `dataset.json` cannot be used.
@@ -35,10 +34,10 @@ def training_provenance(config: DataConfig, data: Sen1Floods11) -> Provenance:
 
 
 def describe_data(config: DataConfig, data: Sen1Floods11) -> DataCard:
-    """The card of the data a model is trained on.
+    """Return the card of the data that a model is trained on.
 
     Args:
-        config: Which labels, and which other sets are trained on beside.
+        config: Configuration with the kind of labels and the additional training sources.
         data: The chips.
 
     Raises:

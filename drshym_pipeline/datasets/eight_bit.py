@@ -1,7 +1,7 @@
-"""Chips published as 8-bit pictures: what in a picture was not observed, and where its label says nothing.
+"""Chips published as 8-bit pictures: which pixels were not observed, and which labels are ignored.
 
-Which dB a grey value is taken to stand for is decided in `grey_levels`, which files make a chip by the loader of each
-set.
+The module `grey_levels` decides which dB a grey value stands for. The loader of each set decides which files form a
+chip.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from drshym_pipeline.datasets.grey_levels import LAND_DB, WATER_DB, Scale, find_
 from drshym_pipeline.errors import InputError
 
 _DARK_VV = (LAND_DB[0] + WATER_DB[0]) / 2  # between calm water and land
-_FLAT_PIXELS = 256  # a larger patch of one value is no backscatter: speckle never repeats itself
+_FLAT_PIXELS = 256  # a larger patch of one value is no backscatter: speckle differs from pixel to pixel
 _BLOCK_FAULT_PIXELS = 1000
 _BLOCK_FAULT_SIDE = 35  # odd, so that the square has a middle
 _FULL = 0.99
@@ -25,17 +25,18 @@ _FULL = 0.99
 
 @dataclass(frozen=True)
 class EightBitForm:
-    """How a chip of 8-bit pictures is to be read, beside its files.
+    """How a chip of 8-bit pictures is to be read.
 
     Args:
-        scale: Levels of VV[, VH]; None where every tile was stretched alone and is mapped by itself.
-        zero_is_border: Whether a flat patch of 0 was not observed; where water was cut off at 0 it was.
-        more_water: Masks beside the chip's label that mark water too.
-        box_faults: Whether filled rectangles in the label are faults of the label and say nothing.
+        scale: Levels of VV[, VH]; None where every tile was stretched separately and has a mapping of its own.
+        zero_is_border: Whether a flat patch of 0 counts as not observed. In sets where water was cut off at 0 it counts
+            as observed.
+        more_water: Further masks that mark water, in addition to the chip's label.
+        box_faults: Whether filled rectangles in the label are faults of the label; they are ignored.
         before: Pictures of the same ground before the flood.
-        dark_before: In the first of `before`, a grey value below which ground was dark already: outside the mask, what
-            was dark then and still is may be permanent water and is ignored.
-        window: (row, column, side) of the chip in larger pictures; None for all.
+        dark_before: Grey value of the first of `before` below which ground was already dark. Pixels outside the mask
+            that were dark then and are still dark may be permanent water and are ignored.
+        window: (row, column, side) of the chip in larger pictures; None for the whole pictures.
     """
 
     scale: Scale | None = None
@@ -81,10 +82,10 @@ def read_picture_chip(vv: Path, vh: Path | None, label: Path | None, form: Eight
     """Read a chip of pictures.
 
     Args:
-        vv: Grey values of VV.
-        vh: Of VH, on the same pixels.
-        label: Non-zero is water; without it every pixel is ignored.
-        form: How to read them.
+        vv: Picture with the grey values of VV.
+        vh: Picture with the grey values of VH, on the same pixels.
+        label: Mask in which non-zero is water; without it every pixel is ignored.
+        form: How to read the pictures.
 
     Raises:
         InputError: A file is missing or unreadable, or has another size than VV.
@@ -113,7 +114,7 @@ def read_picture_chip(vv: Path, vh: Path | None, label: Path | None, form: Eight
 
 
 def check_sizes(pictures: Sequence[NDArray[np.uint8]], paths: Sequence[Path]) -> None:
-    """Refuse pictures of one place that do not have the size of the first.
+    """Check that all pictures of one place have the size of the first.
 
     Raises:
         InputError: One of them has another size.
@@ -129,14 +130,17 @@ def check_sizes(pictures: Sequence[NDArray[np.uint8]], paths: Sequence[Path]) ->
 
 
 def unobserved(pictures: Sequence[NDArray[np.uint8]], *, zero_is_border: bool) -> NDArray[np.bool_]:
-    """Where pictures of one place show fill instead of backscatter: patches flat in every one of them.
+    """Find the pixels where pictures of one place show fill instead of backscatter: patches flat in every picture.
 
-    Fill comes as 255 (swath borders), as 0 (outside a mapped area) or as some grey; speckle makes a flat patch of
-    observed ground impossible, except where water was cut off at 0.
+    Fill is 255 (swath borders), 0 (outside a mapped area) or some grey. Observed ground has speckle and is never flat,
+    except where water was cut off at 0.
 
     Args:
-        pictures: (h, w) each.
+        pictures: The pictures, (h, w) each.
         zero_is_border: Whether a patch that is 0 in every picture counts.
+
+    Returns:
+        (h, w) bool, True where not observed.
     """
     from scipy import ndimage
 
@@ -154,16 +158,22 @@ def unobserved(pictures: Sequence[NDArray[np.uint8]], *, zero_is_border: bool) -
     regions, _ = ndimage.label(flat)
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
-    # The rim of a patch has other neighbours; it is given back.
+    # The outermost pixels of a patch have other neighbours and were not found; they are added here.
     patches: NDArray[np.bool_] = ndimage.maximum_filter((sizes >= _FLAT_PIXELS)[regions], 3)
     return patches
 
 
 def filled_boxes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels of a water mask that are in large filled rectangles with sides along the axes: no shore looks like that.
+    """Find the pixels of a water mask that are in large filled rectangles with sides along the axes.
 
-    A rectangle that a river runs into is found by what an opening with a square leaves of it. A mask that is all water
-    has no rectangle: a tile may lie within a lake.
+    No real shore has this shape. A rectangle that touches a river is found by a morphological opening with a square. A
+    mask that is all water has no rectangle: the tile may be inside a lake.
+
+    Args:
+        mask: (h, w) bool, True for water.
+
+    Returns:
+        (h, w) bool, True inside the rectangles.
     """
     from scipy import ndimage
 

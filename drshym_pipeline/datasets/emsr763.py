@@ -2,10 +2,10 @@
 
     PRE_S1/{VV_pre,VH_pre}/<tile>.png  POST_S1/{VV_post,VH_post}/<tile>.png  Labels/<tile>.png
 
-The 2000 x 2000 tiles share one stretch a date and show a winding area of interest; all around is 0 in all four
-pictures. They are cut into chips, and those that show next to nothing are not listed. The flood mask leaves the river
-out, so what was dark before the flood, still is and is not in the mask is neither reliably dry nor flood: it is
-ignored. Fields that were dark and no longer are stay dry.
+The 2000 x 2000 tiles of one date share one stretch. They show an area of interest with an irregular outline; outside it
+all four pictures are 0. The tiles are cut into chips, and chips with hardly any observed pixel are not listed. The
+flood mask does not contain the river. A pixel that is outside the mask and was dark before and after the flood is
+neither reliably dry nor reliably flooded, so it is ignored. Fields that were dark before and are bright after stay dry.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Emsr763(PictureSet):
             )
 
     def events(self) -> tuple[str, ...]:
-        """The one flood."""
+        """Return the name of the one flood."""
         return (EVENT,)
 
     def _kinds(self) -> Folders:
@@ -75,7 +75,7 @@ class Emsr763(PictureSet):
         tiles = match_tiles(self._kinds(), present_only=present_only)
         if not tiles:
             return []
-        # Kept, because it reads all tiles.
+        # The result is kept, because the survey reads all tiles.
         if present_only not in self._surveys:
             self._surveys[present_only] = _survey(tiles)
         found = self._surveys[present_only]
@@ -99,7 +99,7 @@ class Emsr763(PictureSet):
 
 @dataclass(frozen=True)
 class _Survey:
-    """What all tiles together say: levels after and before, and by tile the windows that show something."""
+    """What is computed from all tiles: levels after and before, and the windows with observed pixels, by tile."""
 
     after: Scale
     before: Scale

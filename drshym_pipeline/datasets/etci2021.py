@@ -3,9 +3,10 @@
     <event>_<time>/tiles/{vv,vh}/<event>_<time>_x-<row>_y-<column>_{vv,vh}.png
     <event>_<time>/tiles/{flood_label,water_body_label}/<event>_<time>_x-<row>_y-<column>.png
 
-In a name x is the row and y the column; tiles of a scene abut and share one stretch. Water is what either mask marks.
-Swath borders are white (255 in both bands), while water is often cut off at 0, so only the former was not observed.
-Some flood masks, of Nebraska above all, hold filled rectangles of thousands of pixels over fields; they are ignored.
+In a name x is the row and y the column. Tiles of a scene are adjacent, do not overlap and share one stretch. A pixel is
+water where at least one of the two masks marks it. Swath borders are white (255 in both bands) and count as not
+observed; water is often cut off at 0, so 0 counts as observed. Some flood masks, mainly those of Nebraska, hold filled
+rectangles of thousands of pixels over fields; they are ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Etci2021(PictureSet):
     """The tiles of a folder of ETCI 2021.
 
     Args:
-        root: The folder that holds a folder a scene.
+        root: The folder that holds one folder per scene.
 
     Raises:
         InputError: The folder does not have the layout.
@@ -48,7 +49,7 @@ class Etci2021(PictureSet):
             )
 
     def events(self) -> tuple[str, ...]:
-        """What scene folders are named by before the time; scenes of one region are one event."""
+        """Return the event names: the scene folders' names up to the time. Scenes of one region are one event."""
         return tuple(sorted({_event(scene) for scene in self._scenes}))
 
     def _tile_folders(self, event: str) -> Iterator[Folders]:
@@ -62,7 +63,7 @@ class Etci2021(PictureSet):
             tiles = match_tiles(_folders(scene), present_only=present_only)
             if not tiles:
                 continue
-            # Kept, because finding it reads every tile of the scene.
+            # The scale is kept, because finding it reads every tile of the scene.
             if (scene, present_only) not in self._scales:
                 self._scales[scene, present_only] = _scene_scale(tiles)
             scale = self._scales[scene, present_only]
@@ -89,7 +90,7 @@ def _folders(scene: Path) -> Folders:
 
 
 def _scene_scale(tiles: Mapping[str, Mapping[str, Path]]) -> Scale:
-    """The common mapping of a scene's tiles."""
+    """Return the common mapping of a scene's tiles."""
 
     def read() -> Iterator[tuple[list[NDArray[np.uint8]], NDArray[np.bool_]]]:
         for files in tiles.values():

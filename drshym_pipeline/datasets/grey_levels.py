@@ -1,10 +1,11 @@
-"""Which dB the grey values of 8-bit pictures are taken to stand for: a stated choice.
+"""Which dB the grey values of 8-bit pictures stand for: an assumption of this package.
 
-An 8-bit picture carries no dB: someone stretched it and did not say how. The grey values of land and of water are found
-in the pictures and laid on the levels both usually have in calibrated scenes, linearly between and beyond. That is a
-modelling choice, not a calibration: a level of such a chip says nothing about the ground, and the tails are clipped
-(water that was cut off at 0 is one flat value, without speckle). Where tiles share a stretch there is one mapping for
-all of them, else one a tile. Labels are never looked at to find a mapping, so chips may be scored under it.
+An 8-bit picture has no dB: its grey values were stretched, and how is not documented. This module finds the grey values
+of land and of water in the pictures and maps them to the usual levels of land and water in calibrated scenes, linearly
+between and beyond. This is a modelling choice, not a calibration. The level of such a chip says nothing about the
+ground, and the tails are clipped (water that was cut off at 0 has one flat value, without speckle). Tiles that share a
+stretch share one mapping; otherwise every tile has its own. Labels are never used to find a mapping, so chips may be
+scored under it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Where land and calm water usually lie in calibrated scenes, in dB.
+# Usual levels of land and calm water in calibrated scenes, in dB: VV and VH.
 LAND_DB = (-10.5, -17.0)
 WATER_DB = (-20.0, -26.0)
 LAND_SPREAD_DB = 1.5  # one standard deviation of land above its mode; scales pictures that show no water
@@ -25,9 +26,9 @@ _BLOCK = 32
 _SMOOTHING = 4.0  # grey values
 _BIMODAL = 0.75  # share of a block's variance between its two classes; one Gaussian alone reaches 0.64
 _SHARES = (0.1, 0.9)
-_SPREADS = 2.0  # of land: how far below it the dark class must lie, and how near it the bright one
+_SPREADS = 2.0  # in spreads of land: the dark class must be further below land, the bright class nearer to it
 _LEAST_SPREAD = 4.0
-_LEAST_CONTRAST = 20.0  # grey values between land and water; less would blow noise up into water
+_LEAST_CONTRAST = 20.0  # grey values between land and water; with less, noise would look like water
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Levels:
     """Grey values of one band that stand for land and for calm water.
 
     Args:
-        land: Of the most frequent land.
-        water: Of calm water; below `land`.
+        land: Grey value of the most frequent land.
+        water: Grey value of calm water; below `land`.
     """
 
     land: float
@@ -47,14 +48,14 @@ Scale = tuple[Levels, ...]
 
 
 def to_db(bands: Sequence[NDArray[np.uint8]], scale: Scale) -> NDArray[np.float32]:
-    """Grey values as the dB they are taken to stand for.
+    """Turn grey values into the dB that they stand for.
 
     Args:
         bands: VV[, VH], each (h, w).
-        scale: Levels of each.
+        scale: Levels of each band.
 
     Returns:
-        (bands, h, w) float32 dB, nothing masked.
+        (bands, h, w) float32 dB; no pixel is masked.
     """
     mapped = []
     for grey, levels, land, water in zip(bands, scale, LAND_DB[: len(bands)], WATER_DB[: len(bands)], strict=True):
@@ -66,24 +67,24 @@ def to_db(bands: Sequence[NDArray[np.uint8]], scale: Scale) -> NDArray[np.float3
 def find_scale(tiles: Iterable[tuple[Sequence[NDArray[np.uint8]], NDArray[np.bool_]]]) -> Scale:
     """Find the grey values of land and water in pictures that share one stretch.
 
-    Land is the mode of the histogram, or of its upper half where all of it falls into two classes. Water is the median
-    of the dark half of those blocks whose VV does so, one class near land and one far below it (split-based
-    thresholding: Martinis et al., NHESS 9, 2009, after Otsu, IEEE SMC 9, 1979); the same pixels give the level of VH.
-    Without such a block the spread of land, taken to be `LAND_SPREAD_DB`, sets the scale.
+    Land is the mode of the histogram. Where the whole histogram has two classes, it is the mode of the upper class.
+    Water is the median of the dark class in those blocks whose VV has two classes, one near land and one far below it
+    (split-based thresholding: Martinis et al., NHESS 9, 2009, after Otsu, IEEE SMC 9, 1979). The same pixels give the
+    level of VH. Without such a block the spread of land, which is assumed to be `LAND_SPREAD_DB`, sets the scale.
 
     Args:
-        tiles: VV[, VH] of each tile and where it was observed; at least one tile. Only blocks observed everywhere
-            take part.
+        tiles: VV[, VH] of each tile and its observed pixels; at least one tile. Only blocks in which every pixel was
+            observed are used.
     """
     blocks = [_blocks(np.stack([*bands, observed]).astype(np.uint8)) for bands, observed in tiles]
     pixels = np.concatenate(blocks)
     pixels = pixels[pixels[:, -1].all(axis=1), :-1]
     if len(pixels) == 0:
-        # Nothing can be told from the pictures: middle grey is land.
+        # No block was observed everywhere, so no level can be found: middle grey is taken as land.
         return tuple(Levels(128.0, 64.0) for _ in range(pixels.shape[1]))
     vv = pixels[:, 0]
     threshold, _, _, _, ratio = _split(vv.reshape(1, -1))
-    # Where water fills most of a picture its mode is the highest one.
+    # Where water fills most of the pictures, the mode of the whole histogram is water, not land.
     land, spread = _land(vv[vv > threshold[0]] if ratio[0] > _BIMODAL else vv)
     dark = _dark_pixels(vv, land, spread)
     scale = [_levels(vv, land, spread, dark, 0)]
@@ -95,7 +96,7 @@ def find_scale(tiles: Iterable[tuple[Sequence[NDArray[np.uint8]], NDArray[np.boo
 
 
 def _levels(grey: NDArray[np.uint8], land: float, spread: float, dark: NDArray[np.bool_], band: int) -> Levels:
-    """Levels of a band whose land is known, from its pixels that are water in VV."""
+    """Return the levels of a band whose land level is known, from its pixels that are water in VV."""
     if dark.any():
         water = float(np.median(grey[dark]))
     else:
@@ -104,7 +105,7 @@ def _levels(grey: NDArray[np.uint8], land: float, spread: float, dark: NDArray[n
 
 
 def _blocks(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(bands, h, w) as (blocks, bands, pixels of a block); what does not fill a block is left out."""
+    """Cut (bands, h, w) into (blocks, bands, pixels of a block); rows and columns that fill no block are left out."""
     bands, height, width = stack.shape
     rows, cols = height // _BLOCK, width // _BLOCK
     cut = stack[:, : rows * _BLOCK, : cols * _BLOCK].reshape(bands, rows, _BLOCK, cols, _BLOCK)
@@ -112,7 +113,7 @@ def _blocks(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _land(grey: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mode of the grey values, and how far above it they spread (one standard deviation of a Gaussian)."""
+    """Return the mode of the grey values and their spread above it (one standard deviation of a Gaussian)."""
     from scipy import ndimage
 
     counts = np.bincount(grey.ravel(), minlength=256).astype(np.float64)
@@ -124,7 +125,7 @@ def _land(grey: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def _dark_pixels(grey: NDArray[np.uint8], land: float, spread: float) -> NDArray[np.bool_]:
-    """Which pixels (blocks, pixels) are the dark class of a block of water and land."""
+    """Return which pixels (blocks, pixels) belong to the dark class of a block of water and land."""
     threshold, share, dark_mean, bright_mean, ratio = _split(grey)
     chosen = (
         (ratio > _BIMODAL)
@@ -137,7 +138,11 @@ def _dark_pixels(grey: NDArray[np.uint8], land: float, spread: float) -> NDArray
 
 
 def _split(grey: NDArray[np.uint8]) -> tuple[NDArray[np.float64], ...]:
-    """Otsu's split of each row: threshold, share and mean of the dark class, mean of the other, explained variance."""
+    """Split each row in two classes by Otsu's method.
+
+    Returns:
+        Threshold, share and mean of the dark class, mean of the bright class and explained variance, each (rows,).
+    """
     rows = len(grey)
     flat = (np.arange(rows)[:, None] * 256 + grey).ravel()
     counts = np.bincount(flat, minlength=rows * 256).reshape(rows, 256).astype(np.float64)

@@ -1,8 +1,8 @@
-"""Published data sets whose chips the program can recognise, and what is to be said of each.
+"""Published data sets whose chips the program can recognise, and the description of each set.
 
-A chip of Sen1Floods11 is known by its name (one of the official lists), by its size and by its place: it must lie in
-the area that was searched for its event. A chip of the other sets is known by the checksum of its files. Names and
-checksums are kept as short hashes in `known_chips.json`, made by `python -m experiments known-chips`.
+A chip of Sen1Floods11 is recognised by its name (one of the official lists), its size and its place: its centre must be
+inside the area of its event. A chip of the other sets is recognised by the checksum of its files. Names and checksums
+are stored as short hashes in `known_chips.json`, which `python -m experiments known-chips` writes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SEN1FLOODS11, STAC_OVERFLOW, ETCI2021, OMBRIA, EMSR763 = (
 KNOWN_CHIPS = Path(__file__).with_name("known_chips.json")
 _WEAK = "weak"
 _WEAK_CHIPS = 4384  # of release 1.1
-_DIGITS = 10  # of a hash: among two thousand known chips, a foreign one matches once in 500 million
+_DIGITS = 10  # of a hash; a chip of another set matches one of two thousand known chips once in 500 million
 _SIDE = 512
 _CRS = "EPSG:4326"
 
@@ -50,20 +50,20 @@ _AREAS: Mapping[str, tuple[float, float, float, float]] = {
     "Sri-Lanka": (80.13, 5.14, 82.09, 9.79),
     "USA": (-95.69, 38.36, -94.36, 41.06),
 }
-_AREA_TOLERANCE = 0.1  # degrees; two chips
+_AREA_TOLERANCE = 0.1  # degrees, the width of two chips
 
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A published set in words.
+    """Description of a published set.
 
     Args:
-        title: Its name.
-        source: Who published the images and the truth.
+        title: Name of the set.
+        source: The publishers of the images and the truth.
         form: What the pixel values are.
         truth: How the labels were made.
-        licence: Its terms, as far as they were found.
-        limits: What it cannot teach.
+        licence: Terms of use, as far as they were found.
+        limits: What a model cannot learn from the set.
     """
 
     title: str
@@ -130,16 +130,16 @@ KNOWN_SETS: Mapping[str, KnownSet] = {
 
 @dataclass(frozen=True)
 class Recognition:
-    """How many of some chips are known ones of a published set.
+    """How many chips of a list are known chips of a published set.
 
     Args:
         known: The set.
-        chips: How many chips (of 8-bit sets: tiles) were looked at.
-        matched: How many of them are known.
-        of: How many the official lists that these chips belong to have; None where no list is known.
-        by: What they are known by.
+        chips: Number of chips (of 8-bit sets: tiles) that were checked.
+        matched: Number of them that are known.
+        of: Number of chips in the official lists that these chips belong to; None where no list is known.
+        by: The features by which they were recognised.
         lists: The official lists that they belong to.
-        moved: Chips that are used under another split than that of their official list.
+        moved: Number of chips that are used in another split than that of their official list.
     """
 
     known: KnownSet
@@ -152,12 +152,12 @@ class Recognition:
 
     @property
     def is_whole_list(self) -> bool:
-        """Whether every one of the chips is known."""
+        """Whether all chips are known."""
         return 0 < self.matched == self.chips
 
     @property
     def title(self) -> str:
-        """The name of the set; that of a partial copy carries its share."""
+        """The name of the set; for a partial copy, the name and its share."""
         if self.of is None:
             return f"{self.known.title} ({self.matched:,} images)"
         if self.matched == self.of:
@@ -165,7 +165,7 @@ class Recognition:
         return f"{self.known.title} ({self.matched:,} of {self.of:,} chips)"
 
     def sentence(self) -> str:
-        """How the chips are known and what share of the set they are."""
+        """Return sentences that say how the chips were recognised and what share of the set they are."""
         text = f"All {self.chips:,} chips are known chips of {self.known.title}, by {self.by}."
         if self.of is None:
             text += " How many the whole set has is not known to the program."
@@ -184,16 +184,19 @@ class Recognition:
         return text
 
     def sentence_part(self) -> str:
-        """How many are known, for a sentence about chips of unknown origin."""
+        """Return how many chips are known, for a sentence about chips of unknown origin."""
         return f"{self.matched:,} are known chips of {self.known.title} (by {self.by})"
 
 
 def recognise(layout: str, refs: Sequence[ChipRef]) -> Recognition | None:
-    """Count the chips that are known ones of the set whose layout they have; None where nothing is known of the layout.
+    """Count the known chips of the set whose layout the chips have.
 
     Args:
         layout: Name of the layout, as its loader gives it.
         refs: The chips.
+
+    Returns:
+        The counts; None for a layout of which no set is known.
 
     Raises:
         InputError: A file of a chip cannot be read.
@@ -210,19 +213,19 @@ def recognise(layout: str, refs: Sequence[ChipRef]) -> Recognition | None:
 
 
 def name_digest(chip_id: str) -> str:
-    """The short hash of a chip's name."""
+    """Return the short hash of a chip's name."""
     return hashlib.sha256(chip_id.encode()).hexdigest()[:_DIGITS]
 
 
 def chip_digest(*files: Path | None) -> str:
-    """The short hash of a chip's files, in the order image, VH, label; None for one that it does not have."""
+    """Return the short hash of a chip's files, in the order image, VH, label; None for a file that it does not have."""
     parts = [sha256_file(file) if file is not None else "" for file in files]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:_DIGITS]
 
 
 @cache
 def _known_chips() -> dict[str, dict[str, frozenset[str]]]:
-    """Short hashes by set and list."""
+    """Read the short hashes, by set and list."""
     return {
         title: {name: frozenset(digests.split()) for name, digests in lists.items()}
         for title, lists in read_json(KNOWN_CHIPS).items()
@@ -258,7 +261,7 @@ def _list_of(chip_id: str, lists: Mapping[str, frozenset[str]]) -> str | None:
 
 
 def _is_in_place(ref: ChipRef) -> bool:
-    """Whether an image has the size of the official chips and lies in the area of its event."""
+    """Return whether an image has the size of the official chips and its centre is in the area of its event."""
     from drshym_pipeline.sar.safe_open import open_raster
 
     area = _AREAS.get(ref.event)
@@ -269,7 +272,7 @@ def _is_in_place(ref: ChipRef) -> bool:
             crs = dataset.crs.to_string() if dataset.crs else ""
             shape, bounds = dataset.shape, dataset.bounds
     except InputError:
-        # Whoever reads the pixels says what is wrong with the file.
+        # A chip that cannot be read is not recognised. The reader of the pixels raises the error.
         return False
     if crs != _CRS or shape != (_SIDE, _SIDE):
         return False

@@ -1,6 +1,6 @@
-"""What every labelled set offers, whatever its files look like, and how it is divided by event.
+"""The common interface of all labelled sets, and how sets are divided by event.
 
-A set lists chips; pixels are read in `chips`. Folders are known to the loader of each set alone.
+A set lists chips; pixels are read in `chips`. Only the loader of each set knows its folders.
 """
 
 from __future__ import annotations
@@ -22,54 +22,58 @@ class LabelledSet(Protocol):
 
     @property
     def layout(self) -> str:
-        """Name of its layout. It does not say where the chips come from: see `provenance`."""
+        """Name of the layout. It does not say where the chips come from: see `provenance`."""
         ...
 
     @property
     def has_lists(self) -> bool:
-        """Whether lists of its own name its chips, so that one without any file is known to be absent."""
+        """Whether the set has lists of its chips. With lists, a chip without any file is known to be absent."""
         ...
 
     def splits(self) -> tuple[str, ...]:
-        """What `chips` can be asked for."""
+        """Return the names of the splits that `chips` accepts."""
         ...
 
     def events(self) -> tuple[str, ...]:
-        """The flood events its chips were cut from, sorted."""
+        """Return the flood events that the chips were cut from, sorted."""
         ...
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
-        """The chips of a split; InputError where it is not there or a chip is not complete."""
+        """Return the chips of a split.
+
+        Raises:
+            InputError: There is no such split, or a chip is not complete and `present_only` is not set.
+        """
         ...
 
     def absent(self, split: str) -> int:
-        """How many chips of a split (of 8-bit sets: tiles) are not complete, and left out where that is asked for."""
+        """Return how many chips of a split (of 8-bit sets: tiles) are not complete; `present_only` leaves them out."""
         ...
 
     def sha256(self) -> str:
-        """One hash over its lists, images and labels."""
+        """Return one hash over all lists, images and labels."""
         ...
 
 
 def no_split(root: Path, split: str, splits: Sequence[str], why: str = "there is no such split") -> InputError:
-    """The error for a split a set does not have."""
+    """Return the error for a split that a set does not have."""
     return InputError(f"{root}: split '{split}'", why, f"Splits here: {', '.join(splits)}")
 
 
 def leave_one_event_out(
     sets: Sequence[LabelledSet], groups: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, list[ChipRef], list[ChipRef]]]:
-    """Hold every event of the sets out once.
+    """Hold out every event of the sets once.
 
-    Whole events only: tiles of one event are neighbours, and a network that has seen one knows the other. An event that
-    occurs in two sets is one event.
+    Only whole events are held out: tiles of one event are neighbours, and a network that was trained on one tile has
+    information about the next. An event that occurs in two sets is one event.
 
     Args:
-        sets: Those that may be trained on; all chips of their split `train` take part.
-        groups: Name of the group an event belongs to, for events too small to be held out alone.
+        sets: The sets that may be trained on; all chips of their split `train` are used.
+        groups: Name of the group that an event belongs to, for events that are too small to be held out alone.
 
     Yields:
-        (event or group held out, chips of all others, its own chips), sorted by the first.
+        (event or group that is held out, chips of all others, its own chips), sorted by the name of the event or group.
     """
     names = groups or {}
     chips = [(names.get(ref.event, ref.event), ref) for data in sets for ref in data.chips("train")]

@@ -3,10 +3,10 @@
     OmbriaS1/{train,test}/{BEFORE,AFTER,MASK}/S1_{before,after,mask}_<number>.png
     2021/<EVENT>/Sentinel1/{BEFORE,AFTER,MASK}/{imbefore,imafter,gt}_<number>.png
 
-Every tile was stretched alone, so each is mapped to dB by itself. Tiles of `OmbriaS1` do not say which flood they show
-and its test tiles touch its training tiles: all of them are one event here, `unnamed`. The truth leaves river channels
-out, so dark water beside it may be labelled dry; and it was drawn by others at other hours, so that it agrees poorly
-with what the radar shows in about a tenth of the tiles.
+Every tile was stretched separately, so each tile has its own mapping to dB. Tiles of `OmbriaS1` do not say which flood
+they show, and its test tiles touch its training tiles: here all of them are one event, `unnamed`. The truth does not
+contain river channels, so dark water beside the flood may be labelled dry. The truth was also drawn by other people
+from data of other times, so it agrees poorly with the radar image in about a tenth of the tiles.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Ombria(PictureSet):
             )
 
     def events(self) -> tuple[str, ...]:
-        """The floods of 2021 in lower case, and `unnamed` for all others."""
+        """Return the floods of 2021 in lower case, and `unnamed` for all others."""
         return tuple(sorted({event for event, _, _ in self._folders}))
 
     def _tile_folders(self, event: str) -> Iterator[Folders]:

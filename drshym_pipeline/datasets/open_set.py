@@ -1,4 +1,4 @@
-"""Which labelled set a folder holds: by name, or by its layout."""
+"""Open a labelled set, by the name of its kind or by the layout of its folder."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _SIGNS = {
 
 
 def open_labelled_set(kind: SetKind, root: Path) -> LabelledSet:
-    """Open a set of known kind.
+    """Open a set of a known kind.
 
     Raises:
-        InputError: The folder does not have its layout.
+        InputError: The folder does not have the layout of this kind.
     """
     return _LOADERS[kind](root)
 
 
 def detect_set(root: Path) -> LabelledSet:
-    """Open the set a folder holds, told by its layout.
+    """Open the set that a folder holds, recognised by its layout.
 
     Args:
         root: A folder of Sen1Floods11 (or of the simulator), STAC-Overflow, ETCI 2021, OMBRIA or EMSR763.
 
     Raises:
-        InputError: The folder does not exist or has none of these layouts, or a Sen1Floods11 copy is not whole.
+        InputError: The folder does not exist or has none of these layouts, or a Sen1Floods11 copy is not complete.
     """
     if not root.is_dir():
         raise InputError(root, "is not a folder", "Give the folder of a labelled set")

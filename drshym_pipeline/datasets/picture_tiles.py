@@ -1,7 +1,7 @@
-"""Tiles of 8-bit sets: which files belong together, and a set of them as its loader sees it.
+"""Tiles of 8-bit sets: which files belong together, and the base class of the loaders.
 
-A tile is named by the union of all its folders, so a picture that is missing in one of them is found. How pictures are
-read is decided in `eight_bit`.
+The names of the tiles are collected from all folders, so a picture that is missing in one folder is noticed. Pictures
+are read in `eight_bit`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ TRAIN = "train"
 
 
 Folders = Mapping[str, tuple[Path, str, str]]
-"""By what it holds, a folder with the prefix and the suffix of its file names around a tile's own name."""
+"""By kind of picture: the folder, and the prefix and suffix of its file names before and after the tile's name."""
 
 
 def _files_of_tiles(folders: Folders) -> dict[str, dict[str, Path]]:
-    """By tile name: the files there are, by kind."""
+    """Return the existing files by tile name and kind."""
     found: dict[str, dict[str, Path]] = {}
     for kind, (folder, prefix, suffix) in folders.items():
         for path in folder.glob(f"{prefix}*{suffix}"):
@@ -36,14 +36,14 @@ def _files_of_tiles(folders: Folders) -> dict[str, dict[str, Path]]:
 
 
 def match_tiles(folders: Folders, *, present_only: bool = False) -> dict[str, dict[str, Path]]:
-    """The files of every tile.
+    """Find the files of every tile.
 
     Args:
-        folders: Where they are.
-        present_only: Leave incomplete tiles out, which is logged, instead of refusing them.
+        folders: The folders of each kind.
+        present_only: Whether incomplete tiles are left out with a log message. Otherwise they are refused.
 
     Returns:
-        By tile name, sorted: the file of each kind.
+        The file of each kind, by tile name in sorted order.
 
     Raises:
         InputError: A tile is in one folder but not in another.
@@ -67,12 +67,12 @@ def match_tiles(folders: Folders, *, present_only: bool = False) -> dict[str, di
 
 
 class PictureSet(ABC):
-    """A set of 8-bit tiles by event: `train` is all of it, and every event is a split of its own.
+    """A set of 8-bit tiles by event: the split `train` has all tiles, and every event is a split of its own.
 
-    There is no division by tile: neighbours would be on both sides of it.
+    The set is not divided by tile: neighbouring tiles would be in different splits.
 
     Args:
-        root: Its folder.
+        root: The folder of the set.
     """
 
     has_lists = False
@@ -82,27 +82,27 @@ class PictureSet(ABC):
 
     @abstractmethod
     def events(self) -> tuple[str, ...]:
-        """The flood events, sorted."""
+        """Return the flood events, sorted."""
 
     @abstractmethod
     def _tile_folders(self, event: str) -> Iterator[Folders]:
-        """Where the tiles of an event are, place by place."""
+        """Yield the folders of each place where tiles of an event are."""
 
     @abstractmethod
     def _event_chips(self, event: str, split: str, *, present_only: bool) -> list[ChipRef]:
-        """All chips of one event."""
+        """Return all chips of one event."""
 
     def splits(self) -> tuple[str, ...]:
-        """`train`, and the events."""
+        """Return `train` and the events."""
         return (TRAIN, *self.events())
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
-        """The chips of an event, or of all.
+        """Return the chips of an event, or of all events.
 
         Args:
-            split: `train` or an event.
-            labels: There is one kind of label only.
-            present_only: Leave incomplete tiles out, which is logged, instead of refusing them.
+            split: `train` or the name of an event.
+            labels: Not used, because there is only one kind of labels.
+            present_only: Whether incomplete tiles are left out with a log message. Otherwise they are refused.
 
         Raises:
             InputError: There is no such split, or a tile is not complete.
@@ -111,7 +111,7 @@ class PictureSet(ABC):
         return [ref for found in chips for ref in found]
 
     def absent(self, split: str) -> int:
-        """How many tiles of an event, or of all, lack a picture.
+        """Return how many tiles of an event, or of all events, lack a picture.
 
         Raises:
             InputError: There is no such split.
@@ -125,7 +125,7 @@ class PictureSet(ABC):
         return self.events() if split == TRAIN else (split,)
 
     def sha256(self) -> str:
-        """One hash over all pictures; computed once and kept in memory."""
+        """Return one hash over all pictures; it is computed once and kept in memory."""
         return self._sha256
 
     @cached_property

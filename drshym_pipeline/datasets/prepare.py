@@ -1,4 +1,4 @@
-"""From the configuration to chips on the disk: the simulator is run when it has to be, a real set is only checked."""
+"""From the configuration to chips on the disk: a simulated set is written if missing, a real set is checked."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ def prepare(config: DataConfig, cache: Path, progress: Progress = silent) -> Sen
     """Make the labelled chips of a configuration ready to read.
 
     Args:
-        config: Where the chips come from. A simulated set without `root` goes to a folder of `cache` named after its
-            settings; a `root` that already holds chips in the layout, without a simulator's marker, is taken as it is.
+        config: Configuration of the data. A simulated set without `root` is written to a folder of `cache` named after
+            its settings. A `root` that already holds chips in the layout, without a simulator's marker, is used as it
+            is.
         cache: Folder for simulated sets.
-        progress: Told of every simulated chip.
+        progress: Called after every simulated chip.
 
     Raises:
-        InputError: The folder lacks the layout, a listed chip is missing, or it holds a set of other settings.
+        InputError: The folder lacks the layout, a listed chip is missing, or the folder holds a set of other settings.
     """
     if config.kind == "sen1floods11":
         if config.root is None:
@@ -38,5 +39,5 @@ def prepare(config: DataConfig, cache: Path, progress: Progress = silent) -> Sen
 
 
 def _is_foreign_set(root: Path) -> bool:
-    """Whether a folder holds chips in the layout that no simulator is still writing or has written."""
+    """Return whether a folder holds chips in the layout without a marker of the simulator."""
     return (root / "splits").is_dir() and not any(root.glob(DONE_MARKER.replace(".json", "*.json")))

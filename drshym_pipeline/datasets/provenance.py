@@ -1,13 +1,13 @@
-"""Where labelled chips come from, and how this is known: the one rule for every data set.
+"""Where labelled chips come from, and how this is known: one rule for all data sets.
 
-A layout is not a data set. Anyone can write chips in the layout of Sen1Floods11, and the simulator of this package
-does. So an origin is stated only when the data itself shows it, in this order:
+A layout is not a data set. Anyone can write chips in the layout of Sen1Floods11, and the simulator of this package does
+so. Therefore an origin is stated only when the data itself shows it, in this order:
 
-1. `simulation.json` of the simulator lies in the folder and describes these chips.
-2. `dataset.json`, written by whoever has the data, states title, source and licence.
+1. `simulation.json` of the simulator is in the folder and describes these chips.
+2. `dataset.json`, written by the owner of the data, states title, source and licence.
 3. Every chip is a known chip of a published set (`known_sets`: by name, size and place, or by checksum).
 
-Otherwise the origin reads "unknown". Cards, evaluation logs and the text sent to MLflow take their words from here.
+Otherwise the origin is "unknown". Cards, evaluation logs and the text sent to MLflow use the texts of this module.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ REMEDY = f"To state the origin, write title, source and licence into {STATEMENT_
 
 
 class SetDescription(Record):
-    """What a data set is, in words: the content of a `dataset.json`.
+    """Description of a data set: the content of a `dataset.json`.
 
-    `form` says what the pixel values are, `truth` how the labels were made, `limits` what the data cannot teach, and
-    `split_by_event` whether no event is in two splits.
+    `form` describes the pixel values, `truth` how the labels were made, and `limits` what a model cannot learn from the
+    data. `split_by_event` is True when no event is in two splits.
     """
 
     title: str = Field(min_length=1)
@@ -53,8 +53,8 @@ class SetDescription(Record):
 class Provenance(SetDescription):
     """The origin of a list of chips.
 
-    `origin` says what shows it, and `evidence` says so in words, with the share of a published set that is there. The
-    `title` of a partial copy carries that share too.
+    `origin` is the kind of evidence. `evidence` describes it in a sentence, with the share of a published set that is
+    there. The `title` of a partial copy contains that share too.
     """
 
     origin: Literal["simulated", "stated", "recognised", "unknown"]
@@ -83,20 +83,20 @@ def provenance_of(data: LabelledSet, refs: Sequence[ChipRef]) -> Provenance:
 
     Args:
         data: The set they belong to.
-        refs: The chips that are trained on or scored; others in the folder do not count.
+        refs: The chips that are trained on or scored; other chips in the folder are not considered.
 
     Raises:
         InputError: `dataset.json` cannot be used, or a file of a chip cannot be read.
     """
     if _is_simulated(data.root, refs):
-        return _with(
+        return _add_evidence(
             _SIMULATED,
             "simulated",
             f"{DONE_MARKER}, which the simulator writes when it is done, describes these chips.",
         )
     statement = data.root / STATEMENT_FILE
     if statement.is_file():
-        return _with(
+        return _add_evidence(
             _stated(statement),
             "stated",
             f"As stated in {STATEMENT_FILE} beside the chips. The program did not check it.",
@@ -111,18 +111,18 @@ def provenance_of(data: LabelledSet, refs: Sequence[ChipRef]) -> Provenance:
             truth=found.known.truth,
             limits=found.known.limits,
         )
-        return _with(known, "recognised", found.sentence())
+        return _add_evidence(known, "recognised", found.sentence())
     return _unknown(data.layout, found, len(refs))
 
 
-def _with(
+def _add_evidence(
     description: SetDescription, origin: Literal["simulated", "stated", "recognised", "unknown"], evidence: str
 ) -> Provenance:
     return Provenance(**description.model_dump(), origin=origin, evidence=evidence)
 
 
 def _is_simulated(root: Path, refs: Sequence[ChipRef]) -> bool:
-    """Whether the simulator's marker is there and describes every one of the chips."""
+    """Return whether the simulator's marker is there and describes all chips."""
     marker = root / DONE_MARKER
     if not marker.is_file():
         return False

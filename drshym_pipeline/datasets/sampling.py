@@ -1,7 +1,7 @@
-"""Which chip the next training crop is cut from: by source, by water, and by how hard the network finds it.
+"""Which chip the next training crop is cut from: by source, by water, and by the network's loss on the chip.
 
-Indices and probabilities only; pixels are cut in `crops`. A draw is a function of the generator and of the running
-losses, which change between two validations and never within.
+Indices and probabilities only; pixels are cut in `crops`. A draw depends on the generator and on the running losses,
+which are updated at validations and never between them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.errors import InputError
 
-_MEMORY = 0.7  # share of the old running loss that stays: speckle and the place of a crop make single losses noisy
+_MEMORY = 0.7  # share of the old running loss that is kept; single losses are noisy (speckle, place of the crop)
 
 
 class WeightedChips(Protocol):
@@ -33,27 +33,27 @@ class WeightedChips(Protocol):
 
     @property
     def label_weight(self) -> float:
-        """What its labels are worth in the loss; 1 is a hand label's worth."""
+        """Weight of its labels in the loss; a hand label has the weight 1."""
         ...
 
 
 def weighted_choice(values: NDArray[np.int64], chances: NDArray[np.float64], rng: np.random.Generator) -> int:
-    """One of `values` (n,), drawn in proportion to `chances` (n,), which are not negative and not all 0."""
+    """Draw one of `values` (n,) in proportion to `chances` (n,), which are not negative and not all 0."""
     sums = np.cumsum(chances)
     place = int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
     return int(values[min(place, len(values) - 1)])
 
 
 class ChipSampler:
-    """Draws chips. Those without a labelled, observed pixel are never drawn.
+    """Draws chips. Chips without a labelled, observed pixel are never drawn.
 
     Args:
-        labelled: (n,) labelled pixels of every chip.
-        water: (n,) water pixels of every chip.
-        sources: (n,) which source a chip belongs to, counted from 0.
-        weights: Of the sources.
-        water_share: Share of draws that ask for a chip with water; a source without any gives one of its others.
-        hard_share: Share of draws in proportion to the running losses; the others are uniform.
+        labelled: (n,) number of labelled pixels of every chip.
+        water: (n,) number of water pixels of every chip.
+        sources: (n,) number of the source that a chip belongs to, counted from 0.
+        weights: Weights of the sources.
+        water_share: Share of draws that ask for a chip with water. A source without such a chip gives another one.
+        hard_share: Share of draws in proportion to the running losses; the other draws are uniform.
 
     Raises:
         InputError: A source has no chip to draw, or no source has a weight.
@@ -88,7 +88,7 @@ class ChipSampler:
 
     @property
     def losses(self) -> NDArray[np.float64]:
-        """(n,) running losses, NaN for chips not seen yet: all the state there is, a copy of it."""
+        """(n,) copy of the running losses, NaN for chips that were not drawn yet. The sampler has no other state."""
         return self._losses.copy()
 
     @losses.setter
@@ -98,11 +98,11 @@ class ChipSampler:
         self._losses = values.astype(np.float64)
 
     def learn(self, chips: NDArray[np.int64], losses: NDArray[np.float64]) -> None:
-        """Take in the losses of crops in the order they were drawn.
+        """Update the running losses with the losses of crops, in the order in which they were drawn.
 
         Args:
-            chips: (m,) whose crops.
-            losses: (m,) not negative; NaN says nothing.
+            chips: (m,) indices of the chips that the crops were cut from.
+            losses: (m,) losses of the crops, not negative; NaN is skipped.
         """
         for chip, loss in zip(chips, losses, strict=True):
             if np.isnan(loss):
@@ -111,7 +111,7 @@ class ChipSampler:
             self._losses[chip] = loss if np.isnan(old) else _MEMORY * old + (1.0 - _MEMORY) * loss
 
     def draw(self, rng: np.random.Generator) -> tuple[int, bool]:
-        """The next chip, and whether its crop is to show water."""
+        """Draw the next chip, and whether its crop must show water."""
         source = weighted_choice(np.arange(len(self._weights)), self._weights, rng)
         near_water = bool(rng.random() < self._water_share) and self._wet[source].size > 0
         among = self._wet[source] if near_water else self._usable[source]
@@ -120,7 +120,7 @@ class ChipSampler:
         return int(among[rng.integers(among.size)]), near_water
 
     def _hardness(self, chips: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Running losses of chips; one not seen yet is as hard as the mean of those that were."""
+        """Return the running losses of chips; a chip that was not drawn yet gets the mean of the others."""
         losses = self._losses[chips]
         seen = ~np.isnan(losses)
         if not losses[seen].any():

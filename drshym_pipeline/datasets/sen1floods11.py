@@ -1,13 +1,13 @@
 """Sen1Floods11 in its official folder layout: which chips there are, by split and kind of label.
 
-The layout is that of release 1.1 of the data set, and the simulator writes the same, so this loader serves both:
+The layout is that of release 1.1 of the data set. The simulator writes the same layout, so this loader reads both:
 
     data/flood_events/HandLabeled/{S1Hand,LabelHand,JRCWaterHand,...}/<Event>_<number>_<folder>.tif
     data/flood_events/WeaklyLabeled/{S1Weak,S1OtsuLabelWeak}/<Event>_<number>_<folder>.tif
     splits/flood_handlabeled/flood_{train,valid,test,bolivia}_data.csv
 
-Split lists have one chip a row (image, label) and no header; a header row or bare chip names are understood too. Pixels
-are read in `chips`.
+Split lists have one chip per row (image, label) and no header. A header row and chip names without the rest of the file
+name are accepted too. Pixels are read in `chips`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _log = logging.getLogger(__name__)
 EVENTS_FOLDER = Path("data/flood_events")
 HAND_FOLDER = EVENTS_FOLDER / "HandLabeled"
 HAND_SPLITS = Path("splits/flood_handlabeled")
-_WEAK_FOLDERS = (EVENTS_FOLDER / "WeaklyLabeled", EVENTS_FOLDER / "WeakLabeled")  # the bucket's name, and the paper's
+_WEAK_FOLDERS = (EVENTS_FOLDER / "WeaklyLabeled", EVENTS_FOLDER / "WeakLabeled")  # names in the bucket and the paper
 _WEAK_SPLITS = (Path("splits/flood_weaklylabeled"), Path("splits/flood_weaklabeled"))
 WEAK = "weak"
-HELD_OUT_EVENT = "Bolivia"  # the data set's unseen event: its weak chips would leak it into training
+HELD_OUT_EVENT = "Bolivia"  # the data set's unseen event; with its weak chips the event would be trained on
 
-# Side rasters by kind, in the order of preference, as the folder (and file suffix) that holds them.
+# Additional rasters by kind: the folders (and file suffixes) that hold them, in the order of preference.
 _ANCILLARY: dict[str, tuple[str, ...]] = {
     "dem": ("DEMSim",),
     "landcover": ("LandCoverSim",),
@@ -47,21 +47,21 @@ _CHIP_ID = re.compile(r"^[A-Za-z][A-Za-z0-9-]*_[A-Za-z0-9]+$")
 
 
 def split_file(split: str) -> str:
-    """Name of a split's list, such as `flood_train_data.csv`."""
+    """Return the file name of a split's list, such as `flood_train_data.csv`."""
     return f"flood_{split}_data.csv"
 
 
 def event_of(chip_id: str) -> str:
-    """The flood event of a chip: all before the last underscore of `Sri-Lanka_534068`."""
+    """Return the flood event of a chip: the part before the last underscore, as in `Sri-Lanka_534068`."""
     return chip_id.rpartition("_")[0] or chip_id
 
 
 def _chip_ids(table: Path, suffix: str) -> list[str]:
-    """The chips a list names, in its order.
+    """Read the chips that a list names, in the order of the list.
 
     Args:
-        table: CSV with (image, label) rows, or bare chip names; a header row is skipped.
-        suffix: What follows the chip's name in an image's file name, such as `_S1Hand.tif`.
+        table: CSV with (image, label) rows or with chip names; a header row is skipped.
+        suffix: The part of an image's file name after the chip's name, such as `_S1Hand.tif`.
 
     Raises:
         InputError: A row names no chip, or a chip is named twice.
@@ -88,12 +88,12 @@ def _chip_ids(table: Path, suffix: str) -> list[str]:
             found.append(chip_id)
     repeated = {chip_id for chip_id in found if found.count(chip_id) > 1} if len(set(found)) < len(found) else set()
     if repeated:
-        raise InputError(table, f"names the chip '{min(repeated)}' twice", "Keep one row a chip")
+        raise InputError(table, f"names the chip '{min(repeated)}' twice", "Keep one row per chip")
     return found
 
 
 def listed_chips(table: Path) -> list[str]:
-    """The hand-labelled chips that a split list names, in its order.
+    """Read the hand-labelled chips that a split list names, in the order of the list.
 
     Raises:
         InputError: A row names no chip, or a chip is named twice.
@@ -103,14 +103,14 @@ def listed_chips(table: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class _ChipList:
-    """The chips of a list, and where their files should be.
+    """The chips of a list, and the places of their files.
 
     Args:
-        names: In the order of the list.
-        split: What the chips are listed as.
-        folder: Of the images and labels, each in the folder of its kind.
-        kinds: Of the images and of the labels.
-        table: The list, or the folder listed where there is none.
+        names: Names of the chips in the order of the list.
+        split: Split that the chips are listed in.
+        folder: Folder that holds one folder per kind.
+        kinds: Kind of the images and kind of the labels.
+        table: The list; without a list, the folder whose files were listed.
     """
 
     names: list[str]
@@ -120,12 +120,12 @@ class _ChipList:
     table: Path
 
     def files(self, chip_id: str) -> tuple[Path, Path]:
-        """Image and label of a chip."""
+        """Return image and label of a chip."""
         image, label = (self.folder / kind / f"{chip_id}_{kind}.tif" for kind in self.kinds)
         return image, label
 
     def absent(self, chip_id: str) -> Path | None:
-        """The file of a chip that is not on the disk."""
+        """Return the first file of a chip that is not on the disk, None when all are there."""
         return next((file for file in self.files(chip_id) if not file.is_file()), None)
 
 
@@ -172,26 +172,26 @@ class Sen1Floods11:
         return next((folder for folder in folders if (folder / "S1Weak").is_dir()), None)
 
     def splits(self) -> tuple[str, ...]:
-        """The splits there are lists for, and `weak` where there are weakly labelled chips."""
+        """Return the splits that have a list, and `weak` where there are weakly labelled chips."""
         return (*self._split_tables, *((WEAK,) if self._weak_folder else ()))
 
     def events(self) -> tuple[str, ...]:
-        """The events of all hand-labelled chips the lists name, sorted; present or not."""
+        """Return the events of all hand-labelled chips in the lists, sorted, whether the chips are present or not."""
         chips = (name for table in self._split_tables.values() for name in listed_chips(table))
         return tuple(sorted({event_of(name) for name in chips}))
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
-        """The chips of a split, in the order of its list.
+        """Return the chips of a split, in the order of its list.
 
         Args:
             split: `train`, `valid`, `test`, `bolivia`, `hard` (simulated sets) or `weak`.
-            labels: What to train on: `hand`, `weak` or `combined` (hand-labelled, then weak). Only the training split
-                has weak labels: every other split is judged on its hand labels whatever this says.
-            present_only: List the chips that are on the disk instead of refusing an incomplete copy. How many are
-                absent is logged. Scores of such a subset are not those of the split.
+            labels: Labels to train on: `hand`, `weak` or `combined` (hand-labelled, then weak). Only the training split
+                has weak labels; every other split is always judged on its hand labels.
+            present_only: Whether chips that are not on the disk are left out and their number is logged. Otherwise an
+                incomplete copy is refused. Scores of such a subset are not the scores of the split.
 
         Raises:
-            InputError: The split is not there, or a chip it names is missing on the disk.
+            InputError: There is no such split, or a chip of its list is missing on the disk.
         """
         if split == "train" and labels != "hand":
             weak = self._refs(self._weak_list(), present_only=present_only)
@@ -199,16 +199,16 @@ class Sen1Floods11:
         return self._refs(self._list(split), present_only=present_only)
 
     def absent(self, split: str) -> int:
-        """How many chips the list of a split names that are not on the disk with image and label.
+        """Return how many chips of a split's list are not on the disk with image and label.
 
         Raises:
-            InputError: The split is not there.
+            InputError: There is no such split.
         """
         chips = self._list(split)
         return sum(chips.absent(chip_id) is not None for chip_id in chips.names)
 
     def _list(self, split: str) -> _ChipList:
-        """The chips of a split by their hand labels, or all weakly labelled ones."""
+        """Return the hand-labelled chips of a split, or all weakly labelled chips for the split `weak`."""
         if split == WEAK:
             return self._weak_list()
         table = self._split_tables.get(split)
@@ -223,7 +223,10 @@ class Sen1Floods11:
         return _ChipList(names, split, folder, ("S1Hand", "LabelHand"), table)
 
     def _weak_list(self) -> _ChipList:
-        """Weakly labelled chips: those of a list where there is one, else all of the folder but the unseen event's."""
+        """Return the weakly labelled chips.
+
+        They are the chips of a list where there is one, else all chips of the folder except those of the unseen event.
+        """
         folder = self._weak_folder
         if folder is None:
             raise InputError(
@@ -277,7 +280,10 @@ class Sen1Floods11:
         return found
 
     def sha256(self) -> str:
-        """One hash over the split lists and every image and label present; computed once and kept in memory."""
+        """Return one hash over the split lists and all images and labels on the disk.
+
+        It is computed once and kept in memory.
+        """
         return self._sha256
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Real 8-bit sets that are trained on beside the main one: opened, checked and weighted as the configuration says."""
+"""Real 8-bit sets for training in addition to the main set: opened, checked and weighted by the configuration."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class SourceChips:
     Args:
         refs: The chips.
         weight: How often crops come from this source, relative to the weights of the others.
-        label_weight: What its labels are worth in the loss; 1 is a hand label's worth.
-        sha256: Of the whole set.
+        label_weight: Weight of its labels in the loss; a hand label has the weight 1.
+        sha256: Hash of the whole set.
     """
 
     refs: tuple[ChipRef, ...]
@@ -28,18 +28,18 @@ class SourceChips:
 
 
 def prepare_sources(config: DataConfig) -> list[SourceChips]:
-    """Open the additional training sources of a configuration, in its order.
+    """Open the additional training sources of a configuration, in the order of the configuration.
 
-    The share of crops that is left, 1 minus the sum of the weights, belongs to the main set.
+    The remaining share of crops, 1 minus the sum of the weights, belongs to the main set.
 
     Raises:
-        InputError: A folder lacks the layout, a tile is not complete, or an event is not there.
+        InputError: A folder lacks the layout, a tile is not complete, or a source does not have an event.
     """
     return [_open(source, number) for number, source in enumerate(config.sources)]
 
 
 def main_share(config: DataConfig) -> float:
-    """The share of crops drawn from the main set."""
+    """Return the share of crops that are drawn from the main set."""
     return 1.0 - sum(source.weight for source in config.sources)
 
 

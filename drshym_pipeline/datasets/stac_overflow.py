@@ -1,7 +1,7 @@
 """STAC-Overflow: the labelled chips of a flood-mapping competition; for reporting only, so all of them are `test`.
 
 Chips are `<chip>_vv.tif` and `<chip>_vh.tif` in dB, 0 where not observed, with `<chip>.tif` as label (0 dry, 1 water,
-255 missing); chips of one flood share the first three letters. An image without a label lists nothing.
+255 missing). Names of chips of one flood begin with the same three letters. Images without a label are not listed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StacOverflow:
 
     @cached_property
     def _files(self) -> dict[str, dict[str, Path]]:
-        """Files by chip and by what they are: `vv`, `vh`, `label`."""
+        """Files by chip and by kind: `vv`, `vh`, `label`."""
         found: dict[str, dict[str, Path]] = {}
         for path in sorted(self.root.glob("*.tif")):
             if match := _FILE.match(path.name):
@@ -55,23 +55,23 @@ class StacOverflow:
         return found
 
     def splits(self) -> tuple[str, ...]:
-        """Only `test`."""
+        """Return `test`, the only split."""
         return (SPLIT,)
 
     def events(self) -> tuple[str, ...]:
-        """The first three letters of the labelled chips."""
+        """Return the first three letters of the labelled chips, sorted."""
         return tuple(sorted({chip[:3] for chip, files in self._files.items() if "label" in files}))
 
     def chips(self, split: str, labels: Labels = "hand", *, present_only: bool = False) -> list[ChipRef]:
-        """The labelled chips.
+        """Return the labelled chips.
 
         Args:
-            split: `test`.
-            labels: There are hand labels only.
-            present_only: Leave incomplete chips out, which is logged, instead of refusing them.
+            split: `test`, the only split.
+            labels: Not used, because there are only hand labels.
+            present_only: Whether incomplete chips are left out with a log message. Otherwise they are refused.
 
         Raises:
-            InputError: Another split is asked for, or a band of a labelled chip is missing.
+            InputError: Another split was requested, or a band of a labelled chip is missing.
         """
         if split == "train":
             raise no_split(self.root, split, self.splits(), "these chips are for reporting only, none is trained on")
@@ -95,16 +95,16 @@ class StacOverflow:
         return refs
 
     def absent(self, split: str) -> int:
-        """How many labelled chips lack a band.
+        """Return how many labelled chips lack a band.
 
         Raises:
-            InputError: Another split than `test` is asked for.
+            InputError: Another split than `test` was requested.
         """
         labelled = sum("label" in files for files in self._files.values())
         return labelled - len(self.chips(split, present_only=True))
 
     def sha256(self) -> str:
-        """One hash over all images and labels; computed once and kept in memory."""
+        """Return one hash over all images and labels; it is computed once and kept in memory."""
         return self._sha256
 
     @cached_property

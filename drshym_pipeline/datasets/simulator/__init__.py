@@ -1,1 +1,1 @@
-"""Simulated Sentinel-1 scenes with a flood whose truth is known: `scene` makes them, `writer` writes them."""
+"""Simulated Sentinel-1 scenes with a known flood: `scene` computes them, `writer` writes them."""

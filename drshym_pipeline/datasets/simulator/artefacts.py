@@ -1,4 +1,4 @@
-"""What the sensor and the processor leave: noise floor, borders without data, and the doubts of a labeller."""
+"""Artefacts of the sensor, the processor and the labels: noise floor, borders without data, undecided labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from drshym_pipeline.datasets.simulator.speckle import kernel, speckle
 from drshym_pipeline.datasets.simulator.terrain import smooth_noise
 
-_LOWEST_POWER = np.float32(10 ** (-4.7))  # products without noise have a floor too: nothing is darker than -47 dB
+_LOWEST_POWER = np.float32(10 ** (-4.7))  # products without noise have a floor too: no pixel is darker than -47 dB
 
 
 def detect(
@@ -22,12 +22,12 @@ def detect(
     noise_removed: float,
     noise_pattern: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """One polarisation as the product has it.
+    """Simulate one polarisation of a product.
 
-    The ground goes through the same point spread as the speckle: no edge is sharper than the resolution. Signal and
-    thermal noise share the multi-look detection, so both are speckled; the processor then subtracts the mean noise,
-    wholly or in part, which leaves very dark, ragged values over calm water, and stripes where its model of the noise
-    is off.
+    The ground is blurred with the same point spread function as the speckle, so no edge is sharper than the resolution.
+    Signal and thermal noise share the multi-look detection, so both have speckle. The processor then subtracts all or
+    part of the mean noise. This leaves very dark, irregular values over calm water, and stripes where the noise model
+    of the processor is wrong.
 
     Args:
         rng: Source of randomness.
@@ -36,7 +36,7 @@ def detect(
         psf: Neighbour weights of the point spread function.
         noise_db: Noise-equivalent sigma zero, dB.
         noise_removed: Share of the mean noise power that is subtracted.
-        noise_pattern: (h, w) factor of the noise power that the processor does not know of.
+        noise_pattern: (h, w) factor of the noise power that the processor's noise model does not contain.
 
     Returns:
         (h, w) float32 dB, all finite.
@@ -48,13 +48,13 @@ def detect(
     power += noise * noise_pattern
     power *= speckle(rng, mean_db.shape, looks, psf)
     power -= np.float32(noise_removed) * noise
-    # Rounding to the product's digits differs over pixels: a hard floor would draw a line in the histogram.
+    # A floor that is the same for all pixels would be a peak in the histogram, which real products do not have.
     floor = _LOWEST_POWER * rng.uniform(0.5, 4.0, mean_db.shape).astype(np.float32)
     return np.asarray(10.0 * np.log10(np.maximum(power, floor)), np.float32)
 
 
 def noise_pattern(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """What the noise subtraction misses: a step at the seam of two sub-swaths and the scalloping of the bursts.
+    """Draw the noise that the processor does not subtract: a step between two sub-swaths and scalloping of the bursts.
 
     Returns:
         (h, w) float32 factors around 1, within about 1.3 dB.
@@ -67,7 +67,7 @@ def noise_pattern(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[n
 
 
 def border_noise(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The ragged strip of faint values older products leave beside their border: (h, w) bool, outside `missing`."""
+    """Draw the irregular strip of faint values beside the border of older products: (h, w) bool, outside `missing`."""
     depth = float(rng.uniform(0.0, 6.0)) + 2.5 * smooth_noise(rng, missing.shape, 16.0)
     distance = ndimage.distance_transform_edt(~missing)
     holes = smooth_noise(rng, missing.shape, 4.0) > rng.uniform(0.0, 1.5)
@@ -75,7 +75,7 @@ def border_noise(rng: np.random.Generator, missing: NDArray[np.bool_]) -> NDArra
 
 
 def not_observed(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A wedge without data along one or two sides: (h, w) bool, at most half of the scene."""
+    """Draw a wedge without data along one or two sides: (h, w) bool, at most half of the scene."""
     rows, cols = np.ogrid[: shape[0], : shape[1]]
     missing = np.zeros(shape, bool)
     for _ in range(1 if rng.random() < 0.8 else 2):
@@ -90,7 +90,7 @@ def not_observed(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np
 
 
 def label_doubts(rng: np.random.Generator, water: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels a labeller would leave undecided: a thin uncertain shore, now and then a cloud. (h, w) bool."""
+    """Draw the pixels that a labeller would leave undecided: a thin shore and sometimes a cloud, (h, w) bool."""
     shape: tuple[int, int] = water.shape
     doubts = np.zeros(shape, bool)
     chances = rng.random(2)

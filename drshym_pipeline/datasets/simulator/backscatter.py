@@ -1,7 +1,7 @@
-"""How bright everything is: mean backscatter before speckle and noise, in dB.
+"""Mean backscatter of land and water before speckle and noise, in dB.
 
-Levels are relative to the acquisition's land and water (`conditions`); geometry adds the trend over incidence and the
-brightening of slopes that face the sensor, and finds the radar shadow. Speckle and noise come later, in `scene`.
+Levels are relative to the acquisition's land and water (`conditions`). The geometry adds the trend over incidence and
+the gain of slopes that face the sensor, and gives the radar shadow. The module `scene` adds speckle and noise.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _CLASSES: dict[int, tuple[float, float, float]] = {
     BUILT: (3.5, 3.0, 1.2),
     WETLAND: (-0.8, -1.2, 1.2),
 }
-_DORMANT_SHARE = 0.4  # of the acquisitions lie outside the growing season
+_DORMANT_SHARE = 0.4  # share of the acquisitions outside the growing season
 _REFERENCE_INCIDENCE = 38.0
-_LAND_TREND = (-0.12, -0.10)  # dB a degree, VV and VH
+_LAND_TREND = (-0.12, -0.10)  # dB per degree, VV and VH
 _WATER_TREND = (-0.35, -0.15)
 _SWATH_DEGREES_PER_PIXEL = 16.0 / 25000.0  # 30 to 46 degrees over 250 km of 10 m pixels
 
 
 def incidence(conditions: Conditions, width: int) -> _Float:
-    """Incidence angle on flat ground for every column: (1, w) float32 degrees."""
+    """Return the incidence angle on flat ground for every column: (1, w) float32 degrees."""
     columns = np.arange(width, dtype=np.float32)
     if not conditions.look_right:
         columns = columns[::-1]
@@ -53,7 +53,7 @@ def incidence(conditions: Conditions, width: int) -> _Float:
 
 
 def _flash(rng: np.random.Generator, built: _Bool, vv: _Float, vh: _Float) -> None:
-    """Brighten towns in place: rows of houses that face the sensor flash, with a long bright tail along the streets."""
+    """Brighten towns in place: rows of houses that face the sensor are very bright, in lines along the streets."""
     along, across = float(rng.uniform(1.5, 3.0)), 0.7
     rows = rng.standard_exponential(built.shape, dtype=np.float32)
     rows = ndimage.gaussian_filter(rows, (along, across) if rng.random() < 0.5 else (across, along))
@@ -65,15 +65,15 @@ def _flash(rng: np.random.Generator, built: _Bool, vv: _Float, vh: _Float) -> No
 def land_backscatter(
     rng: np.random.Generator, conditions: Conditions, fields: Fields, cover: LandCover
 ) -> tuple[_Float, _Float]:
-    """Mean VV and VH of flat dry land: two (h, w) float32 in dB."""
+    """Draw mean VV and VH of flat dry land: two (h, w) float32 in dB."""
     shape = fields.code.shape
     contrast = conditions.contrast
     crops = int(rng.integers(2, 5)) if rng.random() < 0.35 else 0
-    # In some seasons every field is green; in others ripe, ploughed and flooded ones lie side by side.
+    # In some seasons all fields are alike. In other seasons ripe, ploughed and flooded fields are side by side.
     deviation = float(rng.uniform(2.0, 3.2) if rng.random() < 0.3 else rng.uniform(0.7, 1.8))
     field_value = by_field(rng, fields, deviation * contrast, crops=crops)
-    # How far VH lies below VV differs from crop to crop and over the season by several dB (Vreugdenhil et al. 2018,
-    # figure 4): a field that is dark in VH alone is a field, not water under wind.
+    # The difference of VV and VH varies with the crop and the season by several dB (Vreugdenhil et al. 2018, figure 4).
+    # A field that is dark in VH alone is therefore a field, not water under wind.
     volume = by_field(rng, fields, float(rng.uniform(0.5, 2.2)) * contrast, crops=crops)
     offsets = np.zeros((2, 256), np.float32)
     for code, (vv, vh, spread) in _CLASSES.items():
@@ -82,9 +82,9 @@ def land_backscatter(
         offsets[0, code] = scale * (vv + shift)
         offsets[1, code] = scale * (vh + shift + rng.normal(0, 0.5 * spread))
     if rng.random() < _DORMANT_SHARE:
-        # Dead grass and bare soil hardly depolarise: dark in VH alone, as roughened water is, and dry.
+        # Dead grass and bare soil depolarise little: they are dry, but dark in VH alone, as roughened water is.
         offsets[1, [GRASS, BARE]] -= np.float32(rng.uniform(1.0, 4.0))
-        # So do fields that are ploughed or lie fallow, some fields and not others.
+        # The same holds for some of the fields, those that are ploughed or fallow.
         fallow = by_field(rng, fields, 1.0) < rng.uniform(-1.5, 0.5)
         volume -= np.float32(rng.uniform(1.5, 4.5)) * fallow
         field_value -= np.float32(rng.uniform(0.0, 1.2)) * fallow
@@ -94,16 +94,16 @@ def land_backscatter(
         spectral_noise(rng, shape, 2.4, cutoff=60.0) * np.float32(strength * rng.uniform(0.1, 0.6)) for _ in range(3)
     ]
     farmed = np.isin(cover.classes, (TREE, SHRUB, BUILT, WETLAND), invert=True)
-    # Land covers pass into each other: only fields, walls and shores have hard edges.
+    # Land covers change gradually: only fields, walls and shores have sharp edges.
     soft = float(rng.uniform(1.0, 5.0))
     cover_vv, cover_vh = (ndimage.gaussian_filter(part[cover.classes], soft) for part in offsets)
     vv = conditions.land[0] + cover_vv + moisture + texture[0] + 0.8 * texture[1] + field_value * farmed
     vh = conditions.land[1] + cover_vh + moisture + texture[0] + 0.8 * texture[2]
     vh += (0.7 * field_value + volume) * farmed
-    # The levels of land and water were drawn apart: a scene of meadows or of bare fields must not close the gap.
+    # The levels of land and water were drawn with a difference. A scene of meadows or bare fields must keep it.
     vv += max(0.0, conditions.land[0] - float(np.median(vv)))
     vh += max(0.0, conditions.land[1] - float(np.median(vh)))
-    # Single houses, pylons and trees stand out of the fields.
+    # Single houses, pylons and trees are brighter than the fields around them.
     rate = rng.uniform(0.0, 0.0012) if rng.random() < 0.15 else rng.uniform(0.0, 0.0002)
     points = (rng.random(shape, dtype=np.float32) < rate).astype(np.float32)
     lift = ndimage.gaussian_filter(points, 0.6) * np.float32(rng.uniform(12.0, 30.0)) * ~cover.smooth_dark
@@ -112,7 +112,7 @@ def land_backscatter(
     built = cover.classes == BUILT
     if built.any():
         _flash(rng, built, vv, vh)
-    # Most roads drown in the speckle; those with ditches and trees beside them are bright.
+    # Most roads cannot be seen in the speckle; roads with ditches and trees beside them are bright.
     sealed = cover.roads & ~built
     road = rng.uniform(-6.0, -3.0) if rng.random() < 0.2 else rng.uniform(-3.0, 3.0)
     vv[sealed] += np.float32(road)
@@ -121,7 +121,7 @@ def land_backscatter(
     melting = ndimage.gaussian_filter(cover.wet_snow.astype(np.float32), 3.0) * np.float32(rng.uniform(1.5, 6.5))
     vv -= melting
     vh -= melting * np.float32(rng.uniform(0.7, 1.2))
-    # Smooth dry ground is dark in both, rarely quite as dark as calm water.
+    # Smooth dry ground is dark in both bands, but rarely as dark as calm water.
     dark_vv = float(rng.uniform(-20.0, -14.5))
     vv[cover.smooth_dark] = dark_vv + 0.7 * uneven[cover.smooth_dark]
     vh[cover.smooth_dark] = dark_vv - float(rng.uniform(5.5, 8.5)) + 0.7 * uneven[cover.smooth_dark]
@@ -131,13 +131,13 @@ def land_backscatter(
 def water_backscatter(
     rng: np.random.Generator, conditions: Conditions, shape: tuple[int, int]
 ) -> tuple[_Float, _Float]:
-    """Mean VV and VH of open water: two (h, w) float32 in dB, patchy where the wind blows in gusts."""
+    """Draw mean VV and VH of open water: two (h, w) float32 in dB, with patches where the wind blows in gusts."""
     gusts = smooth_noise(rng, shape, float(rng.uniform(40, 200)))
     gusty = rng.random() < 0.33
     depth = {"calm": rng.uniform(0.2, 1.4), "wind": rng.uniform(0.3, 1.5), "weak": rng.uniform(0.3, 1.2)}
     patches = gusts * np.float32(rng.uniform(1.0, 3.0) if gusty else depth[conditions.water])
     ripples = spectral_noise(rng, shape, 2.2, cutoff=40.0) * np.float32(rng.uniform(0.1, 0.4))
-    # Wind never makes water much brighter than the land beside it, and VH hardly notices.
+    # Wind never makes water much brighter than the land beside it, and changes VH only a little.
     vv = np.minimum(conditions.open_water[0] + patches + ripples, conditions.land[0] + 1.0)
     response = np.float32(rng.uniform(0.0, 0.2) if gusty else 0.4)
     vh = np.minimum(conditions.open_water[1] + response * patches + 0.6 * ripples, conditions.land[1] - 3.0)
@@ -145,7 +145,10 @@ def water_backscatter(
 
 
 def wet_margin(rng: np.random.Generator, wet: _Bool) -> _Float:
-    """Mud, wet sand and reed beside the water: (h, w) float32 dB to add to dry land, nothing in half of the scenes."""
+    """Draw the effect of mud, wet sand and reed beside the water: (h, w) float32 dB to add to dry land.
+
+    It is 0 in half of the scenes.
+    """
     if rng.random() < 0.5 or not wet.any():
         return np.zeros(wet.shape, np.float32)
     reach = float(rng.uniform(1.5, 7.0))
@@ -157,7 +160,7 @@ def wet_margin(rng: np.random.Generator, wet: _Bool) -> _Float:
 def flooded_backscatter(
     rng: np.random.Generator, water: Water, land: tuple[_Float, _Float], open_water: tuple[_Float, _Float]
 ) -> tuple[_Float, _Float]:
-    """Mean VV and VH where the flood stands among trees or houses, and open water elsewhere: two (h, w) in dB."""
+    """Draw mean VV and VH where the flood is among trees or houses, and open water elsewhere: two (h, w) in dB."""
     vv, vh = open_water[0].copy(), open_water[1].copy()
     for mask, low, high in ((water.under_trees, 2.5, 6.0), (water.among_houses, 2.0, 5.0)):
         if mask.any():
@@ -170,26 +173,26 @@ def flooded_backscatter(
 def terrain_gain(
     dem: _Float, angle: _Float, spacing: float, look_right: bool, *, most: float = 12.0
 ) -> tuple[_Float, _Bool]:
-    """Effect of slopes in range.
+    """Compute the effect of slopes in range direction.
 
     Args:
         dem: (h, w) float32 metres.
         angle: (1, w) incidence on flat ground, degrees.
         spacing: Pixel side in metres.
-        look_right: Range grows with the column; otherwise it falls.
+        look_right: Whether range grows with the column; otherwise it decreases.
         most: Largest gain, dB.
 
     Returns:
-        (gain in dB, shadow): the gain is 10 log10(sin(angle) / sin(angle - slope)), the growth of the ground area a
-        resolution cell covers (Ulander 1996), held at `most` where layover begins; shadow is where higher ground nearer
-        to the sensor hides the pixel.
+        (gain in dB, shadow): the gain is 10 log10(sin(angle) / sin(angle - slope)), the growth of the ground area that
+        a resolution cell covers (Ulander 1996), limited to `most` where layover begins. Shadow is True where higher
+        ground nearer to the sensor hides the pixel.
     """
     toward = dem if look_right else dem[:, ::-1]
     radians = np.deg2rad(angle if look_right else angle[:, ::-1])
     slope = np.arctan(np.gradient(toward, spacing, axis=1))
     local = np.maximum(np.sin(np.maximum(radians - slope, 0.03)), np.sin(radians) * 10 ** (-most / 10))
     gain = 10.0 * np.log10(np.sin(radians) / local)
-    # A pixel is hidden when a pixel nearer to the sensor reaches above the ray that grazes it.
+    # A pixel is hidden when a pixel nearer to the sensor is above the ray to this pixel.
     ray = toward + np.arange(dem.shape[1]) * spacing / np.tan(radians)
     shadow = np.maximum.accumulate(ray, axis=1) > ray + 0.5
     if not look_right:
@@ -198,6 +201,6 @@ def terrain_gain(
 
 
 def incidence_gain(angle: _Float, *, water: bool) -> tuple[_Float, _Float]:
-    """Trend of VV and VH over incidence: two (1, w) float32 in dB."""
+    """Return the trend of VV and VH over incidence: two (1, w) float32 in dB."""
     trend = _WATER_TREND if water else _LAND_TREND
     return trend[0] * (angle - _REFERENCE_INCIDENCE), trend[1] * (angle - _REFERENCE_INCIDENCE)

@@ -1,8 +1,8 @@
-"""What a whole acquisition has in common: radiometry, water state, looks, noise.
+"""Properties of a whole acquisition: radiometry, water state, looks, noise.
 
 Chips of one event share a `Conditions`, as chips cut from one Sentinel-1 scene do. Levels are typical of Sentinel-1 GRD
-in sigma0 (land VV about -10.5 dB, VH -17; calm water VV -20, VH -26) with the spread seen from scene to scene. Nothing
-spatial is decided here.
+in sigma0 (land VV about -10.5 dB, VH -17; calm water VV -20, VH -26), and they vary as they do from scene to scene.
+This module decides nothing spatial.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ WaterState = Literal["calm", "wind", "weak"]
 # Cumulative shares of calm, wind-roughened and weak-contrast acquisitions.
 _STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.64, 0.87), "hard": (0.15, 0.62)}
 _DOUBLE_BOUNCE_SHARE: dict[SceneKind, float] = {"standard": 0.08, "hard": 0.2}
-_MIRROR_SHARE = 0.15  # of calm acquisitions: hardly any signal comes back, and what is left is mostly noise
-_EVEN_SHARE = 0.2  # of all acquisitions: land without a pattern, as savanna in its dry season
+_MIRROR_SHARE = 0.15  # of calm acquisitions: hardly any signal returns from the water, so it is mostly noise
+_EVEN_SHARE = 0.2  # of all acquisitions: land without a pattern, such as savanna in its dry season
 GOLDEN = 0.6180339887498949
 
 
@@ -28,19 +28,19 @@ class Conditions:
     """The state of one acquisition; all levels in dB.
 
     Args:
-        kind: `hard` has more wind, weak contrast and look-alikes.
-        water: Calm, wind-roughened (VV near land, VH still well below) or of weak contrast.
+        kind: Kind of scene; `hard` has more wind, weak contrast and look-alikes.
+        water: State of the water: calm, wind-roughened (VV near land, VH still well below) or of weak contrast.
         land: VV and VH of cropland at the reference incidence.
         open_water: VV and VH of open water.
-        contrast: Scale of the differences among land cover classes and fields (1 is typical, below 0.3 the land has no
-            pattern to speak of).
+        contrast: Scale of the differences among land cover classes and fields (1 is typical; below 0.3 the land has
+            hardly any pattern).
         incidence: Angle at the first column, degrees.
         looks: Equivalent number of looks of the speckle.
         psf: Weight of a pixel's neighbours in the point spread function, down the rows and along the columns.
         noise: Noise-equivalent sigma zero of VV and VH.
         noise_removed: Share of the mean noise power that the processor subtracted.
-        look_right: The sensor is to the left, so slopes that face left are bright.
-        double_bounce: Flooded vegetation shines.
+        look_right: Whether the sensor is to the left, so that slopes that face left are bright.
+        double_bounce: Whether flooded vegetation is bright.
         relief: Height of the terrain above the valley floor, metres.
     """
 
@@ -62,7 +62,7 @@ class Conditions:
 def _water_levels(
     rng: np.random.Generator, state: WaterState, land: tuple[float, float], vv_vh: float
 ) -> tuple[float, float]:
-    """VV and VH of open water in dB, ordered below land in VH by at least 3 dB."""
+    """Draw VV and VH of open water in dB; VH is at least 3 dB below that of land."""
     if state == "calm":
         mirror = rng.random() < _MIRROR_SHARE
         level = rng.uniform(-27.0, -23.0) if mirror else rng.normal(-20.3, 2.2)
@@ -82,9 +82,9 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
 
     Args:
         rng: Source of randomness.
-        kind: Which mixture to draw from.
-        rank: Number of the event within its set. Given, the water states are spread evenly over consecutive ranks (a
-            golden-ratio sequence), so that a small set holds its share of each; otherwise they are drawn freely.
+        kind: Kind of scene, which sets the shares of the water states.
+        rank: Number of the event within its set. With a rank, the water states are spread evenly over consecutive ranks
+            (a golden-ratio sequence), so that a small set has the right share of each. With None they are drawn freely.
     """
     draw = float(rng.random()) if rank is None else (0.31 + rank * GOLDEN) % 1.0
     calm, wind = _STATES[kind]
@@ -112,7 +112,10 @@ def draw_conditions(rng: np.random.Generator, kind: SceneKind = "standard", rank
 
 
 def vary(rng: np.random.Generator, conditions: Conditions) -> Conditions:
-    """The same acquisition a few kilometres on: land, water, incidence and relief drift a little."""
+    """Return the conditions of the same acquisition a few kilometres away.
+
+    Land, water, incidence and relief change a little.
+    """
     shift_vv, shift_vh = rng.normal(0.0, 0.5, 2)
     land = (conditions.land[0] + float(shift_vv), conditions.land[1] + float(shift_vv + 0.4 * shift_vh))
     moved = rng.normal(0.0, 0.5, 2)

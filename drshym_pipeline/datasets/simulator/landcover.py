@@ -1,6 +1,6 @@
-"""What grows and stands on the land: fields with hard edges, forest, towns, roads, bare ground.
+"""Land cover of a scene: fields with sharp edges, forest, towns, roads, bare ground.
 
-Classes are ESA WorldCover codes. How bright each is to the radar is decided in `backscatter`; where water stands, in
+Classes are ESA WorldCover codes. The brightness of each class is decided in `backscatter`, the place of water in
 `water`.
 """
 
@@ -18,7 +18,7 @@ from drshym_pipeline.datasets.simulator.terrain import Terrain, smooth_noise, sp
 TREE, SHRUB, GRASS, CROP, BUILT, BARE, WATER, WETLAND = 10, 20, 30, 40, 50, 60, 80, 90
 
 _FIELD_CODES = 4096
-_TOWN_SHARE = 0.3  # of the scenes have a town or village
+_TOWN_SHARE = 0.3  # share of the scenes with a town or village
 _SNOW_SHARE = 0.14
 _Bool = NDArray[np.bool_]
 
@@ -28,8 +28,8 @@ class Fields:
     """A patchwork of fields.
 
     Args:
-        code: (h, w) int16, a pseudo-random number in [0, 4096) for each field, by which its properties are looked up.
-        step: (h, w) float32 metres by which the field lies above or below its surroundings.
+        code: (h, w) int16, a pseudo-random number in [0, 4096) for each field; the field's properties depend on it.
+        step: (h, w) float32 metres by which the field is above or below its surroundings.
     """
 
     code: NDArray[np.int16]
@@ -44,7 +44,7 @@ class LandCover:
         classes: (h, w) uint8 WorldCover codes without water.
         roads: (h, w) bool, sealed and smooth strips.
         smooth_dark: (h, w) bool, dry look-alikes of water: runways, dry sand, freshly rolled soil.
-        wet_snow: (h, w) bool, melting snow, which swallows the signal.
+        wet_snow: (h, w) bool, melting snow, which absorbs the signal.
     """
 
     classes: NDArray[np.uint8]
@@ -54,7 +54,7 @@ class LandCover:
 
 
 def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
-    """Lay out fields: districts, each with its own direction, widths and staggered rows of parcels."""
+    """Draw the fields: districts, each with its own direction, widths and staggered rows of parcels."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     districts = max(3, int(shape[0] * shape[1] / float(rng.uniform(70, 170)) ** 2))
     sites = rng.uniform(-0.1, 1.1, (districts, 2)) * np.array(shape)
@@ -62,7 +62,7 @@ def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
     wander = [smooth_noise(rng, shape, 80.0) * bend for _ in range(2)]
     points = np.stack([(rows + wander[0]).ravel(), (cols + wander[1]).ravel()], axis=1)
     district = cKDTree(sites).query(points)[1].reshape(shape)
-    # Land parcelled out in one go runs one way; grown land changes direction from village to village.
+    # Land that was divided at one time has one direction; older land changes direction from village to village.
     spread = 0.08 if rng.random() < 0.5 else 0.6
     angle = (rng.uniform(0, np.pi) + rng.normal(0, spread, districts)).astype(np.float32)
     long_side = np.exp(rng.normal(np.log(np.exp(rng.uniform(np.log(14), np.log(160)))), 0.3, districts))
@@ -70,7 +70,7 @@ def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
     short_side = np.maximum(long_side * rng.uniform(0.12, 0.8, districts), 4.0).astype(np.float32)
     cos, sin = np.cos(angle)[district], np.sin(angle)[district]
     u = np.floor((rows * cos + cols * sin + wander[1]) / short_side[district]).astype(np.int64)
-    # Rows of parcels are staggered, or the corners would line up into a lattice nobody farms.
+    # Rows of parcels are staggered, because a regular lattice of corners does not occur on real farmland.
     stagger = ((u * 7919 + district * 104729) % 97).astype(np.float32) / 97.0
     v = np.floor((cols * cos - rows * sin) / long_side[district] + stagger).astype(np.int64)
     mixed = (u * 73856093) ^ (v * 19349663) ^ (district.astype(np.int64) * 83492791)
@@ -80,13 +80,14 @@ def make_fields(rng: np.random.Generator, shape: tuple[int, int]) -> Fields:
 
 
 def by_field(rng: np.random.Generator, fields: Fields, deviation: float, *, crops: int = 0) -> NDArray[np.float32]:
-    """A value for each field, as (h, w) float32.
+    """Draw a value for each field, as (h, w) float32.
 
     Args:
         rng: Source of randomness.
-        fields: Layout.
+        fields: Layout of the fields.
         deviation: Standard deviation of the values.
-        crops: Fields carry one of this many crops and differ little beside that; 0 lets every field have its own value.
+        crops: Number of crops. Every field has one of them, and fields of one crop differ little. With 0, every field
+            has its own value.
     """
     values = rng.normal(0, deviation, _FIELD_CODES)
     if crops:
@@ -96,7 +97,7 @@ def by_field(rng: np.random.Generator, fields: Fields, deviation: float, *, crop
 
 
 def _strip(shape: tuple[int, int], start: NDArray[np.float64], angle: float, length: float, width: float) -> _Bool:
-    """A straight strip from a point: (h, w) bool."""
+    """Return a straight strip from a point: (h, w) bool."""
     rows, cols = np.ogrid[: shape[0], : shape[1]]
     along = (rows - start[0]) * np.sin(angle) + (cols - start[1]) * np.cos(angle)
     across = (rows - start[0]) * np.cos(angle) - (cols - start[1]) * np.sin(angle)
@@ -116,7 +117,7 @@ def _roads(rng: np.random.Generator, shape: tuple[int, int]) -> _Bool:
 
 
 def _smooth_dark(rng: np.random.Generator, shape: tuple[int, int], fields: Fields, hard: bool) -> _Bool:
-    """Dry surfaces too smooth for the radar. In hard scenes there nearly always are some."""
+    """Draw dry surfaces that are smooth and therefore dark. Hard scenes nearly always have some."""
     dark = np.zeros(shape, bool)
     likely = 0.9 if hard else 0.4
     kinds = rng.random(3) < likely * np.array([0.2, 0.55, 0.45])
@@ -140,14 +141,14 @@ def _smooth_dark(rng: np.random.Generator, shape: tuple[int, int], fields: Field
 def make_landcover(
     rng: np.random.Generator, terrain: Terrain, fields: Fields, slope: NDArray[np.float32], *, hard: bool
 ) -> LandCover:
-    """Cover the land.
+    """Draw the land cover of a scene.
 
     Args:
         rng: Source of randomness.
-        terrain: Relief; wetlands lie low, bare bars along the river, forest on slopes.
+        terrain: Relief; wetlands are on low ground, bare bars along the river, forest on slopes.
         fields: Layout of the fields.
         slope: (h, w) float32 rise over run.
-        hard: More smooth dark surfaces.
+        hard: Whether there are more smooth dark surfaces.
     """
     shape = fields.code.shape
     classes = np.full(shape, CROP, np.uint8)
@@ -156,7 +157,7 @@ def make_landcover(
     grass, bare = rng.uniform(0.05, 0.5), rng.uniform(0.0, 0.45 if rng.random() < 0.3 else 0.12)
     classes[use < grass] = GRASS
     classes[use > 1 - bare] = BARE
-    # Rough noise cut at a level leaves a swarm of islands that no land has; smooth noise leaves stands and patches.
+    # A threshold on rough noise gives many small islands, which real land does not have; smooth noise gives patches.
     wild = spectral_noise(rng, shape, float(rng.uniform(3.2, 3.8)), cutoff=200.0)
     cultivated = float(rng.choice([0.0, 0.4, 0.8, 0.95], p=[0.15, 0.25, 0.35, 0.25]))
     patch = smooth_noise(rng, shape, float(rng.uniform(60, 250)))

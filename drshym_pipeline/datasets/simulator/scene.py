@@ -1,6 +1,6 @@
-"""One simulated scene: terrain, land cover, water, backscatter, speckle and artefacts put together.
+"""One simulated scene, made of terrain, land cover, water, backscatter, speckle and artefacts.
 
-The parts are in the modules beside this one; files are written in `writer`.
+The parts are in the other modules of this package; files are written in `writer`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _DEFAULT_ORIGIN = (500_000.0, 2_900_000.0)  # on the central meridian of the zon
 _NODATA_SHARE = 0.2
 _RIVER_SHARE = 0.72
 _WITHOUT_WATER_SHARE = 0.1
-_MIXED_PIXEL = 0.4  # Gaussian sigma, in pixels, by which shores mix land and water before the sensor's own blur
+_MIXED_PIXEL = 0.4  # Gaussian sigma in pixels by which shores mix land and water before the blur of the sensor
 _BORDER_NOISE_SHARE = 0.4  # of the scenes with a border
-_RADAR_RELIEF = 2.5  # Gaussian sigma, in pixels: at 10 m relief is broad ridges; steps between fields are no slopes
-_STEEP_SHARE = 0.15  # of the scenes show full layover
+_RADAR_RELIEF = 2.5  # Gaussian sigma in pixels; it keeps broad ridges and removes steps between fields
+_STEEP_SHARE = 0.15  # share of the scenes with full layover
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SimulatedScene:
         landcover: (h, w) uint8 ESA WorldCover codes.
         pre_event_db: (2, h, w) float32 dB before the event: the same land, other speckle, only permanent water.
         conditions: Radiometry of the acquisition.
-        crs: Such as `EPSG:32644`.
+        crs: Coordinate reference system, such as `EPSG:32644`.
         transform: Affine of the upper left corner of a pixel.
     """
 
@@ -62,7 +62,7 @@ class SimulatedScene:
 
 
 def generator(*keys: int) -> np.random.Generator:
-    """The random numbers of one scene or event: the same keys, the same numbers, on any machine."""
+    """Return the random generator of a scene or event; the same keys give the same numbers on any machine."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(list(keys))))
 
 
@@ -72,15 +72,15 @@ def _slope(dem: NDArray[np.float32], spacing: float) -> NDArray[np.float32]:
 
 
 def _blend(land: NDArray[np.float32], water: NDArray[np.float32], share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean backscatter of pixels that are partly water: mixed as power, returned in dB."""
+    """Return the mean backscatter of pixels that are partly water: mixed as power, returned in dB."""
     ten = np.float32(10)
     power = np.power(ten, land / ten) * (1 - share) + np.power(ten, water / ten) * share
     return np.asarray(10 * np.log10(power), np.float32)
 
 
 @dataclass(frozen=True)
-class _World:
-    """What lies on the ground, before any radar looks at it."""
+class _Ground:
+    """Properties of the ground, without those of an acquisition."""
 
     fields: Fields
     terrain: Terrain
@@ -89,9 +89,9 @@ class _World:
     water: Water
 
 
-def _make_world(
+def _make_ground(
     rng: np.random.Generator, shape: tuple[int, int], conditions: Conditions, spacing: float, share: float | None
-) -> _World:
+) -> _Ground:
     hard = conditions.kind == "hard"
     fields = make_fields(rng, shape)
     waterless = bool(rng.random() < _WITHOUT_WATER_SHARE) and share is None
@@ -104,27 +104,27 @@ def _make_world(
     water = flood_water(
         rng, terrain, permanent, cover, double_bounce=conditions.double_bounce, share=0.0 if waterless else share
     )
-    return _World(fields, terrain, dem.astype(np.float32), cover, water)
+    return _Ground(fields, terrain, dem.astype(np.float32), cover, water)
 
 
-def _observe(rng: np.random.Generator, world: _World, conditions: Conditions, spacing: float) -> NDArray[np.float32]:
-    """During and before the event: (2 acquisitions, 2 bands, h, w) float32 dB, all finite."""
-    angle = backscatter.incidence(conditions, world.dem.shape[1])
+def _observe(rng: np.random.Generator, ground: _Ground, conditions: Conditions, spacing: float) -> NDArray[np.float32]:
+    """Simulate the acquisitions during and before the event: (2 acquisitions, 2 bands, h, w) float32 dB, all finite."""
+    angle = backscatter.incidence(conditions, ground.dem.shape[1])
     gain, shadow = backscatter.terrain_gain(
-        ndimage.gaussian_filter(world.dem, _RADAR_RELIEF),
+        ndimage.gaussian_filter(ground.dem, _RADAR_RELIEF),
         angle,
         spacing,
         conditions.look_right,
         most=12.0 if rng.random() < _STEEP_SHARE else 5.0,
     )
-    pattern = artefacts.noise_pattern(rng, world.dem.shape)
-    land = backscatter.land_backscatter(rng, conditions, world.fields, world.cover)
+    pattern = artefacts.noise_pattern(rng, ground.dem.shape)
+    land = backscatter.land_backscatter(rng, conditions, ground.fields, ground.cover)
     land_trend = backscatter.incidence_gain(angle, water=False)
     water_trend = backscatter.incidence_gain(angle, water=True)
     acquisitions = []
-    for wet in (world.water.permanent | world.water.flood, world.water.permanent):
-        surface = backscatter.water_backscatter(rng, conditions, world.dem.shape)
-        surface = backscatter.flooded_backscatter(rng, world.water, land, surface)
+    for wet in (ground.water.permanent | ground.water.flood, ground.water.permanent):
+        surface = backscatter.water_backscatter(rng, conditions, ground.dem.shape)
+        surface = backscatter.flooded_backscatter(rng, ground.water, land, surface)
         margin = backscatter.wet_margin(rng, wet)
         share = np.clip(ndimage.gaussian_filter(wet.astype(np.float32), _MIXED_PIXEL), 0, 1)
         bands = []
@@ -163,14 +163,14 @@ def simulate_scene(
     """Simulate a scene.
 
     Args:
-        seed: The same seed and options give the same scene.
-        height: Rows, at least 16.
-        width: Columns, at least 16.
-        kind: `hard` is dominated by wind, weak contrast and look-alikes.
+        seed: Random seed; the same seed and options give the same scene.
+        height: Number of rows, at least 16.
+        width: Number of columns, at least 16.
+        kind: Kind of scene; `hard` has mostly wind, weak contrast and look-alikes.
         crs: A projected CRS in metres.
-        pixel_spacing: Metres.
+        pixel_spacing: Pixel side in metres.
         origin: Upper left corner (x, y) in `crs`.
-        nodata_border: Leave a wedge without data in about every fifth scene.
+        nodata_border: Whether about every fifth scene has a wedge without data.
         conditions: Radiometry to use; drawn when None.
         flood_share: Share of the dry ground to flood, 0 to 1; drawn when None.
 
@@ -185,9 +185,9 @@ def simulate_scene(
     drawn = draw_conditions(rng, kind)
     conditions = conditions or drawn
     shape = (height, width)
-    world = _make_world(rng, shape, conditions, pixel_spacing, flood_share)
-    observed = _observe(rng, world, conditions, pixel_spacing)
-    wet = world.water.permanent | world.water.flood
+    ground = _make_ground(rng, shape, conditions, pixel_spacing, flood_share)
+    observed = _observe(rng, ground, conditions, pixel_spacing)
+    wet = ground.water.permanent | ground.water.flood
     label = wet.astype(np.int8)
     label[artefacts.label_doubts(rng, wet)] = -1
     border = rng.random() < _NODATA_SHARE
@@ -199,15 +199,15 @@ def simulate_scene(
             label[faint] = np.where(wet[faint], -1, 0)
         observed[0][:, missing] = np.nan
         label[missing] = -1
-    landcover = world.cover.classes.copy()
-    landcover[world.water.permanent] = WATER
+    landcover = ground.cover.classes.copy()
+    landcover[ground.water.permanent] = WATER
     left, top = origin or _DEFAULT_ORIGIN
     return SimulatedScene(
         db=observed[0],
         label=label,
-        flood=world.water.flood,
-        permanent_water=world.water.permanent,
-        dem=world.dem,
+        flood=ground.water.flood,
+        permanent_water=ground.water.permanent,
+        dem=ground.dem,
         landcover=landcover,
         pre_event_db=observed[1],
         conditions=conditions,

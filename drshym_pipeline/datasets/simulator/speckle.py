@@ -10,7 +10,7 @@ _REACH = 2
 
 
 def kernel(neighbour: float) -> NDArray[np.float32]:
-    """Five weights of the point spread function along one axis, proportional to (c, a, 1, a, c); see `speckle`."""
+    """Return the five weights of the point spread function along one axis, (c, a, 1, a, c) scaled; see `speckle`."""
     second = 0.13 * (neighbour - 0.25)
     kernel = np.array([second, neighbour, 1.0, neighbour, second], np.float32)
     return np.asarray(kernel / kernel.sum(), np.float32)
@@ -19,18 +19,18 @@ def kernel(neighbour: float) -> NDArray[np.float32]:
 def speckle(
     rng: np.random.Generator, shape: tuple[int, int], looks: float, psf: tuple[float, float]
 ) -> NDArray[np.float32]:
-    """Multiplicative speckle of unit mean.
+    """Draw multiplicative speckle of unit mean.
 
     White gamma noise is averaged by a separable kernel proportional to (c, a, 1, a, c) with c = 0.13 (a - 0.25). With a
-    near 0.56 what is left after a 9 x 9 mean is taken off correlates by 0.63 at one pixel and 0.1 at two, as it does
-    over even ground in real products. The shape of the white noise is chosen so that the average has the wanted number
-    of looks.
+    near 0.56, after subtraction of a 9 x 9 mean, the correlation is 0.63 at one pixel and 0.1 at two pixels, as over
+    even ground in real products. The shape parameter of the white noise is chosen so that the average has the required
+    number of looks.
 
     Args:
         rng: Source of randomness.
         shape: Height and width in pixels.
         looks: Equivalent number of looks, mean squared over variance of the result.
-        psf: The kernel's `a` down the rows and along the columns.
+        psf: Value `a` of the kernel down the rows and along the columns.
 
     Returns:
         (h, w) float32 power factors, mean 1, variance 1 / looks.

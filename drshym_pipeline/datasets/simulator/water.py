@@ -1,7 +1,7 @@
-"""Where water stands: permanent water (river, lakes, ponds, a coast) and the flood upon it.
+"""Where water is: permanent water (river, lakes, ponds, a coast) and the flood.
 
-The flood has one level above the river and covers the low ground that is joined to it; rain may pond in hollows that
-are not. How water looks to the radar is decided in `backscatter`.
+The flood has one level above the river and covers the low ground that is connected to it. In some scenes rain also
+fills hollows that are not connected. The brightness of water is decided in `backscatter`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Water:
     """Water of one scene; the two masks never overlap.
 
     Args:
-        permanent: (h, w) bool, there before the event too.
+        permanent: (h, w) bool, water that was also there before the event.
         flood: (h, w) bool, only during the event.
         under_trees: (h, w) bool, the part of the flood below a canopy that the radar sees as bright double bounce.
-        among_houses: (h, w) bool, the same between walls.
+        among_houses: (h, w) bool, the part of the flood between houses, bright for the same reason.
     """
 
     permanent: _Bool
@@ -36,7 +36,7 @@ class Water:
 
 
 def permanent_water(rng: np.random.Generator, terrain: Terrain, fields: Fields) -> _Bool:
-    """River, lakes, ponds laid out like fields, and now and then a coast or the shore of a great lake."""
+    """Draw permanent water: river, lakes, ponds in the shape of fields, and sometimes a coast or a large lake."""
     shape = terrain.river.shape
     water = terrain.river.copy()
     chances = rng.random(3)
@@ -51,7 +51,7 @@ def permanent_water(rng: np.random.Generator, terrain: Terrain, fields: Fields) 
     if chances[1] < 0.12:
         near = smooth_noise(rng, shape, 90.0) > rng.uniform(0.3, 1.3)
         ponds = (rng.random(4096) < rng.uniform(0.3, 0.9))[fields.code] & near
-        # Ponds are parted by dikes.
+        # Dikes separate the ponds.
         dikes = (ndimage.maximum_filter(fields.code, 2) != ndimage.minimum_filter(fields.code, 2)) & ponds
         water |= ponds & ~dikes
     if chances[2] < 0.08:
@@ -64,7 +64,7 @@ def permanent_water(rng: np.random.Generator, terrain: Terrain, fields: Fields) 
 
 
 def _target_share(rng: np.random.Generator) -> float:
-    """Share of the scene the flood should cover: often nothing or little, sometimes nearly all."""
+    """Draw the share of the scene that the flood should cover: often nothing or little, sometimes nearly all."""
     draw = rng.random()
     if draw < 0.17:
         return 0.0
@@ -76,7 +76,7 @@ def _target_share(rng: np.random.Generator) -> float:
 
 
 def _joined(low: _Bool, source: _Bool) -> _Bool:
-    """The parts of `low` that touch `source` by a side or a corner."""
+    """Return the parts of `low` that touch `source` by a side or a corner."""
     parts, count = ndimage.label(low | source, np.ones((3, 3), bool))
     keep = np.zeros(count + 1, bool)
     keep[np.unique(parts[source])] = True
@@ -93,16 +93,16 @@ def flood_water(
     double_bounce: bool,
     share: float | None = None,
 ) -> Water:
-    """Let the water rise.
+    """Draw the flood of a scene.
 
     Args:
         rng: Source of randomness.
-        terrain: Relief.
-        permanent: (h, w) bool.
-        cover: Towns stand a little higher; under trees and between houses a flood counts only where the radar can see
-            it.
-        double_bounce: Flooded trees and walls are bright, and labelled as water near the open flood. Otherwise nothing
-            in the image tells them from dry ones, and they are left out of the flood.
+        terrain: Relief of the scene.
+        permanent: (h, w) bool, permanent water.
+        cover: Land cover. Towns are a little higher. Under trees and between houses a flood counts only where it is
+            visible to the radar.
+        double_bounce: Whether flooded trees and walls are bright; near the open flood they are then labelled as water.
+            Otherwise flooded and dry ones look the same in the image, and they are left out of the flood.
         share: Share of the scene to flood; drawn when None.
     """
     shape = permanent.shape
@@ -112,7 +112,7 @@ def flood_water(
         return Water(permanent, nothing, nothing, nothing)
     height = terrain.above_river + np.float32(rng.uniform(0.3, 1.5)) * (cover.classes == BUILT)
     height += np.float32(rng.uniform(0.0, 0.8)) * (cover.roads | cover.smooth_dark)
-    # Water evens out what is rough at the scale of a pixel.
+    # Differences in height at the scale of a pixel do not change the outline of a flood.
     height = ndimage.gaussian_filter(height, float(rng.uniform(0.5, 2.5)))
     level = float(np.quantile(height[~permanent][::7], min(wanted, 0.98))) if (~permanent).any() else 0.0
     low = (height < level) & ~permanent

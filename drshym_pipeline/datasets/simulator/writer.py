@@ -1,7 +1,7 @@
 """Simulated scenes on the disk: single scenes, and whole data sets in Sen1Floods11's layout.
 
-Every file reaches its name in one rename, and a data set's done marker is written last, so that an interrupted run is
-taken up where it stopped. What the pixels are is decided in `scene`.
+Every file gets its name in one rename, and the done marker of a data set is written last, so an interrupted run can be
+continued where it stopped. The pixels are computed in `scene`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_j
 
 _log = logging.getLogger(__name__)
 
-# Part of a data set's identity: raise it when the same settings would give other pixels.
+# Part of a data set's identity: increase it when the same settings would give other pixels.
 SIMULATOR_VERSION = 5
 STARTED_MARKER = "simulation.started.json"
 DONE_MARKER = "simulation.json"
@@ -49,7 +49,7 @@ class _Layer:
 
 
 def _layers(scene: SimulatedScene) -> dict[str, _Layer]:
-    """All rasters of a scene by the folder of the layout they belong in; the label last."""
+    """Return all rasters of a scene by their folder in the layout; the label is last."""
     return {
         "S1Hand": _Layer(scene.db, ("VV", "VH"), float("nan")),
         "DEMSim": _Layer(scene.dem[None], ("elevation",), None),
@@ -86,10 +86,10 @@ def write_scene(directory: Path, name: str, scene: SimulatedScene) -> Path:
     """Write one scene as GeoTIFFs.
 
     Args:
-        directory: Where to; made when missing.
-        name: File name without suffix: `<name>.tif` holds VV and VH, the side rasters are `<name>_<kind>.tif` with the
+        directory: Folder to write to; created when missing.
+        name: File name without suffix: `<name>.tif` holds VV and VH, the other rasters are `<name>_<kind>.tif` with the
             kinds label, dem, landcover, permanent_water and pre_event.
-        scene: What to write.
+        scene: The scene to write.
 
     Returns:
         The path of the VV and VH raster (float32 dB, NaN not observed); it is written last.
@@ -111,7 +111,7 @@ def write_scene(directory: Path, name: str, scene: SimulatedScene) -> Path:
 
 @dataclass(frozen=True)
 class _ChipPlan:
-    """A chip to be simulated: its name, its place in the set and the seeds it hangs on."""
+    """A chip to be simulated: its name, its split, its number within the split and its number within the set."""
 
     chip_id: str
     split: str
@@ -120,7 +120,10 @@ class _ChipPlan:
 
 
 def _plan(config: SimulatedData) -> list[_ChipPlan]:
-    """All chips of a set. A split's chips do not depend on how many the other splits have, only their numbers do."""
+    """Plan all chips of a set.
+
+    The pixels of a split's chips do not depend on the sizes of the other splits; only the numbers in their names do.
+    """
     plans: list[_ChipPlan] = []
     events = 0
     for split, count in (
@@ -138,7 +141,7 @@ def _plan(config: SimulatedData) -> list[_ChipPlan]:
 
 
 def _conditions(config: SimulatedData, plan: _ChipPlan) -> tuple[Conditions, int]:
-    """The chip's conditions, drifting from those of its event, and the seed of its scene."""
+    """Draw the conditions of a chip, which differ a little from those of its event, and the seed of its scene."""
     code = _SPLIT_CODES[plan.split]
     rank, place = divmod(plan.index, _CHIPS_PER_EVENT)
     kind: SceneKind = "hard" if plan.split == "hard" else "standard"
@@ -164,15 +167,15 @@ def _simulate(config: SimulatedData, plan: _ChipPlan) -> SimulatedScene:
 
 
 def settings_record(config: SimulatedData) -> dict[str, Any]:
-    """What identifies a simulated set: its settings and the simulator's version."""
+    """Return the record that identifies a simulated set: its settings and the simulator's version."""
     return {"simulator": SIMULATOR_VERSION, **config.model_dump(mode="json")}
 
 
 def planned_chips(record: Any) -> frozenset[str]:
-    """The names of the chips that a done marker describes; none where it is not one.
+    """Return the names of the chips that a done marker describes; no names where the record is not a done marker.
 
     Args:
-        record: The content of the marker, as `settings_record` writes it; also that of an earlier simulator.
+        record: The content of the marker, as `settings_record` returns it. Records of earlier simulators are accepted.
     """
     if not isinstance(record, dict) or not isinstance(record.get("simulator"), int):
         return frozenset()
@@ -184,7 +187,7 @@ def planned_chips(record: Any) -> frozenset[str]:
 
 
 def settings_digest(config: SimulatedData) -> str:
-    """Twelve hex digits that differ between settings."""
+    """Return twelve hex digits that differ between settings."""
     return sha256_json(settings_record(config))[:12]
 
 
@@ -195,7 +198,7 @@ def _refuse_other_content(root: Path, record: dict[str, Any]) -> None:
                 raise InputError(
                     root,
                     "holds a simulated set with other settings",
-                    "Choose another folder, or delete this one to simulate it anew",
+                    "Choose another folder, or delete this one to simulate it again",
                 )
             return
     if root.exists() and any(root.iterdir()):
@@ -207,7 +210,7 @@ def _rows(plans: list[_ChipPlan], split: str) -> Iterator[str]:
 
 
 def _write_chip(root: Path, config: SimulatedData, plan: _ChipPlan) -> None:
-    # The label is written last: where it stands, the chip is whole.
+    # The label is written last: where it exists, the chip is complete.
     if (root / HAND_FOLDER / "LabelHand" / f"{plan.chip_id}_LabelHand.tif").is_file():
         return
     scene = _simulate(config, plan)
@@ -218,13 +221,14 @@ def _write_chip(root: Path, config: SimulatedData, plan: _ChipPlan) -> None:
 def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent) -> Path:
     """Write a simulated set of labelled chips in Sen1Floods11's layout.
 
-    Chips come in events that share an acquisition's radiometry; no event is in two splits. Beside the images and labels
-    stand `DEMSim`, `LandCoverSim`, `PermanentWaterSim` and `S1PreSim`. The split `hard` is left out when it is empty.
+    The chips of one event share the radiometry of one acquisition; no event is in two splits. Beside the images and
+    labels there are the folders `DEMSim`, `LandCoverSim`, `PermanentWaterSim` and `S1PreSim`. The split `hard` is left
+    out when it is empty.
 
     Args:
-        root: An empty or missing folder, or one that holds this very set, finished or not.
-        config: How many chips, of what size, from which seed.
-        progress: Told of every chip.
+        root: An empty or missing folder, or a folder that holds exactly this set, finished or not.
+        config: Number of chips, their size and the seed.
+        progress: Called after every chip.
 
     Returns:
         `root`.
@@ -239,8 +243,8 @@ def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent
     write_json(root / STARTED_MARKER, record)
     plans = _plan(config)
     progress("simulate", 0, len(plans))
-    # Half of the time goes into waiting for the disk, and NumPy lets other threads in: chips do not depend on each
-    # other.
+    # Half of the time is spent waiting for the disk, NumPy releases the interpreter lock, and chips do not depend on
+    # each other, so several threads write chips at the same time.
     with ThreadPoolExecutor(_WRITERS) as pool:
         for done, _ in enumerate(pool.map(lambda plan: _write_chip(root, config, plan), plans), start=1):
             progress("simulate", done, len(plans))

@@ -58,7 +58,7 @@ def test_pixels_not_observed_are_never_labelled(tmp_path, db):
         assert np.isnan(read.db[:, 0]).all()
 
 
-def test_ignored_labels_become_dry_only_when_asked_and_only_where_observed(tmp_path, db):
+def test_ignored_labels_become_dry_only_on_request_and_only_where_observed(tmp_path, db):
     label = np.zeros((6, 8))
     label[:3] = -1
     ref = chip(tmp_path, db, label)
@@ -68,12 +68,12 @@ def test_ignored_labels_become_dry_only_when_asked_and_only_where_observed(tmp_p
     assert (mapped[1:] == 0).all()
 
 
-def test_label_of_only_ignored_pixels_is_read_as_it_is(tmp_path, db):
+def test_a_label_with_only_ignored_pixels_is_accepted(tmp_path, db):
     read = read_chip(chip(tmp_path, db, np.full((6, 8), -1)))
     assert (read.label == -1).all()
 
 
-def test_a_chip_without_a_label_is_wholly_ignored(tmp_path, db):
+def test_every_pixel_of_a_chip_without_a_label_is_ignored(tmp_path, db):
     ref = chip(tmp_path, db, np.zeros((6, 8)))
     assert (read_chip(ChipRef("Here_1", "Here", "train", ref.image)).label == -1).all()
 
@@ -109,7 +109,7 @@ def test_label_on_another_grid_is_refused_naming_both_files(tmp_path, db, option
     assert "Here_1_S1Hand.tif" in str(caught.value)
 
 
-def test_label_cut_with_other_last_digits_is_the_same_grid(tmp_path, db):
+def test_a_label_whose_grid_differs_in_the_last_digits_is_accepted(tmp_path, db):
     near = Affine(10.0 + 1e-9, 0.0, 500_000.0, 0.0, -10.0, 2_900_000.0)
     assert (read_chip(chip(tmp_path, db, np.ones((6, 8)), transform=near)).label[1:] == 1).all()
 
@@ -119,7 +119,7 @@ def test_unknown_label_value_is_refused(tmp_path, db):
         read_chip(chip(tmp_path, db, np.full((6, 8), 7)))
 
 
-def test_a_chip_that_is_no_geotiff_is_refused_by_name(tmp_path):
+def test_a_file_that_is_not_a_geotiff_is_refused_by_name(tmp_path):
     path = tmp_path / "Here_1_S1Hand.tif"
     path.write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"Here_1_S1Hand\.tif"):

@@ -1,4 +1,4 @@
-"""Training crops: a function of (seed, index), water where it is wanted, truth that follows the pixels."""
+"""Training crops depend on (seed, index) alone, show water as often as configured, and keep labels on their pixels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_chip(folder: Path, name: str, db: np.ndarray, label: np.ndarray) -> Chi
 
 
 def scene(vv_water: float = -20.0) -> tuple[np.ndarray, np.ndarray]:
-    """A chip of 64 x 64 with a small pond in a corner, 40 pixels of it."""
+    """Return backscatter and label of a chip of 64 x 64 pixels with a pond of 40 pixels in a corner."""
     label = np.zeros((64, 64), np.int8)
     label[4:9, 50:58] = 1
     db = np.stack([np.where(label == 1, vv_water, -10.0), np.where(label == 1, -26.0, -17.0)])
@@ -51,7 +51,7 @@ def scene(vv_water: float = -20.0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_input(db: np.ndarray) -> np.ndarray:
-    """Two channels whatever comes in; the second is 0 where VH is not there."""
+    """Return two channels for any number of bands; the second is 0 where there is no VH."""
     filled = np.nan_to_num(db, nan=0.0).astype(np.float32)
     return filled if len(filled) == 2 else np.concatenate([filled, np.zeros_like(filled)])
 
@@ -86,21 +86,21 @@ def test_memory_does_not_change_a_crop(store):
             assert torch.equal(left, right)
 
 
-def test_every_crop_drawn_for_water_holds_water_and_none_otherwise_guaranteed(store):
+def test_crops_show_water_in_the_configured_share(store):
     wet = crops(store, STILL.model_copy(update={"water_share": 1.0}))
     assert all((wet.draw(index)[1] == 1).any() for index in range(60))
     free = crops(store, STILL.model_copy(update={"water_share": 0.0}))
     assert sum((free.draw(index)[1] == 1).any() for index in range(60)) < 40
 
 
-def test_truth_follows_the_pixels_through_every_turn(store):
+def test_labels_stay_on_their_pixels_when_a_crop_is_turned(store):
     drawn = crops(store)
     for index in range(60):
         db, label = drawn.draw(index)
         np.testing.assert_array_equal(db[1] < -20, label == 1)
 
 
-def test_samples_have_the_shapes_and_types_the_network_is_fed(store):
+def test_samples_have_the_shapes_and_types_that_the_network_expects(store):
     values, truth, mask, weight, _ = crops(store)[0]
     assert values.shape == (2, 32, 32)
     assert values.dtype == truth.dtype == torch.float32
@@ -118,7 +118,7 @@ def test_a_crop_larger_than_the_chip_is_padded_with_pixels_that_do_not_count(sto
         assert np.isnan(db).any(axis=0).sum() == (label == -1).sum() == 96 * 96 - 64 * 64
 
 
-def test_vh_is_dropped_as_often_as_asked_but_kept_where_vv_cannot_see_the_water(store, tmp_path):
+def test_vh_is_dropped_as_often_as_configured_but_kept_where_vv_does_not_show_the_water(store, tmp_path):
     asked = STILL.model_copy(update={"drop_vh": 1.0, "water_share": 1.0})
     assert all(len(crops(store, asked).draw(index)[0]) == 1 for index in range(10))
     windy, pond = scene(vv_water=-10.5)
@@ -153,7 +153,7 @@ class Source:
     label_weight: float
 
 
-def test_a_crop_carries_the_worth_of_its_label_and_the_number_of_its_chip(store):
+def test_a_crop_has_the_weight_of_its_label_and_the_number_of_its_chip(store):
     weak = replace(store.refs[1], split="weak")
     sources = [Source([store.refs[0]], 0.5, 1.0), Source([store.refs[1], weak], 0.5, 0.6)]
     mixed = ChipStore([ref for source in sources for ref in source.refs])
@@ -165,7 +165,7 @@ def test_a_crop_carries_the_worth_of_its_label_and_the_number_of_its_chip(store)
         TrainingCrops(mixed, config, as_input, seed=1, length=60, sources=sources[:1])
 
 
-def test_mixed_crops_mix_backscatter_truth_and_worth_alike(store):
+def test_backscatter_truth_and_label_weight_are_mixed_with_the_same_share(store):
     config = STILL.model_copy(update={"mixup": 1.0, "water_share": 0.0, "crop": 64})
     wet, dry = Source([store.refs[0]], 0.5, 1.0), Source([store.refs[1]], 0.5, 0.2)
     mixed = TrainingCrops(store, config, as_input, seed=3, length=60, sources=[wet, dry])
@@ -195,7 +195,7 @@ def test_a_pixel_counts_in_a_mixed_crop_only_where_both_parts_do(store, tmp_path
     assert {int(mixed[index].mask.sum()) for index in range(40)} == {0, 32 * 32, 64 * 32}
 
 
-def test_two_crops_are_mixed_in_the_bands_both_have():
+def test_two_crops_are_mixed_in_their_common_bands():
     two, one = np.full((2, 3, 3), -10.0, np.float32), np.full((1, 3, 3), -20.0, np.float32)
     one[0, 0, 0] = np.nan
     mixed = mix(two, one, 0.75)
@@ -215,13 +215,13 @@ def test_running_losses_change_what_is_drawn_and_workers_see_them(store):
     assert {int(chip) for batch in batches for chip in batch.chip} == {1}
 
 
-def test_an_index_past_the_end_ends_the_iteration(store):
+def test_an_index_past_the_end_is_an_index_error(store):
     assert len(crops(store)) == 60
     with pytest.raises(IndexError):
         crops(store)[60]
 
 
-def test_whole_chips_come_as_they_are(store):
+def test_whole_chips_are_not_changed(store):
     values, truth, mask = WholeChips(store, as_input)[0]
     db, label = scene()
     np.testing.assert_allclose(values.numpy(), db, atol=0.01)
@@ -232,7 +232,7 @@ def test_whole_chips_come_as_they_are(store):
 
 
 @given(k=st.integers(0, 7), height=st.integers(1, 6), width=st.integers(1, 6))
-def test_symmetries_move_pixels_and_labels_together_and_lose_none(k, height, width):
+def test_symmetries_move_pixels_and_labels_together_and_keep_all_pixels(k, height, width):
     label = np.arange(height * width, dtype=np.int8).reshape(height, width)
     db = np.stack([label, label]).astype(np.float32)
     turned_db, turned = dihedral(db, label, k)

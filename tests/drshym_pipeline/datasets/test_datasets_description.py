@@ -1,4 +1,4 @@
-"""What a model says of the data it was trained on."""
+"""The description of the training data that is stored with a model."""
 
 from __future__ import annotations
 

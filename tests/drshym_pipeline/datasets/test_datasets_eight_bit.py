@@ -1,4 +1,4 @@
-"""8-bit pictures as dB: modes are found without labels, fill is not observed, and boxes in labels say nothing."""
+"""8-bit pictures as dB: modes are found without labels, fill is not observed, and boxes in labels are ignored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALL = np.ones((SIDE, SIDE), bool)
 
 
 @given(land=st.integers(100, 255), contrast=st.integers(20, 100))
-def test_the_levels_land_where_scenes_have_them_and_order_is_kept(land, contrast):
+def test_land_and_water_get_the_usual_levels_and_the_order_of_grey_values_is_kept(land, contrast):
     ramp = np.arange(256, dtype=np.uint8)[None]
     levels = Levels(land, land - contrast)
     db = to_db([ramp, ramp], (levels, levels))
@@ -32,8 +32,8 @@ def test_the_modes_of_land_and_water_are_found_in_both_bands():
         assert levels.water == pytest.approx(water, abs=5)
 
 
-def test_vh_is_told_by_the_pixels_that_are_water_in_vv():
-    """Dark fields in VH are no water: without VV they would be taken for it."""
+def test_the_water_level_of_vh_comes_from_the_pixels_that_are_water_in_vv():
+    """Fields that are dark in VH are not water; without VV they would be counted as water."""
     rng = np.random.default_rng(1)
     fields = (np.mgrid[:SIDE, :SIDE][0] // 16) % 2 == 0
     vv = grey(1, 0)
@@ -82,12 +82,12 @@ def test_water_cut_off_at_zero_is_observed_where_zero_is_no_border():
     assert unobserved([picture], zero_is_border=True)[lake_mask()].mean() > 0.9
 
 
-def test_what_one_picture_of_a_place_shows_was_observed():
+def test_a_pixel_that_one_picture_of_a_place_shows_was_observed():
     fill = np.where(lake_mask(), 255, grey(5)).astype(np.uint8)
     assert not unobserved([fill, grey(6)], zero_is_border=True).any()
 
 
-def test_filled_boxes_are_found_even_when_a_river_runs_into_them():
+def test_filled_boxes_are_found_even_when_a_river_touches_them():
     river = np.zeros((SIDE, SIDE), bool)
     river[60:68] = True
     box = np.zeros((SIDE, SIDE), bool)
@@ -105,7 +105,7 @@ _ROWS, _COLS = np.mgrid[:SIDE, :SIDE]
     [lake_mask(), (_ROWS - 64) ** 2 + (_COLS - 40) ** 2 < 45**2, ALL, ~ALL],
     ids=["slanting shore", "round lake", "all water", "dry"],
 )
-def test_natural_water_is_no_box(mask):
+def test_natural_water_is_not_a_box(mask):
     assert not filled_boxes(mask).any()
 
 
@@ -122,11 +122,11 @@ def test_dark_ground_that_was_dark_before_is_ignored_outside_the_mask(tmp_path):
     chip = read_picture_chip(vv, None, mask, form)
     assert chip.ignored[river].all()
     assert chip.water[lake_mask() & ~river].all()
-    # It was dark before and is bright now: dry beyond doubt.
+    # The field was dark before and is bright now, so it is certainly dry.
     assert not chip.ignored[field].any()
 
 
-def test_a_picture_that_is_no_png_is_refused_by_name(tmp_path):
+def test_a_picture_that_is_not_a_png_is_refused_by_name(tmp_path):
     path = tmp_path / "tile_vv.png"
     path.write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"tile_vv\.png: not a readable PNG"):

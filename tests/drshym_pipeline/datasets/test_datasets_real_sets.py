@@ -1,4 +1,4 @@
-"""Loaders of the real sets on tiny copies of their layouts: whole, incomplete, and folders that are something else."""
+"""Loaders of the real sets on tiny copies of their layouts: complete and incomplete copies, and other folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_stac_overflow_reads_two_files_as_one_chip(stac):
     chip = read_chip(ref)
     assert (ref.event, ref.encoding) == ("abc", "db")
     assert np.nanmax(np.abs(chip.db - np.array([-10.0, -17.0])[:, None, None])) == 0
-    # Fill in either band is not observed in both, and 255 is not known.
+    # A pixel with fill in one band is not observed in both bands; the label 255 means not known.
     assert np.isnan(chip.db[:, [0, 5], [0, 7]]).all()
     assert np.isnan(chip.db).sum() == 4
     assert (chip.label[3] == -1).all()
@@ -83,17 +83,17 @@ def test_stac_overflow_names_a_missing_band_and_leaves_the_chip_out_only_on_requ
 
 def test_vh_on_another_grid_than_vv_is_refused_naming_both(stac):
     raster(stac / "abc01_vh.tif", np.full((6, 8), -17.0, np.float32), transform=GRID @ Affine.translation(1, 0))
-    with pytest.raises(InputError, match=r"abc01_vh\.tif: lies on another grid than VV in .*abc01_vv\.tif"):
+    with pytest.raises(InputError, match=r"abc01_vh\.tif: is on another grid than VV in .*abc01_vv\.tif"):
         read_chip(StacOverflow(stac).chips("test")[0])
 
 
 def test_stac_overflow_label_on_another_grid_is_refused(stac):
     raster(stac / "abc01.tif", np.zeros((6, 8), np.uint8), transform=GRID @ Affine.translation(1, 0), nodata=255)
-    with pytest.raises(InputError, match=r"abc01\.tif: the label lies on another grid"):
+    with pytest.raises(InputError, match=r"abc01\.tif: the label is on another grid"):
         read_chip(StacOverflow(stac).chips("test")[0])
 
 
-def test_etci_water_is_what_either_mask_marks_and_white_swath_borders_are_not_observed(tmp_path):
+def test_etci_water_is_the_union_of_both_masks_and_white_swath_borders_are_not_observed(tmp_path):
     root = write_etci(tmp_path)
     folder = root / "delta_20190101t000000" / "tiles"
     name = "delta_20190101t000000_x-0_y-0"
@@ -110,13 +110,13 @@ def test_etci_water_is_what_either_mask_marks_and_white_swath_borders_are_not_ob
     chip = read_chip(ref)
     assert (ref.chip_id, ref.event, ref.encoding) == (name, "delta", "eight_bit")
     assert (chip.label[pond] == 1).all()
-    # Water cut off at 0 was observed; fill was not, and has no truth.
+    # Water that was cut off at 0 was observed. Fill was not observed and has no label.
     assert (chip.label[lake_mask()] == 1).all()
     assert np.isnan(chip.db[:, 1:39, 91:127]).all()
     assert (chip.label[np.isnan(chip.db[0])] == -1).all()
 
 
-def test_what_a_loader_of_pictures_ignores_stays_ignored_whatever_a_label_of_minus_one_means(tmp_path):
+def test_pixels_ignored_by_a_loader_of_pictures_stay_ignored_for_every_invalid_label_option(tmp_path):
     root = write_etci(tmp_path)
     folder, name = root / "delta_20190101t000000" / "tiles", "delta_20190101t000000_x-0_y-0"
     box = np.zeros((SIDE, SIDE), bool)
@@ -129,7 +129,7 @@ def test_what_a_loader_of_pictures_ignores_stays_ignored_whatever_a_label_of_min
 
 
 @pytest.mark.parametrize(("write", "kind"), [(write_ombria, Ombria), (write_emsr, Emsr763), (write_etci, Etci2021)])
-def test_a_whole_set_of_pictures_lacks_nothing(tmp_path, write, kind):
+def test_a_complete_set_of_pictures_has_no_absent_tiles(tmp_path, write, kind):
     assert kind(write(tmp_path)).absent("train") == 0
 
 
@@ -152,7 +152,7 @@ def test_a_missing_picture_of_a_tile_is_an_error_naming_it(tmp_path, kind, caplo
     assert "left out" in caplog.text
 
 
-def test_ombria_gathers_what_has_no_event_under_one_and_maps_each_tile_alone(tmp_path):
+def test_ombria_tiles_without_an_event_share_one_and_each_tile_has_its_own_mapping(tmp_path):
     data = Ombria(write_ombria(tmp_path))
     assert data.events() == ("france", "timor", "unnamed")
     refs = data.chips("train")
@@ -169,7 +169,7 @@ def test_emsr_lists_observed_windows_and_ignores_the_river(tmp_path):
     chip = read_chip(ref)
     assert chip.db.shape == (2, 512, 512)
     assert np.isfinite(chip.db).mean() > 0.98
-    # Water of both dates outside the mask is the river: neither flood nor dry.
+    # Water of both dates outside the mask is the river: it is neither flood nor dry.
     assert (chip.label[102:138] == -1).mean() > 0.99
     assert (chip.label[142:298, 52:248] == 1).all()
     assert (chip.label[310:500] == 0).mean() > 0.99
@@ -199,11 +199,11 @@ def test_an_8_bit_set_is_divided_by_event_only(tmp_path):
     [(write_etci, Etci2021), (write_ombria, Ombria), (write_emsr, Emsr763)],
     ids=["etci", "ombria", "emsr"],
 )
-def test_a_folder_tells_by_its_layout_which_set_it_holds(tmp_path, write, loader):
+def test_a_set_of_pictures_is_recognised_by_its_layout(tmp_path, write, loader):
     assert isinstance(detect_set(write(tmp_path)), loader)
 
 
-def test_stac_overflow_and_simulated_chips_are_told_by_their_layout(stac, tmp_path):
+def test_stac_overflow_and_simulated_chips_are_recognised_by_their_layout(stac, tmp_path):
     assert isinstance(detect_set(stac), StacOverflow)
     assert isinstance(open_labelled_set("stac_overflow", stac), StacOverflow)
     simulated = write_dataset(tmp_path / "sim", SimulatedData(train=1, valid=1, test=1, hard=0, size=64))
@@ -217,14 +217,14 @@ def test_a_folder_of_no_known_set_is_refused_naming_all_layouts(tmp_path):
         detect_set(tmp_path / "nowhere")
 
 
-def test_a_broken_copy_of_sen1floods11_says_what_is_missing_instead_of_being_unknown(tmp_path):
+def test_a_broken_copy_of_sen1floods11_is_refused_with_what_is_missing(tmp_path):
     (tmp_path / "data" / "flood_events").mkdir(parents=True)
     with pytest.raises(InputError, match=r"does not have the layout of Sen1Floods11\. Expected"):
         detect_set(tmp_path)
 
 
-def test_neighbours_never_stand_on_both_sides_of_a_held_out_event(tmp_path):
-    """Tiles of two scenes of one region abut; both are held out with it."""
+def test_neighbouring_tiles_are_never_both_in_training_and_in_the_held_out_event(tmp_path):
+    """Tiles of two scenes of one region are neighbours, so both scenes are held out together."""
     scenes = ("delta_20190101t000000", "delta_20190113t000000", "plain_20190101t000000")
     sets = [Etci2021(write_etci(tmp_path / "etci", scenes)), Ombria(write_ombria(tmp_path / "ombria"))]
     folds = list(leave_one_event_out(sets, {"france": "named", "timor": "named"}))
@@ -238,7 +238,7 @@ def test_neighbours_never_stand_on_both_sides_of_a_held_out_event(tmp_path):
     assert sorted(ref.chip_id for _, _, test in folds for ref in test) == sorted(everything)
 
 
-def test_the_hash_follows_content_not_place(tmp_path):
+def test_the_hash_depends_on_the_content_not_on_the_folder(tmp_path):
     before = Etci2021(write_etci(tmp_path / "one")).sha256()
     moved = (tmp_path / "one").rename(tmp_path / "two")
     assert Etci2021(moved).sha256() == before
@@ -266,11 +266,11 @@ def test_sources_are_opened_with_their_shares_and_events(tmp_path):
     assert (first.weight, first.label_weight) == (0.2, 0.7)
     assert len(second.refs) == 4
     assert main_share(config) == pytest.approx(0.7)
-    # Every source goes through the same store as the main set.
+    # Every source is read by the same store as the main set.
     assert (ChipStore([*first.refs, *second.refs]).water_pixels > 0).all()
 
 
-def test_without_sources_all_crops_are_the_main_sets():
+def test_without_sources_all_crops_come_from_the_main_set():
     assert prepare_sources(DataConfig()) == []
     assert main_share(DataConfig()) == 1.0
 
@@ -281,13 +281,13 @@ def test_an_event_that_is_not_there_is_named(tmp_path):
         prepare_sources(config)
 
 
-def test_sources_that_leave_nothing_to_the_main_set_are_refused(tmp_path):
+def test_sources_that_leave_no_share_for_the_main_set_are_refused(tmp_path):
     values = {"data": {"sources": [source(tmp_path, weight=0.5), source(tmp_path, weight=0.5)]}}
     with pytest.raises(InputError, match="add up to less than 1"):
         parse_config(TrainConfig, values, "recipe.yaml")
 
 
-def test_a_mistyped_key_of_a_source_is_named_with_the_nearest(tmp_path):
+def test_a_mistyped_key_of_a_source_is_named_with_the_nearest_correct_key(tmp_path):
     values = {"data": {"sources": [source(tmp_path, wieght=0.5)]}}
     with pytest.raises(InputError, match=r"unknown key 'data\.sources\.0\.wieght'. Did you mean 'weight'"):
         parse_config(TrainConfig, values, "recipe.yaml")

@@ -27,12 +27,12 @@ def shares(drawn: ChipSampler, count: int = 4000) -> np.ndarray:
     chances=st.lists(st.floats(0.0, 1e6), min_size=1, max_size=20).filter(lambda values: sum(values) > 0),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_choice_is_never_one_without_a_chance(chances: list[float], seed: int) -> None:
+def test_a_value_with_chance_zero_is_never_drawn(chances: list[float], seed: int) -> None:
     chosen = weighted_choice(np.arange(len(chances)), np.asarray(chances), np.random.default_rng(seed))
     assert chances[chosen] > 0.0
 
 
-def test_sources_come_as_often_as_their_weights_say_whatever_their_size() -> None:
+def test_sources_are_drawn_by_their_weights_independently_of_their_size() -> None:
     drawn = shares(sampler((3.0, 1.0), [0, 1, 1, 1, 1, 1]))
     assert drawn[0] == pytest.approx(0.75, abs=0.03)
     np.testing.assert_allclose(drawn[1:], 0.05, atol=0.02)
@@ -42,7 +42,7 @@ def test_a_source_of_no_weight_is_not_drawn() -> None:
     assert shares(sampler((1.0, 0.0), [0, 0, 0, 1, 1, 1]))[3:].sum() == 0.0
 
 
-def test_chips_with_water_come_as_often_as_asked_within_every_source() -> None:
+def test_chips_with_water_are_drawn_in_the_configured_share_within_every_source() -> None:
     rng = np.random.default_rng(1)
     drawn = [sampler((1.0, 1.0), [0, 0, 0, 1, 1, 1], water_share=1.0).draw(rng) for _ in range(300)]
     assert {chip for chip, _ in drawn} == {0, 1, 4}
@@ -65,20 +65,20 @@ def test_hard_chips_are_drawn_in_proportion_to_their_running_loss() -> None:
     np.testing.assert_allclose(shares(half), 0.5 / 6 + 0.5 * np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.0]), atol=0.03)
 
 
-def test_a_chip_not_seen_yet_is_as_hard_as_the_mean() -> None:
+def test_a_chip_without_a_running_loss_gets_the_mean_of_the_others() -> None:
     hard = sampler(hard_share=1.0)
     hard.learn(np.array([0, 1]), np.array([1.0, 3.0]))
     np.testing.assert_allclose(shares(hard), np.array([1, 3, 2, 2, 2, 2]) / 12, atol=0.03)
 
 
-def test_running_losses_follow_slowly_and_nan_says_nothing() -> None:
+def test_running_losses_change_slowly_and_nan_is_skipped() -> None:
     hard = sampler()
     hard.learn(np.array([2, 2, 2, 3]), np.array([1.0, 2.0, np.nan, np.nan]))
     assert hard.losses[2] == pytest.approx(0.7 * 1.0 + 0.3 * 2.0)
     assert np.isnan(hard.losses[[0, 1, 3, 4, 5]]).all()
 
 
-def test_the_running_losses_are_all_the_state_there_is() -> None:
+def test_the_running_losses_are_the_whole_state() -> None:
     first, second = sampler(hard_share=0.7, water_share=0.5), sampler(hard_share=0.7, water_share=0.5)
     first.learn(np.array([0, 4]), np.array([0.2, 0.9]))
     second.losses = first.losses
@@ -88,7 +88,7 @@ def test_the_running_losses_are_all_the_state_there_is() -> None:
         first.losses = np.zeros(3)
 
 
-def test_chips_without_a_label_are_never_drawn_and_a_source_of_nothing_else_is_named() -> None:
+def test_chips_without_a_label_are_never_drawn_and_a_source_with_only_such_chips_is_refused() -> None:
     assert shares(sampler(labelled=[100, 0, 100, 0, 0, 0], water=[0] * 6))[[1, 3, 4, 5]].sum() == 0.0
     with pytest.raises(InputError, match="training split: none of its 6 chips has a labelled, observed pixel"):
         sampler(labelled=[0] * 6)
@@ -97,6 +97,6 @@ def test_chips_without_a_label_are_never_drawn_and_a_source_of_nothing_else_is_n
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (1.0, -1.0)])
-def test_weights_nothing_can_be_drawn_by_are_refused(weights: tuple[float, float]) -> None:
+def test_weights_without_a_positive_sum_or_with_a_negative_value_are_refused(weights: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="training sources"):
         sampler(weights, [0, 0, 0, 1, 1, 1])

@@ -1,4 +1,4 @@
-"""The official layout: splits, weak labels, incomplete copies, and folders that are something else."""
+"""The official layout: splits, weak labels, incomplete copies, and folders without the layout."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def root(tmp_path) -> Path:
     return folder
 
 
-def test_chips_come_in_the_order_of_the_list_with_their_event_and_side_rasters(root):
+def test_chips_are_in_the_order_of_the_list_with_their_event_and_additional_rasters(root):
     first, second = Sen1Floods11(root).chips("train")
     assert (first.chip_id, first.event, first.split) == ("Ghana_1", "Ghana", "train")
     assert second.event == "Sri-Lanka"
@@ -106,7 +106,7 @@ def test_a_layout_without_lists_is_refused(root):
         Sen1Floods11(root)
 
 
-def test_an_unknown_split_is_refused_naming_those_there_are(root):
+def test_an_unknown_split_is_refused_with_a_list_of_the_splits(root):
     with pytest.raises(InputError, match="Splits here: test, train"):
         Sen1Floods11(root).chips("bolivia")
 
@@ -129,7 +129,7 @@ def test_weak_labels_extend_training_only(root, folder):
         touch(root, chip_id, WEAK.parent / folder, "S1Weak", "S1OtsuLabelWeak")
     data = Sen1Floods11(root)
     assert data.splits() == ("test", "train", "weak")
-    # The unseen event must not come in by the weak road.
+    # Weak labels must not bring the unseen event into training.
     assert [ref.chip_id for ref in data.chips("train", "weak")] == ["Mali_7"]
     assert [ref.chip_id for ref in data.chips("train", "combined")] == ["Ghana_1", "Sri-Lanka_3", "Mali_7"]
     assert data.chips("train", "weak")[0].label == root / WEAK.parent / folder / "S1OtsuLabelWeak" / (
@@ -138,7 +138,7 @@ def test_weak_labels_extend_training_only(root, folder):
     assert data.chips("test", "weak") == data.chips("test")
 
 
-def test_a_list_of_weak_chips_decides_where_there_is_one(root):
+def test_a_list_of_weak_chips_is_used_where_there_is_one(root):
     for chip_id in ("Mali_7", "Mali_8"):
         touch(root, chip_id, WEAK, "S1Weak", "S1OtsuLabelWeak")
     lists = root / "splits" / "flood_weaklylabeled"
@@ -147,12 +147,12 @@ def test_a_list_of_weak_chips_decides_where_there_is_one(root):
     assert [ref.chip_id for ref in Sen1Floods11(root).chips("weak")] == ["Mali_8"]
 
 
-def test_weak_labels_that_are_not_there_are_refused(root):
+def test_training_on_weak_labels_is_refused_where_there_are_none(root):
     with pytest.raises(InputError, match="no weakly labelled chips"):
         Sen1Floods11(root).chips("train", "combined")
 
 
-def test_the_hash_follows_content_not_place(root):
+def test_the_hash_depends_on_the_content_not_on_the_folder(root):
     before = Sen1Floods11(root).sha256()
     moved = root.rename(root.parent / "elsewhere")
     assert Sen1Floods11(moved).sha256() == before

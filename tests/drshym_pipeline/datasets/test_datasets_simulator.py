@@ -1,4 +1,4 @@
-"""The simulator: same seed same scene, and physics a radar analyst would recognise."""
+"""The simulator: the same seed gives the same scene, and the backscatter behaves as in real scenes."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_label_is_all_water_where_decided_and_ignored_where_not_observed(scenes)
         decided = scene.label >= 0
         np.testing.assert_array_equal((scene.label == 1)[decided], (scene.flood | scene.permanent_water)[decided])
         assert (scene.label[np.isnan(scene.db).any(axis=0)] == -1).all()
-        # Doubts are a fringe, not a way out.
+        # Undecided pixels must be a small part of the scene.
         assert decided[~np.isnan(scene.db[0])].mean() > 0.5
 
 
-def test_rasters_have_the_shapes_types_and_codes_they_promise(scenes):
+def test_rasters_have_the_documented_shapes_types_and_codes(scenes):
     for scene in scenes:
         assert scene.db.shape == scene.pre_event_db.shape == (2, 128, 128)
         assert scene.db.dtype == scene.pre_event_db.dtype == scene.dem.dtype == np.float32
@@ -54,7 +54,7 @@ def test_rasters_have_the_shapes_types_and_codes_they_promise(scenes):
 
 
 def _medians(scenes, band, water):
-    """Median dB over water or dry land of the scenes that have enough of both."""
+    """Return the median dB over water or dry land of the scenes that have enough of both."""
     found = []
     for scene in scenes:
         masks = scene.label == 1, scene.label == 0
@@ -68,13 +68,13 @@ def test_water_is_darker_than_land_in_vh_in_every_scene(scenes):
     assert (_medians(scenes, 1, water=True) < _medians(scenes, 1, water=False) - 1.0).all()
 
 
-def test_levels_lie_where_real_scenes_have_them(scenes):
+def test_levels_of_land_and_water_are_those_of_real_scenes(scenes):
     assert -13.0 < np.median(_medians(scenes, 0, water=False)) < -8.5
     assert -20.0 < np.median(_medians(scenes, 1, water=False)) < -14.5
     assert -31.0 < _medians(scenes, 1, water=True).min() < -24.0
 
 
-def test_cross_polarised_land_is_weaker(scenes):
+def test_vh_of_land_is_weaker_than_vv(scenes):
     ratios = [np.nanmedian(scene.db[0] - scene.db[1]) for scene in scenes]
     assert 4.0 < np.median(ratios) < 9.0
 
@@ -89,7 +89,7 @@ def test_wind_brings_water_near_land_in_vv_but_not_in_vh():
             assert conditions.open_water[0] <= conditions.land[0] - 5.0
 
 
-def test_most_standard_acquisitions_are_calm_and_most_hard_ones_are_not():
+def test_most_standard_acquisitions_are_calm_and_most_hard_acquisitions_are_not():
     share = {
         kind: np.mean([draw_conditions(generator(2, rank), kind, rank).water == "calm" for rank in range(60)])
         for kind in ("standard", "hard")
@@ -107,17 +107,17 @@ def test_before_the_event_only_permanent_water_is_dark():
             continue
         before, during = scene.pre_event_db[1][scene.flood], scene.db[1][scene.flood]
         assert np.median(before) > np.median(during) + 2.0
-        # Pixels at a shore are partly water and rightly change; the land behind it must not.
+        # Pixels at a shore are partly water and do change; the land behind the shore must not.
         dry = ndimage.binary_erosion(~(scene.flood | scene.permanent_water), iterations=3)
         # A few thousand pixels of correlated speckle leave the median uncertain by about 0.15 dB.
         assert abs(np.median((scene.pre_event_db - scene.db)[1][dry])) < 0.6
-        # Independent speckle: what is left of both acquisitions on dry land does not agree pixel by pixel.
+        # The speckle is independent: on dry land the two acquisitions differ pixel by pixel.
         assert np.abs(scene.pre_event_db[0][dry] - scene.db[0][dry]).mean() > 1.0
         checked += 1
     assert checked >= 5
 
 
-def test_a_set_of_scenes_has_dry_ones_flooded_ones_and_nodata(scenes):
+def test_some_scenes_are_dry_some_are_flooded_and_some_have_nodata(scenes):
     shares = np.array([(scene.label == 1).mean() for scene in scenes])
     borders = np.array([np.isnan(scene.db[0]).any() for scene in scenes])
     assert (shares == 0).any()
@@ -125,11 +125,11 @@ def test_a_set_of_scenes_has_dry_ones_flooded_ones_and_nodata(scenes):
     assert 0.05 < borders.mean() < 0.45
 
 
-def test_no_border_when_not_wanted():
+def test_scenes_have_no_border_when_it_is_switched_off():
     assert not any(np.isnan(simulate_scene(seed, 48, 48, nodata_border=False).db).any() for seed in range(15))
 
 
-def test_the_flood_covers_what_was_asked_and_nothing_when_asked():
+def test_the_flood_covers_about_the_requested_share():
     assert not simulate_scene(3, 96, 96, flood_share=0.0).flood.any()
     shares = [simulate_scene(seed, 96, 96, flood_share=0.5).flood.mean() for seed in range(6)]
     assert 0.1 < np.mean(shares) <= 0.6
@@ -142,7 +142,7 @@ def test_a_scene_keeps_the_grid_it_was_given():
     assert scene.transform @ (56, 40) == (401_120.0, 4_999_200.0)
 
 
-def test_a_scene_too_small_is_refused():
+def test_a_scene_that_is_too_small_is_refused():
     with pytest.raises(InputError, match="16 x 16"):
         simulate_scene(1, 8, 100)
 
@@ -164,7 +164,7 @@ def test_speckle_is_correlated_as_in_real_products():
     assert abs(far) < 0.05
 
 
-def test_slopes_that_face_the_sensor_shine_and_steep_backs_lie_in_shadow():
+def test_slopes_that_face_the_sensor_are_bright_and_steep_slopes_behind_a_hill_are_in_shadow():
     profile = np.concatenate([np.zeros(20), np.linspace(0, 400, 60), np.linspace(400, 0, 20), np.zeros(60)])
     dem = np.tile(profile.astype(np.float32), (4, 1))
     angle = np.full((1, dem.shape[1]), 38.0, np.float32)

@@ -1,4 +1,4 @@
-"""Simulated sets on the disk: the layout, the round trip, resuming, and folders that hold something else."""
+"""Simulated sets on the disk: the layout, writing and reading, resuming, and folders with other content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def content(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_written_set_is_read_by_the_loader_of_the_real_one(written):
+def test_a_simulated_set_is_read_by_the_loader_of_sen1floods11(written):
     data = Sen1Floods11(written)
     assert set(data.splits()) == {"train", "valid", "test", "hard"}
     assert [len(data.chips(split)) for split in ("train", "valid", "test", "hard")] == [5, 2, 1, 2]
@@ -69,7 +69,7 @@ def test_another_seed_writes_other_pixels(written, tmp_path):
     assert content(other)[name] != content(written)[name]
 
 
-def test_an_interrupted_set_is_finished_without_repeating_what_is_there(written, tmp_path):
+def test_an_interrupted_set_is_finished_without_writing_finished_chips_again(written, tmp_path):
     class KilledError(Exception):
         pass
 
@@ -89,7 +89,7 @@ def test_an_interrupted_set_is_finished_without_repeating_what_is_there(written,
     assert (root / DONE_MARKER).is_file()
 
 
-def test_a_finished_set_is_left_alone(written):
+def test_a_finished_set_is_not_written_again(written):
     before = {file: file.stat().st_mtime_ns for file in written.rglob("*")}
     write_dataset(written, SMALL)
     assert {file: file.stat().st_mtime_ns for file in written.rglob("*")} == before
@@ -100,19 +100,19 @@ def test_a_folder_with_a_set_of_other_settings_is_refused(written):
         write_dataset(written, SMALL.model_copy(update={"seed": 7}))
 
 
-def test_a_folder_with_other_content_is_refused_and_left_alone(tmp_path):
+def test_a_folder_with_other_content_is_refused_and_not_changed(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="not empty"):
         write_dataset(tmp_path, SMALL)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_set_without_hard_scenes_has_no_such_split(tmp_path):
+def test_a_set_without_hard_scenes_has_no_split_hard(tmp_path):
     tiny = SimulatedData(train=1, valid=1, test=1, hard=0, size=64)
     assert "hard" not in Sen1Floods11(write_dataset(tmp_path / "set", tiny)).splits()
 
 
-def test_one_scene_is_written_with_its_side_rasters(tmp_path):
+def test_one_scene_is_written_with_its_additional_rasters(tmp_path):
     scene = simulate_scene(9, 48, 64)
     image = write_scene(tmp_path, "S1_scene", scene)
     assert image == tmp_path / "S1_scene.tif"
@@ -123,15 +123,15 @@ def test_one_scene_is_written_with_its_side_rasters(tmp_path):
     assert names == {*KINDS, "label"}
 
 
-def test_prepare_simulates_once_and_serves_the_set_from_then_on(tmp_path):
+def test_prepare_simulates_a_set_once_and_then_reuses_it(tmp_path):
     config = DataConfig(simulated=SimulatedData(train=1, valid=1, test=1, hard=0, size=64))
     calls: list[str] = []
     data = prepare(config, tmp_path, lambda stage, done, total: calls.append(stage))
     assert len(data.chips("train")) == 1
-    told = len(calls)
-    assert told > 0
+    first_calls = len(calls)
+    assert first_calls > 0
     assert prepare(config, tmp_path, lambda stage, done, total: calls.append(stage)).root == data.root
-    assert len(calls) == told
+    assert len(calls) == first_calls
 
 
 def test_prepare_checks_a_real_set_before_anything_is_trained_on_it(written, tmp_path):

@@ -1,4 +1,4 @@
-"""Where chips are said to come from: only from where the data itself shows it."""
+"""The stated origin of chips is always one that the data itself shows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.settings import DataConfig, EvaluationConfig, SimulatedData
 from drshym_pipeline.storage import write_json
 
-# A name of an official list, its list, and a corner in the area of its event.
+# For each chip: its official name, its list, and a corner in the area of its event.
 OFFICIAL = (
     ("Ghana_103272", "train", (-1.5, 10.0)),
     ("Ghana_5079", "valid", (-1.5, 9.0)),
@@ -44,7 +44,7 @@ def simulated(tmp_path: Path) -> Path:
 
 
 def write_chip(root: Path, chip: str, corner: tuple[float, float], side: int = 512, crs: str = "EPSG:4326") -> None:
-    """An image and a label without content, in the official folders."""
+    """Write an image and a label with constant values into the official folders."""
     for folder, count, dtype in (("S1Hand", 2, "float32"), ("LabelHand", 1, "int16")):
         path = root / HAND_FOLDER / folder / f"{chip}_{folder}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def write_lists(root: Path, lists: dict[str, Sequence[str]]) -> Sen1Floods11:
 
 @pytest.fixture
 def official(tmp_path: Path) -> Callable[..., Sen1Floods11]:
-    """A function that writes chips by official names; what is given replaces what the official chips have."""
+    """Return a function that writes chips with official names; its arguments replace properties of official chips."""
 
     def write(**changes: object) -> Sen1Floods11:
         root = tmp_path / "official"
@@ -81,7 +81,7 @@ def origin_of(data: Sen1Floods11, *splits: str) -> Provenance:
     return provenance_of(data, [ref for split in splits or ("train", "valid", "test") for ref in data.chips(split)])
 
 
-def test_the_simulators_marker_makes_chips_simulated_whatever_the_recipe_says(simulated: Path) -> None:
+def test_chips_with_the_simulators_marker_are_simulated_for_every_kind_in_the_recipe(simulated: Path) -> None:
     for kind in ("simulated", "sen1floods11"):
         card = describe_data(DataConfig(kind=kind, root=simulated), Sen1Floods11(simulated))
         assert (card.origin, card.title) == ("simulated", "simulated Sentinel-1 scenes")
@@ -105,7 +105,7 @@ def of_fewer_chips(marker: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [without, of_another_program, not_an_object, of_fewer_chips])
-def test_the_layout_alone_says_nothing(simulated: Path, spoil: Callable[[Path], None]) -> None:
+def test_the_layout_alone_gives_no_origin(simulated: Path, spoil: Callable[[Path], None]) -> None:
     spoil(simulated / DONE_MARKER)
     for kind in ("simulated", "sen1floods11"):
         card = describe_data(DataConfig(kind=kind, root=simulated), Sen1Floods11(simulated))
@@ -115,7 +115,7 @@ def test_the_layout_alone_says_nothing(simulated: Path, spoil: Callable[[Path], 
         assert "CC-BY" not in card.model_dump_json()
 
 
-def test_a_statement_of_the_owner_is_passed_on_as_such(simulated: Path) -> None:
+def test_a_statement_of_the_owner_is_marked_as_stated(simulated: Path) -> None:
     (simulated / DONE_MARKER).unlink()
     write_json(simulated / STATEMENT_FILE, {"title": "Our lakes", "source": "Drawn by us", "licence": "CC0"})
     found = origin_of(Sen1Floods11(simulated))
@@ -166,7 +166,7 @@ def test_one_foreign_chip_makes_the_origin_unknown_and_the_others_are_counted(
     assert "Of these 2 chips, 1 are known chips of Sen1Floods11" in found.evidence
 
 
-def test_training_on_official_test_chips_is_told(official: Callable[..., Sen1Floods11]) -> None:
+def test_training_on_official_test_chips_is_reported(official: Callable[..., Sen1Floods11]) -> None:
     data = write_lists(official().root, {"train": ["Ghana_103272", "Ghana_313799"]})
     assert "1 chips are used in another split than theirs" in origin_of(data, "train").evidence
 
@@ -181,7 +181,7 @@ def picture(path: Path, level: int) -> Path:
 def test_chips_of_other_sets_are_known_by_checksum_alone(
     layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rule of all layouts: known files are recognised, the same names with other content are not."""
+    """For all layouts: known files are recognised, files with the same names and other content are not."""
     image, label = picture(tmp_path / "a_vv.png", 1), picture(tmp_path / "a.png", 2)
     ref = ChipRef("a", "event", "train", image, label)
 
