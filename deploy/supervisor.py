@@ -54,7 +54,7 @@ DEFAULT_BACKOFF = Backoff()
 
 
 def ending(code: int) -> str:
-    """How a process ended, in words."""
+    """Return how a process ended, as text."""
     if code >= 0:
         return f"stopped with exit code {code}"
     try:
@@ -64,10 +64,10 @@ def ending(code: int) -> str:
 
 
 def group_members(group: int) -> list[psutil.Process]:
-    """The living processes of a process group."""
+    """Return the processes of a process group that still run."""
     members = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(OSError):  # it ended while we looked
+    for process in psutil.process_iter():  # psutil does not know process groups
+        with contextlib.suppress(OSError):  # it ended meanwhile
             if os.getpgid(process.pid) == group and _is_alive(process):
                 members.append(process)
     return members
@@ -136,7 +136,7 @@ class Service:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._group: int | None = self._process.pid  # a session's first group has the number of its first process
+        self._group: int | None = self._process.pid  # the first group of a session has the id of its first process
         assert self._process.stdout is not None
         self._pump = self.log.follow(self._process.stdout)
 
@@ -160,11 +160,11 @@ class Service:
                 return
 
     def _start_again(self, wait: float) -> bool:
-        """Start the service after a wait, and try on until that succeeds; false when it is to stop instead."""
+        """Start the service after a wait and repeat until that succeeds; return false when it must stop instead."""
         while not self._stopping.wait(wait):
             try:
                 self._launch()
-            except OSError as error:  # no memory or no process number left: as good as a process that ended
+            except OSError as error:  # no memory or no process id left: handled like a process that ended
                 self._failures += 1
                 wait = self._backoff.wait(self._failures)
                 self._say(f"{self.name} cannot be started: {error}; next attempt in {wait:.0f} s")
@@ -173,16 +173,16 @@ class Service:
         return False
 
     def _clear_group(self) -> None:
-        """Take note of the processes that the ended service has left, or end them."""
+        """Remember the processes that the ended service has left, or end them."""
         left = group_members(self._process.pid)
-        self._group = None  # its number may be given to others from now on
+        self._group = None  # other processes may get this id from now on
         if self._keep_children:
             self._left = [process for process in self._left if _is_alive(process)] + left
         else:
             end_processes(left, STOP_SECONDS)
 
     def _reason(self, code: int) -> str:
-        """How the service ended, with its last line where it ended by itself."""
+        """Return how the service ended, with the last line of its log where it ended by itself."""
         self._pump.join(_DRAIN_SECONDS)
         tail = self.log.tail()
         return f"{ending(code)} ({tail[-1].strip()})" if code > 0 and tail else ending(code)
@@ -213,7 +213,7 @@ class Service:
 
 
 def end_processes(processes: Iterable[psutil.Process], patience: float) -> None:
-    """Ask processes and what they have started to end, and kill the rest after `patience` seconds."""
+    """Ask processes and their children to end, and kill those that still run after `patience` seconds."""
     found: dict[int, psutil.Process] = {}
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -221,6 +221,8 @@ def end_processes(processes: Iterable[psutil.Process], patience: float) -> None:
     for process in found.values():
         with contextlib.suppress(psutil.Error):
             process.terminate()
+    # Not psutil.wait_procs: it would take the exit codes of our children away from `subprocess`, and it waits for ended
+    # processes that their parent has not collected.
     deadline = time.monotonic() + patience
     while any(_is_alive(process) for process in found.values()) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -230,7 +232,7 @@ def end_processes(processes: Iterable[psutil.Process], patience: float) -> None:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Whether a process still runs; an ended one that its parent has not collected yet does not count."""
+    """Return whether a process still runs. A process that ended but was not collected by its parent does not."""
     with contextlib.suppress(psutil.Error):
         return process.is_running() and process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
     return False

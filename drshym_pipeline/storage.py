@@ -25,16 +25,16 @@ from drshym_pipeline.errors import InputError
 
 _CHUNK = 1 << 20
 TEMPORARY_PREFIX = ".partial-"
-# host, process id, start of the process in seconds since 1970, and what mkdtemp adds
+# host, process id, start of the process in whole seconds since 1970, and what mkdtemp adds
 _OWNED = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<host>.+)\.(?P<pid>\d+)\.(?P<start>\d+)-[^.]*")
-# A temporary folder of another host, or of a release that did not write the owner into the name, is left for this long.
+# A temporary folder of another host, or of a release that did not write the owner into the name, is kept for this long.
 _FOREIGN_SECONDS = 7 * 86400.0
 # The system derives the start of a process from the clock, which may be corrected while the process runs.
 _CLOCK_SECONDS = 60
 
 
 def process_start(pid: int) -> int | None:
-    """Return when a process started, in seconds since 1970, or None when there is no such process."""
+    """Return the start of a process in whole seconds since 1970, or None when no such process runs."""
     import psutil
 
     try:

@@ -1,12 +1,12 @@
-"""The run launcher of one machine: Dagster's default one, which also sees that the process of a run is gone.
+"""The run launcher of one machine: Dagster's default launcher, which also notices that the process of a run has ended.
 
-A killed process, a restarted machine or a killed daemon leaves a run "started" in Dagster for ever. Run monitoring asks
-the launcher about every started run; the answer FAILED ends it, and Dagster's run retries start it again. The same road
-serves runs that are found interrupted when the services start. Runs that hang in a living process are ended by their
-longest run time (`run_limits`).
+After a killed process, a restarted machine or a killed daemon a run stays "started" in Dagster for ever. Run monitoring
+asks the launcher about every started run. The answer FAILED ends the run, and Dagster's run retries start it again.
+Runs that are found interrupted when the services start are handled in the same way. A run that hangs while its process
+still runs is ended by its longest run time (`run_limits`).
 
-It looks at process ids, so it is right only where the code server runs on the same machine (and in the same container)
-as the daemon. Elsewhere use the launcher of the cluster.
+The launcher compares process ids. Its answer is right only where the code server runs on the same machine (and in the
+same container) as the daemon. Elsewhere use the launcher of the cluster.
 """
 
 import json
@@ -25,19 +25,19 @@ from resources.dagster_internals import (
 )
 
 GONE = "the process of the run is gone; it was killed, or the machine was restarted"
-# A process older than the event in which the run named it is the run's own; the two clocks may differ a little.
+# A process that started before the event with its id is the process of the run; the two clocks may differ a little.
 CLOCK_SLACK_SECONDS = 60.0
-# A run that is executed outside the services names its process a moment after it has started.
+# A run that is executed outside the services reports its process id a moment after it has started.
 SILENT_SECONDS = 60.0
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 def is_alive(pid: int, moment: float) -> bool:
-    """Whether a process runs that already ran at a moment: ids of processes are given out again.
+    """Return whether a process runs now and already ran at a moment; a later process may have the same id.
 
     Args:
-        pid: Its id.
-        moment: Seconds since 1970.
+        pid: Id of the process.
+        moment: The moment, in seconds since 1970.
     """
     try:
         process = psutil.Process(pid)
@@ -49,24 +49,24 @@ def is_alive(pid: int, moment: float) -> bool:
 
 
 def is_here(run: DagsterRun) -> bool:
-    """Whether the code server that carries out a run is on this machine."""
-    noted = run.tags.get(GRPC_INFO_TAG)
-    return noted is None or json.loads(noted).get("host", "localhost") in _HERE
+    """Return whether the code server that executes a run is on this machine."""
+    server = run.tags.get(GRPC_INFO_TAG)
+    return server is None or json.loads(server).get("host", "localhost") in _HERE
 
 
 class LocalRunLauncher(DefaultRunLauncher):
-    """Starts runs in processes of this machine and knows whether they still live."""
+    """Starts runs in processes of this machine and checks whether they still run."""
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Run monitoring may ask."""
+        """Return true: run monitoring may ask this launcher about a run."""
         return True
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Start a run, and note that a retry of it goes through all its steps.
+        """Start a run, and mark it so that a retry repeats all its steps.
 
-        The stages find for themselves what is there already. Dagster's default, to go on after the last step that it
-        saw succeed, would mix steps of two releases when a run is interrupted by an upgrade.
+        Each stage finds the results that exist already. Dagster's default continues after the last step that succeeded.
+        It would mix steps of two releases when an upgrade interrupts a run.
         """
         run = context.dagster_run
         if RETRY_STRATEGY_TAG not in run.tags:
@@ -74,7 +74,7 @@ class LocalRunLauncher(DefaultRunLauncher):
         super().launch_run(context)
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Whether the process of a started run is alive."""
+        """Return whether the process of a started run still runs."""
         if not is_here(run):
             return CheckRunHealthResult(WorkerStatus.RUNNING, "its code server is on another machine")
         processes = list(processes_of(self._instance, run.run_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy import local
@@ -20,13 +22,12 @@ WAIT_SECONDS = 600.0
 def processes_with(text: str) -> list[str]:
     """Command lines of all processes whose environment names `text`."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                if text in (entry / "environ").read_bytes().decode("utf-8", "replace"):
-                    found.append((entry / "cmdline").read_bytes().decode().replace("\0", " "))
-            except OSError:  # it ended while we looked, or is not ours
-                continue
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or belongs to another user
+            if any(text in value for value in process.environ().values()):
+                found.append(" ".join(process.cmdline()))
     return found
 
 
