@@ -10,7 +10,6 @@ from drshym_pipeline.tiling import Window
 
 DB_RANGE = (-25.0, 0.0)
 _ROWS = 240
-_BINS = 10
 
 
 def _places(length: int, most: int) -> NDArray[np.int64]:
@@ -50,30 +49,25 @@ def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:
     return shares.reshape(tiles.grid().shape)
 
 
-def probability_overview(predicted: PredictionFolder) -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
-    """The stored tile probabilities at a glance.
+def tile_means(predicted: PredictionFolder) -> NDArray[np.float64] | None:
+    """Mean probability of every tile, laid out as the grid, NaN where nothing was observed.
 
-    Returns:
-        The mean probability of every tile as laid out in the grid, NaN where nothing was observed; and a histogram over
-        ten classes of probability of every 16th pixel along both axes.
+    None for a prediction of an earlier version, which has no overview.
     """
-    from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS, open_probabilities
+    overview = predicted.read().overview
+    if overview is None:
+        return None
+    means = np.array([np.nan if mean is None else mean for mean in overview.tile_means])
+    return means.reshape(predicted.tiles.grid().shape)
 
-    grid = predicted.tiles.grid()
-    stored = open_probabilities(predicted.path, grid)
-    rows, columns = grid.shape
-    means = np.full(len(grid), np.nan)
-    counts = np.zeros(_BINS, dtype=np.int64)
-    for row in range(rows):
-        tiles = stored[row * columns : (row + 1) * columns][:, ::16, ::16]
-        for column, tile in enumerate(tiles):
-            values = tile[tile != NOT_OBSERVED] / PROBABILITY_STEPS
-            if values.size:
-                means[row * columns + column] = values.mean()
-                counts += np.histogram(values, bins=_BINS, range=(0.0, 1.0))[0]
-    total = max(int(counts.sum()), 1)
-    histogram = [
-        {"probability": f"{index / _BINS:.1f} to {(index + 1) / _BINS:.1f}", "share of pixels": count / total}
-        for index, count in enumerate(counts)
+
+def probability_histogram(predicted: PredictionFolder) -> list[dict[str, Any]]:
+    """Share of the observed tile pixels by class of probability; empty where it is not known."""
+    overview = predicted.read().overview
+    if overview is None:
+        return []
+    classes, total = len(overview.histogram), max(sum(overview.histogram), 1)
+    return [
+        {"probability": f"{index / classes:.1f} to {(index + 1) / classes:.1f}", "share of pixels": count / total}
+        for index, count in enumerate(overview.histogram)
     ]
-    return means.reshape(grid.shape), histogram

@@ -106,15 +106,13 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
     longer to decode, and whether the two agree is settled when the scene is staged.
     """
     from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS, open_probabilities
-    from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
-    from drshym_pipeline.sar.scene import make_backscatter
+    from drshym_pipeline.sar.scene import open_backscatter
 
     meta, grid = predicted.scene.meta(), predicted.tiles.grid()
     columns = len(grid.col_starts)
     faults = []
-    make_backscatter(meta, predicted.scene.directory)  # retention may have deleted it
-    with BackscatterReader(meta, predicted.scene.directory) as reader:
+    with open_backscatter(meta, predicted.scene.directory) as reader:  # retention may have deleted it
         stored = open_probabilities(predicted.path, grid)
         for first in range(0, len(grid), columns):
             row, height = grid.window(first).row, grid.window(first).height

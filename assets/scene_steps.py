@@ -10,7 +10,7 @@ from typing import Any
 from dagster import DataVersion, MaterializeResult, MetadataValue
 
 from assets.metadata import file_link, picture, picture_file, table
-from assets.pictures import DB_RANGE, ground_cell, probability_overview, quicklook, valid_share
+from assets.pictures import DB_RANGE, ground_cell, probability_histogram, quicklook, tile_means, valid_share
 from assets.scene_sources import remove_from_bucket, source_files
 from drshym_pipeline.mapping import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.progress import Progress
@@ -116,14 +116,15 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     )
     tools.note(partition, prediction=predicted.name, drawing=None, map=None)
     summary = predicted.read().summary
-    means, histogram = probability_overview(predicted)
+    means = tile_means(predicted)
+    alt, cell = f"probabilities of {partition}", ground_cell(tiles.scene)
     # The shards alone: the attributes beside them say how long it took.
     shards = [path for path in (predicted.path / "c").rglob("*") if path.is_file()]
     return MaterializeResult(
         data_version=DataVersion(sha256_files(shards, predicted.path)),
         metadata={
-            "mean probability by tile": picture(means, f"probabilities of {partition}", cell=ground_cell(tiles.scene)),
-            "distribution": table(histogram),
+            **({} if means is None else {"mean probability by tile": picture(means, alt, cell=cell)}),
+            "distribution": table(probability_histogram(predicted)),
             "tiles predicted": summary.predicted,
             "tiles skipped, nothing observed": summary.skipped,
             "mean probability": summary.mean if summary.mean is not None else "nothing observed",

@@ -32,7 +32,14 @@ from drshym_pipeline.probabilities import (
     probability,
 )
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import BandMode, Calibration, ModelReference, PrecisionOption, PredictionSummary
+from drshym_pipeline.records import (
+    BandMode,
+    Calibration,
+    ModelReference,
+    PrecisionOption,
+    PredictionSummary,
+    ProbabilityOverview,
+)
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tiling import TileGrid
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
 STAGE = "tile_probabilities"
+_CLASSES = 10  # of probability, in the overview
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
@@ -71,20 +79,50 @@ def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray
 
 
 class _Statistics:
-    """Running extremes and mean of stored probabilities; integers, so that no order of addition matters."""
+    """Pixels by stored probability. All figures follow from these counts, so that no order of addition matters."""
 
     def __init__(self) -> None:
-        self.low, self.high, self.total, self.count = NOT_OBSERVED, 0, 0, 0
+        self._pixels = np.zeros(PROBABILITY_STEPS + 1, np.int64)
+        self._tile_means: list[float | None] = []
 
-    def add(self, stored: NDArray[np.uint16]) -> None:
-        values = stored[stored != NOT_OBSERVED]
-        if values.size:
-            self.low, self.high = min(self.low, int(values.min())), max(self.high, int(values.max()))
-            self.total += int(values.sum(dtype=np.int64))
-            self.count += values.size
+    def add(self, tile: NDArray[np.uint16]) -> None:
+        """Count one tile, the tiles in the order of the grid."""
+        pixels = np.bincount(tile.ravel(), minlength=NOT_OBSERVED + 1)[: PROBABILITY_STEPS + 1]
+        self._pixels += pixels
+        self._tile_means.append(_mean(pixels))
 
-    def of(self, value: float) -> float | None:
-        return value / PROBABILITY_STEPS if self.count else None
+    @property
+    def count(self) -> int:
+        """Observed pixels."""
+        return int(self._pixels.sum())
+
+    @property
+    def mean(self) -> float | None:
+        """Of the observed pixels; None without any. So for the extremes."""
+        return _mean(self._pixels)
+
+    @property
+    def minimum(self) -> float | None:
+        return int(np.flatnonzero(self._pixels)[0]) / PROBABILITY_STEPS if self.count else None
+
+    @property
+    def maximum(self) -> float | None:
+        return int(np.flatnonzero(self._pixels)[-1]) / PROBABILITY_STEPS if self.count else None
+
+    def overview(self) -> ProbabilityOverview:
+        """The means of the tiles and the pixels by class of probability."""
+        classes = np.minimum(np.arange(PROBABILITY_STEPS + 1) * _CLASSES // PROBABILITY_STEPS, _CLASSES - 1)
+        histogram = np.bincount(classes, weights=self._pixels, minlength=_CLASSES)
+        return ProbabilityOverview(
+            tile_means=tuple(None if mean is None else round(mean, 4) for mean in self._tile_means),
+            histogram=tuple(int(count) for count in histogram),
+        )
+
+
+def _mean(pixels: NDArray[np.int64]) -> float | None:
+    count = int(pixels.sum())
+    total = int(pixels @ np.arange(len(pixels)))
+    return total / count / PROBABILITY_STEPS if count else None
 
 
 def in_order(
@@ -177,7 +215,8 @@ class _Shards:
                 tiles[place] = NOT_OBSERVED if stored is None else stored
                 predicted += stored is not None
             self._array[row * columns : (row + 1) * columns] = tiles
-            self.statistics.add(tiles)
+            for tile in tiles:
+                self.statistics.add(tile)
             progress(STAGE, (row + 1) * columns, len(self._grid))
         return predicted
 
@@ -263,9 +302,9 @@ def predict_scene(
             mode=mode,
             reference=reference,
             calibration=bundle.calibration[mode],
-            minimum=statistics.of(statistics.low),
-            maximum=statistics.of(statistics.high),
-            mean=statistics.of(statistics.total / max(statistics.count, 1)),
+            minimum=statistics.minimum,
+            maximum=statistics.maximum,
+            mean=statistics.mean,
             observed_fraction=statistics.count / math.prod(array.shape),
             device=device,
             precision=chosen,
@@ -280,6 +319,7 @@ def predict_scene(
                 "not_observed": NOT_OBSERVED,
                 "scene_shape": [grid.height, grid.width],
                 "prediction": summary.model_dump(mode="json"),
+                "overview": statistics.overview().model_dump(mode="json"),
                 **(attributes or {}),
             }
         )

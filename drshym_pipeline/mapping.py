@@ -1,11 +1,15 @@
-"""The one road from a Sentinel-1 GeoTIFF to a flood map, in stages.
+"""From a Sentinel-1 GeoTIFF to a flood map, in stages.
 
-Each stage takes what the stage before returned, does one step of the lineage and leaves an artefact that is never
-changed afterwards: the staged scene, the tiles, the probabilities, the drawn map, the finished map. A stage whose
-artefact is there already returns it. So a stage can be repeated after a kill, and two runs of one scene never change
-what the other one works on. The lineage graph calls the stages one by one, the command calls `map_scene`, which chains
-the same ones. How a step is done is decided in the rooms it calls. rasterio, torch and zarr are imported when a stage
-runs, because the graph loads this module to draw itself.
+The lineage graph calls the stages one by one: each takes what the stage before returned, does one step and leaves an
+artefact that is never changed afterwards: the staged scene, the tiles, the probabilities, the drawn map, the finished
+map. A stage whose artefact is there already returns it. So a stage can be repeated after a kill, and two runs of one
+scene never change what the other one works on.
+
+The command calls `map_scene`, which does the same steps with the same functions, and keeps nothing but the products.
+
+A stage opens the scene once and hands it down: its description and its backscatter are `reader.meta` and `reader`. How
+a step is done is decided in the modules that are called; none of them reads the state of a scene from the disk.
+rasterio, torch and zarr are imported when a stage runs, because the graph loads this module to draw itself.
 """
 
 from __future__ import annotations
@@ -17,17 +21,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.inference import check_prediction_options, predict_scene
+from drshym_pipeline.inference import check_prediction_options
+from drshym_pipeline.prediction import plan_prediction
+from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.publish import check_free, finish, publish
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MapRecord, ModelReference, PrecisionOption, StitchSummary, TilesSummary, Units
+from drshym_pipeline.records import (
+    MapRecord,
+    ModelReference,
+    PrecisionOption,
+    PredictionSummary,
+    SceneMeta,
+    StitchSummary,
+    TilesSummary,
+    Units,
+)
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE
 from drshym_pipeline.scene_folder import (
     PRODUCT_KINDS,
     STITCHED_FILE,
     MapFolder,
-    Prediction,
     PredictionFolder,
     SceneFolder,
     TilesFolder,
@@ -36,7 +50,6 @@ from drshym_pipeline.scene_folder import (
 from drshym_pipeline.storage import (
     atomic_directory,
     output_directory,
-    read_json,
     sha256_json,
     temporary_directory,
     write_json,
@@ -66,7 +79,6 @@ __all__ = [
 REPORT_STAGE = "scene_reports"
 # Raised when the same scene and model would give other files: an artefact of an earlier number is made again.
 TILES_FORMAT: Final = 1
-PREDICTION_FORMAT: Final = 1
 MAP_FORMAT: Final = 1
 _VERSION_DIGITS: Final = 12
 
@@ -96,8 +108,8 @@ def stage(
     from drshym_pipeline.sar.scene import stage_scene
 
     start = time.perf_counter()
-    _, directory = stage_scene(sources, root, scene_id=scene_id, units=units, copy=copy, progress=progress)
-    folder = SceneFolder(directory.absolute())
+    meta, directory = stage_scene(sources, root, scene_id=scene_id, units=units, copy=copy, progress=progress)
+    folder = SceneFolder.staged(directory.absolute(), meta)
     folder.remove_abandoned()
     write_json(folder.seconds_path, {"stage": round(time.perf_counter() - start, 3)})
     return folder
@@ -122,7 +134,7 @@ def write_tiles(
         InputError: Tile and overlap do not fit.
     """
     from drshym_pipeline.products.tiles import write_tile_records
-    from drshym_pipeline.sar.scene import make_backscatter
+    from drshym_pipeline.sar.scene import open_backscatter
 
     start = time.perf_counter()
     meta = folder.meta()
@@ -130,9 +142,11 @@ def write_tiles(
     laid = folder.tiles(folder.grid_name(tile, overlap))
     if _tiles_are_there(laid):
         return laid
-    make_backscatter(meta, folder.directory, progress=progress)
-    with atomic_directory(laid.directory) as temporary:
-        fractions = write_tile_records(TilesFolder(folder, temporary), grid, progress)
+    with (
+        open_backscatter(meta, folder.directory, progress=progress) as reader,
+        atomic_directory(laid.directory) as temporary,
+    ):
+        fractions = write_tile_records(reader, grid, TilesFolder(folder, temporary), progress)
         rows, cols = grid.shape
         summary = TilesSummary(
             tile=tile,
@@ -146,7 +160,7 @@ def write_tiles(
             format=TILES_FORMAT,
         )
         write_json(TilesFolder(folder, temporary).summary_path, summary.model_dump(mode="json"))
-    return laid
+    return folder.tiles(laid.name)
 
 
 def _tiles_are_there(laid: TilesFolder) -> bool:
@@ -184,50 +198,21 @@ def predict(
     Raises:
         InputError: An option is out of range.
     """
-    from drshym_pipeline.model.compute import best_device, resolve_precision
-    from drshym_pipeline.sar.backscatter import BackscatterReader
-    from drshym_pipeline.sar.scene import make_backscatter
+    from drshym_pipeline.sar.scene import open_backscatter
 
     scene = tiles.scene
-    meta, grid = scene.meta(), tiles.grid()
-    check_prediction_options(batch_size, precision)
-    device = best_device() if device == "auto" else device
-    chosen = resolve_precision(precision, device)
-    mode = bundle.serving_mode(meta.mode)
-    # Everything that can change the probabilities of this scene.
-    identity = {
-        "format": PREDICTION_FORMAT,
-        "model": reference.model_dump(mode="json"),
-        "calibration": bundle.calibration[mode].model_dump(mode="json"),
-        "mode": mode,
-        "device": device,
-        "precision": chosen,
-        "tile": grid.tile,
-        "overlap": grid.overlap,
-    }
-    predicted = tiles.prediction(f"probabilities/{sha256_json(identity)[:_VERSION_DIGITS]}.zarr")
-    if _take_up(predicted):
+    plan = plan_prediction(
+        scene.meta(), tiles.grid(), bundle, reference, batch_size=batch_size, device=device, precision=precision
+    )
+    predicted = tiles.prediction(f"probabilities/{plan.key}.zarr")
+    if _is_there(predicted):
         return replace(predicted, reused=True)
-    area_errors = bundle.area_errors.get(mode, AreaErrorModel())
-    make_backscatter(meta, scene.directory, progress=progress)
-    with BackscatterReader(meta, scene.directory) as reader:
-        predict_scene(
-            reader,
-            grid,
-            bundle,
-            mode,
-            predicted.path,
-            reference=reference,
-            batch_size=batch_size,
-            device=device,
-            precision=chosen,
-            attributes={"area_errors": area_errors.model_dump(mode="json")},
-            progress=progress,
-        )
-    return predicted
+    with open_backscatter(scene.meta(), scene.directory, progress=progress) as reader:
+        plan.carry_out(reader, predicted.path, progress)
+    return tiles.prediction(predicted.name)
 
 
-def _take_up(predicted: PredictionFolder) -> bool:
+def _is_there(predicted: PredictionFolder) -> bool:
     """Whether a whole prediction is there; its time is set to now, so that retention counts from its last use.
 
     The time is set first. Retention takes the folder away under its name and looks at the time again before it deletes:
@@ -244,18 +229,22 @@ def _take_up(predicted: PredictionFolder) -> bool:
     return True
 
 
-def map_version(predicted: PredictionFolder, prediction: Prediction) -> str:
+def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary) -> str:
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
     It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, and the
     form of the products.
+
+    Args:
+        meta: The scene.
+        prediction_key: Covers model, calibration, grid and arithmetic.
+        summary: What the prediction did.
     """
-    summary = prediction.summary
     return sha256_json(
         {
             "format": MAP_FORMAT,
-            "scene": predicted.scene.meta().version,
-            "prediction": predicted.path.stem,
+            "scene": meta.version,
+            "prediction": prediction_key,
             "model": summary.reference.sha256,
             "threshold": summary.calibration.threshold,
         }
@@ -277,21 +266,23 @@ def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress
         InputError: A stage before has not run, or a part of the probabilities is missing.
     """
     from drshym_pipeline.products.draw import draw_map
-    from drshym_pipeline.sar.scene import make_backscatter
+    from drshym_pipeline.sar.scene import open_backscatter
 
     start = time.perf_counter()
-    scene = predicted.scene
-    version = map_version(predicted, predicted.read())
+    scene, grid, prediction = predicted.scene, predicted.tiles.grid(), predicted.read()
+    version = map_version(scene.meta(), predicted.path.stem, prediction.summary)
     finished = scene.map(version)
     if finished.is_complete():
         return finished
-    make_backscatter(scene.meta(), scene.directory, progress=progress)
     drawn = scene.drawing(f"{version}-{run}")
-    with atomic_directory(drawn.directory) as temporary:
-        summary = draw_map(predicted, temporary, progress)
+    with (
+        open_backscatter(scene.meta(), scene.directory, progress=progress) as reader,
+        atomic_directory(drawn.directory) as temporary,
+    ):
+        summary = draw_map(reader, open_probabilities(predicted.path, grid), prediction, temporary, progress)
         summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
         write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
-    return drawn
+    return scene.drawing(f"{version}-{run}")
 
 
 def _seconds(predicted: PredictionFolder, stitch_seconds: float) -> dict[str, float]:
@@ -315,20 +306,26 @@ def report(drawn: MapFolder, *, progress: Progress = silent) -> MapFolder:
     Raises:
         InputError: A stage before has not run.
     """
-    from drshym_pipeline.products.report import map_record, write_page
-
     if drawn.is_complete() and drawn.directory.parent == drawn.scene.maps:
         return drawn
+    record = _write_report(drawn.scene.meta(), drawn.stitched(), drawn.version, drawn.products, progress)
+    return finish(drawn, record)
+
+
+def _write_report(
+    meta: SceneMeta, summary: StitchSummary, version: str, products: Path, progress: Progress
+) -> MapRecord:
+    """Write the page and the record of a drawn map beside its other products."""
+    from drshym_pipeline.products.report import map_record, write_page
+
     progress(REPORT_STAGE, 0, 1)
-    meta, summary = drawn.scene.meta(), drawn.stitched()
     there = {*summary.files, "report", "record"}
     names = {kind: product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS if kind in there}
-    record = map_record(meta, summary.model_copy(update={"files": names}), drawn.version)
-    write_page(record, summary.slices, drawn.product("overlay"), drawn.product("report"))
-    write_text(drawn.product("record"), record.model_dump_json(indent=2) + "\n")
-    finished = finish(drawn, record)
+    record = map_record(meta, summary.model_copy(update={"files": names}), version)
+    write_page(record, summary.slices, products / names["overlay"], products / names["report"])
+    write_text(products / names["record"], record.model_dump_json(indent=2) + "\n")
     progress(REPORT_STAGE, 1, 1)
-    return finished
+    return record
 
 
 def map_scene(
@@ -367,19 +364,43 @@ def map_scene(
     Raises:
         InputError: The scene or an option cannot be used.
     """
+    from drshym_pipeline.products.draw import draw_map
+    from drshym_pipeline.sar.backscatter import BackscatterReader
+    from drshym_pipeline.sar.ingest import describe_scene
     from drshym_pipeline.sar.sidecar import sidecar_of
 
     check_prediction_options(batch_size, precision)
     units = units or sidecar_of(sources).units
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
+    clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
-        scene = stage(sources, work, scene_id=scene_id, units=units, copy=False, progress=progress)
+        backscatter, probabilities, products = work / BACKSCATTER_FILE, work / "probabilities.zarr", work / "products"
+        meta = describe_scene(sources, scene_id=scene_id, units=units, backscatter=backscatter, progress=progress)
         if not overwrite:
-            check_free(out, scene.meta())
-        tiles = write_tiles(scene, tile=tile, overlap=overlap, progress=progress)
-        predicted = predict(
-            tiles, bundle, reference, batch_size=batch_size, device=device, precision=precision, progress=progress
-        )
-        finished = report(stitch(predicted, progress=progress), progress=progress)
-        publish(finished, out)
-        return MapRecord.model_validate(read_json(out / product_name(scene.meta().scene_id, "record")))
+            check_free(out, meta)
+        clock.note("stage")
+        grid = TileGrid(meta.height, meta.width, tile, overlap)
+        plan = plan_prediction(meta, grid, bundle, reference, batch_size=batch_size, device=device, precision=precision)
+        with BackscatterReader(meta, work) as reader:
+            prediction = plan.carry_out(reader, probabilities, progress)
+            clock.note("predict")
+            drawn = draw_map(reader, open_probabilities(probabilities, grid), prediction, products, progress)
+        clock.note("stitch")
+        version = map_version(meta, plan.key, prediction.summary)
+        timed = drawn.model_copy(update={"seconds": clock.seconds})
+        record = _write_report(meta, timed, version, products, progress)
+        publish(products, meta.scene_id, out)
+        return record
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def note(self, stage: str) -> None:
+        """Note the time since the last note as that of a stage."""
+        now = time.perf_counter()
+        self.seconds[stage], self._last = round(now - self._last, 3), now

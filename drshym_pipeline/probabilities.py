@@ -67,10 +67,12 @@ class StoredProbabilities:
     Args:
         path: The Zarr folder.
         array: The open array.
+        grid: The grid of the tiles.
     """
 
-    def __init__(self, path: Path, array: Any) -> None:
+    def __init__(self, path: Path, array: Any, grid: TileGrid) -> None:
         self._path, self._array = path, array
+        self.grid = grid
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,6 +125,6 @@ def open_probabilities(path: Path, grid: TileGrid) -> StoredProbabilities:
         raise InputError(path, "the tile probabilities are not there or damaged", _PREDICT_AGAIN) from error
     if tuple(array.shape) != (len(grid), grid.tile, grid.tile) or array.shards is None:
         raise InputError(path, f"the tile probabilities {tuple(array.shape)} are of another grid", _PREDICT_AGAIN)
-    stored = StoredProbabilities(path, array)
+    stored = StoredProbabilities(path, array, grid)
     stored.check(slice(None))
     return stored

@@ -14,6 +14,7 @@ Reading the small JSON files belongs here; making any of them is the task of `ma
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -25,6 +26,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import (
     MapRecord,
     PredictionSummary,
+    ProbabilityOverview,
     Record,
     SceneMeta,
     StitchSummary,
@@ -43,10 +45,14 @@ EARLIER_PRODUCTS: Final = "products"
 
 
 class Prediction(Record):
-    """What stands in the attributes of the probabilities: enough to finish the map without the model."""
+    """The attributes of the probabilities: enough to finish the map without the model.
+
+    Predictions of earlier versions have no overview.
+    """
 
     summary: PredictionSummary
     area_errors: AreaErrorModel
+    overview: ProbabilityOverview | None = None
 
 
 ProductKind = Literal["mask", "style", "proba", "overlay", "thumbnail", "flood", "caption", "report", "record"]
@@ -64,6 +70,7 @@ _SUFFIXES: Final[dict[ProductKind, str]] = {
 }
 
 RecordT = TypeVar("RecordT", bound=Record)
+ValueT = TypeVar("ValueT")
 
 
 def product_name(scene_id: str, kind: ProductKind) -> str:
@@ -80,7 +87,20 @@ def _read(path: Path, model: type[RecordT], values: Any = None) -> RecordT:
 
 
 @dataclass(frozen=True)
-class SceneFolder:
+class _Artefact:
+    """What a stage leaves on disk. Each of its small files is read once per object: an artefact is never changed."""
+
+    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False, hash=False)
+
+    def _once(self, name: str, read: Callable[[], ValueT]) -> ValueT:
+        if name not in self._known:
+            self._known[name] = read()
+        value: ValueT = self._known[name]
+        return value
+
+
+@dataclass(frozen=True)
+class SceneFolder(_Artefact):
     """One version of one scene on disk.
 
     Args:
@@ -88,7 +108,13 @@ class SceneFolder:
     """
 
     directory: Path
-    _meta: list[SceneMeta] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @classmethod
+    def staged(cls, directory: Path, meta: SceneMeta) -> SceneFolder:
+        """Return the folder of a scene whose description is known already."""
+        folder = cls(directory)
+        folder._known["meta"] = meta
+        return folder
 
     @property
     def meta_path(self) -> Path:
@@ -116,14 +142,12 @@ class SceneFolder:
         return self.directory / "drawings"
 
     def meta(self) -> SceneMeta:
-        """Return the scene's description; it is read once.
+        """Return the scene's description.
 
         Raises:
             InputError: There is none, or it is damaged.
         """
-        if not self._meta:
-            self._meta.append(_read(self.meta_path, SceneMeta))
-        return self._meta[0]
+        return self._once("meta", lambda: _read(self.meta_path, SceneMeta))
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds that staging took, by stage; empty when they are not known."""
@@ -165,7 +189,7 @@ class SceneFolder:
 
 
 @dataclass(frozen=True)
-class TilesFolder:
+class TilesFolder(_Artefact):
     """A tile grid laid over a scene, and the records of its tiles.
 
     Args:
@@ -202,7 +226,7 @@ class TilesFolder:
         Raises:
             InputError: The stage has not run, or its file is damaged.
         """
-        return _read(self.summary_path, TilesSummary)
+        return self._once("summary", lambda: _read(self.summary_path, TilesSummary))
 
     def grid(self) -> TileGrid:
         """Return the grid itself.
@@ -219,7 +243,7 @@ class TilesFolder:
 
 
 @dataclass(frozen=True)
-class PredictionFolder:
+class PredictionFolder(_Artefact):
     """The calibrated probabilities of the tiles of one grid by one model.
 
     Args:
@@ -253,13 +277,20 @@ class PredictionFolder:
         Raises:
             InputError: The stage has not run, its files have been deleted, or they are damaged.
         """
+        return self._once("prediction", self._read_prediction)
+
+    def _read_prediction(self) -> Prediction:
         attributes = read_json(self.attributes_path).get("attributes", {})
-        values = {"summary": attributes.get("prediction"), "area_errors": attributes.get("area_errors")}
+        values = {
+            "summary": attributes.get("prediction"),
+            "area_errors": attributes.get("area_errors"),
+            "overview": attributes.get("overview"),
+        }
         return _read(self.attributes_path, Prediction, values)
 
 
 @dataclass(frozen=True)
-class MapFolder:
+class MapFolder(_Artefact):
     """One map of a scene: its products, its figures and its manifest.
 
     Args:
@@ -299,11 +330,11 @@ class MapFolder:
         Raises:
             InputError: The map has not been drawn, or the file is damaged. So for `record`.
         """
-        return _read(self.stitched_path, StitchSummary)
+        return self._once("stitched", lambda: _read(self.stitched_path, StitchSummary))
 
     def record(self) -> MapRecord:
         """Return the record of the finished map."""
-        return _read(self.product("record"), MapRecord)
+        return self._once("record", lambda: _read(self.product("record"), MapRecord))
 
     def is_complete(self) -> bool:
         """Return whether the map is finished: the manifest is there and every file in it has its size."""

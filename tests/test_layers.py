@@ -18,7 +18,7 @@ PACKAGE = ROOT / "drshym_pipeline"
 ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "assessment", "scene_folder", "scene_store", "datasets", "model", "training", "stitching",
-    "inference", "products", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
+    "inference", "prediction", "products", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}

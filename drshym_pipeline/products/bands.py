@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.probabilities import open_probabilities
+from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.rasters import mask_of
-from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.backscatter import BackscatterReader
-from drshym_pipeline.scene_folder import PredictionFolder
 from drshym_pipeline.stitching import stitch_rows
-from drshym_pipeline.tiling import TileGrid, Window
+from drshym_pipeline.tiling import Window
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Band:
     Args:
         row: First row.
         stored: uint16 probability in steps of 1e-4, 65535 where not observed.
-        mask: uint8, values of `names.MASK_LEGEND`.
+        mask: uint8, values of `mask_values.MASK_LEGEND`.
         vv: uint16 VV as `sar.codes` stores it, 0 where not observed.
     """
 
@@ -34,14 +32,17 @@ class Band:
     vv: NDArray[np.uint16]
 
 
-def image_bands(prediction: PredictionFolder, meta: SceneMeta, grid: TileGrid, threshold: float) -> Iterator[Band]:
+def image_bands(reader: BackscatterReader, tiles: StoredProbabilities, threshold: float) -> Iterator[Band]:
     """Yield the stitched rows of the image, from the first to the last.
+
+    Args:
+        reader: The open scene.
+        tiles: Its open probabilities.
+        threshold: Probability from which a pixel is water.
 
     Raises:
         InputError: A part of the probabilities is missing or damaged.
     """
-    tiles = open_probabilities(prediction.path, grid)
-    with BackscatterReader(meta, prediction.scene.directory) as reader:
-        for row, stored in stitch_rows(tiles, grid):
-            vv = reader.read(Window(row, 0, len(stored), meta.width), 1)[0]
-            yield Band(row, stored, mask_of(stored, threshold), vv)
+    for row, stored in stitch_rows(tiles, tiles.grid):
+        vv = reader.read(Window(row, 0, len(stored), tiles.grid.width), 1)[0]
+        yield Band(row, stored, mask_of(stored, threshold), vv)

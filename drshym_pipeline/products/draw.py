@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drshym_pipeline.prefetch import Prefetched
+from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.bands import image_bands
 from drshym_pipeline.products.caption import is_vv_alone, short_caveat, vv_alone_warning, write_caption
 from drshym_pipeline.products.figure import FigureText, write_pictures
@@ -23,8 +24,9 @@ from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import AreaEstimate, SceneMeta, StitchSummary
+from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_area_km2, pixel_size_m
-from drshym_pipeline.scene_folder import Prediction, PredictionFolder, ProductKind, product_name
+from drshym_pipeline.scene_folder import Prediction, ProductKind, product_name
 from drshym_pipeline.storage import temporary_directory, write_text
 
 STAGE = "stitched_scenes"
@@ -89,18 +91,26 @@ def _figure_text(meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate 
     )
 
 
-def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = silent) -> StitchSummary:
+def draw_map(
+    reader: BackscatterReader,
+    tiles: StoredProbabilities,
+    prediction: Prediction,
+    products: Path,
+    progress: Progress = silent,
+) -> StitchSummary:
     """Write mask and its style, probability, pictures, polygons and caption of a predicted scene.
 
     Args:
-        predicted: The probabilities.
+        reader: The open scene.
+        tiles: Its open probabilities.
+        prediction: What is known of the probabilities: model, calibration, area errors.
         products: Folder of the files; made when it is not there.
         progress: Called after every band, in rows.
 
     Returns:
         The figures of the map; nothing but the products is written.
     """
-    meta, grid, prediction = predicted.scene.meta(), predicted.tiles.grid(), predicted.read()
+    meta = reader.meta
     calibration, place = prediction.summary.calibration, meta.map_grid
     row_area_km2 = pixel_area_km2(place.crs, place.transform, place.height, place.width)
     statistics = MapStatistics(row_area_km2)
@@ -112,7 +122,7 @@ def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = s
         temporary_directory(products) as scratch,
         MapRasters(meta, scratch, tags, water_separated=_WATER_SEPARATED) as rasters,
     ):
-        bands = image_bands(predicted, meta, grid, calibration.threshold)
+        bands = image_bands(reader, tiles, calibration.threshold)
         if meta.product_grid is not None:
             bands = geocoded(bands, meta, scratch)
         progress(STAGE, 0, place.height)
@@ -162,8 +172,8 @@ def draw_map(predicted: PredictionFolder, products: Path, progress: Progress = s
         mode=summary.mode,
         device=summary.device,
         precision=summary.precision,
-        tile=grid.tile,
-        overlap=grid.overlap,
+        tile=tiles.grid.tile,
+        overlap=tiles.grid.overlap,
         flooded=flooded,
         observed_km2=statistics.observed_km2,
         observed_fraction=statistics.observed_fraction,

@@ -58,13 +58,12 @@ def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
     Raises:
         OSError: A file that the record names is missing.
     """
-    meta = drawn.scene.meta()
     paths = [drawn.products / name for name in record.files.values()]
     write_json(
         drawn.manifest,
         {
-            "scene_id": meta.scene_id,
-            "scene_version": meta.version,
+            "scene_id": record.scene_id,
+            "scene_version": record.scene_version,
             "map_version": drawn.version,
             "model_sha256": record.model.sha256,
             "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths},
@@ -87,9 +86,14 @@ def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
     return finished
 
 
-def publish(finished: MapFolder, out: Path) -> None:
-    """Move the products of a finished map to `out`, on the same file system; the record is moved last."""
-    scene = finished.scene.meta().scene_id
+def publish(products: Path, scene: str, out: Path) -> None:
+    """Move the products of a map to a user's folder; the record is moved last.
+
+    Args:
+        products: Where they are: a folder on the same file system as `out`.
+        scene: The scene's name.
+        out: Where they go.
+    """
     record = product_name(scene, "record")
     # An old record must not describe a mix of old and new files.
     (out / record).unlink(missing_ok=True)
@@ -97,11 +101,11 @@ def publish(finished: MapFolder, out: Path) -> None:
         name = product_name(scene, kind)
         if name == record:
             continue
-        if (finished.products / name).is_file():
-            (finished.products / name).replace(out / name)
+        if (products / name).is_file():
+            (products / name).replace(out / name)
         else:
             # An optional product that this map does not have: one of an earlier map would not belong to it.
             (out / name).unlink(missing_ok=True)
     fsync_directory(out)
-    (finished.products / record).replace(out / record)
+    (products / record).replace(out / record)
     fsync_directory(out)

@@ -47,27 +47,28 @@ def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, val
     )
 
 
-def write_tile_records(tiles: TilesFolder, grid: TileGrid, progress: Progress = silent) -> list[float]:
+def write_tile_records(
+    reader: BackscatterReader, grid: TileGrid, tiles: TilesFolder, progress: Progress = silent
+) -> list[float]:
     """Write `tiles.jsonl` and `tiles.parquet`; nested fields are dotted columns of the table.
 
     Args:
-        tiles: The folder to write to, of a staged scene.
+        reader: The open scene.
         grid: The tiles.
+        tiles: The folder to write to.
         progress: Called after every tile.
 
     Returns:
         The observed share of each tile.
     """
-    meta = tiles.scene.meta()
     records: list[DrShymRecord] = []
     fractions: list[float] = []
     progress(STAGE, 0, len(grid))
-    with BackscatterReader(meta, tiles.scene.directory) as reader:
-        for index, window in enumerate(grid):
-            observed = int(np.count_nonzero(reader.read(window, 1)))
-            fractions.append(observed / (window.height * window.width))
-            records.append(tile_record(meta, index, window, grid, fractions[-1]))
-            progress(STAGE, index + 1, len(grid))
+    for index, window in enumerate(grid):
+        observed = int(np.count_nonzero(reader.read(window, 1)))
+        fractions.append(observed / (window.height * window.width))
+        records.append(tile_record(reader.meta, index, window, grid, fractions[-1]))
+        progress(STAGE, index + 1, len(grid))
     write_text(tiles.jsonl, "".join(record.to_json() + "\n" for record in records))
     table = pd.json_normalize([record.model_dump(mode="json", exclude_none=True) for record in records])
     with atomic_path(tiles.parquet) as temporary:

@@ -26,7 +26,7 @@ from drshym_pipeline.records.scenes import (
     SceneMeta,
     Units,
 )
-from drshym_pipeline.records.stages import PredictionSummary, SliceRow, StitchSummary, TilesSummary
+from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.tiles import (
     LABEL_SET,
     DrShymRecord,
@@ -61,6 +61,7 @@ __all__ = [
     "Precision",
     "PrecisionOption",
     "PredictionSummary",
+    "ProbabilityOverview",
     "Record",
     "SceneMeta",
     "Score",

@@ -49,6 +49,17 @@ class PredictionSummary(Record):
     reused: bool = False
 
 
+class ProbabilityOverview(Record):
+    """A prediction at a glance.
+
+    `tile_means` holds the mean probability of each tile in the order of the grid, None where nothing was observed.
+    `histogram` holds the observed tile pixels in ten equal classes of probability.
+    """
+
+    tile_means: tuple[float | None, ...]
+    histogram: tuple[int, ...]
+
+
 class SliceRow(Record):
     """One class of VV backscatter: its pixels, the flooded ones, their share and the mean probability of water.
 

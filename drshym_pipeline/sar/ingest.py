@@ -27,7 +27,6 @@ from drshym_pipeline.sar.georeference import Grid
 from drshym_pipeline.sar.ground_control import product_grid
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
 from drshym_pipeline.sar.reader import OpenScene, RawWindows, check_sources
-from drshym_pipeline.sar.safe_open import open_header
 from drshym_pipeline.sar.statistics import BackscatterHistogram
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 from drshym_pipeline.tiling import Window
@@ -160,9 +159,8 @@ def _read_all(
         if writer is not None:
             writer.write(window, codes)
         progress("describe", index, len(windows))
-    for path in scene.views:
-        with open_header(path) as header:
-            note = check_zero_tail(header, path, zeros)
+    for path, dataset in scene.files.items():
+        note = check_zero_tail(dataset, path, zeros)
         if note is not None:
             scene.warnings.append(note)
     if max(alone) > 0 and min(alone) == 0:
@@ -242,7 +240,7 @@ def describe_scene(
             scene.use_calibration()
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="hash"))
-        hashes = {str(path): pool.submit(sha256_file, path) for path in scene.views}
+        hashes = {str(path): pool.submit(sha256_file, path) for path in scene.files}
         with kept as writer:
             fraction, statistics = _read_all(scene, writer, progress)
         first = scene.roles[0]

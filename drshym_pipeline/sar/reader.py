@@ -26,7 +26,7 @@ from drshym_pipeline.sar.calibration import CalibrationTable, find_calibration, 
 from drshym_pipeline.sar.completeness import check_blocks
 from drshym_pipeline.sar.georeference import Grid, find_grid
 from drshym_pipeline.sar.radiometry import observed, to_db
-from drshym_pipeline.sar.safe_open import check_location, damaged, open_header, open_raster, safe_env
+from drshym_pipeline.sar.safe_open import check_location, damaged, open_scene_file, safe_env
 from drshym_pipeline.tiling import Window
 
 _PIXELS_AT_ONCE = 1 << 20
@@ -105,12 +105,13 @@ class OpenScene:
         self.facts: list[FileFacts] = []
         grids: dict[Path, Grid] = {}
         self.tags: dict[str, str] = {}
-        for path in paths:
-            with open_header(path) as header:
-                self.facts.append(file_facts(header, path))
-                grids[path] = find_grid(header, path)
-                check_blocks(header, path)
-                self.tags |= header.tags()
+        self.files: dict[Path, Any] = {}
+        for path in paths:  # one after the other, so that a failure is that of the file which is looked at
+            self.files[path] = dataset = stack.enter_context(open_scene_file(path))
+            self.facts.append(file_facts(dataset, path))
+            grids[path] = find_grid(dataset, path)
+            check_blocks(dataset, path)
+            self.tags |= dataset.tags()
         self.roles, self.warnings = assign_roles(self.facts)
         self.units: Units = "db"
         self.tables: dict[Polarisation, tuple[Path, CalibrationTable]] = {}
@@ -120,25 +121,24 @@ class OpenScene:
                 raise InputError(
                     path, f"not on the same grid as {self.roles[0].path.name}", "Give two polarisations of one product"
                 )
-        self.views = {path: stack.enter_context(open_raster(path)) for path in paths}
 
     def windows(self) -> list[Any]:
         """Windows that cover the scene, in the order of its rows."""
-        return list(strips(self.grid.height, self.grid.width, self.views[self.roles[0].path].block_shapes[0]))
+        return list(strips(self.grid.height, self.grid.width, self.files[self.roles[0].path].block_shapes[0]))
 
     def raw(self, window: Any) -> list[NDArray[Any]]:
         """Raw values of a window, one (h, w) array a role."""
         layers = []
         for role in self.roles:
             try:
-                layers.append(read_raw(self.views[role.path], [role.band], window)[0])
+                layers.append(read_raw(self.files[role.path], [role.band], window)[0])
             except (RasterioError, CPLE_BaseError) as error:
                 raise damaged(role.path, error) from error
         return layers
 
     def nodata(self, role: BandRole) -> float | None:
         """The nodata value of the role's file on the grid."""
-        value = self.views[role.path].nodata
+        value = self.files[role.path].nodata
         return None if value is None else float(value)
 
     def use_calibration(self) -> None:
@@ -217,7 +217,7 @@ class SceneReader:
             for band in meta.bands:
                 if band.path not in datasets:
                     path = self.directory / band.path
-                    datasets[band.path] = stack.enter_context(open_raster(path))
+                    datasets[band.path] = stack.enter_context(open_scene_file(path))
                 dataset = datasets[band.path]
                 if (dataset.height, dataset.width) != meta.shape or band.band > dataset.count:
                     raise InputError(

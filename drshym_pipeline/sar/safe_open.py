@@ -1,4 +1,4 @@
-"""Opening GeoTIFFs nobody vouches for.
+"""Open GeoTIFFs of unknown origin.
 
 A file is opened as GeoTIFF or not at all, without side-cars, overviews, virtual file systems or the network, and its
 nominal size is checked before a pixel is read. Everything GDAL has to say about a bad file leaves here as an
@@ -129,11 +129,12 @@ def _open_geotiff(path: Path, **options: str) -> Any:
 
 
 @contextmanager
-def open_header(path: Path) -> Iterator[Any]:
-    """Open one GeoTIFF for its header: tags, band descriptions, CRS, transform, control points.
+def open_scene_file(path: Path) -> Iterator[Any]:
+    """Open one GeoTIFF safely, with its tags, band descriptions, CRS, transform and control points.
 
-    GDAL hides them in the form `open_raster` reads pixels in, so this form is also what a scene is warped from by its
-    control points. Decimated reads may come from the file's own overviews here; pixels are to be read at full size.
+    Pixels must be read at full size: a decimated read may come from the file's own overviews. `open_raster` has no
+    overviews, but GDAL hides tags, descriptions and control points in that form. The environment of `safe_env` holds
+    inside the block; a failure of GDAL in it, such as a read past a truncated end, is this file's failure.
 
     Args:
         path: A local file.
@@ -142,7 +143,7 @@ def open_header(path: Path) -> Iterator[Any]:
         rasterio's `DatasetReader`.
 
     Raises:
-        InputError: As `open_raster`.
+        InputError: The file is missing, empty, not a TIFF, damaged, too large, or points to other files.
     """
     path = check_location(path)
     try:
@@ -158,10 +159,9 @@ def open_header(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def open_raster(path: Path) -> Iterator[Any]:
-    """Open one GeoTIFF safely, for reading pixels.
+    """Open one GeoTIFF safely, for reading pixels at any size.
 
-    The environment of `safe_env` holds inside the block; a failure of GDAL in it, such as a read past a truncated end,
-    is this file's failure. Band descriptions and tags are not seen here: see `open_header`.
+    As `open_scene_file`, but without overviews, and without tags and band descriptions, which GDAL hides then.
 
     Args:
         path: A local file.
@@ -170,9 +170,9 @@ def open_raster(path: Path) -> Iterator[Any]:
         rasterio's `DatasetReader`, without overviews.
 
     Raises:
-        InputError: The file is missing, empty, not a TIFF, damaged, too large, or points to other files.
+        InputError: As `open_scene_file`.
     """
-    with open_header(path) as header:
+    with open_scene_file(path) as header:
         # The header's checks come first: what points to other files must not be opened for pixels.
         path = Path(header.name)
     try:

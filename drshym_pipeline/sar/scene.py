@@ -7,8 +7,8 @@ in `reader`.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import SceneMeta, Units, describe_validation
-from drshym_pipeline.sar.backscatter import BackscatterWriter
+from drshym_pipeline.sar.backscatter import BackscatterReader, BackscatterWriter
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, encode_db
 from drshym_pipeline.sar.ingest import content_hash, describe_scene
 from drshym_pipeline.sar.reader import SceneReader, strips
@@ -164,6 +164,18 @@ def _copied(sources: Sequence[Path], described: SceneMeta, directory: Path, prog
             Path(sources[0]), "changed while it was being copied", "Wait until it is written whole, then try again"
         )
     return meta
+
+
+@contextmanager
+def open_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = silent) -> Iterator[BackscatterReader]:
+    """Open the backscatter of a staged scene; make it from the source again when retention has deleted it.
+
+    Raises:
+        InputError: As `make_backscatter`; or the file is not that of the scene.
+    """
+    make_backscatter(meta, directory, progress=progress)
+    with BackscatterReader(meta, directory) as reader:
+        yield reader
 
 
 def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = silent) -> Path:

@@ -160,7 +160,7 @@ def test_a_map_drawn_by_an_earlier_version_without_a_style_is_complete(source, r
     figures = drawn.stitched()
     files = {kind: name for kind, name in figures.files.items() if kind != "style"}
     (drawn.directory / STITCHED_FILE).write_text(figures.model_copy(update={"files": files}).model_dump_json())
-    finished = mapping.report(drawn)
+    finished = mapping.report(drawn.scene.drawing(drawn.directory.name))
     record = finished.record()
     assert finished.is_complete()
     assert set(record.files) == set(PRODUCT_KINDS) - {"style"}
@@ -168,7 +168,7 @@ def test_a_map_drawn_by_an_earlier_version_without_a_style_is_complete(source, r
     out = tmp_path / "out"
     out.mkdir()
     (out / product_name(record.scene_id, "style")).write_text("of the map before")
-    publish_module.publish(finished, out)
+    publish_module.publish(finished.products, record.scene_id, out)
     assert sorted(path.name for path in out.iterdir()) == sorted(record.files.values())
 
 

@@ -16,7 +16,7 @@ from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.sar.georeference import control_points
 from drshym_pipeline.sar.ground_control import gdal_points
-from drshym_pipeline.sar.safe_open import open_header, open_raster
+from drshym_pipeline.sar.safe_open import open_raster, open_scene_file
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
 from drshym_pipeline.tiling import Window
 from tests.units import from_db
@@ -169,7 +169,7 @@ def test_the_control_points_of_a_real_product_put_an_image_on_the_map(real_data,
 
 def test_the_spline_meets_a_real_point_that_it_was_not_given(real_data):
     path = real_data / "ancillary" / "sentinel1a_slc_gcps.tif"
-    with open_header(path) as product:
+    with open_scene_file(path) as product:
         points = control_points(product, path)
     given = gdal_points(points, "EPSG:32618")
 
