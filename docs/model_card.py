@@ -1,7 +1,7 @@
 """Write the shipped checkpoint's model card, here and beside its weights: `python -m docs.model_card`.
 
-Put together from the checkpoint's own record and from what `make card` measured (docs/card/card.json): no figure is
-typed by hand, and a card of another checkpoint is refused.
+The card is made from the checkpoint's own record and from what `make card` measured (docs/card/card.json): no figure
+is typed by hand, and measurements of another checkpoint are refused.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MEAN = "mean IoU of wet chips"
 
 
 def measured(card: Mapping[str, Any], sha256: str) -> str:
-    """The figures of a benchmark as Markdown of level three.
+    """Return the figures of a benchmark as Markdown, with headings of level three.
 
     Args:
         card: The benchmark's card.json.
-        sha256: Of the checkpoint the model card is about.
+        sha256: The sha256 of the checkpoint that the model card describes.
 
     Raises:
         InputError: The benchmark is about another checkpoint.
@@ -50,15 +50,15 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
     head = ("set", "bands", "chips", "IoU", "mean IoU of chips with water", "dry land mapped as water", "ECE")
     parts = [
         f"### Chips it was not fitted on\n\nMeasured on {card['created_at'][:10]}, {_commit(card['commit'])}. "
-        f"Figures are pooled over pixels but for the mean; in brackets {100 * level:.0f} % bootstrap intervals over "
+        f"Figures are pooled over pixels, except the mean; in brackets {100 * level:.0f} % bootstrap intervals over "
         "whole chips. The real chips are kept for reporting: nothing was trained on them or tuned to them. Events, "
-        "shores, areas and single chips stand in `docs/card/card.md`.",
+        "shores, areas and single chips are in `docs/card/card.md`.",
         markdown_table(head, (_scores(part) for part in card["parts"])),
     ]
     if seeds:
         head = ("set", "bands", "pooled IoU, lowest to highest seed", f"{_MEAN}, lowest to highest seed")
         parts += [
-            f"### Seeds\n\nThe recipe run {len(seeds) + 1} times, with another seed each.",
+            f"### Seeds\n\nThe recipe was run {len(seeds) + 1} times, each time with another seed.",
             markdown_table(head, (_seeds(part) for part in card["parts"])),
         ]
     head = ("set", "bands", "opponent", "by pooled IoU", "by the mean over chips with water")
@@ -72,7 +72,7 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
 
 
 def _commit(described: str) -> str:
-    """The commit of the measurement for people; a commit with changes names no code, so it is not named."""
+    """Return the commit of the measurement as text; it is not named when there were uncommitted changes."""
     stated = stated_commit(described)
     return f"commit {stated}" if stated == UNCOMMITTED else f"commit `{stated}`"
 
@@ -120,7 +120,7 @@ def write_cards(bundle: ModelBundle, folder: Path, figures: str | None, page: Pa
 
 
 def main() -> None:
-    """Write the cards of the shipped checkpoint; without a benchmark they hold its validation figures alone."""
+    """Write the cards of the shipped checkpoint; without a benchmark they have only its validation figures."""
     bundle = ModelBundle.load(shipped_path())
     figures = measured(read_json(MEASURED), bundle.sha256) if MEASURED.is_file() else None
     write_cards(bundle, shipped_path(), figures, CARD)

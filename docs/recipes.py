@@ -1,7 +1,7 @@
 """Write the page of all keys of a training recipe: `python -m docs.recipes`.
 
-Everything on it comes from `drshym_pipeline.settings`: the descriptions, the defaults and the allowed values. Nothing
-is typed by hand, so the page cannot say what the program does not do.
+Everything on the page comes from `drshym_pipeline.settings`: the descriptions, the defaults and the allowed values. So
+the page always agrees with the program.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ a default may be left out. A key that is not on this page is an error. `python -
 
 
 def sections(model: type[BaseModel] = TrainConfig, path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """A section and all sections inside it, by the path of their keys; that of the recipe itself is empty."""
+    """Yield a section and all sections inside it, with the path of their keys; the recipe itself has an empty path."""
     yield path, model
     for name, field in model.model_fields.items():
         inner = _section(field.annotation)
@@ -40,7 +40,7 @@ def sections(model: type[BaseModel] = TrainConfig, path: str = "") -> Iterator[t
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     parts = [_HEAD.rstrip()]
     for path, model in sections():
         rows = [_row(name, field) for name, field in model.model_fields.items()]
@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section that a key holds, alone or as the entries of a list."""
+    """Return the section that is the value of a key, or of the entries of its list."""
     candidates = [annotation, *get_args(annotation)]
     return next((item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), None)
 
@@ -62,7 +62,7 @@ def _row(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
 
 
 def values_text(field: FieldInfo) -> str:
-    """What a key may be set to, for people."""
+    """Return the allowed values of a key as text."""
     if (inner := _section(field.annotation)) is not None:
         return "a list of sections" if inner is not field.annotation else "a section"
     bounds = [

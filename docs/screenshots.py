@@ -1,6 +1,6 @@
 """Take the pictures of the documentation from the real pages: `python -m docs.screenshots`.
 
-Needs the extra `docs` and a Chromium browser; run `make demo` first, for the pages show the local instance.
+Needs the extra `docs` and a Chromium browser; run `make demo` first, because the pages show the local instance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BROWSER_ARGUMENTS = [
 
 
 def browser_path() -> str:
-    """The Chromium of this machine."""
+    """Return the path of Chromium on this machine."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return found
@@ -31,7 +31,7 @@ def browser_path() -> str:
 
 
 def dagster_pages(page: Any, address: str, out: Path) -> None:
-    """The lineage graph without the frame around it, and the page of the last map with its picture opened."""
+    """Take pictures of the lineage graph without its frame, and of the page of the last map with its picture open."""
     page.goto(f"{address}/asset-groups", wait_until="networkidle")
     page.wait_for_timeout(SETTLE_MS)
     page.keyboard.press("Alt+e")
@@ -45,14 +45,14 @@ def dagster_pages(page: Any, address: str, out: Path) -> None:
 
 
 def mlflow_page(page: Any, address: str, out: Path) -> None:
-    """The registered version with its card; MLflow keeps connections open, so the network is never idle."""
+    """Take a picture of the registered version with its card; MLflow keeps connections open, so idle never comes."""
     page.goto(f"{address}/#/models/drshym-flood/versions/1", wait_until="load")
     page.wait_for_timeout(3 * SETTLE_MS)
     page.screenshot(path=out / "mlflow.png")
 
 
 def main() -> None:
-    """Start the services on the local instance, take the pictures, stop the services."""
+    """Start the services on the local instance, take the pictures, and stop the services."""
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__)

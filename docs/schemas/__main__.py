@@ -21,9 +21,9 @@ SCHEMAS: dict[str, type[Record]] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The schema that is published as `name`, such as `map_record-0.1.json`.
+    """Return the schema that is published as `name`, such as `map_record-0.1.json`.
 
-    Its `$id` is a URN of record and version: it names the schema and leads nowhere, so it never has to move.
+    Its `$id` is a URN of record and version. It is a name, not an address, so it never has to change.
     """
     record, version = name.removesuffix(".json").rsplit("-", 1)
     return {
