@@ -1,1 +1,1 @@
-"""How good and how sure: scores, calibration, area intervals; arithmetic only, no plots."""
+"""Scores, calibration of probabilities and area intervals; arithmetic only, no plots."""

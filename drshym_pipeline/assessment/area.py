@@ -1,20 +1,22 @@
-"""How far a mapped water area may be off, learnt from the area errors of whole validation chips.
+"""Intervals for a mapped water area, fitted on the area errors of whole validation chips.
 
 The interval is split-conformal (V. Vovk, A. Gammerman and G. Shafer, Algorithmic Learning in a Random World, 2005; J.
-Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018): the relative area errors of chips the
-network was not trained on are ranked, and the interval is as wide as the one that held `level` of them.
+Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018): the relative area errors of chips that
+the network was not trained on are sorted, and the interval is as wide as the error that `level` of the chips do not
+exceed.
 
-Small floods are mapped far worse than large ones, relative to their size. One relative error for all would be too
-narrow for the small and too wide for the large, so chips are ranked within classes of the share mapped as water, each
-with enough chips of its own (Mondrian conformal prediction; Vovk et al., chapter 4). The share that is mapped, not the
-true one, makes the class: it is what is known of a new scene. Between the classes the interval passes without a jump,
-never narrower than that of the class and never moving back as more is mapped.
+Small floods are mapped much worse than large ones, relative to their size. One relative error for all chips would give
+intervals that are too narrow for small floods and too wide for large ones. Therefore the chips are divided into classes
+by the share mapped as water, each class with enough chips (Mondrian conformal prediction; Vovk et al., chapter 4). The
+class depends on the mapped share, not on the true one, because only the mapped share of a new scene is known. Between
+the classes the interval changes without a jump. It is never narrower than the interval of the class, and its ends never
+fall when more is mapped.
 
-The errors of the chips of a scene are taken as wholly correlated: the relative interval of a scene is that of a
-chip, whatever its size. One scene has one incidence angle, one wind, one land cover and one acquisition; what makes the
-network map too much water in one of its chips does the same in the next, so errors do not average out the way
-independent errors would. An interval from per-pixel probabilities, or one that shrinks with the root of the number of
-chips, is absurdly narrow. No pixel is read here.
+The errors of the chips of one scene are treated as fully correlated: the relative interval of a scene is that of one
+chip, for every size of the scene. One scene has one incidence angle, one wind, one land cover and one acquisition. What
+makes the network map too much water in one chip does the same in the next chip, so the errors do not average out as
+independent errors would. An interval from per-pixel probabilities, or one that shrinks with the square root of the
+number of chips, is far too narrow. This module reads no pixels.
 """
 
 from __future__ import annotations
@@ -39,12 +41,12 @@ _ENDS = 2
 
 
 class SizeInterval(Section):
-    """The interval at one share mapped as water; between two of them both ends are interpolated.
+    """The interval at one share mapped as water; between two such shares both ends are interpolated.
 
     Args:
         share: The share of the observed area that is mapped as water, in [0, 1].
-        low: Lower end of the interval as a share; below 0 it counts as 0 once interpolated.
-        high: Upper end; above 1 it counts as 1.
+        low: Lower end of the interval as a share; a value below 0 counts as 0 after interpolation.
+        high: Upper end of the interval as a share; a value above 1 counts as 1 after interpolation.
     """
 
     share: float = Field(ge=0.0, le=1.0)
@@ -53,20 +55,20 @@ class SizeInterval(Section):
 
 
 class AreaErrorModel(Section):
-    """The area error that holds `level` of the chips.
+    """The area error that `level` of the chips do not exceed.
 
-    Without a `quantile` nothing is known about the errors, and the interval is the whole observed area: deliberately
-    useless rather than invented.
+    Without a `quantile` nothing is known about the errors, and the interval is the whole observed area. Such an
+    interval is useless, but it is not invented.
 
     Args:
         level: Coverage of the interval, in (0, 1). Below `nominal_level` when there were too few chips for it.
-        nominal_level: The coverage that was asked for.
+        nominal_level: The requested coverage.
         floor: c, a share of the observed area. Chips with less water than this are judged by their absolute error.
         quantile: q, the conformal quantile of |true - predicted| / (predicted + c) over all chips; None when not
             fitted.
-        chips: How many chips it was fitted on.
-        sizes: The interval by share mapped as water, from share 0 to share 1; empty when there were too few chips to
-            tell sizes apart, and in models of earlier releases: q then holds for all sizes.
+        chips: Number of chips that the model was fitted on.
+        sizes: The interval by share mapped as water, from share 0 to share 1. Empty when there were too few chips for
+            several classes of size, and in models of earlier releases: q is then used for all sizes.
     """
 
     level: float = Field(default=0.9, gt=0.0, lt=1.0)
@@ -84,12 +86,12 @@ class AreaErrorModel(Section):
         if shares[0] != 0.0 or shares[-1] != 1.0 or np.any(np.diff(shares) <= 0):
             raise ValueError("sizes must rise from share 0 to share 1")
         if np.any((low > shares) | (high < shares)) or np.any(np.diff(low) < 0) or np.any(np.diff(high) < 0):
-            raise ValueError("the interval of a size must hold its share and grow with it")
+            raise ValueError("the interval of a size must contain its share and grow with it")
         return self
 
     @property
     def method(self) -> str:
-        """One line for the record: where the interval comes from."""
+        """One line for the record that says where the interval comes from."""
         if self.quantile is None:
             return "not calibrated: the whole observed area"
         short = "" if self.level >= self.nominal_level else f", too few for {100 * self.nominal_level:.0f} %"
@@ -97,14 +99,14 @@ class AreaErrorModel(Section):
         return f"conformal, {errors} of {self.chips} validation chips{short}"
 
     def estimate(self, flooded_km2: float, observed_km2: float) -> AreaEstimate:
-        """The mapped area with its interval.
+        """Return the mapped area with its interval.
 
-        With p the share of the observed area that is mapped as water, the interval is that of `sizes` at p, else
-        p +- q (p + c), cut to [0, 1] and turned back into an area. It says nothing about what was not observed.
+        p is the share of the observed area that is mapped as water. The interval is that of `sizes` at p, or without
+        `sizes` p +- q (p + c), cut to [0, 1] and converted to an area. It does not cover ground that was not observed.
 
         Args:
             flooded_km2: Area mapped as water, in km2.
-            observed_km2: Area the sensor saw, in km2, not below `flooded_km2`.
+            observed_km2: Observed area in km2, not below `flooded_km2`.
 
         Raises:
             ValueError: An area is negative or not finite, or more is mapped than was observed.
@@ -113,7 +115,7 @@ class AreaErrorModel(Section):
             raise ValueError(f"areas must be finite and not negative: {flooded_km2} of {observed_km2} km2")
         if flooded_km2 > observed_km2 * (1.0 + _ROUNDING):
             raise ValueError(f"more is mapped as water ({flooded_km2} km2) than was observed ({observed_km2} km2)")
-        # The two sums may differ in their last bits; the ends of the interval must not.
+        # The two areas are sums that may differ in their last bits; the upper end must not be below the estimate.
         observed = max(observed_km2, flooded_km2)
         if self.quantile is None:
             low, high = 0.0, observed
@@ -122,7 +124,7 @@ class AreaErrorModel(Section):
             shares, lows, highs = zip(*((size.share, size.low, size.high) for size in self.sizes), strict=True)
             low = max(0.0, float(np.interp(share, shares, lows))) * observed
             high = min(1.0, float(np.interp(share, shares, highs))) * observed
-            # The ends hold the share; multiplied out they might miss it by a last bit.
+            # The interval contains the share; after the multiplication rounding could put the area just outside it.
             low, high = min(low, flooded_km2), max(high, flooded_km2)
         else:
             margin = self.quantile * (flooded_km2 + self.floor * observed)
@@ -131,11 +133,11 @@ class AreaErrorModel(Section):
 
 
 def area_floor(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:
-    """c: the median absolute area error of the chips, in [0.001, 0.05] of their observed area.
+    """Return c, the median absolute area error of the chips, in [0.001, 0.05] of their observed area.
 
-    Below the size of a typical error a relative error means nothing: a chip with three pixels of water would stretch
-    the interval of every other. The median is the same whatever the order of the chips and hardly moves with one of
-    them, so that the conformal argument stays good to the first order.
+    A relative error has no meaning for areas smaller than a typical error: one chip with three pixels of water would
+    widen the interval of all other chips. The median does not depend on the order of the chips and changes little with
+    one chip, so the conformal argument still holds to first order.
 
     Args:
         predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
@@ -147,16 +149,16 @@ def area_floor(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> flo
 
 
 def fit_area_errors(predicted: NDArray[np.float64], true: NDArray[np.float64], level: float = 0.9) -> AreaErrorModel:
-    """Learn the interval from chips the network was not trained on.
+    """Fit the interval on chips that the network was not trained on.
 
-    Both shares of a chip are of the same pixels: labelled and observed. With n chips the quantile is the k-th smallest
-    score, k = ceil((n + 1) level). When k > n the level cannot be had from so few chips: the largest score is
-    taken and the model states the coverage n / (n + 1) it does have. No chips give the model that is not fitted.
+    Both shares of a chip belong to the same pixels: labelled and observed. With n chips the quantile is the k-th
+    smallest score, k = ceil((n + 1) level). When k > n there are too few chips for the level: the largest score is used
+    and the model states its actual coverage n / (n + 1). Without chips the result is a model that is not fitted.
 
     Args:
         predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
         true: (chips,) shares labelled as water, in [0, 1].
-        level: Coverage asked for, in (0, 1).
+        level: Requested coverage, in (0, 1).
 
     Raises:
         ValueError: The two differ in length, or hold a value outside [0, 1].
@@ -185,9 +187,9 @@ def fit_area_errors(predicted: NDArray[np.float64], true: NDArray[np.float64], l
 
 
 def _conformal_quantile(scores: NDArray[np.float64], level: float) -> tuple[float, float]:
-    """The score that holds `level` of new chips, and the coverage it does have."""
+    """Return the score that a share `level` of new chips does not exceed, and its actual coverage."""
     chips = len(scores)
-    # Without the margin (n + 1) * level comes out a bit above the whole number it is, and k one too high.
+    # Rounding can put (n + 1) * level slightly above a whole number, and k would be one too high without the margin.
     rank = math.ceil((chips + 1) * level - _ROUNDING)
     reached = level if rank <= chips else chips / (chips + 1)
     return float(np.sort(scores)[min(rank, chips) - 1]), reached
@@ -196,11 +198,11 @@ def _conformal_quantile(scores: NDArray[np.float64], level: float) -> tuple[floa
 def _by_size(
     mapped: NDArray[np.float64], scores: NDArray[np.float64], floor: float, level: float
 ) -> tuple[SizeInterval, ...]:
-    """The interval at the edges of the classes of size; none when the chips make one class only.
+    """Return the interval at the edges of the classes of size; an empty tuple when there is only one class.
 
-    Within a class the interval p +- q (p + c) is a straight line in p. At an edge the wider of the two neighbours is
-    taken, and the ends are kept from moving back, outwards only: interpolated, no interval is narrower than that of its
-    class.
+    Within a class the ends of the interval p +- q (p + c) are straight lines in p. At an edge the wider interval of the
+    two classes is used. Then both ends are made to grow with p, and are only moved outwards for this. After
+    interpolation no interval is narrower than that of its class.
     """
     needed = max(MINIMUM_CHIPS_OF_A_SIZE, math.ceil(level / (1.0 - level) - _ROUNDING))
     edges = _merged_edges(mapped, needed)
@@ -218,7 +220,7 @@ def _by_size(
 
 
 def _merged_edges(mapped: NDArray[np.float64], needed: int) -> NDArray[np.float64]:
-    """0, the edges that leave at least `needed` chips on either side of each, and 1."""
+    """Return 0, the edges that give every class at least `needed` chips, and 1."""
     kept = [0.0]
     for edge in SIZE_EDGES:
         below = np.count_nonzero((mapped >= kept[-1]) & (mapped < edge))
@@ -228,13 +230,13 @@ def _merged_edges(mapped: NDArray[np.float64], needed: int) -> NDArray[np.float6
 
 
 def _classes(mapped: NDArray[np.float64], edges: NDArray[np.float64]) -> Iterator[NDArray[np.bool_]]:
-    """(chips,) bool a class; a share on an edge is in the upper class, and 1 in the last."""
+    """Yield (chips,) bool for each class; a share on an edge belongs to the upper class, and 1 to the last."""
     index = np.searchsorted(edges[1:-1], mapped, side="right")
     return (index == turn for turn in range(len(edges) - 1))
 
 
 def area_shares(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Predicted and true water shares of the chips that have a scored pixel.
+    """Return predicted and true water shares of the chips that have a scored pixel.
 
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.

@@ -1,6 +1,6 @@
-"""Area errors of scored chips by the size of their water: how far off, which way, and how often the interval held.
+"""Area errors of scored chips by their share of water: size and sign of the errors, and coverage of the interval.
 
-A report, not a fit: the intervals themselves come from `area`.
+This module only reports; the intervals are fitted in `area`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from drshym_pipeline.assessment.area import SIZE_EDGES, AreaErrorModel
 def interval_holds(
     model: AreaErrorModel, predicted: NDArray[np.float64], true: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether the area interval of each chip holds its true water area.
+    """Return whether the area interval of each chip contains its true water area.
 
     Args:
-        model: Of the band mode the chips were mapped in.
+        model: Area errors of the band mode that the chips were mapped in.
         predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
         true: (chips,) shares labelled as water, in [0, 1].
 
@@ -35,19 +35,20 @@ def area_error_by_size(
     held: NDArray[np.bool_] | None = None,
     edges: tuple[float, ...] = SIZE_EDGES,
 ) -> pd.DataFrame:
-    """Area errors of chips, by the share of each that is water in truth.
+    """Return the area errors of chips by their true share of water.
 
     Args:
         predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
         true: (chips,) shares labelled as water, in [0, 1].
-        held: (chips,) bool, see `interval_holds`; None where there is no interval.
-        edges: Rising edges between the classes, in (0, 1); a share on an edge is in the upper class.
+        held: (chips,) bool, whether the interval contains the truth, see `interval_holds`; None without intervals.
+        edges: Rising edges between the classes, in (0, 1); a share on an edge belongs to the upper class.
 
     Returns:
-        One row a class, from small to large, chips without any water in a class of their own before the others:
-        `low` and `high` (edges, both 0 for no water), `chips`, `median_absolute_error` (of the share), `bias` (mean of
-        predicted - true), `median_relative_error` (absolute error by true share) and `coverage` (share of the chips
-        whose interval held). Figures are Float64 and missing where a class is empty or the figure is not defined.
+        One row per class, from small to large. Chips without any water are a class of their own before the others. The
+        columns are `low` and `high` (edges, both 0 for no water), `chips`, `median_absolute_error` (of the share),
+        `bias` (mean of predicted - true), `median_relative_error` (absolute error divided by the true share) and
+        `coverage` (share of the chips whose interval contains the truth). Figures are Float64 and missing where a class
+        is empty or the figure is not defined.
 
     Raises:
         ValueError: The arrays differ in length.

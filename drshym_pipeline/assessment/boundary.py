@@ -1,8 +1,8 @@
-"""How well the shores of a map lie on the shores of the truth: boundary precision, recall and F1.
+"""How well the shores of a map agree with the shores of the truth: boundary precision, recall and F1.
 
-IoU hardly sees a shore that is two pixels off on a large flood and damns the same shore on a narrow river; a boundary
-score asks the shore alone (G. Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC 2013).
-Areas are in `area`, counts of pixels in `metrics`.
+A shore that is two pixels off changes IoU very little on a large flood and very much on a narrow river. A boundary
+score compares the shores alone (G. Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC
+2013). Areas are in `area`, counts of pixels in `metrics`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FOUR_NEIGHBOURS = generate_binary_structure(2, 1)
 
 @dataclass(frozen=True, slots=True)
 class BoundaryCounts:
-    """Shore pixels of map and truth, and how many of each lie on the other's shore within the tolerance.
+    """Shore pixels of map and truth, and how many of each are within the tolerance of the other's shore.
 
     Args:
         matched_predicted: Shore pixels of the map with a shore of the truth nearby.
@@ -44,17 +44,17 @@ class BoundaryCounts:
 
     @property
     def precision(self) -> float | None:
-        """The share of mapped shore that is a shore; None without any."""
+        """The share of mapped shore that is a true shore; None without mapped shore."""
         return self.matched_predicted / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
-        """The share of true shore that was mapped; None without any."""
+        """The share of true shore that was mapped; None without true shore."""
         return self.matched_true / self.true if self.true else None
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of the two; 0 when one of the two has no shore, None when neither has."""
+        """Harmonic mean of precision and recall; 0 when map or truth has no shore, None when both have none."""
         if not (self.predicted or self.true):
             return None
         precision, recall = self.precision or 0.0, self.recall or 0.0
@@ -66,15 +66,15 @@ def boundary_counts(
 ) -> BoundaryCounts:
     """Match the shores of one chip.
 
-    A shore pixel is water with dry land above, below, left or right of it, both of known label and observed. Shore
-    pixels within the tolerance of a pixel that is not, or of the edge of the chip, do not count: their counterpart may
-    lie where nobody looked.
+    A shore pixel is a water pixel with a dry pixel above, below, left or right of it; both are observed and have a
+    known label. Shore pixels within the tolerance of an unknown pixel, or of the edge of the chip, do not count,
+    because the matching shore may be in the unknown area.
 
     Args:
         prediction: (h, w) bool, True for water.
         label: (h, w) int8: 1 water, 0 dry, -1 unknown.
-        observed: (h, w) bool, False where the sensor saw nothing.
-        tolerance: Largest distance of a match between the centres of two pixels, in pixels.
+        observed: (h, w) bool, False where not observed.
+        tolerance: Largest distance between the centres of two matching pixels, in pixels.
 
     Raises:
         ValueError: The three arrays differ in shape, or the tolerance is negative.
@@ -85,7 +85,7 @@ def boundary_counts(
         raise ValueError(f"a tolerance cannot be negative: {tolerance}")
     known = (label >= 0) & observed
     mapped, truth = _shore(prediction, known), _shore(label == 1, known)
-    # The frame is unknown too: without it a shore just outside the chip would be missed.
+    # The area outside the chip is unknown too: the matching shore may be just outside the chip.
     counted = distance_transform_edt(np.pad(known, 1))[1:-1, 1:-1] > tolerance
     return BoundaryCounts(
         int(np.count_nonzero(mapped & counted & _near(truth, tolerance))),
@@ -96,15 +96,15 @@ def boundary_counts(
 
 
 def _shore(water: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Known water pixels with a known dry pixel among their four neighbours."""
-    # What is not known counts as water here, so that the end of the known land is no shore.
+    """Return the known water pixels with a known dry pixel among their four neighbours."""
+    # Unknown pixels count as water here, so that the border of the known area is not a shore.
     inner = binary_erosion(water | ~known, _FOUR_NEIGHBOURS, border_value=1)
     shore: NDArray[np.bool_] = water & known & ~inner
     return shore
 
 
 def _near(shore: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
-    """True within the tolerance of a shore pixel."""
+    """Return which pixels are within the tolerance of a shore pixel."""
     if not shore.any():
         return np.zeros(shore.shape, dtype=bool)
     near: NDArray[np.bool_] = distance_transform_edt(~shore) <= tolerance

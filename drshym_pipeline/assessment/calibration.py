@@ -1,9 +1,9 @@
-"""From logits to probabilities that mean what they say: temperature, and bias where other events confirm it.
+"""From logits to calibrated probabilities: a temperature, and a bias where it also helps on other events.
 
-A network may be too sure (temperature) or lean to one class (bias). A temperature is always fitted. The bias beside it
-takes a second look: fitted on some events it must lower the log loss of others, because a flood's share of a few scenes
-is easily mistaken for a fault of the network. All fits are on a `LogitHistogram`; the cut of the map is `threshold`'s
-task, and how good the result is, `reliability`'s.
+A network may be too confident (corrected by the temperature) or prefer one class (corrected by the bias). A temperature
+is always fitted. A bias is used only when a bias fitted on some events lowers the log loss of other events: with few
+scenes, an unusual share of water can look like an error of the network. All fits use a `LogitHistogram`. The module
+`threshold` chooses the threshold of the map, and `reliability` measures the quality of the probabilities.
 
 Temperature scaling: C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017. With a bias: J. Platt,
 Probabilistic Outputs for Support Vector Machines, 1999.
@@ -47,16 +47,17 @@ _MINIMUM_EVENTS = 2
 
 
 class CalibrationFit(Record):
-    """How logits become probabilities, and why the bias was taken or left.
+    """How logits become probabilities, and the comparison that decided for or against a bias.
 
     Args:
         method: `temperature` or, with a bias, `platt`.
-        T: Divides the logits.
-        bias: Added after that; 0 with `temperature`.
-        events: How many events had a counted pixel.
-        folds: Into how many parts the events were put to compare the two; 0 when they could not be compared.
-        held_out_temperature: Log loss in nats a pixel on events the temperature was not fitted on; None without folds.
-        held_out_platt: The same of temperature and bias.
+        T: Temperature, by which the logits are divided.
+        bias: Value that is added after the division; 0 with `temperature`.
+        events: Number of events with a counted pixel.
+        folds: Number of parts into which the events were divided to compare the two methods; 0 without a comparison.
+        held_out_temperature: Log loss in nats per pixel on events that the temperature was not fitted on; None without
+            folds.
+        held_out_platt: The same log loss for temperature and bias.
     """
 
     method: Literal["temperature", "platt"] = "temperature"
@@ -69,11 +70,11 @@ class CalibrationFit(Record):
 
 
 def fit_temperature(hist: LogitHistogram) -> float:
-    """The temperature of the lowest log loss, within [0.1, 10].
+    """Return the temperature with the lowest log loss, within [0.1, 10].
 
-    Log loss is convex in 1 / T, so the search over log(1 / T) finds the one minimum. The answer is 1 when nothing beats
-    1, and when there is no water, no dry land or no pixel at all: one class alone would push the temperature to an
-    end of the range and says nothing about calibration.
+    Log loss is convex in 1 / T, so the search over log(1 / T) finds the one minimum. The result is 1 when no
+    temperature is better than 1, and when there is no water, no dry land or no pixel at all: with one class alone the
+    temperature would always reach an end of the range, which has no meaning for calibration.
     """
     if not hist.has_both:
         return 1.0
@@ -88,10 +89,10 @@ def fit_temperature(hist: LogitHistogram) -> float:
 
 
 def fit_platt(hist: LogitHistogram) -> tuple[float, float]:
-    """Temperature and bias of the lowest log loss, T within [0.1, 10] and the bias within [-10, 10].
+    """Return temperature and bias with the lowest log loss, T within [0.1, 10] and the bias within [-10, 10].
 
-    Log loss is convex in (1 / T, bias): it is minimised with its gradient from the best temperature alone, so that the
-    answer is never worse than that. Without water or without dry land it is (1, 0).
+    Log loss is convex in (1 / T, bias). It is minimised with its gradient, starting from the best temperature without a
+    bias, so the result is never worse than that. Without water or without dry land the result is (1, 0).
 
     Returns:
         (T, bias) of sigmoid(logit / T + bias).
@@ -120,14 +121,15 @@ def fit_platt(hist: LogitHistogram) -> tuple[float, float]:
 
 
 def calibrate(by_event: Mapping[str, LogitHistogram]) -> CalibrationFit:
-    """Temperature always; a bias beside it where that lowers the log loss of events it was not fitted on.
+    """Fit a temperature, and also a bias where it lowers the log loss of events that it was not fitted on.
 
-    Each event is left out once (with more than ten, each of ten parts of the events): temperature alone and temperature
-    with bias are fitted on the rest, and their log losses on what was left out are summed over all pixels. The chosen
-    form is then fitted on all events. With fewer than two events there is no other event to ask: no bias.
+    Each event is left out once (with more than ten events, each of ten parts of the events). Temperature alone and
+    temperature with bias are fitted on the rest, and their log losses on the part that was left out are summed over all
+    pixels. The better method is then fitted on all events. With fewer than two events there is no comparison and no
+    bias.
 
     Args:
-        by_event: Logits by label of each event's chips; events without a counted pixel are left out.
+        by_event: Logits by label of the chips of each event; events without a counted pixel are left out.
     """
     counted = {event: hist for event, hist in sorted(by_event.items()) if hist.pixels}
     pooled = _merge(list(counted.values()))
@@ -153,7 +155,10 @@ def calibrate(by_event: Mapping[str, LogitHistogram]) -> CalibrationFit:
 
 
 def thresholds_document(calibrations: Mapping[BandMode, Calibration], default_mode: BandMode) -> dict[str, Any]:
-    """What `thresholds.json` holds; its first two keys are those of the default mode, with the bias where one is."""
+    """Return the content of `thresholds.json`.
+
+    The first two keys are those of the default mode, with its bias where there is one.
+    """
     default = calibrations[default_mode]
     calibration: dict[str, Any] = {"method": default.method, "T": default.T}
     if default.bias:
@@ -189,6 +194,6 @@ def _merge(parts: Sequence[LogitHistogram]) -> LogitHistogram:
 
 
 def _folds(by_event: Mapping[str, LogitHistogram]) -> list[LogitHistogram]:
-    """The events alone, or dealt out in turn over ten parts when there are more."""
+    """Return one histogram per event; more than ten events are distributed in turn over ten parts."""
     parts = list(by_event.values())
     return [_merge(parts[turn::MAX_FOLDS]) for turn in range(min(MAX_FOLDS, len(parts)))]

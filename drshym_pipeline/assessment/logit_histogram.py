@@ -1,13 +1,13 @@
-"""Counts of labelled pixels by logit: all that scores, calibration and thresholds need to know of a network's output.
+"""Counts of labelled pixels by logit. Scores, calibration and thresholds are computed from these counts alone.
 
-The bins are fixed and fine: any number of pixels costs the same memory, two histograms add up, and temperature,
-threshold and plots need no second pass over the network. What a bin costs: a logit is taken at the middle of its bin,
-half a bin (0.005) from where it was at most, so a log loss or mean probability is within 0.005 / T or 0.00125 / T of
-the exact one. Logits beyond +-20 count as +-20. What is fitted to a histogram is in `calibration` and `threshold`,
-figures put together from several of its methods are in `reliability`.
+The bins are fixed and narrow: any number of pixels needs the same memory, two histograms can be added, and temperature,
+threshold and plots do not need the network a second time. The bins cost some accuracy: a logit counts as the middle of
+its bin, at most half a bin (0.005) from its value, so a log loss or mean probability is within 0.005 / T or 0.00125 / T
+of the exact one. Logits beyond +-20 count as +-20. Fits on a histogram are in `calibration` and `threshold`; records of
+several figures are in `reliability`.
 
-Expected calibration error: M. Naeini et al., AAAI 2015, here with the probability of water, so that dry land does not
-hide what happens to water; over bins of equal mass: K. Nguyen and B. O'Connor, EMNLP 2015.
+Expected calibration error: M. Naeini et al., AAAI 2015, here with the probability of water, so that the many dry pixels
+do not hide errors on water; over bins of equal mass: K. Nguyen and B. O'Connor, EMNLP 2015.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ LOGIT_CENTRES: NDArray[np.float64] = (np.arange(BINS) + 0.5) / BINS_PER_UNIT - L
 
 @dataclass(frozen=True, slots=True)
 class RangeReliability:
-    """How far the probabilities of one range are from what they say.
+    """Reliability of the probabilities in one range.
 
     Args:
-        pixels: How many pixels have a probability in the range.
-        share: Their share of all counted pixels, in [0, 1]; None without any.
-        predicted: Their mean probability of water; None when there are none, as the next two.
-        found: The share of water among them.
-        ece: Expected calibration error over bins of equal width within the range.
+        pixels: Number of pixels with a probability in the range.
+        share: Their share of all counted pixels, in [0, 1]; None without counted pixels.
+        predicted: Their mean probability of water; None without such pixels.
+        found: The share of water among them; None without such pixels.
+        ece: Expected calibration error over bins of equal width within the range; None without such pixels.
     """
 
     pixels: int
@@ -65,20 +65,20 @@ class LogitHistogram:
 
     @property
     def pixels(self) -> int:
-        """How many pixels were counted."""
+        """The number of counted pixels."""
         return int(self.water.sum() + self.dry.sum())
 
     @property
     def has_both(self) -> bool:
-        """True when there are water and dry pixels; without either there is nothing to calibrate against."""
+        """True when there are water and dry pixels. With one class alone nothing can be calibrated."""
         return bool(self.water.any() and self.dry.any())
 
     def add(self, logits: NDArray[np.floating[Any]], labels: NDArray[np.int8]) -> None:
         """Count pixels.
 
         Args:
-            logits: Any shape; NaN where not observed, which is not counted.
-            labels: Same shape: 1 water, 0 dry, -1 unknown, which is not counted.
+            logits: Logits of any shape; NaN where not observed, which is not counted.
+            labels: Labels of the same shape: 1 water, 0 dry, -1 unknown, which is not counted.
 
         Raises:
             ValueError: The two differ in shape.
@@ -96,7 +96,7 @@ class LogitHistogram:
         return merged
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON value: the counts between the first and the last bin that is not empty."""
+        """Return a JSON value with the counts from the first to the last bin that is not empty."""
         filled = np.flatnonzero(self.water + self.dry)
         first, last = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
         return {
@@ -109,7 +109,7 @@ class LogitHistogram:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> LogitHistogram:
-        """The histogram `to_dict` described.
+        """Build a histogram from the value that `to_dict` returned.
 
         Raises:
             InputError: It was written with other bins.
@@ -122,7 +122,7 @@ class LogitHistogram:
         return histogram
 
     def log_loss(self, T: float, bias: float = 0.0) -> float | None:
-        """Mean negative log likelihood a pixel, in nats; None without pixels."""
+        """Return the mean negative log likelihood per pixel, in nats; None without pixels."""
         if not self.pixels:
             return None
         scaled = LOGIT_CENTRES / T + bias
@@ -130,24 +130,28 @@ class LogitHistogram:
         return float(total / self.pixels)
 
     def brier(self, T: float, bias: float = 0.0) -> float | None:
-        """Mean squared difference of probability and label, in [0, 1]; None without pixels."""
+        """Return the mean squared difference of probability and label, in [0, 1]; None without pixels."""
         if not self.pixels:
             return None
         p = _probabilities(T, bias)
         return float((self.water @ (1.0 - p) ** 2 + self.dry @ p**2) / self.pixels)
 
     def ece(self, T: float, bias: float = 0.0, bins: int = ECE_BINS) -> float | None:
-        """Expected calibration error of the probability of water over equal bins, in [0, 1]; None without pixels."""
+        """Return the expected calibration error of the probability of water over bins of equal width.
+
+        It is in [0, 1], or None without pixels.
+        """
         if not self.pixels:
             return None
         pixels, predicted, water = self._by_probability(T, bias, bins)
         return float(np.abs(predicted - water).sum() / pixels.sum())
 
     def ece_equal_mass(self, T: float, bias: float = 0.0, bins: int = ECE_BINS) -> float | None:
-        """Expected calibration error over bins of equally many pixels, in [0, 1]; None without pixels.
+        """Return the expected calibration error over bins with the same number of pixels.
 
-        Where nearly all land is near 0, bins of equal width put most pixels into one. Pixels of one logit are spread
-        evenly over the bins they fall into, so that every bin holds exactly its share.
+        Where nearly all land has a probability near 0, most pixels are in one bin of equal width. Pixels of one logit
+        are distributed evenly over their bins, so every bin has exactly the same number. The result is in [0, 1], or
+        None without pixels.
         """
         if not self.pixels:
             return None
@@ -161,13 +165,13 @@ class LogitHistogram:
         return float(np.abs(gaps).sum() / counted[-1])
 
     def within(self, low: float, high: float, T: float, bias: float = 0.0, bins: int = 8) -> RangeReliability:
-        """Reliability of the pixels whose probability is in [low, high], over `bins` bins of equal width.
+        """Return the reliability of the pixels whose probability is in [low, high], over `bins` bins of equal width.
 
-        `within(0.5, 1.0)` is the water side: what is said of pixels taken for water, not flattered by dry land.
+        `within(0.5, 1.0)` are the pixels that are more likely water; the many dry pixels do not improve their figures.
         `within(0.1, 0.9)` are the uncertain pixels.
 
         Raises:
-            ValueError: Not 0 <= low < high <= 1.
+            ValueError: 0 <= low < high <= 1 does not hold.
         """
         if not 0.0 <= low < high <= 1.0:
             raise ValueError(f"not a range of probabilities: {low} to {high}")
@@ -185,11 +189,11 @@ class LogitHistogram:
         )
 
     def reliability(self, T: float, bias: float = 0.0, bins: int = ECE_BINS) -> pd.DataFrame:
-        """Predicted against found water by bin of probability.
+        """Return the predicted and the found share of water by bin of probability.
 
         Returns:
-            One row a bin: `low`, `high` (edges), `pixels`, `predicted` (mean probability) and `found` (share of water),
-            the last two Float64 and missing in empty bins.
+            One row per bin: `low`, `high` (edges), `pixels`, `predicted` (mean probability) and `found` (share of
+            water), the last two Float64 and missing in empty bins.
         """
         pixels, predicted, water = self._by_probability(T, bias, bins)
         edges = np.linspace(0.0, 1.0, bins + 1)
@@ -200,7 +204,7 @@ class LogitHistogram:
         return frame
 
     def scores_at(self, threshold: float, T: float, bias: float = 0.0) -> ConfusionCounts:
-        """Counts when every pixel with a probability of at least `threshold` is mapped as water."""
+        """Return the counts when every pixel with a probability of at least `threshold` is mapped as water."""
         first = int(np.searchsorted(_probabilities(T, bias), threshold, side="left"))
         return ConfusionCounts(
             int(self.water[first:].sum()),
@@ -210,7 +214,7 @@ class LogitHistogram:
         )
 
     def curve(self, thresholds: NDArray[np.float64], T: float, bias: float = 0.0) -> NDArray[np.int64]:
-        """`scores_at` for many thresholds at once: (thresholds, 4) int64, columns tp, fp, fn, tn."""
+        """Return `scores_at` for many thresholds at once: (thresholds, 4) int64, columns tp, fp, fn, tn."""
         first = np.searchsorted(_probabilities(T, bias), thresholds, side="left")
         columns = []
         for counts in (self.water, self.dry):
@@ -222,7 +226,7 @@ class LogitHistogram:
     def _by_probability(
         self, T: float, bias: float, bins: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        """Pixels, sum of probabilities and water pixels of each bin of probability."""
+        """Return pixels, sum of probabilities and water pixels of each bin of probability."""
         p = _probabilities(T, bias)
         index = np.minimum((p * bins).astype(np.int64), bins - 1)
         both = self.water + self.dry
@@ -233,13 +237,13 @@ class LogitHistogram:
 
 
 def _by_bin(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """(4000,) how many logits fall into each bin."""
-    # In single precision a logit beside an edge would change its bin.
+    """Return the number of logits in each bin, (4000,)."""
+    # In single precision a logit next to an edge could change its bin.
     scaled = (np.clip(logits.astype(np.float64), -LOGIT_LIMIT, LOGIT_LIMIT) + LOGIT_LIMIT) * BINS_PER_UNIT
     return np.bincount(np.minimum(scaled.astype(np.int64), BINS - 1), minlength=BINS).astype(np.int64)
 
 
 def _probabilities(T: float, bias: float) -> NDArray[np.float64]:
-    """(4000,) float64, rising: the probability at the middle of every bin."""
+    """Return the probability at the middle of every bin, (4000,) float64, rising."""
     probabilities: NDArray[np.float64] = expit(LOGIT_CENTRES / T + bias)
     return probabilities

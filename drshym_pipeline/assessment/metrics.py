@@ -1,10 +1,11 @@
 """Scores of water masks: counts, figures and their intervals.
 
-Everything is derived from four counts a chip (tp, fp, fn, tn), so memory grows with chips and never with pixels. Pixels
-that are labelled -1 or not observed are in none of the four. A figure that is not defined (no water anywhere, no
-chips) is None, never 0 and never NaN. Intervals are percentile bootstraps over whole chips, because the pixels of one
-chip err together (B. Efron and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). How well
-probabilities are calibrated is in `calibration`, areas are in `area`, two methods are compared in `paired`.
+All figures are computed from four counts per chip (tp, fp, fn, tn), so memory grows with the number of chips and not
+with the number of pixels. Pixels that are labelled -1 or not observed are in none of the four counts. A figure that is
+not defined (no water anywhere, no chips) is None, never 0 and never NaN. Intervals are percentile bootstraps over whole
+chips, because the errors of the pixels of one chip are correlated (B. Efron and R. Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 13). Calibration of probabilities is in `calibration`, areas are in `area`, and `paired`
+compares two methods.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from drshym_pipeline.settings import SEED
 Metric = Literal["iou", "f1", "precision", "recall", "false_water"]
 COUNT_NAMES = ("tp", "fp", "fn", "tn")
 
-# Every figure is one weighted sum of (tp, fp, fn, tn) over another, so that a bootstrap is one matrix product.
+# Every figure is the ratio of two weighted sums of (tp, fp, fn, tn), so a bootstrap is one matrix product.
 _RATIOS: dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int]]] = {
     "iou": ((1, 0, 0, 0), (1, 1, 1, 0)),
     "f1": ((2, 0, 0, 0), (2, 1, 1, 0)),
@@ -55,7 +56,7 @@ class ConfusionCounts:
 
     @property
     def pixels(self) -> int:
-        """How many pixels were scored."""
+        """The number of scored pixels."""
         return self.tp + self.fp + self.fn + self.tn
 
     @property
@@ -84,7 +85,7 @@ class ConfusionCounts:
         return self.metric("false_water")
 
     def metric(self, name: Metric) -> float | None:
-        """One figure by name, in [0, 1]; None where its denominator is zero."""
+        """Return one figure by its name, in [0, 1]; None where its denominator is zero."""
         top, bottom = _RATIOS[name]
         counts = self.as_tuple()
         denominator = sum(weight * count for weight, count in zip(bottom, counts, strict=True))
@@ -93,7 +94,7 @@ class ConfusionCounts:
         return sum(weight * count for weight, count in zip(top, counts, strict=True)) / denominator
 
     def as_tuple(self) -> tuple[int, int, int, int]:
-        """(tp, fp, fn, tn), the column order of all count arrays."""
+        """Return (tp, fp, fn, tn), the column order of all count arrays."""
         return self.tp, self.fp, self.fn, self.tn
 
 
@@ -103,7 +104,7 @@ def confusion(prediction: NDArray[np.bool_], label: NDArray[np.int8], observed: 
     Args:
         prediction: (h, w) bool, True for water.
         label: (h, w) int8: 1 water, 0 dry, -1 unknown, which is never scored.
-        observed: (h, w) bool, False where the sensor saw nothing, which is never scored either.
+        observed: (h, w) bool, False where not observed, which is never scored either.
 
     Raises:
         ValueError: The three arrays differ in shape.
@@ -118,7 +119,7 @@ def confusion(prediction: NDArray[np.bool_], label: NDArray[np.int8], observed: 
 
 
 class ChipScores:
-    """Counts by chip, gathered one chip (or one part of a chip) at a time."""
+    """Counts by chip, added one chip (or one part of a chip) at a time."""
 
     def __init__(self) -> None:
         self._events: dict[str, str] = {}
@@ -128,7 +129,7 @@ class ChipScores:
         return len(self._counts)
 
     def add(self, chip_id: str, event: str, counts: ConfusionCounts) -> None:
-        """Add counts to a chip; a chip that is there already grows.
+        """Add counts to a chip; they are added to the counts that the chip already has.
 
         Raises:
             ValueError: The chip is already there under another event.
@@ -138,17 +139,17 @@ class ChipScores:
         self._counts[chip_id] = self._counts.get(chip_id, ConfusionCounts()) + counts
 
     def pooled(self) -> ConfusionCounts:
-        """The counts of all chips together."""
+        """Return the counts of all chips together."""
         return sum(self._counts.values(), ConfusionCounts())
 
     def array(self) -> NDArray[np.int64]:
-        """(chips, 4) int64 in the order of `table()`."""
+        """Return the counts, (chips, 4) int64, in the order of `table()`."""
         return np.array([counts.as_tuple() for counts in self._counts.values()], dtype=np.int64).reshape(-1, 4)
 
     def table(self) -> pd.DataFrame:
-        """One row a chip, indexed by chip: event, the four counts and every figure.
+        """Return one row per chip, indexed by chip: event, the four counts and every figure.
 
-        Figures are of the nullable type Float64: one that is not defined is missing (NA), and an empty cell in CSV.
+        Figures have the nullable type Float64: a figure that is not defined is missing (NA), and an empty cell in CSV.
         """
         frame = pd.DataFrame(self.array(), columns=list(COUNT_NAMES), index=pd.Index(list(self._counts), name="chip"))
         frame.insert(0, "event", list(self._events.values()))
@@ -156,7 +157,7 @@ class ChipScores:
 
 
 def with_figures(counts: pd.DataFrame) -> pd.DataFrame:
-    """Add one column a figure (Float64, NA where not defined) to a table with tp, fp, fn, tn."""
+    """Add one column per figure (Float64, NA where not defined) to a table with tp, fp, fn, tn."""
     frame = counts.copy()
     values = frame[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
     for name in METRICS:
@@ -171,17 +172,17 @@ def with_figures(counts: pd.DataFrame) -> pd.DataFrame:
 def bootstrap_score(
     counts: NDArray[np.int64], metric: Metric, *, resamples: int = 1000, level: float = 0.9, seed: int = SEED
 ) -> Score:
-    """A figure pooled over pixels, with a percentile bootstrap interval over chips.
+    """Return a figure pooled over pixels, with a percentile bootstrap interval over chips.
 
-    Chips without a scored pixel are no part of the sample. Fewer than two chips have no interval. Resamples in which
-    the figure is not defined (no water drawn) are left out of the percentiles.
+    Chips without a scored pixel are not part of the sample. Fewer than two chips have no interval. Resamples in which
+    the figure is not defined (no chip with water was drawn) are left out of the percentiles.
 
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.
-        metric: Which figure.
-        resamples: How many times the chips are drawn anew.
+        metric: Name of the figure.
+        resamples: Number of resamples of the chips.
         level: Share of the resamples inside the interval, in (0, 1).
-        seed: Of the random draw.
+        seed: Seed of the random draw.
     """
     used = _scored(counts)
     value = total(used).metric(metric)
@@ -195,17 +196,17 @@ def bootstrap_score(
 def bootstrap_mean(
     counts: NDArray[np.int64], metric: Metric, *, resamples: int = 1000, level: float = 0.9, seed: int = SEED
 ) -> Score:
-    """The mean of a per-chip figure over the chips that have water, with its interval.
+    """Return the mean of a per-chip figure over the chips that have water, with its interval.
 
-    Chips without a labelled water pixel are left out: their IoU is 0 or not defined, whatever the method. A chip with
-    water where the figure is not defined (a precision without any mapped water) is left out as well.
+    Chips without a labelled water pixel are left out: their IoU is 0 or not defined for every method. A chip with water
+    for which the figure is not defined (a precision without any mapped water) is left out as well.
 
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.
-        metric: Which figure.
-        resamples: How many times the chips are drawn anew.
+        metric: Name of the figure.
+        resamples: Number of resamples of the chips.
         level: Share of the resamples inside the interval, in (0, 1).
-        seed: Of the random draw.
+        seed: Seed of the random draw.
     """
     values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
     wet = values[values[:, 0] + values[:, 2] > 0]
@@ -227,18 +228,18 @@ def _scored(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def total(counts: NDArray[np.int64]) -> ConfusionCounts:
-    """The counts of all rows of (chips, 4) integers together."""
+    """Return the sum of all rows of (chips, 4) integers."""
     return ConfusionCounts(*(int(total) for total in counts.sum(axis=0)))
 
 
 def figure_sums(counts: NDArray[np.int64], metric: Metric) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numerator and denominator of a figure for every row of (chips, 4) integers."""
+    """Return numerator and denominator of a figure for every row of (chips, 4) integers."""
     top, bottom = _RATIOS[metric]
     return counts @ np.array(top, dtype=np.int64), counts @ np.array(bottom, dtype=np.int64)
 
 
 def chip_weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """(resamples, chips): how often each chip is drawn in each resample."""
+    """Return how often each chip is drawn in each resample, (resamples, chips)."""
     drawn: NDArray[np.int64] = np.random.default_rng(seed).multinomial(
         chips, np.full(chips, 1.0 / chips), size=resamples
     )
@@ -246,7 +247,7 @@ def chip_weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
 
 
 def figure_draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The pooled figure of every resample, NaN where it is not defined."""
+    """Return the pooled figure of every resample, NaN where it is not defined."""
     numerator, denominator = figure_sums(counts, metric)
     tops = (weights @ numerator).astype(np.float64)
     bottoms = (weights @ denominator).astype(np.float64)
@@ -255,7 +256,7 @@ def figure_draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.
 
 
 def percentile_interval(draws: NDArray[np.float64], level: float) -> tuple[float | None, float | None]:
-    """The middle `level` of the resamples that are not NaN; None and None without any."""
+    """Return the ends of the middle share `level` of the resamples that are not NaN; (None, None) without any."""
     defined = draws[~np.isnan(draws)]
     if len(defined) == 0:
         return None, None

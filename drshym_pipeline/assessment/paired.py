@@ -1,7 +1,7 @@
-"""Two methods on the same chips: the difference of a figure, and how sure its sign is.
+"""Two methods on the same chips: the difference of a figure, with its interval.
 
-Pairing removes the difficulty of the chips from the comparison: a small but constant advantage shows on few chips. The
-figures themselves and their bootstrap are in `metrics`; what a difference is called is decided in `evaluation.verdict`.
+Pairing removes the difficulty of the chips from the comparison, so a small but constant advantage is visible on few
+chips. The figures and their bootstrap are in `metrics`; the verdict on a difference is made in `evaluation.verdict`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class PairedDifference:
     """A figure of one method minus that of another on the same chips, with its interval.
 
     Args:
-        value: The difference, in [-1, 1]; None where one of the two is not defined.
-        low: Lower end of the interval; None where there is none.
-        high: Upper end of the interval.
-        chips: How many chips both were scored on.
+        value: The difference, in [-1, 1]; None where one of the two figures is not defined.
+        low: Lower end of the interval; None without an interval.
+        high: Upper end of the interval; None without an interval.
+        chips: Number of chips that both methods were scored on.
     """
 
     value: float | None
@@ -49,18 +49,18 @@ def paired_difference(
     level: float = 0.9,
     seed: int = SEED,
 ) -> PairedDifference:
-    """The figure of `a` minus that of `b`, pooled over pixels, both drawn with the same chips in every resample.
+    """Return the figure of `a` minus that of `b`, pooled over pixels; every resample uses the same chips for both.
 
     Args:
         a: (chips, 4) integers, columns tp, fp, fn, tn.
-        b: The same chips in the same order, scored with another method.
-        metric: Which figure.
-        resamples: How many times the chips are drawn anew.
+        b: (chips, 4) integers of the same chips in the same order, scored with another method.
+        metric: Name of the figure.
+        resamples: Number of resamples of the chips.
         level: Share of the resamples inside the interval, in (0, 1).
-        seed: Of the random draw.
+        seed: Seed of the random draw.
 
     Raises:
-        ValueError: The two were not scored on the same water and dry pixels of the same chips.
+        ValueError: `a` and `b` were not scored on the same water and dry pixels of the same chips.
     """
     first, second = _paired(a, b)
     used = first.sum(axis=1) > 0
@@ -85,21 +85,21 @@ def paired_mean_difference(
     level: float = 0.9,
     seed: int = SEED,
 ) -> PairedDifference:
-    """The mean of a per-chip figure of `a` minus that of `b` over the chips that have water.
+    """Return the mean of a per-chip figure of `a` minus that of `b` over the chips that have water.
 
-    The same chips as in `metrics.bootstrap_mean`: one large flood cannot decide the comparison. A chip with water where
-    the figure is not defined for one of the two is left out for both.
+    The chips are those of `metrics.bootstrap_mean`, so one large flood cannot decide the comparison. A chip with water
+    for which the figure is not defined for one of the two is left out for both.
 
     Args:
         a: (chips, 4) integers, columns tp, fp, fn, tn.
-        b: The same chips in the same order, scored with another method.
-        metric: Which figure.
-        resamples: How many times the chips are drawn anew.
+        b: (chips, 4) integers of the same chips in the same order, scored with another method.
+        metric: Name of the figure.
+        resamples: Number of resamples of the chips.
         level: Share of the resamples inside the interval, in (0, 1).
-        seed: Of the random draw.
+        seed: Seed of the random draw.
 
     Raises:
-        ValueError: The two were not scored on the same water and dry pixels of the same chips.
+        ValueError: `a` and `b` were not scored on the same water and dry pixels of the same chips.
     """
     first, second = _paired(a, b)
     wet = first[:, 0] + first[:, 2] > 0

@@ -1,7 +1,8 @@
-"""How far calibrated probabilities are from what they say: one record of all such figures of a set of pixels.
+"""How reliable calibrated probabilities are: one record with all such figures of a set of pixels.
 
-Each figure is a method of `LogitHistogram`; no single one will do. Dry land far from any water flatters an expected
-calibration error and a Brier score, so the water side and the uncertain pixels are judged apart.
+Each figure is a method of `LogitHistogram`; no single figure is enough. Dry land far from any water makes an expected
+calibration error and a Brier score look good, so the pixels likely to be water and the uncertain pixels have figures of
+their own.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ UNCERTAIN = (0.1, 0.9)
 
 
 class CalibrationFigures(Record):
-    """How far probabilities are from what they say; None without a counted pixel, or where a record is older.
+    """Reliability of probabilities; a figure is None without a counted pixel, and in records of earlier releases.
 
     Args:
-        log_loss: Mean negative log likelihood, in nats a pixel.
+        log_loss: Mean negative log likelihood, in nats per pixel.
         brier: Mean squared difference of probability and label, in [0, 1].
         ece: Expected calibration error over 15 bins of equal width.
-        ece_equal_mass: The same over 15 bins of equally many pixels.
-        ece_water_side: Of the pixels with a probability of at least 0.5, over 8 bins of equal width between 0.5 and 1;
-            None when there are none.
-        ece_uncertain: Of the pixels between 0.1 and 0.9, over 8 bins of equal width between them; None when there are
-            none, as the last two.
-        uncertain_share: The share of all pixels between 0.1 and 0.9.
-        uncertain_predicted: The mean probability of those pixels.
-        uncertain_found: The share of water among them.
+        ece_equal_mass: Expected calibration error over 15 bins with the same number of pixels.
+        ece_water_side: Expected calibration error of the pixels with a probability of at least 0.5, over 8 bins of
+            equal width between 0.5 and 1; None without such pixels.
+        ece_uncertain: Expected calibration error of the pixels between 0.1 and 0.9, over 8 bins of equal width between
+            them; None without such pixels.
+        uncertain_share: The share of the pixels between 0.1 and 0.9 in all pixels.
+        uncertain_predicted: The mean probability of those pixels; None without such pixels.
+        uncertain_found: The share of water among those pixels; None without such pixels.
     """
 
     log_loss: float | None
@@ -42,12 +43,12 @@ class CalibrationFigures(Record):
 
 
 def water_side_ece(histogram: LogitHistogram, calibration: Calibration) -> float | None:
-    """Expected calibration error of the pixels with a probability of at least 0.5; None when there are none."""
+    """Return the expected calibration error of the pixels with a probability of at least 0.5; None without any."""
     return histogram.within(*WATER_SIDE, calibration.T, calibration.bias).ece
 
 
 def calibration_figures(histogram: LogitHistogram, calibration: Calibration) -> CalibrationFigures:
-    """Every figure of one histogram under a calibration; `Calibration()` is no scaling at all."""
+    """Return every figure of one histogram under a calibration; `Calibration()` does not change the logits."""
     T, bias = calibration.T, calibration.bias
     uncertain = histogram.within(*UNCERTAIN, T, bias)
     return CalibrationFigures(

@@ -1,7 +1,7 @@
-"""Which water bodies a map finds, by their size: recall of ponds beside that of lakes.
+"""Which water bodies a map finds, by their size: recall of ponds and of lakes.
 
-Pooled over pixels one large flood hides every pond that was missed. Here each connected body of the truth is found or
-missed as a whole, and counted in a class of its own size. Scores over all pixels are in `metrics`.
+Scores pooled over pixels do not show that ponds were missed when there is one large flood. Here each connected body of
+the truth is found or missed as a whole, and counted in a class by its size. Scores over all pixels are in `metrics`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _EIGHT_NEIGHBOURS = generate_binary_structure(2, 2)
 
 @dataclass(frozen=True, slots=True)
 class SizeRecall:
-    """Water bodies of the truth by class of size; `None` in the upper edge's place is no limit.
+    """Water bodies of the truth by class of size; the last class has no upper limit.
 
     Args:
-        edges_ha: Rising edges between the classes, in hectares; a body of just that size is in the upper class.
-        bodies: How many bodies each class has.
-        found: How many of them were found: at least half of their pixels mapped as water.
-        pixels: How many pixels they have.
-        found_pixels: How many of those were mapped as water.
+        edges_ha: Rising edges between the classes, in hectares; a body of exactly that size is in the upper class.
+        bodies: Number of bodies in each class.
+        found: Number of bodies of each class that were found: at least half of their pixels are mapped as water.
+        pixels: Number of pixels of the bodies of each class.
+        found_pixels: Number of those pixels that are mapped as water.
     """
 
     edges_ha: tuple[float, ...]
@@ -51,12 +51,12 @@ class SizeRecall:
 
     @classmethod
     def empty(cls, edges_ha: tuple[float, ...] = EDGES_HA) -> SizeRecall:
-        """No body in any class: where a sum begins."""
+        """Return counts without any body, the start of a sum."""
         none = (0,) * (len(edges_ha) + 1)
         return cls(edges_ha, none, none, none, none)
 
     def table(self) -> pd.DataFrame:
-        """One row a class, from small to large.
+        """Return one row per class, from small to large.
 
         Returns:
             `low_ha`, `high_ha` (infinite in the last row), `bodies`, `found`, `body_recall`, `pixels`, `found_pixels`
@@ -79,15 +79,15 @@ def size_recall(
     pixel_area_ha: float,
     edges_ha: tuple[float, ...] = EDGES_HA,
 ) -> SizeRecall:
-    """The water bodies of one chip.
+    """Count the water bodies of one chip.
 
-    Pixels of labelled and observed water that touch, corners included, are one body: rivers run diagonally. A body cut
-    by the edge of the chip or by unknown pixels is as large as what is seen of it.
+    Pixels of labelled and observed water that touch at a side or a corner are one body, because rivers also run
+    diagonally. The size of a body that is cut by the edge of the chip or by unknown pixels is that of its known part.
 
     Args:
         prediction: (h, w) bool, True for water.
         label: (h, w) int8: 1 water, 0 dry, -1 unknown.
-        observed: (h, w) bool, False where the sensor saw nothing.
+        observed: (h, w) bool, False where not observed.
         pixel_area_ha: Area of a pixel, in hectares (0.01 for 10 m).
         edges_ha: Rising edges between the classes of size.
 

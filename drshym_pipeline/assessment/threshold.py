@@ -1,8 +1,9 @@
-"""Where a map is cut: the probability from which a pixel counts as water, chosen on validation chips.
+"""Threshold of a map: the probability from which a pixel counts as water, chosen on validation chips.
 
-Two aims are offered. F1 pooled over pixels lets one large flood decide; the mean IoU over the chips with water gives a
-small flood the same say, but nothing to chips without water, so their false water is told beside it. A curve of few
-chips is jagged and its highest point is chance: the middle of all that is nearly as good holds better on unseen scenes.
+There are two aims. F1 pooled over pixels is decided by the largest floods. The mean IoU over the chips with water gives
+every flood the same weight, but does not use chips without water, so their false water is reported too. The curve of a
+few chips is irregular and its highest point depends on chance. The middle of the range that is nearly as good as the
+best works better on unseen scenes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from drshym_pipeline.probabilities import PROBABILITY_STEPS
 from drshym_pipeline.records import Record
 from drshym_pipeline.settings import ThresholdAim
 
-# How much worse than the best, relative to it, a threshold may be to count as nearly as good.
+# Largest relative loss against the best threshold with which a threshold counts as nearly as good.
 PLATEAU = 0.005
 DEFAULT_THRESHOLD = 0.5
 
@@ -29,16 +30,16 @@ _STEPS: NDArray[np.int64] = np.arange(1, PROBABILITY_STEPS)
 
 
 class OperatingPoint(Record):
-    """A threshold and what it scores on the chips it was chosen on.
+    """A threshold and its scores on the chips it was chosen on.
 
     Args:
-        threshold: In [0.0001, 0.9999].
-        low: Lowest threshold without a break down to which the aim stays within 0.5 % of its best.
-        high: Highest such threshold.
-        best: The best value of the aim at any threshold; None where nothing could be chosen.
-        pooled_f1: At `threshold`, pooled over the pixels of all chips; None without water.
-        mean_iou: At `threshold`, mean over the chips with water; None without such a chip.
-        dry_false_water: At `threshold`, the mean share mapped as water of the chips without any; None without such.
+        threshold: The threshold, in [0.0001, 0.9999].
+        low: Lower end of the range around the best threshold in which the aim stays within 0.5 % of its best.
+        high: Upper end of this range.
+        best: The best value of the aim at any threshold; None where no threshold could be chosen.
+        pooled_f1: F1 at `threshold`, pooled over the pixels of all chips; None without water.
+        mean_iou: IoU at `threshold`, mean over the chips with water; None without such a chip.
+        dry_false_water: Mean share mapped as water at `threshold` of the chips without water; None without such a chip.
     """
 
     threshold: float = Field(default=DEFAULT_THRESHOLD, gt=0.0, lt=1.0)
@@ -63,10 +64,10 @@ class ThresholdChoice(Record):
 
 
 def best_threshold(hist: LogitHistogram, T: float, bias: float = 0.0) -> tuple[float, float | None]:
-    """The threshold of the best F1 pooled over pixels, on the grid of 1e-4 that probabilities are stored on.
+    """Return the threshold with the best F1 pooled over pixels, in the steps of 1e-4 in which probabilities are stored.
 
-    Of equally good thresholds the nearest to 0.5 wins, then the lower. Without water or without dry land every
-    threshold is as good as its neighbour or the lowest would always win: the answer is then 0.5.
+    Of equally good thresholds the one nearest to 0.5 is used, then the lower one. Without water all thresholds are
+    equally good, and without dry land the lowest is always the best: the result is then 0.5.
 
     Returns:
         The threshold in [0.0001, 0.9999] and its F1; F1 is None without water or without dry land.
@@ -80,16 +81,17 @@ def best_threshold(hist: LogitHistogram, T: float, bias: float = 0.0) -> tuple[f
 def choose_threshold(
     chips: Sequence[LogitHistogram], T: float, bias: float = 0.0, aim: ThresholdAim = "mean_iou"
 ) -> ThresholdChoice:
-    """The thresholds of both aims under a calibration, each the middle of the plateau around its best.
+    """Choose the thresholds of both aims under a calibration, each in the middle of the plateau around its best.
 
-    The plateau is the unbroken stretch of thresholds around the best that score within 0.5 % of it. Without water or
-    without dry land in all chips together every threshold, or the lowest, would win: both answers are then 0.5.
+    The plateau is the range of thresholds around the best, without a gap, that score within 0.5 % of it. Without water
+    or without dry land in all chips together, all thresholds or the lowest would be the best: both results are then
+    0.5.
 
     Args:
-        chips: Logits by label, one a chip.
-        T: Divides the logits.
-        bias: Added after that.
-        aim: Which of the two a map uses.
+        chips: Logits by label, one histogram per chip.
+        T: Temperature, by which the logits are divided.
+        bias: Value that is added after the division.
+        aim: The aim whose threshold a map uses.
     """
     pooled = reduce(add, chips, LogitHistogram())
     curves: dict[ThresholdAim, NDArray[np.float64] | None] = {"pooled_f1": None, "mean_iou": None}
@@ -99,7 +101,7 @@ def choose_threshold(
 
 
 def _point(curve: NDArray[np.float64] | None, chips: Sequence[LogitHistogram], T: float, bias: float) -> OperatingPoint:
-    """The middle of the plateau of a curve over all thresholds, and what it scores."""
+    """Return the middle of the plateau of a curve over all thresholds, and its scores."""
     low, middle, high, best = DEFAULT_THRESHOLD, DEFAULT_THRESHOLD, DEFAULT_THRESHOLD, None
     if curve is not None:
         top = _nearest_best(curve)
@@ -123,14 +125,14 @@ def _point(curve: NDArray[np.float64] | None, chips: Sequence[LogitHistogram], T
 
 
 def _pooled_f1(chips: Sequence[LogitHistogram], T: float, bias: float) -> NDArray[np.float64]:
-    """(9999,) F1 of all chips together at every threshold; there is water in them."""
+    """Return F1 of all chips together at every threshold, (9999,); at least one chip has water."""
     counts = reduce(add, chips, LogitHistogram()).curve(_STEPS / PROBABILITY_STEPS, T, bias)
     f1: NDArray[np.float64] = 2 * counts[:, 0] / (2 * counts[:, 0] + counts[:, 1] + counts[:, 2])
     return f1
 
 
 def _mean_iou(chips: Sequence[LogitHistogram], T: float, bias: float) -> NDArray[np.float64]:
-    """(9999,) mean IoU of the chips with water at every threshold; there is such a chip."""
+    """Return the mean IoU of the chips with water at every threshold, (9999,); at least one chip has water."""
     wet = [chip for chip in chips if chip.water.any()]
     total = np.zeros(len(_STEPS))
     for chip in wet:
@@ -140,6 +142,6 @@ def _mean_iou(chips: Sequence[LogitHistogram], T: float, bias: float) -> NDArray
 
 
 def _nearest_best(curve: NDArray[np.float64]) -> int:
-    """Where the curve is highest; of several places the one nearest to 0.5, then the lower."""
+    """Return the index where the curve is highest; of several the one nearest to 0.5, then the lower one."""
     ties = np.flatnonzero(curve == curve.max())
     return int(min(ties, key=lambda i: (abs(int(_STEPS[i]) - PROBABILITY_STEPS // 2), int(i))))

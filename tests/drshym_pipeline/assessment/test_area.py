@@ -16,14 +16,14 @@ shares = st.integers(0, 40).flatmap(
 
 
 def chips(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Chips from dry to wet whose mapped share errs by a factor and by a little false water."""
+    """Return mapped and true shares of dry and wet chips; the mapped share has a random factor and some false water."""
     true = rng.beta(0.5, 4.0, number) * (rng.random(number) < 0.85)
     predicted = true * np.exp(rng.normal(-0.1, 0.35, number)) + rng.exponential(0.004, number)
     return np.clip(predicted, 0.0, 1.0), true
 
 
 @pytest.mark.parametrize("fitted_on", [12, 24, 90])
-def test_ninety_percent_intervals_hold_ninety_percent_of_unseen_chips(fitted_on) -> None:
+def test_intervals_of_ninety_percent_contain_the_truth_of_ninety_percent_of_unseen_chips(fitted_on) -> None:
     rng = np.random.default_rng(42)
     held = []
     for _ in range(400):
@@ -32,14 +32,14 @@ def test_ninety_percent_intervals_hold_ninety_percent_of_unseen_chips(fitted_on)
             area = model.estimate(predicted * 80.0, 80.0)
             held.append(area.low_km2 <= true * 80.0 <= area.high_km2)
     assert model.level == 0.9
-    # Conformal coverage lies in [level, level + 1 / (n + 1)] with n the chips of a class of size, where there is more
-    # than one; passing from class to class without a jump widens some. 400 fits leave about 0.01 of sampling error.
+    # Conformal coverage is in [level, level + 1 / (n + 1)], where n is the number of chips of a class of size.
+    # Intervals near the edges of classes are wider. The sampling error of 400 fits is about 0.01.
     assert 0.88 <= np.mean(held) <= 0.9 + 1 / (min(fitted_on, 24) + 1) + 0.02
 
 
 @examples(60)
 @given(shares, st.floats(0.05, 0.99), st.floats(0, 1), st.floats(0, 1), st.floats(0.001, 1e6))
-def test_the_interval_holds_the_estimate_stays_within_the_observed_and_grows_with_it(
+def test_the_interval_contains_the_estimate_is_within_the_observed_area_and_grows_with_the_estimate(
     fitted, level, first, second, observed
 ) -> None:
     model = fit_area_errors(*fitted, level=level)
@@ -52,7 +52,7 @@ def test_the_interval_holds_the_estimate_stays_within_the_observed_and_grows_wit
 
 @examples(40)
 @given(shares, st.floats(0.05, 0.95))
-def test_a_fitted_model_holds_its_share_of_the_chips_it_was_fitted_on(fitted, level) -> None:
+def test_intervals_contain_the_truth_of_the_stated_share_of_the_fitted_chips(fitted, level) -> None:
     predicted, true = fitted
     model = fit_area_errors(predicted, true, level=level)
     if not len(predicted):
@@ -64,13 +64,13 @@ def test_a_fitted_model_holds_its_share_of_the_chips_it_was_fitted_on(fitted, le
 
 
 def chips_worse_when_small(rng: np.random.Generator, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mapped shares from 0.05 % to 90 %; the truth is off by a factor of up to ten for small ones, little for large."""
+    """Return mapped shares from 0.05 % to 90 % and true shares, with errors up to a factor of ten for small shares."""
     predicted = np.exp(rng.uniform(np.log(5e-4), np.log(0.9), number))
     spread = 0.08 + 0.9 * np.exp(-predicted / 0.02)
     return predicted, np.clip(predicted * np.exp(rng.normal(0.0, spread, number)), 0.0, 1.0)
 
 
-def test_intervals_hold_by_size_where_one_relative_error_for_all_would_not() -> None:
+def test_intervals_by_size_have_the_coverage_that_one_relative_error_for_all_does_not_have() -> None:
     rng = np.random.default_rng(42)
     edges = np.array([0.01, 0.1, 0.3])
     held = {"by size": np.zeros(4), "one for all": np.zeros(4)}
@@ -97,7 +97,7 @@ def test_sizes_narrow_the_interval_of_large_floods() -> None:
     assert "by mapped share" in large.method
 
 
-def test_too_few_chips_to_tell_sizes_apart_share_one_relative_error() -> None:
+def test_with_too_few_chips_for_classes_of_size_all_chips_have_one_relative_error() -> None:
     assert fit_area_errors(*chips_worse_when_small(np.random.default_rng(2), 30)).sizes == ()
     assert fit_area_errors(*chips_worse_when_small(np.random.default_rng(2), 300), level=0.999).sizes == ()
 
@@ -110,7 +110,7 @@ def test_too_few_chips_to_tell_sizes_apart_share_one_relative_error() -> None:
     st.lists(st.floats(0, 1), min_size=2),
     st.floats(0.5, 0.95),
 )
-def test_intervals_by_size_hold_the_estimate_and_never_move_back(seed, number, dryness, shares, level) -> None:
+def test_intervals_by_size_contain_the_estimate_and_grow_with_it(seed, number, dryness, shares, level) -> None:
     rng = np.random.default_rng(seed)
     predicted, true = rng.random(number) ** dryness, rng.random(number) ** dryness
     model = fit_area_errors(predicted, true, level=level)
@@ -123,7 +123,7 @@ def test_intervals_by_size_hold_the_estimate_and_never_move_back(seed, number, d
     assert np.mean(held) >= model.level - 1e-9
 
 
-def test_models_of_earlier_releases_are_read_and_mean_what_they_meant() -> None:
+def test_models_of_earlier_releases_are_read_and_give_the_same_intervals() -> None:
     old = AreaErrorModel.model_validate(
         {"level": 0.9, "nominal_level": 0.9, "floor": 0.02, "quantile": 0.5, "chips": 96}
     )
@@ -139,9 +139,9 @@ def test_models_of_earlier_releases_are_read_and_mean_what_they_meant() -> None:
         [(0.0, 0.0, 0.1), (1.0, 0.4, 0.9)],
         [(0.0, 0.0, 0.9), (0.5, 0.4, 0.6), (1.0, 0.9, 1.0)],
     ],
-    ids=["does not reach 1", "does not hold its share", "moves back"],
+    ids=["does not reach 1", "does not contain its share", "does not grow"],
 )
-def test_sizes_that_cannot_be_are_refused(sizes) -> None:
+def test_invalid_sizes_are_refused(sizes) -> None:
     intervals = tuple(SizeInterval(share=share, low=low, high=high) for share, low, high in sizes)
     with pytest.raises(ValueError, match="size"):
         AreaErrorModel(quantile=0.5, chips=50, sizes=intervals)
@@ -162,7 +162,7 @@ def test_area_errors_by_size_are_those_of_the_chips_of_each_class() -> None:
     assert table["coverage"].tolist() == pytest.approx([1.0, 0.5, 1.0, 1.0, 0.5])
 
 
-def test_area_errors_of_no_chips_are_missing_and_of_unequal_ones_refused() -> None:
+def test_area_errors_without_chips_are_missing_and_arrays_of_different_length_are_refused() -> None:
     table = area_error_by_size(np.array([]), np.array([]))
     assert table["chips"].sum() == 0
     assert table[["median_absolute_error", "bias", "median_relative_error", "coverage"]].isna().all().all()
@@ -170,13 +170,13 @@ def test_area_errors_of_no_chips_are_missing_and_of_unequal_ones_refused() -> No
         area_error_by_size(np.array([0.1, 0.2]), np.array([0.1]))
 
 
-def test_the_relative_interval_does_not_shrink_with_the_scene() -> None:
+def test_the_relative_interval_does_not_depend_on_the_size_of_the_scene() -> None:
     model = fit_area_errors(*chips(np.random.default_rng(1), 30))
     small, large = model.estimate(3.0, 26.0), model.estimate(3000.0, 26_000.0)
     assert (large.high_km2 - large.low_km2) / 3000.0 == pytest.approx((small.high_km2 - small.low_km2) / 3.0)
 
 
-def test_too_few_chips_lower_the_stated_level_instead_of_pretending() -> None:
+def test_too_few_chips_lower_the_stated_level() -> None:
     model = fit_area_errors(np.array([0.1, 0.2, 0.3]), np.array([0.12, 0.2, 0.2]), level=0.9)
     assert model.level == pytest.approx(0.75)
     assert model.nominal_level == 0.9
@@ -191,7 +191,7 @@ def test_without_a_fit_the_interval_is_the_whole_observed_area() -> None:
     assert "not calibrated" in area.method
 
 
-def test_a_perfect_network_has_a_narrow_but_honest_interval_and_a_dry_scene_a_high_end() -> None:
+def test_a_scene_mapped_as_dry_has_an_interval_from_zero_to_a_small_area() -> None:
     model = fit_area_errors(*chips(np.random.default_rng(5), 40))
     dry = model.estimate(0.0, 100.0)
     assert dry.low_km2 == 0.0
@@ -200,7 +200,7 @@ def test_a_perfect_network_has_a_narrow_but_honest_interval_and_a_dry_scene_a_hi
 
 
 @pytest.mark.parametrize(("flooded", "observed"), [(-1.0, 2.0), (3.0, 2.0), (float("nan"), 2.0), (1.0, float("inf"))])
-def test_areas_that_cannot_be_are_refused(flooded, observed) -> None:
+def test_impossible_areas_are_refused(flooded, observed) -> None:
     with pytest.raises(ValueError, match=r"finite|observed"):
         AreaErrorModel().estimate(flooded, observed)
 
@@ -208,13 +208,13 @@ def test_areas_that_cannot_be_are_refused(flooded, observed) -> None:
 @pytest.mark.parametrize(
     ("predicted", "true"), [([0.1], [0.1, 0.2]), ([0.1, float("nan")], [0.1, 0.2]), ([0.1], [1.2])]
 )
-def test_shares_that_cannot_be_are_refused(predicted, true) -> None:
+def test_impossible_shares_are_refused(predicted, true) -> None:
     with pytest.raises(ValueError, match="shares"):
         fit_area_errors(np.array(predicted), np.array(true))
 
 
 @pytest.mark.parametrize("number", [20, 300], ids=["one relative error", "by size"])
-def test_the_model_survives_json(number) -> None:
+def test_a_model_written_to_json_and_read_again_is_the_same(number) -> None:
     model = fit_area_errors(*chips(np.random.default_rng(3), number))
     assert bool(model.sizes) == (number == 300)
     assert AreaErrorModel.model_validate_json(model.model_dump_json()) == model

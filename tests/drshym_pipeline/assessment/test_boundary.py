@@ -19,7 +19,7 @@ def square(row: int, col: int, size: int = 12, shape: tuple[int, int] = (32, 32)
 
 
 def by_hand(prediction: np.ndarray, label: np.ndarray, observed: np.ndarray, tolerance: float) -> BoundaryCounts:
-    """Every pair of pixels, one by one."""
+    """Compute the counts by comparing every pair of pixels."""
     height, width = label.shape
     known = {(r, c) for r in range(height) for c in range(width) if observed[r, c] and label[r, c] >= 0}
 
@@ -69,13 +69,13 @@ def test_a_shore_within_the_tolerance_is_right(shift, f1) -> None:
     assert counts.true == 44
 
 
-def test_a_shore_beyond_the_tolerance_is_wrong_however_good_the_overlap() -> None:
+def test_a_shore_beyond_the_tolerance_is_wrong_even_with_a_large_overlap() -> None:
     grown = square(5, 5, 18)
     counts = boundary_counts(grown, square(8, 8).astype(np.int8), SEEN, tolerance=2)
     assert (counts.precision, counts.recall, counts.f1) == (0.0, 0.0, 0.0)
 
 
-def test_a_false_shore_costs_precision_and_a_missed_one_recall() -> None:
+def test_a_false_shore_lowers_precision_and_a_missed_shore_lowers_recall() -> None:
     one, two = square(5, 5, 8), square(5, 5, 8) | square(19, 19, 8)
     extra = boundary_counts(two, one.astype(np.int8), SEEN)
     missed = boundary_counts(one, two.astype(np.int8), SEEN)
@@ -84,11 +84,11 @@ def test_a_false_shore_costs_precision_and_a_missed_one_recall() -> None:
     assert extra.f1 == missed.f1 == pytest.approx(2 / 3)
 
 
-def test_shores_beside_the_unknown_and_the_frame_do_not_count() -> None:
+def test_shores_near_unknown_pixels_and_near_the_edge_do_not_count() -> None:
     truth = square(8, 8).astype(np.int8)
     truth[:, 22:] = -1  # two pixels from the eastern shore, at column 19
     hidden = SEEN.copy()
-    hidden[:6] = False  # as far from the northern one, at row 8
+    hidden[:6] = False  # two pixels from the northern shore, at row 8
     counts = boundary_counts(square(8, 8), truth, hidden, tolerance=3)
     everything = boundary_counts(square(8, 8), square(8, 8).astype(np.int8), SEEN, tolerance=3)
     assert 0 < counts.true < everything.true
@@ -100,14 +100,14 @@ def test_shores_beside_the_unknown_and_the_frame_do_not_count() -> None:
     assert boundary_counts(at_the_edge, at_the_edge.astype(np.int8), SEEN, tolerance=2).true == 0
 
 
-def test_what_is_mapped_over_unknown_ground_changes_nothing() -> None:
+def test_water_mapped_over_unknown_ground_does_not_change_the_counts() -> None:
     truth = square(8, 8).astype(np.int8)
     truth[:, 26:] = -1
     with_more = square(8, 8) | (truth == -1)
     assert boundary_counts(with_more, truth, SEEN) == boundary_counts(square(8, 8), truth, SEEN)
 
 
-def test_figures_without_a_shore_are_not_invented() -> None:
+def test_figures_are_none_where_there_is_no_shore() -> None:
     none = boundary_counts(np.zeros((32, 32), bool), np.zeros((32, 32), np.int8), SEEN)
     assert (none.precision, none.recall, none.f1) == (None, None, None)
     missed = boundary_counts(np.zeros((32, 32), bool), square(8, 8).astype(np.int8), SEEN)

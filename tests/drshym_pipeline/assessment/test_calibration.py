@@ -26,7 +26,7 @@ from tests.examples import examples
 
 
 def sample(seed: int, pixels: int = 20_000, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose true log odds are logit / sharpness."""
+    """Return logits whose true log odds are logit / sharpness, and labels."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(-1.0, 2.0, pixels)
     label = (rng.random(pixels) < expit(odds)).astype(np.int8)
@@ -40,7 +40,7 @@ def histogram(logits: np.ndarray, label: np.ndarray) -> LogitHistogram:
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0, 4.0])
-def test_the_temperature_undoes_a_known_overconfidence(sharpness) -> None:
+def test_the_temperature_corrects_a_known_overconfidence(sharpness) -> None:
     filled = histogram(*sample(3, 60_000, sharpness))
     T = fit_temperature(filled)
     assert pytest.approx(sharpness, rel=0.05) == T
@@ -53,7 +53,7 @@ def test_the_temperature_undoes_a_known_overconfidence(sharpness) -> None:
     hnp.arrays(np.float32, 60, elements=st.floats(-18, 18, width=32)),
     hnp.arrays(np.int8, 60, elements=st.sampled_from([-1, 0, 1])),
 )
-def test_scaling_is_never_worse_than_none_and_never_worse_than_a_grid_of_temperatures(logits, label) -> None:
+def test_the_temperature_is_never_worse_than_one_and_never_worse_than_a_grid_of_temperatures(logits, label) -> None:
     filled = histogram(logits, label)
     T = fit_temperature(filled)
     assert 0.1 - 1e-9 <= T <= 10 + 1e-9
@@ -67,7 +67,7 @@ def test_scaling_is_never_worse_than_none_and_never_worse_than_a_grid_of_tempera
 
 
 @pytest.mark.parametrize("label", [0, 1, -1])
-def test_one_class_alone_leaves_temperature_and_threshold_at_rest(label) -> None:
+def test_with_one_class_alone_temperature_and_threshold_keep_their_defaults(label) -> None:
     filled = histogram(np.linspace(-3, 3, 50, dtype=np.float32), np.full(50, label, np.int8))
     fit = calibrate({"here": filled, "there": filled})
     assert (fit.method, fit.T, fit.bias, fit.folds) == ("temperature", 1.0, 0.0, 0)
@@ -96,7 +96,7 @@ def test_thresholds_json_has_the_keys_of_the_contract(tmp_path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["thresholds.json"]
 
 
-def test_a_bias_stands_in_thresholds_json(tmp_path) -> None:
+def test_thresholds_json_contains_the_bias(tmp_path) -> None:
     write_thresholds(tmp_path / "thresholds.json", {"vv": Calibration(T=1.5, bias=0.25, threshold=0.3)}, "vv")
     values = json.loads((tmp_path / "thresholds.json").read_text())
     assert values["calibration"] == {"method": "platt", "T": 1.5, "bias": 0.25}
@@ -104,7 +104,7 @@ def test_a_bias_stands_in_thresholds_json(tmp_path) -> None:
 
 
 def under_predicting(seed: int, bias: float, sharpness: float = 2.0, pixels: int = 20_000) -> LogitHistogram:
-    """Logits from which the true log odds come back with a scale and a bias."""
+    """Return a histogram of logits whose true log odds are logit / sharpness + bias."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(-1.0, 2.0, pixels)
     label = (rng.random(pixels) < expit(odds)).astype(np.int8)
@@ -146,7 +146,7 @@ def test_a_bias_is_never_worse_than_temperature_alone_and_stays_in_bounds(logits
     assert filled.log_loss(T, bias) <= grid + 1e-6
 
 
-def test_a_bias_all_events_share_is_taken() -> None:
+def test_a_bias_that_all_events_share_is_used() -> None:
     events = {f"e{turn}": under_predicting(turn, bias=0.8) for turn in range(4)}
     fit = calibrate(events)
     assert fit.method == "platt"
@@ -156,24 +156,24 @@ def test_a_bias_all_events_share_is_taken() -> None:
     assert fit.held_out_platt < fit.held_out_temperature
 
 
-def test_a_bias_that_does_not_carry_over_to_other_events_is_left() -> None:
-    # Each event leans its own way: the mean of three says the wrong thing of the fourth.
+def test_a_bias_that_does_not_help_on_other_events_is_not_used() -> None:
+    # Each event has another bias, so the mean bias of three events is wrong for the fourth.
     events = {f"e{turn}": under_predicting(turn, bias) for turn, bias in enumerate([1.5, -1.5, 1.5, -1.5])}
     fit = calibrate(events)
     assert (fit.method, fit.bias) == ("temperature", 0.0)
     assert fit.held_out_platt >= fit.held_out_temperature
     pooled = sum(events.values(), LogitHistogram())
     assert pytest.approx(fit_temperature(pooled)) == fit.T
-    assert pooled.log_loss(*fit_platt(pooled)) < pooled.log_loss(fit.T), "the pooled pixels alone would have taken it"
+    assert pooled.log_loss(*fit_platt(pooled)) < pooled.log_loss(fit.T), "pooled pixels alone favour the bias"
 
 
-def test_one_event_has_no_other_to_ask() -> None:
+def test_with_one_event_there_is_no_comparison_and_no_bias() -> None:
     fit = calibrate({"only": under_predicting(1, bias=2.0), "empty": LogitHistogram()})
     assert (fit.method, fit.events, fit.folds) == ("temperature", 1, 0)
     assert (fit.held_out_temperature, fit.held_out_platt) == (None, None)
 
 
-def test_held_out_losses_are_of_events_the_fit_never_saw() -> None:
+def test_held_out_losses_are_those_of_events_that_were_not_fitted() -> None:
     events = {f"e{turn}": under_predicting(turn, bias=0.3 * turn, pixels=2000 * (turn + 1)) for turn in range(3)}
     sums = {"held_out_temperature": 0.0, "held_out_platt": 0.0}
     for left_out, hist in events.items():
@@ -185,7 +185,7 @@ def test_held_out_losses_are_of_events_the_fit_never_saw() -> None:
         assert getattr(fit, name) == pytest.approx(total / sum(hist.pixels for hist in events.values()))
 
 
-def test_many_events_are_compared_in_ten_parts_whatever_their_order() -> None:
+def test_many_events_are_compared_in_ten_parts_independently_of_their_order() -> None:
     events = {f"e{turn:02d}": under_predicting(turn, bias=0.5, pixels=1000) for turn in range(23)}
     fit = calibrate(events)
     assert (fit.events, fit.folds) == (23, 10)

@@ -44,7 +44,7 @@ def test_figures_are_those_of_scikit_learn_on_the_scored_pixels(prediction, labe
 
 @examples(40)
 @given(masks, labels, masks)
-def test_what_is_predicted_outside_the_scored_pixels_changes_nothing(prediction, label, observed) -> None:
+def test_predictions_outside_the_scored_pixels_do_not_change_the_counts(prediction, label, observed) -> None:
     outside = ~observed | (label == -1)
     assert confusion(prediction ^ outside, label, observed) == confusion(prediction, label, observed)
 
@@ -89,7 +89,7 @@ def test_arrays_of_different_shape_are_refused() -> None:
 
 @examples(60)
 @given(count_arrays, st.sampled_from(METRICS))
-def test_the_interval_lies_in_the_unit_range_and_the_value_is_pooled(counts, metric) -> None:
+def test_the_interval_is_within_0_and_1_and_the_value_is_pooled(counts, metric) -> None:
     score = bootstrap_score(counts, metric, resamples=100)
     pooled = ConfusionCounts(*(int(n) for n in counts.sum(axis=0)))
     assert score.value == pooled.metric(metric)
@@ -117,7 +117,7 @@ def random_counts(chips: int, seed: int) -> np.ndarray:
     return np.stack([hit, false, water - hit, 1000 - water - false], axis=1)
 
 
-def test_the_vectorised_bootstrap_is_that_of_drawing_chips_one_by_one() -> None:
+def test_the_vectorised_bootstrap_agrees_with_drawing_chips_one_by_one() -> None:
     counts = random_counts(40, 1)
     score = bootstrap_score(counts, "iou", resamples=4000)
     expected = naive_bootstrap(counts, 4000, np.random.default_rng(7))

@@ -22,7 +22,7 @@ def random_counts(chips: int, seed: int) -> np.ndarray:
     return np.stack([hit, false, water - hit, 1000 - water - false], axis=1)
 
 
-def test_pairing_finds_a_small_constant_advantage_that_unpaired_intervals_hide() -> None:
+def test_pairing_finds_a_small_constant_advantage_that_unpaired_intervals_do_not_show() -> None:
     worse = random_counts(30, 3)
     better = worse + np.array([[5, -0, -5, 0]])
     better = np.where((better < 0).any(axis=1, keepdims=True), worse, better)
@@ -42,7 +42,7 @@ def test_a_method_does_not_differ_from_itself(counts, metric) -> None:
     assert difference.high in (None, 0.0)
 
 
-def test_a_difference_turns_its_sign_with_its_order() -> None:
+def test_a_difference_changes_its_sign_with_the_order() -> None:
     better = random_counts(20, 3)
     worse = better + np.minimum(better[:, [0]], 7) * np.array([[-1, 0, 1, 0]])
     there, back = paired_difference(better, worse, "iou"), paired_difference(worse, better, "iou")
@@ -59,7 +59,7 @@ def test_methods_scored_on_different_pixels_cannot_be_paired() -> None:
 
 @examples(30)
 @given(count_arrays, st.data())
-def test_the_difference_of_means_is_that_of_the_two_means(counts, data) -> None:
+def test_the_mean_difference_is_the_difference_of_the_two_means(counts, data) -> None:
     missed = np.array([data.draw(st.integers(0, int(n))) for n in counts[:, 0]])
     worse = counts + missed[:, None] * np.array([[-1, 0, 1, 0]])
     found = paired_mean_difference(counts, worse, "iou", resamples=100)
@@ -73,7 +73,7 @@ def test_the_difference_of_means_is_that_of_the_two_means(counts, data) -> None:
 
 
 def test_the_difference_of_means_is_not_decided_by_one_large_flood() -> None:
-    """Nine small floods lost and a large one gained: the pool and the chips disagree about the winner."""
+    """One method is worse on nine small floods and better on a large one: pooled pixels and chips disagree."""
     one = np.array([[1_000_000, 0, 100_000, 0], *[[0, 0, 50, 50]] * 9])
     other = np.array([[900_000, 0, 200_000, 0], *[[50, 0, 0, 50]] * 9])
     assert paired_difference(one, other, "iou").value > 0.05

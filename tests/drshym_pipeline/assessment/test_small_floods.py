@@ -15,7 +15,7 @@ SEEN = np.ones((40, 40), dtype=bool)
 
 
 def bodies() -> np.ndarray:
-    """One pixel, 3 x 3, 10 x 10 and, touching at a corner alone, two of 6 x 6."""
+    """Return a label with bodies of one pixel, 3 x 3 and 10 x 10, and two of 6 x 6 that touch at a corner."""
     label = np.zeros((40, 40), np.int8)
     label[1, 1] = 1
     label[5:8, 5:8] = 1
@@ -27,7 +27,7 @@ def bodies() -> np.ndarray:
 def test_bodies_are_counted_in_the_class_of_their_own_size() -> None:
     label = bodies()
     result = size_recall(label == 1, label, SEEN, 0.01, edges_ha=(0.05, 0.5, 1.0))
-    # 0.01 ha, 0.09 ha, 0.72 ha (one body: corners touch) and 1 ha, which is the edge itself.
+    # 0.01 ha, 0.09 ha, 0.72 ha (one body, because the corners touch) and 1 ha, which is exactly on an edge.
     assert result.bodies == result.found == (1, 1, 1, 1)
     assert result.pixels == result.found_pixels == (1, 9, 72, 100)
 
@@ -37,13 +37,13 @@ def test_a_body_is_found_when_half_of_it_is_mapped(mapped_rows, found) -> None:
     label = np.zeros((40, 40), np.int8)
     label[12:22, 3:13] = 1
     prediction = np.zeros((40, 40), bool)
-    prediction[12 : 12 + mapped_rows] = True  # water mapped beside it adds nothing
+    prediction[12 : 12 + mapped_rows] = True  # water mapped outside the body does not count
     result = size_recall(prediction, label, SEEN, 0.01)
     assert result.found == (0, found, 0, 0)
     assert result.found_pixels == (0, 10 * mapped_rows, 0, 0)
 
 
-def test_unknown_and_unobserved_water_is_no_body() -> None:
+def test_unknown_and_unobserved_water_is_not_a_body() -> None:
     label = bodies()
     label[12:22, 3:13] = -1
     hidden = SEEN.copy()
@@ -52,7 +52,7 @@ def test_unknown_and_unobserved_water_is_no_body() -> None:
     assert result.bodies == (0, 0, 1, 0)
 
 
-def test_chips_add_up_and_the_table_says_where_there_is_nothing() -> None:
+def test_chips_are_added_and_empty_classes_are_missing_in_the_table() -> None:
     label = bodies()
     missed = size_recall(np.zeros((40, 40), bool), label, SEEN, 0.01)
     total = SizeRecall.empty() + missed + size_recall(label == 1, label, SEEN, 0.01)
@@ -96,7 +96,7 @@ def test_bodies_are_the_components_of_the_graph_of_touching_pixels(prediction, l
 @pytest.mark.parametrize(
     ("area", "edges", "fault"), [(0.0, (1.0,), "area"), (0.01, (10.0, 1.0), "rise"), (0.01, (0.0, 1.0), "rise")]
 )
-def test_sizes_that_cannot_be_are_refused(area, edges, fault) -> None:
+def test_impossible_sizes_are_refused(area, edges, fault) -> None:
     with pytest.raises(ValueError, match=fault):
         size_recall(SEEN, bodies(), SEEN, area, edges_ha=edges)
 

@@ -13,7 +13,7 @@ from tests.examples import examples
 
 
 def sample(seed: int, pixels: int = 20_000, sharpness: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose true log odds are logit / sharpness."""
+    """Return logits whose true log odds are logit / sharpness, and labels."""
     rng = np.random.default_rng(seed)
     odds = rng.normal(-1.0, 2.0, pixels)
     label = (rng.random(pixels) < expit(odds)).astype(np.int8)
@@ -26,7 +26,7 @@ def histogram(logits: np.ndarray, label: np.ndarray) -> LogitHistogram:
     return filled
 
 
-def test_the_threshold_has_the_best_f1_of_all_and_lies_on_the_grid() -> None:
+def test_the_threshold_has_the_best_f1_of_all_and_is_a_multiple_of_the_step() -> None:
     logits, label = sample(4, 5000)
     filled = histogram(logits, label)
     threshold, f1 = best_threshold(filled, 2.0)
@@ -38,7 +38,7 @@ def test_the_threshold_has_the_best_f1_of_all_and_lies_on_the_grid() -> None:
     assert all(filled.scores_at(t, 2.0).f1 <= f1 for t in np.arange(0.01, 1.0, 0.01))
 
 
-def test_of_equal_thresholds_the_nearest_to_a_half_wins() -> None:
+def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_used() -> None:
     apart = histogram(np.array([-4.0, -3.0, 3.0, 4.0], np.float32), np.array([0, 0, 1, 1], np.int8))
     assert best_threshold(apart, 1.0) == (0.5, 1.0)
     low = histogram(np.array([-4.0, -3.0, -2.0], np.float32), np.array([0, 0, 1], np.int8))
@@ -48,7 +48,7 @@ def test_of_equal_thresholds_the_nearest_to_a_half_wins() -> None:
 
 
 def scene(seed: int, pixels: int, water: float, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of a chip with a share of water; `shift` moves all of them, as another wind would."""
+    """Return logits and labels of a chip with a share of water; `shift` is added to all logits, like another wind."""
     rng = np.random.default_rng(seed)
     label = (rng.random(pixels) < water).astype(np.int8)
     return rng.normal(np.where(label == 1, 1.0, -3.0) + shift, 1.2), label
@@ -56,7 +56,7 @@ def scene(seed: int, pixels: int, water: float, shift: float = 0.0) -> tuple[np.
 
 @examples(8)
 @given(st.integers(0, 1000), st.floats(0.7, 2.0), st.floats(-1.0, 1.0))
-def test_each_aim_is_best_of_all_thresholds_and_its_plateau_holds_half_a_percent_of_it(seed, T, bias) -> None:
+def test_each_aim_has_the_best_threshold_and_its_plateau_is_within_half_a_percent_of_it(seed, T, bias) -> None:
     chips = [scene(seed + turn, 400, water, shift) for turn, (water, shift) in enumerate([(0.6, 0.5), (0.05, -1.0)])]
     choice = choose_threshold([histogram(*chip) for chip in chips], T, bias)
 
@@ -69,7 +69,7 @@ def test_each_aim_is_best_of_all_thresholds_and_its_plateau_holds_half_a_percent
         )
 
     def wet(logits: np.ndarray, threshold: float) -> np.ndarray:
-        # As the histogram sees them: at the middle of their bins.
+        # The histogram counts logits at the middle of their bins.
         binned = (np.floor(logits * 100) + 0.5) / 100
         return expit(binned / T + bias) >= threshold
 
@@ -90,7 +90,7 @@ def test_each_aim_is_best_of_all_thresholds_and_its_plateau_holds_half_a_percent
         )
 
 
-def test_the_aim_decides_whether_one_large_flood_does() -> None:
+def test_one_large_flood_decides_the_pooled_aim_but_not_the_mean_aim() -> None:
     large = histogram(*scene(1, 40_000, 0.9, shift=2.0))
     small = [histogram(*scene(2 + turn, 1000, 0.03, shift=-2.0)) for turn in range(5)]
     pooled, fair = (choose_threshold([large, *small], 1.0, aim=aim) for aim in ("pooled_f1", "mean_iou"))
@@ -100,8 +100,8 @@ def test_the_aim_decides_whether_one_large_flood_does() -> None:
     assert fair.points["pooled_f1"].pooled_f1 >= fair.points["mean_iou"].pooled_f1
 
 
-def test_the_middle_of_the_plateau_holds_in_a_brighter_scene_where_its_highest_point_falls_off_a_cliff() -> None:
-    # Nearly flat above -1, where the land ends: the highest point is right beside the land.
+def test_the_middle_of_the_plateau_works_in_a_brighter_scene_where_the_highest_point_does_not() -> None:
+    # The curve is nearly flat above -1, where the logits of land end; its highest point is right beside them.
     logits = np.concatenate([np.linspace(-3, -1, 1000), np.linspace(-0.9, 2, 10), np.linspace(2, 4, 990)])
     label = np.repeat([0, 1], 1000).astype(np.int8)
     here, brighter = histogram(logits, label), histogram(logits + 0.5, label)
@@ -114,7 +114,7 @@ def test_the_middle_of_the_plateau_holds_in_a_brighter_scene_where_its_highest_p
     assert brighter.scores_at(middle, 1.0).iou > 0.99
 
 
-def test_false_water_of_chips_without_water_is_told_beside_the_aim_that_does_not_see_it() -> None:
+def test_false_water_of_chips_without_water_is_reported_for_the_aim_that_does_not_use_them() -> None:
     wet, dry = histogram(*scene(5, 2000, 0.3)), histogram(*scene(6, 2000, 0.0, shift=2.0))
     with_dry, alone = choose_threshold([wet, dry], 1.0), choose_threshold([wet], 1.0)
     point = with_dry.points["mean_iou"]
@@ -124,7 +124,7 @@ def test_false_water_of_chips_without_water_is_told_beside_the_aim_that_does_not
 
 
 @pytest.mark.parametrize("label", [0, 1, -1])
-def test_one_class_alone_says_nothing_about_a_threshold(label) -> None:
+def test_with_one_class_alone_the_threshold_is_a_half(label) -> None:
     chips = [histogram(np.linspace(-3, 3, 50), np.full(50, label, np.int8)), LogitHistogram()]
     choice = choose_threshold(chips, 1.0)
     assert choice.threshold == 0.5
