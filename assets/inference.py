@@ -18,6 +18,7 @@ from dagster import (
     asset_check,
 )
 
+from assets.asset_facts import asset_facts
 from assets.blocking_checks import blocking_check
 from assets.partitions import ONE_RUN, scenes
 from assets.run_context import run_name
@@ -41,6 +42,7 @@ def build_asset(stage: Stage) -> AssetsDefinition:
         deps=list(stage.deps),
         partitions_def=scenes,
         group_name="inference",
+        **asset_facts(stage.name, stage.holds, **stage.metadata),
         pool=MAPPING_POOL,
         code_version=stage.code_version,
         kinds=set(stage.kinds),

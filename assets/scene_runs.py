@@ -8,17 +8,19 @@ Dagster's event log. The other assets of the run then have nothing left to do an
 if a scene did, and names it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from threading import Event
 from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
+    AssetCheckKey,
     AssetCheckSeverity,
     AssetExecutionContext,
     AssetKey,
     AssetMaterialization,
+    DagsterRun,
     EventLogRecord,
     Failure,
     MaterializeResult,
@@ -31,6 +33,7 @@ from assets.scene_steps import SceneTools
 from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.records import now
+from drshym_pipeline.scene_store import RunFailure
 from resources.bucket import SceneBucket
 from resources.dagster_internals import (
     CODE_VERSION_TAG,
@@ -60,6 +63,12 @@ def chain_from(name: str, selected: Sequence[str]) -> list[str]:
     return chain
 
 
+def wanted_checks(run: DagsterRun) -> Callable[[str, str], bool]:
+    """Return whether a run was asked to evaluate a check: all of them, unless it was started with a selection."""
+    selection = run.asset_check_selection
+    return lambda asset, check: selection is None or AssetCheckKey(AssetKey(asset), check) in selection
+
+
 def run_scenes(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine, name: str
 ) -> Iterator[MaterializeResult[Any] | AssetMaterialization]:
@@ -87,7 +96,7 @@ def run_scenes(
     left = Event()
     listener = until_left(RunProgress(store.progress_path(context.run_id), None), left)
     tools = SceneTools(bucket, store, engine, listener, run_name(context.run))
-    work = SceneWork(tools, chain_from(name, selected), partitions)
+    work = SceneWork(tools, chain_from(name, selected), partitions, wanted_checks(context.run))
     yield from _emit_events(context, store, Prefetched(work, _AHEAD, left), len(partitions))
 
 
@@ -126,15 +135,15 @@ def _keep_failure(context: AssetExecutionContext, store: ArtefactStore, event: E
     if event.trace is not None:
         context.log.error(event.trace)
     context.log.error("%s: %s: %s", event.partition, event.name, event.reason)
-    failure = {
-        "run_id": context.run_id,
-        "job": context.run.job_name,
-        "step": event.name,
-        "reason": event.reason,
-        "at": now().isoformat(),
-        "partition": event.partition,
-    }
-    store.write_failure(event.partition, failure)
+    failure = RunFailure(
+        reason=event.reason or "no reason given",
+        at=now(),
+        step=event.name,
+        run_id=context.run_id,
+        job=context.run.job_name,
+        partition=event.partition,
+    )
+    store.scenes.write_failure(event.partition, failure)
 
 
 def _materialised(

@@ -4,11 +4,12 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from dagster import MaterializeResult
 
+from assets.asset_facts import tile_columns
 from assets.scene_checks import (
     MASK_AGREES_WITH_PROBABILITY,
     MODEL_IS_CURRENT,
@@ -34,6 +35,8 @@ class Stage:
         code_version: Raised when the same scene and model would give other files at this stage.
         deps: The assets that it is made from.
         checks: What is checked of it, in this order.
+        holds: `data` or `map`, to filter by.
+        metadata: More metadata of the definition.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Stage:
     code_version: str
     deps: tuple[str, ...] = ()
     checks: tuple[SceneCheck, ...] = ()
+    holds: str = "map"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 _STAGES: Final = (
@@ -53,6 +58,7 @@ _STAGES: Final = (
         kinds=frozenset({"geotiff"}),
         code_version="3",
         checks=(SCENE_IS_READABLE,),
+        holds="data",
     ),
     Stage(
         name="tiles",
@@ -62,6 +68,8 @@ _STAGES: Final = (
         code_version="3",
         deps=("raw_scenes",),
         checks=(TILES_COVER_THE_SCENE,),
+        holds="data",
+        metadata={"dagster/column_schema": tile_columns()},
     ),
     Stage(
         name="tile_probabilities",

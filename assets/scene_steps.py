@@ -91,6 +91,7 @@ def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
         metadata={
             "observed share by tile": picture(valid_share(tiles), f"tiles of {partition}", cell=ground_cell(folder)),
             "tiles": summary.count,
+            "dagster/row_count": summary.count,
             "rows and columns": f"{summary.rows} x {summary.cols}",
             "tiles with an observed pixel": summary.valid_tiles,
             "mean observed share": round(summary.mean_valid_fraction, 4),
@@ -185,7 +186,7 @@ def report_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     tools.note(partition, map=finished.version, drawing=None)
     record = finished.record()
     newest = scenes.set_current(partition, finished, scenes.note(partition, tools.run).request)
-    tools.store.clear_failure(partition)
+    scenes.clear_failure(partition)
     if tools.bucket.keep_sources == "store":
         remove_from_bucket(tools.bucket, tools.store, partition, finished)
     return MaterializeResult(

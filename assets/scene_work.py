@@ -5,7 +5,7 @@ mapping the next scene.
 """
 
 import traceback
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -74,10 +74,18 @@ class SceneWork:
         tools: What the steps are handed.
         chain: The assets to make of each.
         partitions: The scenes.
+        is_wanted: Called with an asset and a check of it: whether the run was asked to evaluate it.
     """
 
-    def __init__(self, tools: SceneTools, chain: Sequence[str], partitions: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tools: SceneTools,
+        chain: Sequence[str],
+        partitions: Sequence[str],
+        is_wanted: Callable[[str, str], bool] = lambda _asset, _check: True,
+    ) -> None:
         self._tools, self._chain, self._partitions = tools, chain, partitions
+        self._is_wanted = is_wanted
 
     def __iter__(self) -> Iterator[Made | Checked | Ended]:
         for partition in self._partitions:
@@ -101,7 +109,7 @@ class SceneWork:
 
     def _checks(self, partition: str, name: str) -> Generator[Checked, None, str | None]:
         """Evaluate the checks of an asset; returns why the scene goes no further, or None."""
-        for check in STAGES[name].checks:
+        for check in (check for check in STAGES[name].checks if self._is_wanted(name, check.name)):
             outcome = check.evaluate(self._tools.store, partition, self._tools.run)
             yield Checked(partition, name, check, outcome)
             if check.blocking and not outcome.passed:

@@ -65,13 +65,15 @@ class WorkNote(Record):
     map: str | None = None
 
 
-class Failure(Record):
-    """Why a scene was not mapped."""
+class RunFailure(Record):
+    """Why a run has failed: which step of which run, of which job, and the scene if it has one."""
 
     reason: str
     at: datetime
     step: str = ""
     run_id: str = ""
+    job: str = ""
+    partition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ def _read(path: Path, model: type[RecordT]) -> RecordT | None:
         raise InputError(path, describe_validation(error), "Restore the file, or map the scene again") from error
 
 
-def _failure(path: Path) -> Failure:
+def _failure(path: Path) -> RunFailure:
     values = read_json(path)
-    return Failure.model_validate({name: values[name] for name in Failure.model_fields if values.get(name)})
+    return RunFailure.model_validate({name: values[name] for name in RunFailure.model_fields if values.get(name)})
 
 
 def _request_number(request: str | None) -> int:
@@ -152,12 +154,25 @@ class SceneStore:
         """Return the files and the newest request of a scene; None when it never came through the watched folder."""
         return _read(self.folder / scene / "sources.json", SceneSources)
 
-    def failure(self, scene: str) -> Failure | None:
+    def write_failure(self, name: str, failure: RunFailure) -> None:
+        """Keep why a run has failed.
+
+        Args:
+            name: The scene; for a run without a scene its job or stage.
+            failure: The reason.
+        """
+        write_json(self.root / "failures" / f"{name}.json", failure.model_dump(mode="json"))
+
+    def clear_failure(self, name: str) -> None:
+        """Forget a failure: the scene has been mapped since."""
+        (self.root / "failures" / f"{name}.json").unlink(missing_ok=True)
+
+    def failure(self, scene: str) -> RunFailure | None:
         """Return why the last request failed, or None."""
         path = self.root / "failures" / f"{scene}.json"
         return _failure(path) if path.is_file() else None
 
-    def other_failures(self) -> dict[str, Failure]:
+    def other_failures(self) -> dict[str, RunFailure]:
         """Return the failures of runs without a scene, such as a training, by the name of their job or stage."""
         known = set(self.names())
         paths = {path.stem: path for path in sorted((self.root / "failures").glob("*.json"))}

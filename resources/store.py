@@ -73,16 +73,6 @@ class ArtefactStore(ConfigurableResource[Any]):
             raise InputError(partition, "no source files are known for this scene", "Copy it into the watched folder")
         return list(listed.files)
 
-    def write_failure(self, name: str, value: dict[str, Any]) -> Path:
-        """Keep the reason of a failure beside the scenes."""
-        path = self.path / "failures" / f"{name}.json"
-        write_json(path, value)
-        return path
-
-    def clear_failure(self, name: str) -> None:
-        """Forget a failure: the scene has been mapped since."""
-        (self.path / "failures" / f"{name}.json").unlink(missing_ok=True)
-
     def put_object(self, kind: str, value: Any) -> str:
         """Keep a JSON value under its own digest and return the digest; old ones of the same kind are dropped.
 

@@ -22,6 +22,7 @@ from dagster import (
 )
 
 from drshym_pipeline.records import now
+from drshym_pipeline.scene_store import RunFailure
 from resources.dagster_internals import (
     AUTO_RETRY_RUN_ID_TAG,
     PARTITION_NAME_TAG,
@@ -91,6 +92,18 @@ def failure_name(run: DagsterRun, step: str) -> str:
     return (step or "assets") if run.job_name.startswith("__") else run.job_name
 
 
+def failure_record(run: DagsterRun, step: str, reason: str) -> RunFailure:
+    """Make the record of a failed run.
+
+    Args:
+        run: The run.
+        step: The step that failed first; empty when no step did.
+        reason: Why, in one line.
+    """
+    partition = run.tags.get(PARTITION_NAME_TAG)
+    return RunFailure(reason=reason, at=now(), step=step, run_id=run.run_id, job=run.job_name, partition=partition)
+
+
 @run_failure_sensor(
     name="failed_runs",
     default_status=DefaultSensorStatus.RUNNING,
@@ -116,9 +129,7 @@ def failed_runs(context: RunFailureSensorContext, store: ArtefactStore) -> None:
     if not messages or run.tags.get(RUN_FAILURE_REASON_TAG, _OF_A_STEP) != _OF_A_STEP:
         reason = interruption_reason(run, context.failure_event.message or "")
     name = failure_name(run, step)
-    partition = run.tags.get(PARTITION_NAME_TAG)
-    value = {"run_id": run.run_id, "job": run.job_name, "step": step, "reason": reason, "at": now().isoformat()}
-    store.write_failure(name, value | {"partition": partition})
+    store.scenes.write_failure(name, failure_record(run, step, reason))
     context.log.error("%s: %s", name, reason)
 
 
@@ -138,5 +149,4 @@ def terminated_runs(context: RunStatusSensorContext, store: ArtefactStore) -> No
     partition = run.tags.get(PARTITION_NAME_TAG)
     if partition is None:
         return
-    value = {"run_id": run.run_id, "job": run.job_name, "step": "", "reason": TERMINATED, "at": now().isoformat()}
-    store.write_failure(partition, value | {"partition": partition})
+    store.scenes.write_failure(partition, failure_record(run, "", TERMINATED))

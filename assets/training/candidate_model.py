@@ -5,6 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, Failure, MaterializeResult, MetadataValue, asset
 
+from assets.asset_facts import asset_facts
 from assets.metadata import table
 from assets.run_context import permanent_input_errors
 from assets.training.judgement import VERDICT_FILE, Judgement
@@ -44,6 +45,7 @@ def refuse_unusable(judgement: Judgement, sha256: str) -> None:
 @asset(
     deps=["slice_reports"],
     group_name="training",
+    **asset_facts("candidate_model", "model"),
     pool=TRAINING_POOL,
     code_version="1",
     kinds={"mlflow"},

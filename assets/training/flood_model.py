@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
 
+from assets.asset_facts import asset_facts
 from assets.metadata import table
 from assets.run_context import permanent_input_errors
 from assets.staleness import report_staleness, served_reference
@@ -40,6 +41,7 @@ def _candidate(
 @asset(
     deps=["candidate_model"],
     group_name="training",
+    **asset_facts("flood_model", "model"),
     code_version="1",
     kinds={"pytorch"},
     description="The model that maps scenes now, pinned by version and sha256.",

@@ -5,6 +5,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, asset
 
+from assets.asset_facts import asset_facts
 from assets.metadata import file_link, picture, table
 from assets.pictures import DB_RANGE
 from assets.run_context import permanent_input_errors, run_progress
@@ -17,6 +18,7 @@ from resources.store import ArtefactStore
 
 @asset(
     group_name="training",
+    **asset_facts("labelled_tiles", "data"),
     pool=TRAINING_POOL,
     code_version="1",
     kinds={"geotiff"},

@@ -8,6 +8,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
+from assets.asset_facts import asset_facts
 from assets.metadata import file_link, plot, table
 from assets.run_context import permanent_input_errors, run_progress
 from assets.training.judgement import evaluation_plots, judge
@@ -22,6 +23,7 @@ from resources.store import ArtefactStore
 @asset(
     deps=["calibration_temperature", "labelled_tiles"],
     group_name="training",
+    **asset_facts("slice_reports", "model"),
     pool=TRAINING_POOL,
     code_version="1",
     kinds={"pandas", "mlflow"},

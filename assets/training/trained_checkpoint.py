@@ -4,6 +4,7 @@ from typing import Any
 
 from dagster import AssetExecutionContext, DataVersion, MaterializeResult, MetadataValue, asset
 
+from assets.asset_facts import asset_facts
 from assets.metadata import file_link, plot, table
 from assets.run_context import permanent_input_errors, run_progress
 from assets.training.training_state import CHECKPOINT, PLOTS, RunNote, alone_with, begin, learning, training_id
@@ -19,6 +20,7 @@ CODE_VERSION = "1"
 @asset(
     deps=["labelled_tiles"],
     group_name="training",
+    **asset_facts("trained_checkpoint", "model"),
     pool=TRAINING_POOL,
     code_version=CODE_VERSION,
     kinds={"pytorch", "mlflow"},

@@ -6,14 +6,14 @@ from threading import Event
 import numpy as np
 import pytest
 import rasterio
-from dagster import AssetKey, DagsterEventType, EventRecordsFilter
+from dagster import AssetCheckKey, AssetKey, DagsterEventType, DagsterRun, EventRecordsFilter
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from assets.scene_runs import chain_from
+from assets.scene_runs import chain_from, wanted_checks
 from assets.scene_stages import STAGES
 from assets.scene_steps import SceneTools
-from assets.scene_work import Abandoned, Ended, Made, SceneWork, until_left
+from assets.scene_work import Abandoned, Checked, Ended, Made, SceneWork, until_left
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
@@ -208,3 +208,17 @@ def test_a_stopped_run_is_no_failure_of_its_scene(lineage: Lineage):
     tools = scene_tools(lineage, until_left(silent, left))
     with pytest.raises(Abandoned):
         list(SceneWork(tools, list(STAGES), ["a"]))
+
+
+def test_a_run_of_many_scenes_evaluates_only_the_checks_it_was_asked_for(lineage: Lineage):
+    tools = scene_tools(lineage, silent)
+
+    def evaluated(wanted: set[AssetCheckKey] | None) -> set[str]:
+        run = DagsterRun("map_scene", asset_selection=frozenset(), asset_check_selection=wanted)
+        work = SceneWork(tools, list(STAGES), ["a"], wanted_checks(run))
+        return {event.check.name for event in work if isinstance(event, Checked)}
+
+    tiles = AssetCheckKey(AssetKey("tiles"), "tiles_cover_the_scene")
+    assert evaluated(None) == {check.name for stage in STAGES.values() for check in stage.checks}
+    assert evaluated({tiles}) == {"tiles_cover_the_scene"}
+    assert evaluated(set()) == set()

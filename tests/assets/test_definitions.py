@@ -1,6 +1,7 @@
 """The graph, pinned in one place, and how light the code location is."""
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,18 @@ def test_every_asset_is_described_and_versioned(asset: AssetsDefinition):
     assert spec.description
     assert spec.code_version
     assert spec.kinds
+    assert spec.owners == ["team:flood-mapping"]
+    assert spec.tags["domain"] == "flood_sar"
+    assert spec.tags["holds"] in {"data", "model", "map"}
+
+
+@pytest.mark.parametrize("asset", [*training_assets, *inference_assets], ids=lambda asset: asset.key.to_user_string())
+def test_every_asset_has_a_section_in_the_page_of_the_lineage(asset: AssetsDefinition):
+    spec = next(iter(asset.specs))
+    page, _, section = str(spec.metadata["described in"].value).partition("#")
+    headings = re.findall(r"^### `(\w+)`$", Path(page).read_text("utf-8"), re.MULTILINE)
+    assert section == spec.key.to_user_string()
+    assert section in headings
 
 
 def test_the_inference_assets_share_the_scenes_partitions():

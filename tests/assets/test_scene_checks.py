@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from dagster import AssetCheckSeverity, AssetKey, ExecuteInProcessResult
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from assets.asset_facts import tile_columns
 from assets.scene_stages import STAGES
 from assets.scene_steps import SceneTools
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
@@ -81,6 +83,9 @@ def test_on_good_files_every_check_passes_and_the_scene_is_mapped(lineage: Linea
     assert result.success
     assert materialised(lineage) == list(STAGES)
     assert checks(result) == {name: True for _, name in BLOCKING_SCENE_CHECKS} | {"model_is_current": True}
+    # The columns that Dagster shows of the table are those that it has.
+    table = pd.read_parquet(lineage.store.scenes.versions(SCENE)[0].tiles("tiles/64-8").parquet)
+    assert set(table.columns) <= {column.name for column in tile_columns().columns}
 
 
 @pytest.mark.parametrize(("asset", "check", "damage", "word"), CASES)

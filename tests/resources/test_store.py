@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import now
+from drshym_pipeline.scene_store import RunFailure
 from resources.progress import RunProgress
 from resources.store import ArtefactStore
 
@@ -46,11 +48,12 @@ def test_an_object_written_again_counts_as_new(store: ArtefactStore):
 
 
 def test_failures_are_kept_and_cleared(store: ArtefactStore):
-    path = store.write_failure("x", {"reason": "no VV"})
-    assert path.is_file()
-    store.clear_failure("x")
-    store.clear_failure("x")
-    assert not path.exists()
+    failure = RunFailure(reason="no VV", at=now(), step="raw_scenes", run_id="r", job="map_scene", partition="x")
+    store.scenes.write_failure("x", failure)
+    assert store.scenes.failure("x") == failure
+    store.scenes.clear_failure("x")
+    store.scenes.clear_failure("x")
+    assert store.scenes.failure("x") is None
 
 
 class Log:

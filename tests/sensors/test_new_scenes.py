@@ -13,6 +13,8 @@ from rasterio.transform import from_origin
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.records import now
+from drshym_pipeline.scene_store import RunFailure
 from drshym_pipeline.storage import read_json
 from resources.run_limits import LONGEST_TAG, MAPPING_TAG, NEW_SCENE
 from sensors.deadline import scene_deadline
@@ -169,7 +171,7 @@ def test_a_link_out_of_the_folder_is_never_mapped(lineage: Lineage, scene_file: 
 def test_a_corrected_file_is_mapped_under_the_same_partition(lineage: Lineage, scene_file: Path):
     (lineage.inbox / "S1_small.tif").write_bytes(scene_file.read_bytes()[:500])
     assert not lineage.map_all()["S1_small"].success
-    lineage.store.write_failure("S1_small", {"reason": "cut"})
+    lineage.store.scenes.write_failure("S1_small", RunFailure(reason="cut", at=now()))
     lineage.drop(scene_file)
     assert lineage.map_all()["S1_small"].success
     assert not (lineage.store.path / "failures" / "S1_small.json").exists()
