@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ ORDER = [
     "inference", "prediction", "products", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
+# The same for the whole checkout.
+LAYERS = [*LOCATION, "deploy", "demo", "benchmarks", "experiments", "docs"]
 ORCHESTRATION = {"dagster", "dagster_graphql", "mlflow"}
 HEAVY = ("torch", "mlflow", "rasterio", "lightning", "matplotlib", "geopandas", "segmentation_models_pytorch", "zarr")
 
@@ -63,15 +66,52 @@ def test_the_table_of_modules_in_the_documentation_has_the_same_order() -> None:
     assert [name for cell in first_cells for name in re.findall(r"`(\w+)/?`", cell)] == ORDER
 
 
-@pytest.mark.parametrize("layer", LOCATION[1:-1])
-def test_the_code_location_imports_one_way(layer: str) -> None:
-    files = python_files(layer)
-    assert files
-    for path in files:
-        for module in modules_imported(path):
-            top = module.split(".")[0]
-            if top in LOCATION:
-                assert LOCATION.index(top) <= LOCATION.index(layer), f"{path} imports upward: {module}"
+def imports_upward(root: Path, layers: list[str]) -> list[str]:
+    """Imports of a layer from one that comes later in `layers`, as `file imports module`."""
+    return [
+        f"{path.relative_to(root)} imports {module}"
+        for number, layer in enumerate(layers)
+        for path in [*sorted((root / layer).rglob("*.py")), *root.glob(f"{layer}.py")]
+        for module in modules_imported(path)
+        if (top := module.split(".")[0]) in layers and layers.index(top) > number
+    ]
+
+
+def import_circle(root: Path, tops: list[str]) -> list[str]:
+    """Modules that import one another in a circle, wherever in their files the imports are; empty without one."""
+    files = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for top in tops
+        for path in [*sorted((root / top).rglob("*.py")), *root.glob(f"{top}.py")]
+    }
+    imports = {name: {*modules_imported(path)} & files.keys() - {name} for name, path in files.items()}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_the_whole_tree_imports_one_way() -> None:
+    assert imports_upward(ROOT, LAYERS) == []
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    assert import_circle(ROOT, LAYERS) == []
+
+
+def test_an_upward_import_and_a_circle_are_found(tmp_path: Path) -> None:
+    for name, text in {
+        "low/a.py": "from low import b",
+        "low/b.py": "def f():\n    from low.a import g",
+        "low/c.py": "import high.d",
+        "high/d.py": "import low.c",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert imports_upward(tmp_path, ["low", "high"]) == ["low/c.py imports high.d"]
+    assert set(import_circle(tmp_path, ["low"])) == {"low.a", "low.b"}
+    assert import_circle(tmp_path, ["high"]) == []
 
 
 def loaded_by(statement: str) -> set[str]:
