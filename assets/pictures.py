@@ -37,7 +37,7 @@ def ground_cell(folder: SceneFolder) -> tuple[float, float]:
     from drshym_pipeline.sar.georeference import pixel_size_m
 
     meta = folder.meta()
-    return pixel_size_m(meta.crs, meta.transform, meta.height, meta.width)
+    return pixel_size_m(meta.crs, meta.affine, meta.height, meta.width)
 
 
 def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:

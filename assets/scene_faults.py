@@ -53,8 +53,7 @@ def scene_faults(folder: SceneFolder) -> list[str]:
         CRS.from_user_input(meta.crs)
     except CRSError:
         faults.append(f"the CRS {meta.crs} is not known")
-    a, b, _, d, e, _ = meta.transform
-    if a * e - b * d == 0:
+    if meta.affine.is_degenerate:
         faults.append("the transform maps the scene onto a line")
     make_backscatter(meta, folder.directory)  # retention may have deleted it
     with BackscatterReader(meta, folder.directory) as reader:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.transform import Affine
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.products.tiles import tile_record
@@ -24,8 +24,6 @@ STAGE = "chips"
 
 
 def _write_chip(path: Path, pixels: NDArray[np.float32], meta: SceneMeta, window: Window) -> None:
-    a, b, c, d, e, f = meta.transform
-    row, col = window.row, window.col
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": "float32",
@@ -33,7 +31,7 @@ def _write_chip(path: Path, pixels: NDArray[np.float32], meta: SceneMeta, window
         "height": window.height,
         "width": window.width,
         "crs": CRS.from_user_input(meta.crs),
-        "transform": Affine(a, b, c + a * col + b * row, d, e, f + d * col + e * row),
+        "transform": meta.affine @ Affine.translation(window.col, window.row),
         "nodata": float("nan"),
         "compress": "deflate",
         "predictor": 3,

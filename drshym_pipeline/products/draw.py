@@ -112,7 +112,7 @@ def draw_map(
     """
     meta = reader.meta
     calibration, place = prediction.summary.calibration, meta.map_grid
-    row_area_km2 = pixel_area_km2(place.crs, place.transform, place.height, place.width)
+    row_area_km2 = pixel_area_km2(place.crs, place.affine, place.height, place.width)
     statistics = MapStatistics(row_area_km2)
     canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
@@ -155,7 +155,7 @@ def draw_map(
                 text=picture_text(tags),
                 words=_figure_text(meta, prediction, flooded),
                 scene_width=place.width,
-                pixel_m=pixel_size_m(place.crs, place.transform, place.height, place.width),
+                pixel_m=pixel_size_m(place.crs, place.affine, place.height, place.width),
                 statistics=(shown.p01, shown.p99) if shown else None,
             )
             cogs.result()

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.transform import Affine
 from rasterio.warp import reproject
 
 from drshym_pipeline.probabilities import NOT_OBSERVED
@@ -74,7 +74,7 @@ def _moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> N
         out,
         src_crs=grid.crs,
         src_nodata=nodata,
-        dst_transform=Affine(*grid.transform) * Affine.translation(0, rows.start),
+        dst_transform=grid.affine @ Affine.translation(0, rows.start),
         dst_crs=grid.crs,
         dst_nodata=nodata,
         resampling=resampling,

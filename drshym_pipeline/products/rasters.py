@@ -19,7 +19,6 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.shutil import copy as copy_raster
-from rasterio.transform import Affine
 
 from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE, is_water
 from drshym_pipeline.products.mask_values import (
@@ -100,7 +99,7 @@ def _profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
         "height": grid.height,
         "width": grid.width,
         "crs": CRS.from_user_input(grid.crs),
-        "transform": Affine(*grid.transform),
+        "transform": grid.affine,
         "tiled": True,
         "blockxsize": _BLOCK,
         "blockysize": _BLOCK,

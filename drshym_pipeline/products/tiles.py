@@ -11,6 +11,7 @@ import pandas as pd
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import DrShymRecord, PixelWindow, SceneMeta, TileProvenance
 from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.sar.georeference import bounds_of
 from drshym_pipeline.scene_folder import TilesFolder
 from drshym_pipeline.storage import atomic_path, write_text
 from drshym_pipeline.tiling import TileGrid, Window
@@ -28,10 +29,6 @@ def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, val
         grid: The grid.
         valid_fraction: Observed share of its pixels.
     """
-    a, b, c, d, e, f = meta.transform
-    corners = [(row, col) for row in (window.rows.start, window.rows.stop) for col in (window.col, window.cols.stop)]
-    xs = [a * col + b * row + c for row, col in corners]
-    ys = [d * col + e * row + f for row, col in corners]
     steps = (*meta.processing, "normalize:0-1", f"tile:{grid.tile}x{grid.tile}", f"overlap:{grid.overlap}")
     return DrShymRecord(
         image_id=f"{meta.scene_id}_tile_{index:05d}",
@@ -39,7 +36,7 @@ def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, val
         crs=meta.crs,
         pixel_spacing=meta.pixel_spacing,
         tile_size=(window.height, window.width),
-        bounds=(min(xs), min(ys), max(xs), max(ys)),
+        bounds=bounds_of(meta.affine, window),
         provenance=TileProvenance(source_uri=meta.source_uris[0], processing=tuple(dict.fromkeys(steps))),
         schema_version="0.1",
         window=PixelWindow(row=window.row, col=window.col, height=window.height, width=window.width),

@@ -16,6 +16,7 @@ import numpy as np
 import pyogrio.raw
 import rasterio
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 
 from drshym_pipeline.probabilities import PROBABILITY_STEPS
@@ -35,15 +36,9 @@ _DIGITS = 7  # of a degree: a centimetre
 _HALF_TURN = 180.0
 
 
-def _on_the_map(polygons: Polygons, transform: Any) -> Polygons:
-    """Polygons in pixels as polygons in the CRS of the mask."""
-    a, b, c, d, e, f = tuple(transform)[:6]
-
-    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y = points[:, 0], points[:, 1]
-        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
-
-    placed: Polygons = shapely.transform(polygons, place)
+def _on_the_map(polygons: Polygons, transform: Affine) -> Polygons:
+    """Return polygons in pixels as polygons in the CRS of the mask."""
+    placed: Polygons = shapely.transform(polygons, lambda points: np.stack(transform @ points.T, axis=1))
     return placed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from affine import Affine
 from pydantic import Field
 
 from drshym_pipeline.records.base import SCHEMA_VERSION, BandMode, Record, now
@@ -52,6 +53,11 @@ class MapGrid(Record):
     width: int = Field(ge=1)
 
     @property
+    def affine(self) -> Affine:
+        """`transform` as the type that rasterio takes: from (column, row) to (x, y)."""
+        return Affine(*self.transform)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.height, self.width
@@ -95,6 +101,11 @@ class SceneMeta(Record):
     orbit_direction: Literal["ascending", "descending"] | None = None
     pre_event: str | None = None
     staged_at: datetime = Field(default_factory=now)
+
+    @property
+    def affine(self) -> Affine:
+        """`transform` as the type that rasterio takes: from (column, row) to (x, y)."""
+        return Affine(*self.transform)
 
     @property
     def mode(self) -> BandMode:

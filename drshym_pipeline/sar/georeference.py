@@ -20,6 +20,7 @@ from rasterio.crs import CRS
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import ControlPoint
+from drshym_pipeline.tiling import Window
 
 _FEWEST_POINTS = 4
 _POLE = 84.0  # degrees; UTM ends there, and Sentinel-1 sees no land beyond
@@ -31,13 +32,13 @@ NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The pixel grid of a scene: CRS as text, affine (a, b, c, d, e, f) of rasterio, size in pixels.
+    """The pixel grid of a scene: CRS as text, transform from (column, row) to (x, y), size in pixels.
 
-    With control points the affine is only a fit to them.
+    With control points the transform is only a fit to them.
     """
 
     crs: str
-    transform: tuple[float, float, float, float, float, float]
+    transform: Affine
     height: int
     width: int
     georeference: Literal["transform", "gcps"]
@@ -46,24 +47,28 @@ class Grid:
     @property
     def pixel_spacing(self) -> tuple[float, float]:
         """Length of a pixel's sides (x, y) in units of the CRS, both positive."""
-        a, b, _, d, e, _ = self.transform
+        a, b, _, d, e, _ = self.transform[:6]
         return math.hypot(a, d), math.hypot(b, e)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) around all pixels, in units of the CRS."""
-        xs, ys = map_position(
-            self.transform, np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height])
-        )
-        return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+        return bounds_of(self.transform, Window(0, 0, self.height, self.width))
 
 
-def map_position(
-    transform: tuple[float, ...] | Affine, cols: NDArray[Any], rows: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Map coordinates (x, y) of pixel positions, (n,) columns and rows; whole numbers are upper left corners."""
-    a, b, c, d, e, f = tuple(transform)[:6]
-    return a * cols + b * rows + c, d * cols + e * rows + f
+def bounds_of(transform: Affine, window: Window) -> tuple[float, float, float, float]:
+    """Return (left, bottom, right, top) around a window of pixels, in units of the CRS.
+
+    The functions of rasterio for this (`array_bounds`, `windows.bounds`) return the sides in the wrong order for a
+    grid with south at the top, or are wrong for a rotated one.
+
+    Args:
+        transform: From (column, row) to (x, y).
+        window: The pixels.
+    """
+    rows, cols = (window.row, window.row + window.height), (window.col, window.col + window.width)
+    xs, ys = zip(*(transform @ (col, row) for row in rows for col in cols), strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def crs_text(crs: CRS) -> str:
@@ -104,8 +109,10 @@ def projected(points: Sequence[ControlPoint], crs: str) -> tuple[NDArray[np.floa
     return np.array([(point.row, point.col) for point in points]), np.stack([xs, ys], axis=1)
 
 
-def affine_fit(points: Sequence[ControlPoint], crs: str, path: Path) -> tuple[float, float, float, float, float, float]:
-    """The affine (a, b, c, d, e, f) of rasterio that fits control points best, in units of `crs`.
+def affine_fit(points: Sequence[ControlPoint], crs: str, path: Path) -> Affine:
+    """Return the transform from (column, row) to (x, y) of `crs` that fits control points best (least squares).
+
+    The fit of GDAL (`rasterio.transform.from_gcps`) differs in the last digits, and the result is stored with a scene.
 
     Raises:
         InputError: The points lie on a line, or on one spot.
@@ -115,9 +122,10 @@ def affine_fit(points: Sequence[ControlPoint], crs: str, path: Path) -> tuple[fl
     if not np.isfinite(positions).all() or np.linalg.matrix_rank(design) < design.shape[1]:
         raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
     (a, d), (b, e), (c, f) = np.linalg.lstsq(design, positions, rcond=None)[0]
-    if abs(a * e - b * d) < _SMALLEST_PIXEL:
+    transform = Affine(float(a), float(b), float(c), float(d), float(e), float(f))
+    if abs(transform.determinant) < _SMALLEST_PIXEL:
         raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
-    return float(a), float(b), float(c), float(d), float(e), float(f)
+    return transform
 
 
 def utm_epsg(longitude: float, latitude: float) -> str:
@@ -141,9 +149,9 @@ def find_grid(dataset: Any, path: Path) -> Grid:
     """
     if dataset.crs is not None and not dataset.transform.is_identity:
         transform = dataset.transform
-        if transform.is_degenerate or not all(math.isfinite(value) for value in tuple(transform)[:6]):
+        if transform.is_degenerate or not all(map(math.isfinite, transform)):
             raise InputError(path, "its transform is not invertible", NO_GEOREFERENCE)
-        return Grid(crs_text(dataset.crs), _six(transform), dataset.height, dataset.width, "transform")
+        return Grid(crs_text(dataset.crs), transform, dataset.height, dataset.width, "transform")
     points = control_points(dataset, path)
     crs = utm_epsg(*_middle(points))
     return Grid(crs, affine_fit(points, crs, path), dataset.height, dataset.width, "gcps", points)
@@ -157,34 +165,29 @@ def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
     return point.longitude, point.latitude
 
 
-def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
-    a, b, c, d, e, f = (float(value) for value in tuple(transform)[:6])
-    return a, b, c, d, e, f
-
-
 @lru_cache(maxsize=32)
 def to_degrees(crs: str) -> pyproj.Transformer:
     """From (x, y) of a CRS to (longitude, latitude) on WGS84; made once a CRS."""
     return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
-def pixel_size_m(crs: str, transform: tuple[float, ...] | Affine, height: int, width: int) -> tuple[float, float]:
+def pixel_size_m(crs: str, transform: Affine, height: int, width: int) -> tuple[float, float]:
     """Length of the sides (x, y) of the pixel in the middle of a grid, in metres on the WGS84 ellipsoid.
 
     Args:
         crs: `EPSG:n` or WKT.
-        transform: Affine of rasterio, at least (a, b, c, d, e, f).
+        transform: From (column, row) to (x, y).
         height: Rows of the grid.
         width: Columns of the grid.
     """
     col, row = width / 2.0, height / 2.0
-    xs, ys = map_position(transform, col + np.array([-0.5, 0.5, 0, 0]), row + np.array([0, 0, -0.5, 0.5]))
+    xs, ys = transform @ np.array([[col - 0.5, col + 0.5, col, col], [row, row, row - 0.5, row + 0.5]])
     longitude, latitude = to_degrees(crs).transform(xs, ys)
     _, _, lengths = _GEOD.inv(longitude[::2], latitude[::2], longitude[1::2], latitude[1::2])
     return float(lengths[0]), float(lengths[1])
 
 
-def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int, width: int) -> NDArray[np.float64]:
+def pixel_area_km2(crs: str, transform: Affine, height: int, width: int) -> NDArray[np.float64]:
     """The true area of a pixel on the WGS84 ellipsoid, by row.
 
     The quadrilateral of the pixel in the middle column of each row is measured on the ellipsoid (Karney's method in
@@ -193,7 +196,7 @@ def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int,
 
     Args:
         crs: `EPSG:n` or WKT.
-        transform: Affine of rasterio, at least (a, b, c, d, e, f).
+        transform: From (column, row) to (x, y).
         height: Rows of the scene.
         width: Columns of the scene.
 
@@ -205,7 +208,7 @@ def pixel_area_km2(crs: str, transform: tuple[float, ...] | Affine, height: int,
     col = (width - 1) / 2.0
     areas = np.empty(rows.size)
     for index, row in enumerate(rows):
-        xs, ys = map_position(transform, col + np.array([0, 1, 1, 0]), row + np.array([0, 0, 1, 1]))
+        xs, ys = transform @ np.array([[col, col + 1, col + 1, col], [row, row, row + 1, row + 1]])
         xs, ys = to_degrees(crs).transform(xs, ys)
         areas[index] = abs(_GEOD.polygon_area_perimeter(xs, ys)[0]) / 1e6
     return np.interp(np.arange(height), rows, areas)

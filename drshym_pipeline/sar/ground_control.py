@@ -37,8 +37,7 @@ def gdal_points(points: Sequence[ControlPoint], crs: str) -> list[GroundControlP
 
 def product_spacing(grid: Grid) -> float:
     """Side of the products' pixels in metres: 10 where the image's own is near it, else the image's own."""
-    a, b, _, d, e, _ = grid.transform
-    own = math.sqrt(abs(a * e - b * d))
+    own = math.sqrt(abs(grid.transform.determinant))
     return _USUAL_SPACING if abs(own / _USUAL_SPACING - 1.0) <= _NEARLY else float(f"{own:.3g}")
 
 

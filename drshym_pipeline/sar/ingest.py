@@ -268,7 +268,7 @@ def describe_scene(
         )
         sha256 = _hash_of_all(bands, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
         # Spacing and bounds are those of the products.
-        shown = grid if map_grid is None else Grid(georeference="transform", **map_grid.model_dump())
+        shown = grid if map_grid is None else Grid(map_grid.crs, map_grid.affine, *map_grid.shape, "transform")
         return SceneMeta(
             scene_id=name,
             version=content_version(sha256, units),
@@ -277,7 +277,7 @@ def describe_scene(
             height=grid.height,
             width=grid.width,
             crs=grid.crs,
-            transform=grid.transform,
+            transform=grid.transform[:6],
             pixel_spacing=shown.pixel_spacing,
             bounds=shown.bounds,
             georeference=grid.georeference,

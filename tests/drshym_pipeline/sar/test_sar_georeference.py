@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
-from drshym_pipeline.sar.georeference import crs_text, pixel_area_km2, utm_epsg
+from drshym_pipeline.sar.georeference import bounds_of, crs_text, pixel_area_km2, utm_epsg
+from drshym_pipeline.tiling import Window
 
 DEGREE = 1 / 1000
 
@@ -61,6 +62,23 @@ def test_a_degree_cell_adds_up_to_the_sphere_belt():
 
     rows = pixel_area_km2("EPSG:4326", Affine(0.01, 0, 20, 0, -0.01, 50.0), 1000, 100)
     assert rows.sum() * 100 == pytest.approx((belt(50.0) - belt(40.0)) / 360, rel=1e-5)
+
+
+NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        (NORTH_UP, (500_030, 3_999_940, 500_070, 3_999_980)),
+        (NORTH_UP @ Affine.scale(1, -1), (500_030, 4_000_020, 500_070, 4_000_060)),
+        (NORTH_UP @ Affine.scale(-1, 1), (499_930, 3_999_940, 499_970, 3_999_980)),
+        (NORTH_UP @ Affine(0, 1, 0, 1, 0, 0), (500_020, 3_999_930, 500_060, 3_999_970)),
+    ],
+    ids=["north up", "south up", "mirrored", "columns down"],
+)
+def test_bounds_are_in_order_however_the_grid_is_turned(transform, expected):
+    assert bounds_of(transform, Window(row=2, col=3, height=4, width=4)) == expected
 
 
 @given(latitude=st.floats(-80, 80), longitude=st.floats(-180, 180))
