@@ -1,4 +1,4 @@
-"""`python -m drshym_pipeline` is the `drshym` command."""
+"""Run the `drshym` command: `python -m drshym_pipeline`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions other programs call: `from drshym_pipeline import load_model, map_scene`.
+"""The functions for other programs: `from drshym_pipeline import load_model, map_scene`.
 
 They take paths as strings or `Path`s and choose the model as the command does. The work is done in `mapping` and
 `model`. `docs/command.md` has examples.
@@ -25,7 +25,7 @@ def load_model(path: str | os.PathLike[str] | None = None) -> ModelBundle:
     """Load a model and verify it; a loaded model can map many scenes.
 
     Args:
-        path: The directory of a sealed model. By default the model in service, else the one shipped with the package.
+        path: The directory of a sealed model. By default the model in service, or the shipped one if none is.
 
     Raises:
         InputError: There is no model, or it was changed after sealing.
@@ -53,11 +53,11 @@ def map_scene(
     """Map one scene and write its products into a folder.
 
     Args:
-        path: A GeoTIFF with VV and perhaps VH, or the two files of a scene: `(vv, vh)`.
-        out: The folder of the products. When anything fails, nothing of this scene is left in it.
-        model: A loaded model, or the directory of a sealed one. By default the model in service, else the shipped one.
+        path: A GeoTIFF with VV or with VV and VH, or the two files of a scene: `(vv, vh)`.
+        out: The folder for the products. If the mapping fails, no file of this scene is left in it.
+        model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the pixel values are, where it cannot be seen from them: `db`, `power`, `amplitude` or `dn`.
+        units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude` or `dn`.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.

@@ -1,8 +1,9 @@
 """The `drshym` command: parse, call, print.
 
-Every decision is made in the rooms this module calls; the commands that map are in `commands.mapping`, those that score
-in `commands.scoring`. torch, rasterio and the like are imported by the commands that need them, so that help and usage
-errors are instant. The exit codes are in `commands.exit_codes`; an input that cannot be used is reported in one line.
+The modules that this one calls make every decision. The commands that map scenes are in `commands.mapping`, those that
+score models in `commands.scoring`. Each command imports torch, rasterio and other heavy libraries only when it needs
+them, so that help and usage errors appear at once. The exit codes are in `commands.exit_codes`; an input that cannot be
+used is reported in one line.
 """
 
 from __future__ import annotations
@@ -73,12 +74,12 @@ def simulate(
     out: OutOption,
     kind: Annotated[Literal["scene", "chips"], typer.Option("--kind", help="One scene, or labelled chips.")] = "scene",
     seed: Annotated[int, typer.Option("--seed", min=0)] = SEED,
-    size: Annotated[int | None, typer.Option("--size", min=64, help="Side in pixels; 1024 or 256.")] = None,
-    hard: Annotated[bool, typer.Option("--hard", help="A scene with wind and look-alikes.")] = False,
+    size: Annotated[int | None, typer.Option("--size", min=64, help="Side in pixels; default 1024 or 256.")] = None,
+    hard: Annotated[bool, typer.Option("--hard", help="A scene with wind and look-alikes of water.")] = False,
     train_chips: Annotated[int, typer.Option("--train", min=1, help="Training chips.")] = 96,
     other_chips: Annotated[int, typer.Option("--other", min=1, help="Chips of each other split.")] = 24,
 ) -> None:
-    """Simulate a flooded scene with its side rasters, or labelled chips in Sen1Floods11's layout."""
+    """Simulate a flooded scene with its other rasters, or labelled chips in the layout of Sen1Floods11."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_dataset, write_scene
 
@@ -119,21 +120,21 @@ def convert_checkpoint(
     *,
     source: Annotated[Path, typer.Argument(help="A checkpoint of the original system, such as best.pt.")],
     out: OutOption,
-    encoder: Annotated[str | None, typer.Option("--encoder", help="Its encoder, where it is no plain ResNet.")] = None,
+    encoder: Annotated[str | None, typer.Option("--encoder", help="Its encoder, if it is not a plain ResNet.")] = None,
     bands: Annotated[
-        Literal["vv", "vv_vh"] | None, typer.Option("--bands", help="Its bands, where it has more than one.")
+        Literal["vv", "vv_vh"] | None, typer.Option("--bands", help="Its bands, if it has more than one.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Of the map; the original system's when left out.")
+        float | None, typer.Option("--threshold", help="Threshold of the map; by default that of the original system.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Of the model.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
 ) -> None:
     """Convert a checkpoint of the original system (such as best.pt) into a sealed model; no code in it is run."""
     from drshym_pipeline.training.convert import ORIGINAL_THRESHOLD
     from drshym_pipeline.training.convert import convert_checkpoint as convert
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(out, "is there already and not empty", "Choose a new folder")
+        raise InputError(out, "exists already and is not empty", "Choose a new folder")
     chosen = ORIGINAL_THRESHOLD if threshold is None else threshold
     with output_directory(out):
         bundle = convert(source, out, encoder=encoder, bands=bands, threshold=chosen, name=name)

@@ -1,6 +1,6 @@
-"""What the command shows: progress on stderr, result tables on stdout.
+"""The output of the command: progress on stderr, result tables on stdout.
 
-Bars when a person watches, plain lines when a file or another program does. What is computed is decided elsewhere.
+In a terminal progress is shown as bars, otherwise as plain lines. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _QUIET_SECONDS: Final = 5.0
 _LABELS: Final = {
     "describe": "reading the scene",
     "stage": "copying the scene",
-    "tiles": "laying tiles",
+    "tiles": "writing the tile list",
     "tile_probabilities": "predicting tiles",
     "stitched_scenes": "drawing the map (rows)",
     "scene_reports": "writing the report",
@@ -33,20 +33,20 @@ _LABELS: Final = {
 
 
 class Display(Protocol):
-    """A progress listener that can show more than counts."""
+    """A progress callback that can also show lines and details."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
+        """Show the progress of a stage."""
 
     def line(self, text: str) -> None:
-        """Show one line that stays."""
+        """Show one line that stays visible."""
 
     def detail(self, stage: str, text: str) -> None:
-        """Set what is shown with the next count of a stage, such as the loss."""
+        """Set a text that is shown with the next progress of a stage, such as the loss."""
 
 
 class _PlainLines:
-    """A line when a long stage goes on and when it ends; nothing about stages that are over at once."""
+    """Prints lines while a long stage runs and when it ends; prints nothing for short stages."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -74,7 +74,7 @@ class _PlainLines:
 
 
 class _Bars:
-    """Bars of Rich; lines are printed above them."""
+    """Shows progress bars of Rich; lines are printed above them."""
 
     def __init__(self, prefix: str, bars: RichProgress) -> None:
         self._prefix = prefix
@@ -99,10 +99,10 @@ class _Bars:
 
 @contextmanager
 def shown_progress(title: str = "") -> Iterator[Display]:
-    """A progress listener that shows what is running, how far and how long.
+    """Yield a progress callback that shows the running stage, its progress and its time.
 
     Args:
-        title: What the work is about, such as a scene's name.
+        title: Shown before every stage, such as the name of a scene.
     """
     prefix = f"{title}: " if title else ""
     if not sys.stderr.isatty():
@@ -124,15 +124,16 @@ def shown_progress(title: str = "") -> Iterator[Display]:
 
 
 def error_line(error: object) -> None:
-    """One line on stderr: `error: ...`."""
+    """Print one line on stderr: `error: ...`."""
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
 
 
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout.
+    """Print a table on stdout.
 
-    In a terminal that is too narrow for it each row becomes a few lines, one for each filled column, below the text
-    of the first one: a row that is broken in several columns cannot be read. Elsewhere it is as wide as it needs.
+    In a terminal that is too narrow for the table, each row becomes several lines: the first column, then one line for
+    each other column that is not empty. A row that is broken in several columns could not be read. Outside a terminal
+    the table has its full width.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -160,14 +161,14 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:
-    """One scene in the result table: name, open water with its interval, observed share, mask."""
+    """Return the row of a scene in the result table: name, open water with its interval, observed share, mask."""
     water = "nothing was observed" if record.flooded is None else record.flooded.text()
     observed = f"{record.observed_fraction:.0%}".replace("%", " %")
     return record.scene_id, water, observed, str(out / record.files["mask"])
 
 
 def notes(records: Sequence[MapRecord]) -> list[str]:
-    """The warnings of maps, each once; what does not hold for all of them names its scenes."""
+    """Return the warnings of maps, each once; a warning that does not apply to all maps names its scenes."""
     found: dict[str, list[str]] = {}
     for record in records:
         for text in record.warnings:

@@ -1,9 +1,8 @@
-"""The errors a user is meant to read.
+"""The errors that users read.
 
-Everything that is the fault of an input (a file, a configuration key, an option) is an `InputError`: one line that
-names the thing, says what is wrong and what to do. The command line turns it into exit code 2, a Dagster asset into a
-failure that is not retried. Anything else that stops the program is a fault of ours or of the machine and keeps its
-traceback (exit code 1).
+An input that cannot be used (a file, a configuration key, an option) raises an `InputError`: one line that names the
+input, says what is wrong and what to do. The command line returns exit code 2 for it; a Dagster asset fails and is not
+retried. Any other error is a fault of this program or of the machine and keeps its traceback (exit code 1).
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from pathlib import Path
 
 
 class DrShymError(Exception):
-    """Base of every error raised on purpose by this package."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class InputError(DrShymError):
     """An input that cannot be used.
 
     Args:
-        subject: The file, configuration key or option at fault.
+        subject: The file, configuration key or option that cannot be used.
         problem: What is wrong with it, without a full stop.
         remedy: What the user can do about it, without a full stop; a question keeps its question mark.
     """
@@ -36,7 +35,7 @@ class InputError(DrShymError):
 
 
 def one_line(error: BaseException) -> str:
-    """Join the message of an error into one line, whole; the name of its type when it has no message.
+    """Return the whole message of an error in one line, or the name of its type if it has no message.
 
     A message is never cut: libraries write the path first, so the reason at the end would be lost under a long path.
     """

@@ -1,6 +1,6 @@
-"""One process at a time in a folder: whoever comes second is refused in one sentence, and nothing is written twice.
+"""A lock that lets only one process work in a folder; a second one gets an error that names the first.
 
-The lock belongs to the process: the system gives it back when the process ends, however it ends.
+The lock belongs to the process: the operating system releases it when the process ends, for whatever reason.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ LOCK_FILE = ".lock"
 
 @contextmanager
 def alone_in(folder: Path, holder: str) -> Iterator[None]:
-    """Keep every other process, and every other caller in this one, out of a folder during the block.
+    """Lock a folder during the block, against other processes and other callers in this process.
 
     Args:
-        folder: Made when missing; the lock is a small file in it that stays there.
-        holder: Who works in it, as the subject of the sentence that others are refused with.
+        folder: The folder; created if missing. The lock is a small file in it that is not deleted.
+        holder: The name of the caller, used as the subject of the error that others get.
 
     Raises:
-        InputError: Someone else works in it now.
+        InputError: Another caller has locked it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK_FILE

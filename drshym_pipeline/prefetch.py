@@ -1,6 +1,6 @@
-"""Making the next things in the background while the last ones are used.
+"""Compute the next items in the background while the current ones are used.
 
-A thread, not a process: what is made here (reading, NumPy on large arrays) lets other threads run meanwhile, and
+This uses a thread, not a process: reading files and NumPy on large arrays let other threads run at the same time, and
 nothing has to be copied from one process to another.
 """
 
@@ -17,23 +17,23 @@ _POLL_SECONDS = 0.1
 
 
 class _Failure:
-    """An exception on its way from the thread to the user of its items."""
+    """An exception of the thread, to be raised where its items are used."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 class Prefetched(Generic[ItemT]):
-    """An iterable whose items are made ahead of their use, in order.
+    """An iterable whose items are computed before they are used, in order.
 
-    Each iteration has a thread of its own, which ends with the iteration: after the last item, after an exception,
-    which comes out where its item would have, or when the iteration is left early.
+    Each iteration has its own thread. The thread ends with the iteration: after the last item, after an exception
+    (which is raised in the place of its item), or when the caller stops the iteration early.
 
     Args:
-        items: What to iterate over; anything a thread may iterate over.
-        depth: Items made ahead at most.
-        left: Set when an iteration ends, before its thread is waited for: what takes long to make an item may look at
-            it and give up.
+        items: The items; a thread must be able to iterate over them.
+        depth: How many items are computed ahead, at most.
+        left: Set when an iteration ends, before its thread is joined. Slow code that computes an item can check it and
+            stop early.
     """
 
     def __init__(self, items: Iterable[ItemT], depth: int, left: threading.Event | None = None) -> None:
@@ -42,13 +42,13 @@ class Prefetched(Generic[ItemT]):
         self._items, self._depth, self._left = items, depth, left
 
     def __len__(self) -> int:
-        return len(self._items)  # type: ignore[arg-type]  # as long as what is wrapped, where that has a length
+        return len(self._items)  # type: ignore[arg-type]  # the length of the items, if they have one
 
     def __iter__(self) -> Iterator[ItemT]:
         made: queue.Queue[tuple[ItemT] | _Failure | None] = queue.Queue(self._depth)
         left = self._left or threading.Event()
 
-        def hand_over(item: tuple[ItemT] | _Failure | None) -> bool:
+        def put(item: tuple[ItemT] | _Failure | None) -> bool:
             while not left.is_set():
                 try:
                     made.put(item, timeout=_POLL_SECONDS)
@@ -60,12 +60,12 @@ class Prefetched(Generic[ItemT]):
         def make() -> None:
             try:
                 for item in self._items:
-                    if not hand_over((item,)):
+                    if not put((item,)):
                         return
             except BaseException as error:
-                hand_over(_Failure(error))
+                put(_Failure(error))
             else:
-                hand_over(None)
+                put(None)
 
         thread = threading.Thread(target=make, name="prefetch", daemon=True)
         thread.start()

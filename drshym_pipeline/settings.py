@@ -1,7 +1,7 @@
-"""Typed configuration: what a YAML file or the environment may say, with every default in one place.
+"""Typed configuration: the keys of YAML files and environment variables, with every default in one place.
 
-A key nobody knows is an error that names the key and the nearest known one. Values are checked here; what they mean is
-decided by the rooms that use them.
+An unknown key is an error that names the key and the most similar known key. Values are checked here; the modules that
+use them decide what they mean.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class SimulatedData(Section):
 class SourceConfig(Section):
     """A real 8-bit set that is trained on beside the main one.
 
-    `weight` is the share of all crops drawn from it, `label_weight` what its labels are worth in the loss, and `events`
-    names the events to use (all of them when empty).
+    `weight` is the share of all crops drawn from it, `label_weight` the weight of its labels in the loss, and `events`
+    are the names of the events to use (all events if empty).
     """
 
     kind: Literal["etci2021", "ombria", "emsr763"] = Field(description="layout of the folder")
     root: Path = Field(description="the folder")
     weight: float = Field(default=0.1, gt=0, lt=1, description="share of all crops drawn from it")
     label_weight: float = Field(
-        default=0.5, gt=0, le=1, description="weight of its labels in the loss; 1 = a hand label's"
+        default=0.5, gt=0, le=1, description="weight of its labels in the loss; 1 = as a hand label"
     )
     events: tuple[str, ...] = Field(default=(), description="names of the events to use; empty = all")
 
@@ -62,43 +62,46 @@ class SourceConfig(Section):
 class DataConfig(Section):
     """Where the labelled chips come from.
 
-    `root` is a folder in Sen1Floods11's layout (the one that holds `data/` and `splits/`); with `kind: simulated` the
-    simulator fills it when it is empty, and a missing `root` means a folder named after the settings. `sources` are
-    trained on beside it; validation and test are the main set's alone.
+    `root` is a folder in the layout of Sen1Floods11 (the one that contains `data/` and `splits/`). With `kind:
+    simulated` the simulator fills the folder if it is empty, and without `root` a folder named after the settings is
+    used. The chips of `sources` are used only for training; validation and test use only the main set.
     """
 
     kind: Literal["simulated", "sen1floods11"] = Field(
         default="simulated",
         description="simulated: the simulator writes the chips; sen1floods11: a folder in the layout of Sen1Floods11, "
-        "whatever its chips are",
+        "with any chips",
     )
     root: Path | None = Field(
         default=None,
-        description="folder that holds data/ and splits/; none with kind simulated = a folder named after the settings",
+        description="folder that contains data/ and splits/; none with kind simulated = a folder named after the "
+        "settings",
     )
     simulated: SimulatedData = Field(default=SimulatedData(), description="what the simulator writes")
     labels: Literal["hand", "weak", "combined"] = Field(
         default="hand", description="labels to train on; validation and test always use hand labels"
     )
     invalid_label: Literal["ignore", "non_flood"] = Field(
-        default="ignore", description="what a label of -1 is in training: ignored, or dry land"
+        default="ignore", description="meaning of a label of -1 in training: ignored, or dry land"
     )
     sources: tuple[SourceConfig, ...] = Field(
-        default=(), description="real 8-bit sets trained on beside the main set, a list of sections"
+        default=(), description="real 8-bit sets used for training together with the main set, a list of sections"
     )
 
     @model_validator(mode="after")
     def _leave_the_main_set_a_share(self) -> DataConfig:
         if sum(source.weight for source in self.sources) >= 1:
-            raise ValueError("the weights of all sources must add up to less than 1: the rest is the main set's share")
+            raise ValueError(
+                "the weights of all sources must add up to less than 1, because the rest is the main set's share"
+            )
         return self
 
 
 class NetworkConfig(Section):
-    """The network. `start` is `random`, `imagenet` (needs the network once), `shipped` or a bundle's path.
+    """The network. `start` is `random`, `imagenet` (downloaded once), `shipped` or a bundle's path.
 
-    `decoder_channels` has one width a stage: fewer stages make a shallower encoder too. With `stem: half` the U-Net
-    works on blocks of 2 x 2 pixels and has at most four.
+    `decoder_channels` has one width per decoder stage; with fewer stages the encoder has fewer stages too. With
+    `stem: half` the U-Net works on blocks of 2 x 2 pixels and has at most four decoder stages.
     """
 
     encoder: str = Field(default="resnet18", description="encoder of the U-Net, such as resnet18 or resnet50")
@@ -106,21 +109,19 @@ class NetworkConfig(Section):
         default="full", description="half works on blocks of 2 x 2 pixels: faster, and with at most four decoder stages"
     )
     norm: Literal["batch", "group"] = Field(default="batch", description="normalisation layers: BatchNorm or GroupNorm")
-    bands: BandMode = Field(
-        default="vv_vh", description="bands the network reads; vv_vh also serves scenes of VV alone"
-    )
+    bands: BandMode = Field(default="vv_vh", description="bands the network reads; vv_vh also maps scenes of VV alone")
     decoder_channels: tuple[int, ...] = Field(
         default=(256, 128, 64, 32, 16),
-        description="one width for each decoder stage; fewer stages make a shallower encoder too",
+        description="one width per decoder stage; with fewer stages the encoder has fewer stages too",
     )
     start: str = Field(
         default="random",
-        description="initial weights: random, imagenet (fetched once), shipped, or the path of a bundle",
+        description="initial weights: random, imagenet (downloaded once), shipped, or the path of a bundle",
     )
 
 
 class TrainingConfig(Section):
-    """The optimiser's settings. Lengths are in optimiser steps, so that they do not depend on the size of the set."""
+    """The settings of the training. Lengths are in optimiser steps, so they do not depend on the size of the set."""
 
     crop: int = Field(default=256, ge=32, description="side of a training crop, in pixels; a multiple of 32")
     batch_size: int = Field(default=8, ge=1, description="crops per optimiser step")
@@ -137,47 +138,52 @@ class TrainingConfig(Section):
     water_share: float = Field(default=0.5, ge=0, le=1, description="share of crops drawn from tiles with water")
     drop_vh: float = Field(default=0.3, ge=0, le=1, description="share of crops trained on VV alone")
     hard_share: float = Field(
-        default=0.0, ge=0, le=1, description="share of crops drawn in proportion to the running loss of their chips"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of crops whose chips are drawn in proportion to their running loss",
     )
-    weak_weight: float = Field(default=0.5, gt=0, description="weight of a weak label in the loss; 1 = a hand label's")
+    weak_weight: float = Field(default=0.5, gt=0, description="weight of a weak label in the loss; 1 = as a hand label")
     mixup: float = Field(default=0.0, ge=0, description="both parameters of mixup's beta distribution; 0 = no mixing")
-    jitter_gain_db: float = Field(default=1.0, ge=0, description="standard deviation of a common offset, in dB")
-    jitter_band_db: float = Field(default=0.33, ge=0, description="standard deviation of an offset a band, in dB")
+    jitter_gain_db: float = Field(default=1.0, ge=0, description="standard deviation of an offset of all bands, in dB")
+    jitter_band_db: float = Field(default=0.33, ge=0, description="standard deviation of an offset per band, in dB")
     jitter_noise_db: float = Field(default=0.5, ge=0, description="standard deviation of white noise, in dB")
     keep_best: Literal["pooled", "mean", "last"] = Field(
-        default="mean", description="validation IoU that decides which weights are kept: pooled, or mean over wet chips"
+        default="mean",
+        description="validation IoU that decides which weights are kept: pooled, or mean over chips with water; "
+        "last = the last weights",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="number format of the network; auto = bf16 where the device is fast in it"
+        default="auto", description="number format of the network; auto = bf16 if the device is fast with it"
     )
     workers: int = Field(default=0, ge=0, description="processes that make crops; 0 = a thread of the training process")
 
 
 class Floors(Section):
-    """Below either of them on the test split a candidate is `broken` and cannot be promoted."""
+    """A candidate that scores below one of these on the test split is `broken` and cannot be promoted."""
 
     iou: float = Field(default=0.0, ge=0, le=1, description="lowest pooled IoU on the test split")
     f1: float = Field(default=0.0, ge=0, le=1, description="lowest pooled F1 on the test split")
 
 
 class FloorsByData(Section):
-    """The floors of each data set: how far a model can come on one says nothing about another."""
+    """The floors of each data set: a score that is good on one set may be bad on another."""
 
-    simulated: Floors = Field(default=Floors(), description="of recipes with data.kind simulated")
-    sen1floods11: Floors = Field(default=Floors(), description="of recipes with data.kind sen1floods11")
+    simulated: Floors = Field(default=Floors(), description="floors for recipes with data.kind simulated")
+    sen1floods11: Floors = Field(default=Floors(), description="floors for recipes with data.kind sen1floods11")
 
 
 class EvaluationConfig(Section):
-    """How a candidate is judged. Of `floors`, those of the data set it was trained on count."""
+    """How a candidate is judged. Only the `floors` of the data set it was trained on are used."""
 
     floors: FloorsByData = Field(default=FloorsByData(), description="scores below which a candidate is broken")
-    bootstrap: int = Field(default=1000, ge=100, description="resamples of every interval, over whole chips")
+    bootstrap: int = Field(default=1000, ge=100, description="bootstrap resamples of every interval, over whole chips")
     interval: float = Field(default=0.9, gt=0, lt=1, description="level of every interval")
-    threshold_for: ThresholdAim = Field(default="mean_iou", description="what the threshold of the map is best at")
+    threshold_for: ThresholdAim = Field(default="mean_iou", description="score that the threshold is chosen for")
 
 
 class TrainConfig(Section):
-    """One training recipe: what `drshym train --config` and the training assets read."""
+    """One training recipe, as `drshym train --config` and the training assets read it."""
 
     name: str = Field(
         default="unet_resnet18",
@@ -191,12 +197,12 @@ class TrainConfig(Section):
     evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="how a candidate is judged")
     promote: Literal["review", "better"] = Field(
         default="review",
-        description="review: a reviewer decides; better: a better candidate goes into service by itself",
+        description="review: a reviewer decides; better: a candidate that is better is put in service automatically",
     )
 
     @property
     def floors(self) -> Floors:
-        """The floors of the recipe's own data set; none where it has none."""
+        """The floors of the recipe's own data set; zero if it has none."""
         floors: Floors = getattr(self.evaluation.floors, self.data.kind, Floors())
         return floors
 
@@ -205,7 +211,7 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
 def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """The keys allowed at a place of a configuration; empty where the place is not a section."""
+    """Return the keys allowed at a place of a configuration; empty if the place is not a section."""
     current: Any = model
     for part in path:
         if isinstance(part, int):
@@ -225,10 +231,10 @@ def parse_config(model: type[ConfigT], values: Any, subject: str) -> ConfigT:
     Args:
         model: The section to build.
         values: What the YAML file holds; None counts as empty.
-        subject: The file or place to name in an error.
+        subject: The file or place that an error names.
 
     Raises:
-        InputError: The first fault: an unknown key (with the nearest known one), or a value out of its range.
+        InputError: For the first fault: an unknown key (with the most similar known key), or a value out of its range.
     """
     if values is None:
         values = {}
@@ -256,7 +262,7 @@ def load_config(path: Path, model: type[ConfigT]) -> ConfigT:
     """Read a YAML configuration file.
 
     Raises:
-        InputError: The file is missing, unreadable, not YAML, or says something the model does not allow.
+        InputError: The file is missing, unreadable or not YAML, or has a key or value that the model does not allow.
     """
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
@@ -270,10 +276,10 @@ def load_config(path: Path, model: type[ConfigT]) -> ConfigT:
 
 
 def find_checkout(start: Path | None = None) -> Path | None:
-    """The checkout of the pipeline around a folder; None where there is none.
+    """Return the checkout of the pipeline that contains a folder, or None.
 
     Args:
-        start: Where to look from; the working directory by default.
+        start: The folder; the working directory by default.
     """
     here = (start or Path.cwd()).resolve()
     marks = ("workspace.yaml", "drshym_pipeline")
@@ -281,10 +287,10 @@ def find_checkout(start: Path | None = None) -> Path | None:
 
 
 def find_home(start: Path | None = None) -> Path:
-    """The folder of all state: `$DAGSTER_HOME`, else `.dagster` of the checkout around `start`, else of `start`.
+    """Return the folder of all state: `$DAGSTER_HOME`, or `.dagster` in the checkout around `start`, or in `start`.
 
     Args:
-        start: Where to look from; the working directory by default.
+        start: The folder; the working directory by default.
     """
     if home := os.environ.get("DAGSTER_HOME"):
         return Path(home)
@@ -292,10 +298,10 @@ def find_home(start: Path | None = None) -> Path:
 
 
 class PipelineSettings(BaseSettings):
-    """What the Dagster location and the command read from the environment (prefix `DRSHYM_`).
+    """Settings that the Dagster code location and the command read from the environment (prefix `DRSHYM_`).
 
-    Paths left out are inside `home`: `store` keeps all artefacts, `inbox` is the watched folder, `mlflow_uri` is a
-    SQLite file.
+    Paths that are not set are inside `home`: `store` for all artefacts, `inbox` for the watched folder, and a SQLite
+    file for `mlflow_uri`.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="ignore", frozen=True)
@@ -313,7 +319,7 @@ class PipelineSettings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     keep_sources: Literal["inbox", "store"] = Field(
         default="inbox",
-        description="which copy of a mapped scene's files is kept: the one in the watched folder, or one in the store",
+        description="where the files of a mapped scene are kept: in the watched folder, or in the store",
     )
     keep_probabilities_days: float = Field(
         default=30.0, ge=0, description="days after their last use that tile probabilities are kept"
@@ -321,34 +327,34 @@ class PipelineSettings(BaseSettings):
     keep_maps_days: float = Field(
         default=365.0, ge=0, description="days that an older map of a scene is kept; the newest is kept for good"
     )
-    new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two looks at the inbox")
+    new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two checks of the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)
 
     @classmethod
     def from_environment(cls) -> PipelineSettings:
-        """The settings of this process, told in one line when the environment holds a value that cannot be used.
+        """Return the settings of this process.
 
         Raises:
-            InputError: A variable is out of its range, or tile and overlap do not fit.
+            InputError: A variable is out of its range, or the overlap is not smaller than the tile.
         """
         try:
             settings = cls()
         except ValidationError as error:
             first = error.errors()[0]
             name = f"{ENVIRONMENT_PREFIX}{first['loc'][0]}".upper()
-            said = first["msg"][:1].lower() + first["msg"][1:]
-            raise InputError(name, f"{said}, got {first['input']!r}", "Correct the environment variable") from error
+            message = first["msg"][:1].lower() + first["msg"][1:]
+            raise InputError(name, f"{message}, got {first['input']!r}", "Correct the environment variable") from error
         if settings.overlap >= settings.tile:
             raise InputError(
                 f"{ENVIRONMENT_PREFIX}OVERLAP",
                 f"must be smaller than the tile, got {settings.overlap} with {ENVIRONMENT_PREFIX}TILE {settings.tile}",
-                "Correct either environment variable",
+                "Correct one of the two environment variables",
             )
         return settings
 
     @property
     def store_path(self) -> Path:
-        """Where artefacts are kept."""
+        """The folder of all artefacts."""
         return self.store or self.home / "store"
 
     @property
@@ -363,5 +369,5 @@ class PipelineSettings(BaseSettings):
 
     @property
     def mlflow_artifacts(self) -> Path:
-        """Where MLflow keeps artefacts when the store is the local SQLite file."""
+        """The folder of MLflow's artefacts if its store is the local SQLite file."""
         return self.home / "mlflow" / "artifacts"

@@ -1,8 +1,8 @@
 """Paths, atomic writes and content hashes.
 
-Every product reaches its final name in one rename, after its bytes are on the disk: a reader never sees half a file and
-a killed writer leaves only a temporary name. That name says which process writes it, so that the next run on the same
-folder can delete what a killed one has left. What a file contains is not decided here.
+Every product gets its final name in one rename, after its bytes are on the disk. A reader never sees half a file, and a
+killed writer leaves only a temporary folder. The name of that folder contains the process that writes it, so that the
+next run on the same folder can delete what a killed process has left.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CHUNK = 1 << 20
 TEMPORARY_PREFIX = ".partial-"
 # host, process id, start of the process in whole seconds since 1970, and what mkdtemp adds
 _OWNED = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<host>.+)\.(?P<pid>\d+)\.(?P<start>\d+)-[^.]*")
-# A temporary folder of another host, or of a release that did not write the owner into the name, is kept for this long.
+# How long a temporary folder is kept that has no owner in its name (of an earlier release) or is of another host.
 _FOREIGN_SECONDS = 7 * 86400.0
 # The system derives the start of a process from the clock, which may be corrected while the process runs.
 _CLOCK_SECONDS = 60
@@ -82,15 +82,15 @@ def _ownerless(path: Path) -> bool:
         return started is None or abs(started - int(owner["start"])) > _CLOCK_SECONDS
     try:
         return time.time() - path.stat().st_mtime > _FOREIGN_SECONDS
-    except FileNotFoundError:  # its own process has deleted it meanwhile
+    except FileNotFoundError:  # its own process has deleted it in the meantime
         return False
 
 
 def make_directory(path: Path) -> None:
-    """Create a folder for results, with its parents, or find that it is there.
+    """Create a folder for results, with its parents, if it does not exist.
 
     Raises:
-        InputError: It is a file, or cannot be made or written to.
+        InputError: The path is a file, or the folder cannot be created or written to.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -102,10 +102,10 @@ def make_directory(path: Path) -> None:
 
 @contextmanager
 def output_directory(path: Path) -> Iterator[None]:
-    """Make a folder for results; when the block raises, take it and its new parents away again if they are empty.
+    """Make a folder for results. If the block raises, delete the folder and its new parents again if they are empty.
 
     Raises:
-        InputError: It is a file, or cannot be made or written to.
+        InputError: The path is a file, or the folder cannot be created or written to.
     """
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_directory(path)
@@ -141,14 +141,14 @@ def fsync_tree(directory: Path) -> None:
 
 
 def delete_directory(path: Path) -> None:
-    """Delete a directory in one step for every reader: it loses its name first and its files afterwards."""
+    """Delete a directory in one step for every reader: it is renamed first, then its files are deleted."""
     with temporary_directory(path.parent) as holder:
         path.replace(holder / path.name)
 
 
 @contextmanager
 def scratch_directory(parent: Path) -> Iterator[Path]:
-    """A temporary folder on the file system of `parent`, which is made when missing; gone at the end of the block."""
+    """Yield a temporary folder inside `parent`, which is made if missing; it is deleted at the end of the block."""
     parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(parent)
     with temporary_directory(parent) as folder:
@@ -159,8 +159,8 @@ def scratch_directory(parent: Path) -> Iterator[Path]:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that becomes `path` when the block succeeds.
 
-    The temporary name keeps the suffix, because GDAL and others choose their format by it. When the block raises, the
-    temporary file is removed and `path` is left as it was.
+    The temporary name keeps the suffix, because GDAL and other libraries choose the format by it. If the block raises,
+    the temporary file is deleted and `path` is not changed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_directory(path.parent) as folder:
@@ -181,7 +181,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         yield temporary
         fsync_tree(temporary)
         if path.exists():
-            # A directory cannot be replaced in one call: the old one steps aside first and is deleted with the holder.
+            # A directory cannot be replaced in one call: the old one is moved first and deleted with the holder.
             path.replace(holder / "replaced")
         temporary.replace(path)
         fsync_directory(path.parent)
@@ -199,7 +199,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON to `path` atomically; NaN is refused, because JSON has none."""
+    """Write `value` as indented JSON to `path` atomically; NaN raises an error, because JSON has no NaN."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -218,7 +218,7 @@ def read_json(path: Path) -> Any:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as lower-case hex, read in blocks."""
+    """Return the SHA-256 of a file's bytes as lower-case hex; the file is read in blocks."""
     digest = hashlib.sha256()
     with path.open("rb") as handle:
         while block := handle.read(_CHUNK):
@@ -227,21 +227,21 @@ def sha256_file(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """A JSON value in canonical form: sorted keys, no spaces, UTF-8."""
+    """Return a JSON value in canonical form: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode("utf-8")
 
 
 def sha256_json(value: Any) -> str:
-    """SHA-256 of a JSON value in canonical form."""
+    """Return the SHA-256 of a JSON value in canonical form."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def sha256_files(files: Iterable[Path], root: Path) -> str:
-    """One SHA-256 for a set of files: their paths below `root` and their contents, in the order of the paths."""
+    """Return one SHA-256 of a set of files: their paths below `root` and their contents, in the order of the paths."""
     parts: Mapping[str, str] = {file.relative_to(root).as_posix(): sha256_file(file) for file in files}
     return sha256_json(dict(sorted(parts.items())))
 
 
 def to_uri(path: Path) -> str:
-    """The `file://` URI of a local path."""
+    """Return the `file://` URI of a local path."""
     return path.resolve().as_uri()

@@ -1,8 +1,9 @@
 """The tile grid: which windows cover a scene, and how overlapping tiles are blended.
 
-Pure integer arithmetic on rows and columns; no pixel is read here. A grid is the product of one list of row starts and
-one list of column starts, so blend weights are separable: a tile's weight at (row, column) is the product of two 1-D
-weights, and each 1-D family sums to one along its axis. Stitching is then a plain weighted sum (see `stitching`).
+This module contains only integer arithmetic on rows and columns; it reads no pixels. A grid is the product of one list
+of row starts and one list of column starts. So blend weights are separable: a tile's weight at (row, column) is the
+product of two 1-D weights, and the 1-D weights of an axis sum to one for every pixel. Stitching is then a weighted sum
+(see `stitching`).
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ class Window:
 
 
 def axis_starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
-    """First pixels of the tiles along one axis.
+    """Return the first pixel of each tile along one axis.
 
-    Tiles advance by `tile - overlap`; the last one is moved back so that it ends on the scene's last pixel, which may
-    make its overlap larger. An axis shorter than a tile has one tile that starts at 0 and reaches past the end.
+    Tiles advance by `tile - overlap`. The last one is moved back so that it ends on the scene's last pixel, so its
+    overlap may be larger. An axis shorter than a tile has one tile that starts at 0 and extends beyond the end.
 
     Args:
         length: Length of the scene along the axis, in pixels.
@@ -61,14 +62,14 @@ def axis_starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
 
 
 def axis_weights(length: int, tile: int, overlap: int) -> NDArray[np.float64]:
-    """Blend weights along one axis.
+    """Return the blend weights along one axis.
 
-    A raised cosine rises over the first `overlap` pixels of a tile and falls over its last `overlap`, except at the two
-    ends of the scene, where a tile has no neighbour; weights are then divided by their sum over the tiles of a pixel.
+    A raised cosine rises over the first `overlap` pixels of a tile and falls over its last `overlap` pixels, except at
+    the two ends of the scene, where a tile has no neighbour. The weights of each pixel are then divided by their sum.
 
     Returns:
-        (tiles, tile) float64; for every pixel of the scene the weights of the tiles that hold it sum to one. Pixels of
-        a tile past the end of the scene weigh zero.
+        (tiles, tile) float64. For every pixel of the scene, the weights of the tiles that contain it sum to one. Pixels
+        of a tile beyond the end of the scene have weight zero.
     """
     starts = axis_starts(length, tile, overlap)
     # Half-pixel offsets keep the ramp above zero, so the sum below never vanishes.
@@ -90,12 +91,12 @@ def axis_weights(length: int, tile: int, overlap: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of pixels along one axis that lies in the same tiles from end to end.
+    """A range of pixels along one axis that all belong to the same tiles.
 
     Args:
         start: First pixel, in the scene.
         stop: One past the last.
-        tiles: Numbers of the tiles that hold it, in order; their blend weights there sum to one.
+        tiles: Indices of the tiles that contain the range, in order; their blend weights there sum to one.
     """
 
     start: int
@@ -104,7 +105,7 @@ class Segment:
 
 
 def axis_segments(length: int, tile: int, overlap: int) -> tuple[Segment, ...]:
-    """Cut an axis where tiles begin and end: most pixels lie in one tile alone and need no blending.
+    """Cut an axis where tiles begin and end. Most pixels belong to only one tile and need no blending.
 
     Args:
         length: Length of the scene along the axis, in pixels.
@@ -112,7 +113,7 @@ def axis_segments(length: int, tile: int, overlap: int) -> tuple[Segment, ...]:
         overlap: Overlap of neighbours.
 
     Returns:
-        Segments in order, without gap, from pixel 0 to the last.
+        Segments in order, without gaps, from pixel 0 to the last pixel.
     """
     starts = axis_starts(length, tile, overlap)
     edges = sorted({0, length, *starts, *(start + tile for start in starts)})
@@ -158,12 +159,12 @@ class TileGrid:
 
     @cached_property
     def row_starts(self) -> tuple[int, ...]:
-        """First rows of the rows of tiles."""
+        """First row of each row of tiles."""
         return axis_starts(self.height, self.tile, self.overlap)
 
     @cached_property
     def col_starts(self) -> tuple[int, ...]:
-        """First columns of the columns of tiles."""
+        """First column of each column of tiles."""
         return axis_starts(self.width, self.tile, self.overlap)
 
     @cached_property
@@ -178,12 +179,12 @@ class TileGrid:
 
     @cached_property
     def row_segments(self) -> tuple[Segment, ...]:
-        """Runs of rows that lie in the same rows of tiles."""
+        """Ranges of rows that belong to the same rows of tiles."""
         return axis_segments(self.height, self.tile, self.overlap)
 
     @cached_property
     def col_segments(self) -> tuple[Segment, ...]:
-        """Runs of columns that lie in the same columns of tiles."""
+        """Ranges of columns that belong to the same columns of tiles."""
         return axis_segments(self.width, self.tile, self.overlap)
 
     @property
@@ -195,7 +196,7 @@ class TileGrid:
         return len(self.row_starts) * len(self.col_starts)
 
     def window(self, index: int) -> Window:
-        """The window of one tile, cut at the end of the scene when the scene is smaller than a tile."""
+        """Return the window of one tile, cut at the end of the scene if the scene is smaller than a tile."""
         if not 0 <= index < len(self):
             raise IndexError(f"tile {index} of {len(self)}")
         row, col = divmod(index, len(self.col_starts))

@@ -1,4 +1,4 @@
-"""The versions of this package and of the libraries it works with, as they are installed."""
+"""The installed versions of this package and of the libraries it uses."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -9,7 +9,7 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 
 def software_versions(*libraries: str) -> dict[str, str]:
-    """Return the versions of this package and of libraries, by the names under which they are installed."""
+    """Return the installed versions of this package and of `libraries`, by package name."""
     found = {"drshym-pipeline": __version__}
     for name in libraries:
         try:

@@ -1,1 +1,1 @@
-"""The parts of the `drshym` command that are too long for one module: parse, call, print."""
+"""The commands of `drshym`, and the parts that they share."""

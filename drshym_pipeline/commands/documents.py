@@ -14,22 +14,22 @@ from drshym_pipeline.records import SCHEMA_VERSION, MapRecord, ModelReference, R
 
 
 class ModelUsed(ModelReference):
-    """The model, and why it was taken: `reason` is the sentence for people, `choice` the word for programs."""
+    """The model, and why it was chosen: `reason` is a sentence for people, `choice` a word for programs."""
 
     choice: Choice
     reason: str
 
     @classmethod
     def of(cls, chosen: ChosenModel) -> Self:
-        """The description of a chosen model."""
+        """Return the description of a chosen model."""
         return cls(**chosen.reference.model_dump(), choice=chosen.choice, reason=chosen.reason)
 
 
 class SceneMapped(Record):
     """A scene that was mapped; `record.files` are names in `folder`, which is an absolute path.
 
-    With the state `nothing_observed` no pixel of the scene holds a measurement: the files are there, the map is empty
-    and says nothing about water.
+    With the state `nothing_observed` no pixel of the scene has a measurement: the files exist, but the map is empty and
+    says nothing about water.
     """
 
     state: Literal["mapped", "nothing_observed"]
@@ -38,11 +38,12 @@ class SceneMapped(Record):
 
 
 class SceneFailed(Record):
-    """A scene that was not mapped, or an input for which no scene was.
+    """A scene that was not mapped, or another input that cannot be used.
 
-    `sources` are the files of the scene; none when the fault lies in an option or in the model. `file` is what the
-    problem is about: one of the sources, an option, a variable or the model. `kind` is `input` for an input that cannot
-    be used, `fault` for a fault of the program or the machine, `stopped` when the command was stopped before.
+    `sources` are the files of the scene; empty when the problem is an option or the model. `file` is what the problem
+    is about: one of the sources, an option, a variable or the model. `kind` is `input` for an input that cannot be
+    used, `fault` for a fault of the program or the machine, and `stopped` when the command was stopped before the
+    scene.
     """
 
     sources: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class SceneFailed(Record):
 class MappingDocument(Record):
     """What `drshym segment --json` and `drshym predict-folder --json` print.
 
-    `model` is None when none could be loaded.
+    `model` is None when no model could be loaded.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -69,7 +70,8 @@ class MappingDocument(Record):
 class StoredMap(Record):
     """A finished map of the store; `record.files` are names in `folder`, which is an absolute path.
 
-    `version` is empty for a map of release 0.1.0. `outdated` says that another model than the one in service made it.
+    `version` is empty for a map of release 0.1.0. `outdated` is true when the map was not made by the
+    model in service.
     """
 
     version: str
@@ -82,11 +84,11 @@ class StoredMap(Record):
 
 
 class SceneInStore(Record):
-    """What has become of a scene that was requested.
+    """The state of a scene that was requested.
 
-    `state` is `mapped`, `waiting` for its map or for that of its newest files, or `failed`; `reason` says why it failed
-    or since when it waits. A waiting or failed scene may have earlier maps. `files` are those in the watched folder.
-    `maps` holds the newest map; all of them, newest first, when one scene is asked for.
+    `state` is `mapped`, `waiting` (for its first map, or for a map of its newest files) or `failed`; `reason` says why
+    it failed or since when it waits. A waiting or failed scene may have earlier maps. `files` are those in the watched
+    folder. `maps` has the newest map; with `drshym status SCENE` it has all maps of the scene, newest first.
     """
 
     scene: str
@@ -105,7 +107,7 @@ class OtherFailure(Record):
 
 
 class StatusDocument(Record):
-    """What `drshym status --json` prints. `model` is the one in service; None when an input cannot be used."""
+    """What `drshym status --json` prints. `model` is the model in service; None when an input cannot be used."""
 
     schema_version: str = SCHEMA_VERSION
     command: Literal["status"] = "status"
@@ -118,10 +120,10 @@ class StatusDocument(Record):
 
 
 def observation(record: MapRecord) -> Literal["mapped", "nothing_observed"]:
-    """The state of a finished map: whether anything was observed."""
+    """Return the state of a finished map: whether anything was observed."""
     return "nothing_observed" if record.flooded is None else "mapped"
 
 
 def print_document(document: Record) -> None:
-    """One JSON document on stdout, in ASCII, so that it is the same in every locale."""
+    """Print one JSON document on stdout, in ASCII, so that it is the same in every locale."""
     typer.echo(json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False))

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class ExitCode(IntEnum):
-    """What the exit code of a command means."""
+    """The exit codes of a command."""
 
     DONE = 0
     FAULT = 1

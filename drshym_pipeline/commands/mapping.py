@@ -1,7 +1,7 @@
-"""The commands that map: `segment` named scenes, `predict-folder` all scenes of a folder.
+"""The commands that map scenes: `segment` maps named scenes, `predict-folder` all scenes of a folder.
 
-Parse, call, print. One process maps all of them with a model that is loaded once; what becomes of the scenes is
-collected and shown by `commands.outcome`. Nothing heavy is imported before a scene is at hand.
+One process maps all scenes with a model that is loaded once. `commands.outcome` collects and shows the results. Heavy
+libraries are imported only when there is a scene to map.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
 PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16"], typer.Option("--precision", help="Numbers the network computes in.")
+    Literal["auto", "fp32", "bf16"], typer.Option("--precision", help="Number format of the network.")
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace another scene's files of the same names.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
+]
 
 
 def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> list[list[Path]]:
-    """The files of each scene, VV first.
+    """Return the files of each scene, VV first.
 
-    Files of one folder whose names differ only by polarisation are one scene.
+    Files in one folder whose names differ only by polarisation are one scene.
 
     Args:
-        scenes: Files as given.
+        scenes: The files given by the user.
         vv: The VV file of one more scene.
-        vh: Its VH file.
+        vh: The VH file of that scene.
 
     Raises:
-        InputError: Nothing is given, or VH without VV.
+        InputError: No file is given, or VH without VV.
     """
     from drshym_pipeline.sar.scene_files import pair_files
 
@@ -75,7 +77,7 @@ def segment(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Map scenes (Sentinel-1 GeoTIFFs): mask, probability, polygons, picture, caption and report of each."""
+    """Map scenes (Sentinel-1 GeoTIFFs): each gets a mask, probability, polygons, picture, caption and report."""
     with shown_outcome("segment", as_json=as_json) as outcome:
         map_groups(
             outcome,
@@ -91,24 +93,24 @@ def segment(
 
 
 def folder_groups(folder: Path, out: Path) -> list[tuple[list[Path], Path]]:
-    """The files of each scene of a folder, and the folder of its products: the subfolders are kept.
+    """Return the files of each scene of a folder, and the folder for its products, in the same subfolder.
 
     Raises:
-        InputError: It is no folder, or holds no scene.
+        InputError: It is not a folder, or contains no scene.
     """
     from drshym_pipeline.sar.scene_files import scene_paths
 
     if not folder.is_dir():
-        raise InputError(folder, "is not a folder", "Give the folder that holds the scenes")
+        raise InputError(folder, "is not a folder", "Give the folder that contains the scenes")
     folder = folder.resolve()
     try:
         files = scene_paths(folder, out.resolve())
     except OSError as error:
         raise InputError(
-            error.filename or folder, f"cannot be read ({error.strerror})", "Allow it to be read"
+            error.filename or folder, f"cannot be read ({error.strerror})", "Give read permission for it"
         ) from error
     if not files:
-        raise InputError(folder, "holds no GeoTIFF (.tif, .tiff)", "Give the folder that holds the scenes")
+        raise InputError(folder, "contains no GeoTIFF (.tif, .tiff)", "Give the folder that contains the scenes")
     return [(sources, out / sources[0].parent.relative_to(folder)) for sources in group_sources(files, None, None)]
 
 
@@ -123,7 +125,9 @@ def predict_folder(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--ckpt", "--checkpoint", help="A sealed model; by default the one in service, else the shipped one."
+            "--ckpt",
+            "--checkpoint",
+            help="Folder of a sealed model; by default the model in service, or the shipped one if none is.",
         ),
     ] = None,
     units: UnitsOption = None,
@@ -136,7 +140,7 @@ def predict_folder(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not collide."""
+    """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not conflict."""
     with shown_outcome("predict-folder", as_json=as_json) as outcome:
         map_groups(
             outcome,

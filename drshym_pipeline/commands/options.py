@@ -10,11 +10,13 @@ import typer
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 CheckpointOption = Annotated[
     Path | None,
-    typer.Option("--checkpoint", help="A sealed model; by default the one in service, else the shipped one."),
+    typer.Option(
+        "--checkpoint", help="Folder of a sealed model; by default the model in service, or the shipped one if none is."
+    ),
 ]
 UnitsOption = Annotated[
     Literal["db", "power", "amplitude", "dn"] | None,
-    typer.Option("--units", help="What the pixel values are, where it cannot be told from them."),
+    typer.Option("--units", help="Unit of the pixel values, if it cannot be recognised."),
 ]
 JsonOption = Annotated[
     bool,
@@ -27,5 +29,5 @@ VVOption = Annotated[
 ]
 VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.")]
 PresentOnlyOption = Annotated[
-    bool, typer.Option("--present-only", help="Score what is there of a partial copy; the card says how much is not.")
+    bool, typer.Option("--present-only", help="Score the chips of a partial copy; the card says how many are missing.")
 ]

@@ -1,4 +1,4 @@
-"""What became of the scenes of one command: collected while they are mapped, shown at the end."""
+"""The results of one command: collected while its scenes are mapped, shown at the end."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Outcome:
     """The maps and the failures of one command.
 
     Args:
-        command: Which one.
-        model: The model that maps; None until it is loaded.
-        maps: Records of the maps and the folders they lie in.
+        command: Name of the command.
+        model: The model that is used; None until it is loaded.
+        maps: Records of the maps and their folders.
         failures: Scenes that were not mapped, and why.
     """
 
@@ -41,13 +41,13 @@ class Outcome:
     failures: list[SceneFailed] = field(default_factory=list)
 
     def choose(self, checkpoint: Path | None) -> ChosenModel:
-        """Load the model and say on stderr which one it is and why.
+        """Load the model and print on stderr which one it is and why.
 
         Args:
-            checkpoint: The model; by default the one in service, else the shipped one.
+            checkpoint: Folder of the model; by default the model in service, or the shipped one if none is.
 
         Raises:
-            InputError: It cannot be loaded.
+            InputError: The model cannot be loaded.
         """
         from drshym_pipeline.model.choice import choose_model
 
@@ -56,7 +56,7 @@ class Outcome:
         return self.model
 
     def refuse(self, error: InputError, sources: Sequence[Path] = ()) -> None:
-        """Note and report an input that cannot be used."""
+        """Record and report an input that cannot be used."""
         from drshym_pipeline.commands.documents import SceneFailed
 
         error_line(error)
@@ -66,14 +66,14 @@ class Outcome:
         )
 
     def fail(self, error: Exception, sources: Sequence[Path]) -> None:
-        """Note and report a fault of the program or the machine; its traceback stands above the line on stderr."""
+        """Record and report a fault of the program or the machine; on stderr its traceback is above the line."""
         from drshym_pipeline.commands.documents import SceneFailed
 
-        remedy = "Repair what is named, then map the scene again"
+        remedy = "Repair what the message names, then map the scene again"
         problem = str(error)
         if not isinstance(error, DrShymError):
             traceback.print_exception(error)
-            remedy = "Read the traceback on stderr; map the scene again when the cause is gone"
+            remedy = "Read the traceback on stderr, remove the cause, then map the scene again"
             problem = f"{type(error).__name__}: {error}"
         error_line(f"{sources[0].absolute()}: {problem}")
         self.failures.append(
@@ -87,7 +87,7 @@ class Outcome:
         )
 
     def stop(self, groups: Sequence[Sequence[Path]]) -> None:
-        """Note and report the scenes that were not mapped because the user stopped the command."""
+        """Record and report the scenes that were not mapped because the user stopped the command."""
         from drshym_pipeline.commands.documents import SceneFailed
 
         error_line(f"stopped: {len(groups)} {'scene was' if len(groups) == 1 else 'scenes were'} not mapped")
@@ -102,8 +102,8 @@ class Outcome:
     def exit_code(self) -> ExitCode:
         """The exit code so far.
 
-        `PART` whenever at least one scene was mapped and at least one was not. Without any map a fault outweighs an
-        input that cannot be used: running the command again can help then.
+        `PART` if at least one scene was mapped and at least one was not. If no scene was mapped, a fault takes
+        precedence over an input that cannot be used, because then it can help to run the command again.
         """
         if not self.failures:
             return ExitCode.DONE
@@ -112,7 +112,7 @@ class Outcome:
         return ExitCode.INPUT if all(failure.kind == "input" for failure in self.failures) else ExitCode.FAULT
 
     def print_document(self) -> None:
-        """The whole outcome as one JSON document on stdout."""
+        """Print all results as one JSON document on stdout."""
         from drshym_pipeline.commands.documents import (
             MappingDocument,
             ModelUsed,
@@ -141,7 +141,7 @@ class Outcome:
         )
 
     def print_table(self) -> None:
-        """The maps as a table on stdout, with what must be known of them."""
+        """Print the maps as a table on stdout, with their warnings."""
         if not self.maps:
             return
         records = [record for record, _ in self.maps]
@@ -159,14 +159,14 @@ class Outcome:
 
 @contextmanager
 def shown_outcome(command: Literal["segment", "predict-folder"], *, as_json: bool) -> Iterator[Outcome]:
-    """Collect the outcome of a command, show it, and end the command with its exit code.
+    """Collect the results of a command, show them, and end the command with its exit code.
 
     Args:
-        command: Which one.
+        command: Name of the command.
         as_json: Print a JSON document on stdout instead of a table, also when an input cannot be used.
 
     Raises:
-        typer.Exit: With every exit code but 0.
+        typer.Exit: With every exit code except 0.
     """
     outcome = Outcome(command)
     try:
@@ -192,12 +192,12 @@ def map_groups(
     precision: PrecisionOption,
     **options: Any,
 ) -> None:
-    """Map scenes one after the other with one model; a scene that cannot be mapped never stops the others.
+    """Map scenes one after the other with one model; a scene that cannot be mapped does not stop the others.
 
     Args:
-        outcome: Gets the maps and the failures.
-        groups: The files of each scene and the folder of its products.
-        checkpoint: The model; by default the one in service, else the shipped one.
+        outcome: Receives the maps and the failures.
+        groups: The files of each scene and the folder for its products.
+        checkpoint: Folder of the model; by default the model in service, or the shipped one if none is.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
@@ -210,7 +210,7 @@ def map_groups(
     from drshym_pipeline.inference import check_prediction_options
     from drshym_pipeline.mapping import map_scene
 
-    # An option that no scene can be mapped with is reported once, not for every scene.
+    # A bad option is reported once, not for every scene.
     check_prediction_options(batch_size, precision)
     TileGrid(1, 1, tile, overlap)
     options |= {"tile": tile, "overlap": overlap, "batch_size": batch_size, "precision": precision}

@@ -1,6 +1,6 @@
-"""The commands that score: `evaluate` one model quickly, `benchmark` several on several sets, fit a `baseline`.
+"""The commands that score: `evaluate` one model quickly, `benchmark` several models on several sets, fit a `baseline`.
 
-Parse, call, print; figures and cards are made in `evaluation`.
+The scores and cards are made in `evaluation`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig, load_config
 from drshym_pipeline.storage import output_directory
 
-_DATA_HELP = "Folder of a labelled set; its layout tells which one it is."
+_DATA_HELP = "Folder of a labelled set; the layout of the folder shows which set it is."
 
 
 class Bands(StrEnum):
-    """Values of a repeatable --mode: the option parser takes no list of literals."""
+    """Values of a repeatable --mode, as the option parser does not accept a list of literals."""
 
     AUTO = "auto"
     VV = "vv"
@@ -37,9 +37,11 @@ def evaluate(
     *,
     data: Annotated[Path, typer.Option("--data", help=_DATA_HELP)],
     checkpoint: CheckpointOption = None,
-    split: Annotated[str, typer.Option("--split", help="Such as valid, test, bolivia, hard, or an event.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="Split, such as valid, test, bolivia or hard, or an event.")
+    ] = "test",
     mode: Annotated[
-        Literal["auto", "vv", "vv_vh"], typer.Option("--mode", help="Bands; auto takes VH where there is one.")
+        Literal["auto", "vv", "vv_vh"], typer.Option("--mode", help="Bands; auto uses VH if there is one.")
     ] = "auto",
     present_only: PresentOnlyOption = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
@@ -74,8 +76,8 @@ def benchmark(
         list[Path] | None,
         typer.Option(
             "--checkpoint",
-            help="A sealed model: the one the card is about first, then other seeds of its recipe. "
-            "By default the one in service, else the shipped one.",
+            help="Folder of a sealed model: first the model of the card, then other seeds of its recipe. "
+            "By default the model in service, or the shipped one if none is.",
         ),
     ] = None,
     compare: Annotated[
@@ -83,16 +85,19 @@ def benchmark(
         typer.Option("--compare", metavar="NAME=BUNDLE", help="Another network, scored on the same pixels."),
     ] = None,
     split: Annotated[
-        list[str] | None, typer.Option("--split", help="Of each set those it has; test by default. Repeatable.")
+        list[str] | None,
+        typer.Option("--split", help="Split, used for every set that has it; test by default. Repeatable."),
     ] = None,
     mode: Annotated[
         list[Bands] | None,
-        typer.Option("--mode", help="Bands, repeatable; by default all there are, and VV alone where there is VH."),
+        typer.Option("--mode", help="Bands, repeatable; by default all bands of a set, and VV alone too if it has VH."),
     ] = None,
     present_only: PresentOnlyOption = False,
     log: Annotated[
         Path | None,
-        typer.Option("--log", help="CSV that gets a line for every evaluation: for chips kept for reporting only."),
+        typer.Option(
+            "--log", help="CSV file to which every evaluation adds a line; for chips kept for reporting only."
+        ),
     ] = None,
 ) -> None:
     """Write the whole card of a model: seeds, opponents, calibration, shores, areas, pictures."""
@@ -115,7 +120,7 @@ def benchmark(
                 samples, checkpoints, others=others, modes=[_MODES[bands] for bands in mode or ()], progress=progress
             )
         if log is not None:
-            # Before the card: chips that were looked at are logged even if a picture then fails.
+            # Before the card: chips that were scored are logged even if a picture fails afterwards.
             append_log(log, log_rows(parts))
         paths = write_report(parts, checkpoints[0], out)
     typer.echo(paths[CARD].read_text("utf-8").partition("\n## At a glance\n")[2].strip().partition("\n## ")[0])
@@ -123,19 +128,19 @@ def benchmark(
 
 
 def baseline(
-    config: Annotated[Path, typer.Option("--config", help="The recipe whose chips it is fitted on.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file.")],
+    config: Annotated[Path, typer.Option("--config", help="Recipe whose chips the classifier is fitted on.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The JSON file to write.")],
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder of simulated chips; runs/<name>/data by default.")
     ] = None,
 ) -> None:
-    """Fit the pixel classifier a network is compared with."""
+    """Fit the pixel classifier that networks are compared with."""
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.evaluation.pixel_classifier import fit, save
 
     recipe = load_config(config, TrainConfig)
     if out.is_dir():
-        raise InputError(out, "is a folder", "Name the JSON file")
+        raise InputError(out, "is a folder", "Give the name of a JSON file")
     with shown_progress(recipe.name) as progress:
         chips = prepare(recipe.data, cache or Path("runs") / recipe.name / "data", progress)
         fitted = fit(
@@ -153,5 +158,5 @@ def baseline(
 def _named(item: str) -> tuple[str, Path]:
     name, given, path = item.partition("=")
     if not (name.strip() and given and path):
-        raise InputError("--compare", f"'{item}' is not NAME=BUNDLE", "Write such as original=runs/original/bundle")
+        raise InputError("--compare", f"'{item}' is not NAME=BUNDLE", "Write it like original=runs/original/bundle")
     return name.strip(), Path(path)

@@ -1,4 +1,4 @@
-"""The command `status`: the model in service, what has become of each scene, and what all of it takes on the disk."""
+"""The command `status`: the model in service, the state of each scene, and the disk space in use."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def status(
-    scene: Annotated[str | None, typer.Argument(help="A scene: show all its maps.", show_default=False)] = None,
+    scene: Annotated[
+        str | None, typer.Argument(help="Name of a scene, to show all its maps.", show_default=False)
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the model in service and every scene: mapped, outdated, waiting or failed; or all maps of one SCENE."""
+    """Show the model in service and every scene (current, outdated, waiting or failed), or all maps of one SCENE."""
     from drshym_pipeline.scene_store import SceneStore
 
     settings = PipelineSettings.from_environment()
@@ -132,7 +134,7 @@ def _one_scene(store: SceneStore, scene: str) -> None:
 
 
 def size_text(count: int) -> str:
-    """Write a number of bytes in the unit that fits, such as `12.3 MB`; one kB is 1,000 bytes."""
+    """Return a number of bytes in a suitable unit, such as `12.3 MB`; one kB is 1,000 bytes."""
     value, unit = float(count), 0
     while value >= 1000.0 and unit < len(_UNITS) - 1:
         value, unit = value / 1000.0, unit + 1
@@ -140,20 +142,20 @@ def size_text(count: int) -> str:
 
 
 def bytes_of(path: Path) -> int:
-    """Count the bytes of a file, or of all files below a folder; 0 when there is none."""
+    """Count the bytes of a file, or of all files below a folder; 0 if the path does not exist."""
     if path.is_file():
         return path.stat().st_size
     total = 0
     for file in path.rglob("*"):
         try:
             total += file.stat().st_size if file.is_file() and not file.is_symlink() else 0
-        except FileNotFoundError:  # a run has moved it meanwhile
+        except FileNotFoundError:  # a run has moved it in the meantime
             continue
     return total
 
 
 def disk_text(store: Path, inbox: Path) -> str:
-    """Say in one line what the store and the watched folder take on the disk."""
+    """Return one line with the disk space of the store and the watched folder."""
     parts = {
         kind: sum(bytes_of(path) for pattern in patterns for path in store.glob(pattern))
         for kind, patterns in _KINDS.items()

@@ -1,4 +1,4 @@
-"""What `drshym status --json` prints: the state of the store as one document."""
+"""The document that `drshym status --json` prints: the state of the store."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from drshym_pipeline.scene_store import SceneStore
 
 
 def status_document(store: SceneStore, scene: str | None) -> StatusDocument:
-    """The state of a store.
+    """Return the state of a store.
 
     Args:
         store: The scenes.
-        scene: The only scene to describe, with all its maps; every scene with its newest map by default.
+        scene: The only scene to describe, with all its maps; by default every scene with its newest map.
 
     Raises:
         InputError: The model in service cannot be loaded, or a record is damaged.
@@ -42,7 +42,7 @@ def status_document(store: SceneStore, scene: str | None) -> StatusDocument:
 
 
 def refused_document(store: SceneStore, error: InputError) -> StatusDocument:
-    """The document for an input that cannot be used."""
+    """Return the document for an input that cannot be used."""
     failure = SceneFailed(file=error.subject, problem=error.problem, remedy=error.remedy, kind="input")
     return StatusDocument(exit_code=ExitCode.INPUT, store=str(store.root.absolute()), failures=(failure,))
 

@@ -1,6 +1,6 @@
-"""The command that trains: `train` shows the loss and every validation, and says at the end where everything is.
+"""The command `train`: it shows the loss and every validation, and prints at the end where the results are.
 
-Parse, call, print; how a network is trained is decided in `training.train`, how it is sealed in `training.sealing`.
+`training.train` trains the network and `training.sealing` seals it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 
 _STAGE = "train"
-_SMOOTHING = 0.9  # of the loss shown between validations: that of one batch jumps too much to be read
+_SMOOTHING = 0.9  # of the loss shown between validations: the loss of single batches varies too much
 
 
 def train(
-    config: Annotated[Path, typer.Option("--config", help="A training recipe; configs/ has examples.")],
+    config: Annotated[Path, typer.Option("--config", help="Training recipe; configs/ has examples.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder; runs/<name> or runs/<name>-seed<N> by default.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the results; by default runs/<name> or runs/<name>-seed<N>."),
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's own.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed to use instead of the recipe's own.")] = None,
 ) -> None:
     """Train and calibrate a model, and seal it as OUT/bundle."""
     recipe = load_config(config, TrainConfig)
@@ -37,7 +38,7 @@ def train(
         recipe, default = recipe.model_copy(update={"seed": seed}), f"{recipe.name}-seed{seed}"
     from drshym_pipeline.training.recipe import check_training
 
-    # Before hours of simulating and training, and before the slow imports they need.
+    # Check the recipe before hours of simulation and training, and before their slow imports.
     check_training(recipe)
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.training.checkpoint import RESUME_FILE
@@ -49,7 +50,7 @@ def train(
         data = prepare(recipe.data, folder / "data", display)
         resumed = (folder / "checkpoint" / RESUME_FILE).is_file()
         if resumed:
-            display.line("going on with a run that was interrupted")
+            display.line("continuing a run that was interrupted")
         shown = TrainingLines(display, recipe, resumed=resumed)
         checkpoint = train_network(
             recipe,
@@ -74,12 +75,13 @@ def train(
 
 
 class TrainingLines:
-    """What is shown while a network trains: the loss of the steps, and one line for each validation.
+    """The output while a network trains: the loss of the steps, and one line for each validation.
 
     Args:
-        display: Where it is shown.
-        recipe: Of the run.
-        resumed: Whether an earlier part of the run is not shown: which validation is the best is then not known here.
+        display: Shows the output.
+        recipe: The recipe of the run.
+        resumed: Whether the run continues an interrupted one. Its earlier validations are then not known here, so none
+            is marked as the best.
     """
 
     def __init__(self, display: Display, recipe: TrainConfig, *, resumed: bool = False) -> None:
@@ -94,13 +96,13 @@ class TrainingLines:
         self._display.line(f"start ({self._recipe.network.start}): {scores_text(scores)}")
 
     def stepped(self, step: int, loss: float) -> None:
-        """Take in the loss of a step."""
+        """Update the shown loss with the loss of a step."""
         del step
         self._loss = loss if self._loss is None else _SMOOTHING * self._loss + (1 - _SMOOTHING) * loss
         self._display.detail(_STAGE, f"loss {self._loss:.3f}")
 
     def validated(self, entry: Mapping[str, float]) -> None:
-        """Show a validation."""
+        """Show one validation."""
         from drshym_pipeline.training.history import score_of
 
         score = score_of(dict(entry), self._recipe.training.keep_best)
@@ -114,7 +116,7 @@ class TrainingLines:
 
 
 def scores_text(entry: Mapping[str, float]) -> str:
-    """The validation scores of an entry of the history, for people."""
+    """Return the validation scores of an entry of the history, as text."""
     text = f"validation IoU {entry['valid_iou']:.3f}, mean over chips with water {entry['valid_mean_iou']:.3f}"
     if "valid_iou_vv" in entry:
         text += f"; VV alone {entry['valid_iou_vv']:.3f}, mean {entry['valid_mean_iou_vv']:.3f}"
@@ -122,7 +124,7 @@ def scores_text(entry: Mapping[str, float]) -> str:
 
 
 def outcome_lines(checkpoint: TrainedCheckpoint, recipe: TrainConfig) -> list[str]:
-    """What came of a training: its length, the scores of the kept weights, and how they compare with the start."""
+    """Return the summary of a training: its length, the scores of the kept weights, and the change from the start."""
     best, start = checkpoint.best, checkpoint.start
     stopped = ", stopped early because the validation did not improve" if checkpoint.stopped_early else ""
     lines = [
@@ -132,17 +134,17 @@ def outcome_lines(checkpoint: TrainedCheckpoint, recipe: TrainConfig) -> list[st
     if start is not None:
         gain, mean_gain = best["valid_iou"] - start["valid_iou"], best["valid_mean_iou"] - start["valid_mean_iou"]
         lines.append(
-            f"Against the start ({recipe.network.start}): {scores_text(start)}. "
+            f"At the start ({recipe.network.start}): {scores_text(start)}. "
             f"Difference: {gain:+.3f}, mean over chips with water {mean_gain:+.3f}."
         )
     lines.append(
-        "The weights were chosen on these validation chips, so these scores flatter: score the model on others."
+        "The weights were chosen on these validation chips, so these scores are optimistic: score the model on others."
     )
     return lines
 
 
 def place_lines(bundle: ModelBundle, folder: Path) -> list[str]:
-    """Where the bundle and its cards are, and what is not known about the data."""
+    """Return lines that say where the bundle and its cards are, and whether the origin of the data is unknown."""
     from drshym_pipeline.datasets.provenance import REMEDY
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
 

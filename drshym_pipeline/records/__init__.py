@@ -1,8 +1,8 @@
 """The records written beside every product, as pydantic models.
 
 `DrShymRecord` v0.1 describes one tile, `SceneMeta` one staged scene, `MapRecord` one finished map and `ModelCard` one
-model; the summaries say what each stage did. They hold values only: what reads or writes pixels is elsewhere. All of
-them refuse fields they do not know.
+model; the summaries describe what each stage did. Records contain only values: they neither read nor write files. All
+of them refuse unknown fields.
 """
 
 from drshym_pipeline.records.base import (

@@ -1,4 +1,4 @@
-"""What all records have in common: immutable pydantic models that refuse a field they do not know."""
+"""The base of all records: immutable pydantic models that refuse unknown fields."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ PrecisionOption = Literal["auto", "fp32", "bf16"]
 
 
 def now() -> datetime:
-    """The present moment in UTC, to the second: records are compared and printed."""
+    """Return the current time in UTC, without fractions of a second, because records are compared and printed."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 class Record(BaseModel):
-    """Base of all records: immutable, and an unknown field is an error."""
+    """Base class of all records: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def describe_validation(error: ValidationError) -> str:
-    """One line for the first fault pydantic found: the field's path and what is wrong with it."""
+    """Return one line for the first fault that pydantic found: the field's path and what is wrong with it."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"]) or "the record"
     if first["type"] == "extra_forbidden":

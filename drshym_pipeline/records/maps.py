@@ -1,4 +1,4 @@
-"""One finished map: what was mapped, with what, and what came out."""
+"""The record of one finished map: the scene, the model and the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drshym_pipeline.records.tiles import Modality
 
 
 class AreaEstimate(Record):
-    """An area with its interval. No area is printed without one."""
+    """An area with its interval. No area is printed without its interval."""
 
     km2: float = Field(ge=0.0)
     low_km2: float = Field(ge=0.0)
@@ -21,7 +21,7 @@ class AreaEstimate(Record):
     method: str
 
     def text(self) -> str:
-        """Such as `12.3 km2 (90 % interval 10.1 to 15.0 km2)`; small areas keep two significant digits."""
+        """Return text such as `12.3 km2 (90 % interval 10.1 to 15.0 km2)`; small areas have more decimals."""
         digits = 1 if self.high_km2 >= 10 else 2 if self.high_km2 >= 0.1 else 4
         return (
             f"{self.km2:.{digits}f} km2 "
@@ -30,10 +30,10 @@ class AreaEstimate(Record):
 
 
 class PolygonCounts(Record):
-    """How the vector file of a map covers its flooded area.
+    """How much of the flooded area of a map is in its vector file.
 
-    `count` polygons cover `km2`. Areas of fewer than `fewest_pixels` are not in the file but in the mask: `omitted` of
-    them, of `omitted_pixels` and `omitted_km2` together. Both areas add up to the area counted in the mask.
+    `count` polygons cover `km2`. Areas of fewer than `fewest_pixels` pixels are in the mask but not in the file: there
+    are `omitted` of them, with `omitted_pixels` and `omitted_km2` in total. Both areas add up to the area in the mask.
     """
 
     count: int = Field(ge=0)
@@ -45,15 +45,15 @@ class PolygonCounts(Record):
 
 
 class MapRecord(Record):
-    """One finished map: what was mapped, with what, and what came out.
+    """One finished map: the scene, the model and the results.
 
-    `scene_version` changes with the source's bytes and how they are read, `map_version` with that, the model and the
-    options of the map; maps of release 0.1.0 have none.
+    `scene_version` changes with the bytes of the source and with how they are read. `map_version` changes with the
+    scene version, the model and the options of the map; maps of release 0.1.0 have none.
 
     `pixels` counts the mask values by name. `water_separated` is False when neither reference water nor a pre-event
-    scene was there: the flooded class then means open water of any kind. `files` are names beside the record.
-    `mean_confidence` is read from records of earlier versions and is no longer filled: it says how far single pixels
-    are from undecided, and was taken for the certainty of the area, which its interval gives.
+    scene was used: the flooded class then means open water of any kind. `files` are names of files in the folder of the
+    record. `mean_confidence` is read from records of earlier versions and is no longer written. It describes single
+    pixels, and readers took it for the certainty of the area, which is given by the interval.
     """
 
     schema_version: str = SCHEMA_VERSION

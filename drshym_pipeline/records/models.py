@@ -1,4 +1,4 @@
-"""One model: which it is, how its logits become probabilities, what it was trained on and how good it is."""
+"""The records of one model: its identity, its calibration, the data it was trained on and its scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drshym_pipeline.records.base import BandMode, Record, now
 
 
 class ModelReference(Record):
-    """Which model made a map, pinned by content."""
+    """Which model made a map, identified by the hash of its content."""
 
     name: str
     version: str
@@ -20,14 +20,14 @@ class ModelReference(Record):
 
     @property
     def label(self) -> str:
-        """Name and version for people; a version that begins with the name stands alone."""
+        """Name and version as text; only the version if it begins with the name."""
         return self.version if self.version.startswith(self.name) else f"{self.name} {self.version}"
 
 
 class Calibration(Record):
-    """How logits become probabilities: sigmoid(logit / T + bias), then a map by `threshold`.
+    """How logits become probabilities, sigmoid(logit / T + bias), and a map, by `threshold`.
 
-    `method` is `platt` with a bias and `temperature` without; left out, it follows from the bias.
+    `method` is `platt` with a bias and `temperature` without one. If it is left out, it is derived from the bias.
     """
 
     method: Literal["temperature", "platt"] = "temperature"
@@ -43,12 +43,12 @@ class Calibration(Record):
         return values
 
     def text(self) -> str:
-        """Such as `temperature=1.2` or `temperature=1.2, bias=0.3`; the bias is named only where there is one."""
+        """Return text such as `temperature=1.2`, or `temperature=1.2, bias=0.3` if there is a bias."""
         return f"temperature={self.T:.3g}" + (f", bias={self.bias:.3g}" if self.bias else "")
 
 
 class Score(Record):
-    """One figure with its bootstrap interval over chips; None where it is not defined (no water, no chips)."""
+    """One score with its bootstrap interval over chips; None if it is not defined (no water, no chips)."""
 
     value: float | None
     low: float | None = None
@@ -57,7 +57,7 @@ class Score(Record):
 
 
 class CardIou(Record):
-    """The IoU a model's card states, by band mode; `chips` and `data` say of which chips."""
+    """The IoU on a model's card, by band mode; `chips` and `data` say on which chips it was measured."""
 
     chips: str
     data: str | None = None
@@ -73,10 +73,10 @@ class DataSplit(Record):
 
 
 class DataCard(Record):
-    """What a data set is: its origin, form and truth, its splits, and what it cannot teach.
+    """The description of a data set: its origin, form and truth, its splits and its limits.
 
-    `beside` names other sets that were trained on, one line each. `origin` says what shows where the data comes
-    from, and `evidence` says so in words (`datasets.provenance`); cards of earlier releases have neither.
+    `beside` names other sets that were used for training, one line each. `origin` says how the origin of the data is
+    known, and `evidence` says it in a sentence (`datasets.provenance`); cards of earlier releases have neither.
     """
 
     title: str
@@ -94,9 +94,9 @@ class DataCard(Record):
 
 
 class ModelCard(Record):
-    """What a model is, what it was trained on, how good it is and where it must not be used.
+    """The description of a model: what it was trained on, how good it is and where it must not be used.
 
-    `data` is None for a model that was converted from elsewhere.
+    `data` is None for a model that was converted from another system.
     """
 
     name: str

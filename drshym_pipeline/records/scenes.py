@@ -1,4 +1,4 @@
-"""One staged scene: grid, bands, units and identity."""
+"""The record of one staged scene: grid, bands, units and identity."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydantic import Field
 from drshym_pipeline.records.base import SCHEMA_VERSION, BandMode, Record, now
 from drshym_pipeline.records.tiles import Modality
 
-APPROXIMATE_RADIOMETRY = "approximate radiometry"  # how a warning begins that captions repeat
+APPROXIMATE_RADIOMETRY = "approximate radiometry"  # a warning that begins with this is repeated in the caption
 
 Polarisation = Literal["VV", "VH"]
 Units = Literal["db", "power", "amplitude", "dn"]
 
 
 class BandSource(Record):
-    """Where one polarisation of a staged scene is read from; `calibration` is the table of its digital numbers."""
+    """The file and band of one polarisation of a staged scene; `calibration` is the table for its digital numbers."""
 
     polarisation: Polarisation
     path: str
@@ -36,7 +36,7 @@ class BandStatistics(Record):
 
 
 class ControlPoint(Record):
-    """A place of an image, in pixels from its upper left corner, and where it lies: degrees on WGS84."""
+    """A point of an image, in pixels from its upper left corner, and its position in degrees on WGS84."""
 
     row: float
     col: float
@@ -67,10 +67,10 @@ class SceneMeta(Record):
     """One validated scene: grid, bands, units and identity.
 
     `height` and `width` are those of the image that is read. `transform` is the affine (a, b, c, d, e, f) of rasterio:
-    x = a*col + b*row + c, y = d*col + e*row + f, for the upper left corner of a pixel. An image with control points
-    only has none: its `transform` is the least-squares fit to the points, good enough to say where a tile lies, and its
-    products lie on `product_grid`, which is also what `pixel_spacing` and `bounds` are of. `version` changes when the
-    source's bytes or the reading options change.
+    x = a*col + b*row + c, y = d*col + e*row + f, for the upper left corner of a pixel. An image that has only control
+    points has no transform of its own: its `transform` is then a least-squares fit to the points, precise enough for
+    the position of a tile. Its products are on `product_grid`, and `pixel_spacing` and `bounds` describe that grid.
+    `version` changes when the bytes of the source or the reading options change.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -109,12 +109,12 @@ class SceneMeta(Record):
 
     @property
     def mode(self) -> BandMode:
-        """`vv_vh` when both polarisations are there, else `vv`."""
+        """`vv_vh` if the scene has both polarisations, otherwise `vv`."""
         return "vv_vh" if any(band.polarisation == "VH" for band in self.bands) else "vv"
 
     @property
     def modality(self) -> Modality:
-        """The tile record's name of the band mode."""
+        """The name of the band mode in the tile record."""
         return "sentinel1_sar_vv_vh" if self.mode == "vv_vh" else "sentinel1_sar_vv"
 
     @property
@@ -124,7 +124,7 @@ class SceneMeta(Record):
 
     @property
     def map_grid(self) -> MapGrid:
-        """The grid of the products: the image's own, unless it has control points only."""
+        """The grid of the products: that of the image, unless the image has only control points."""
         if self.product_grid is not None:
             return self.product_grid
         return MapGrid(crs=self.crs, transform=self.transform, height=self.height, width=self.width)

@@ -1,4 +1,4 @@
-"""What each stage of a scene did, kept beside its artefact: the grid, the prediction, the figures of the map."""
+"""The records of what each stage of a scene did: the grid, the prediction, the figures of the map."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class TilesSummary(Record):
 class PredictionSummary(Record):
     """What one prediction did.
 
-    `minimum`, `maximum` and `mean` are over observed tile pixels, None without any. `card` holds what the model's card
-    says of its quality: the later stages do not load the model.
+    `minimum`, `maximum` and `mean` are over observed tile pixels, None if there are none. `card` has the scores of the
+    model's card, because the later stages do not load the model.
     """
 
     tiles: int
@@ -50,10 +50,10 @@ class PredictionSummary(Record):
 
 
 class ProbabilityOverview(Record):
-    """A prediction at a glance.
+    """An overview of a prediction.
 
-    `tile_means` holds the mean probability of each tile in the order of the grid, None where nothing was observed.
-    `histogram` holds the observed tile pixels in ten equal classes of probability.
+    `tile_means` has the mean probability of each tile in the order of the grid, None where nothing was observed.
+    `histogram` counts the observed tile pixels in ten equal classes of probability.
     """
 
     tile_means: tuple[float | None, ...]
@@ -61,9 +61,9 @@ class ProbabilityOverview(Record):
 
 
 class SliceRow(Record):
-    """One class of VV backscatter: its pixels, the flooded ones, their share and the mean probability of water.
+    """One class of VV backscatter: its pixels, its flooded pixels, their share and the mean probability of water.
 
-    The share and the mean are None where the class is empty. `mean_confidence` is read from maps of earlier versions.
+    The share and the mean are None if the class is empty. `mean_confidence` is read from maps of earlier versions.
     """
 
     label: str
@@ -77,7 +77,7 @@ class SliceRow(Record):
 class StitchSummary(Record):
     """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
 
-    `polygons` is the number in the vector file, `polygon_counts` tells what was left out of it. `files` maps the kind
+    `polygons` is the number in the vector file, `polygon_counts` says what was left out of it. `files` maps the kind
     of a product to its file name. `mean_confidence` is read from maps of earlier versions.
     """
 

@@ -16,7 +16,7 @@ Modality = Literal["sentinel1_sar_vv", "sentinel1_sar_vv_vh"]
 
 
 class PixelWindow(Record):
-    """A tile's place in its scene, in pixels."""
+    """The position of a tile in its scene, in pixels."""
 
     row: int = Field(ge=0)
     col: int = Field(ge=0)
@@ -68,7 +68,7 @@ class DrShymRecord(Record):
         return self
 
     def to_json(self) -> str:
-        """The record on one line, without the optional fields that are not set."""
+        """Return the record as one line of JSON, without optional fields that are not set."""
         return self.model_dump_json(exclude_none=True)
 
 
@@ -77,10 +77,10 @@ def read_drshym_record(data: str | bytes | dict[str, Any], subject: str = "recor
 
     Args:
         data: JSON text or a parsed object.
-        subject: What to call the record in an error, such as `tiles.jsonl line 7`.
+        subject: The name of the record in an error, such as `tiles.jsonl line 7`.
 
     Raises:
-        InputError: A field is missing, unknown or of the wrong kind; the error names the first such field.
+        InputError: A field is missing, unknown or of the wrong type; the error names the first such field.
     """
     try:
         if isinstance(data, dict):

@@ -74,7 +74,7 @@ def test_a_folder_mapped_into_itself_never_maps_its_maps(tmp_path, archive, chec
 def test_a_folder_without_scenes_is_refused(capfd, tmp_path, checkpoint):
     (tmp_path / "empty").mkdir()
     assert command("--ckpt", checkpoint, "--in", tmp_path / "empty", "--out", tmp_path / "out") == 2
-    assert "holds no GeoTIFF" in capfd.readouterr().err
+    assert "contains no GeoTIFF" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

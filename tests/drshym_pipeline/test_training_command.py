@@ -57,7 +57,7 @@ def test_training_shows_loss_scores_the_start_and_where_the_bundle_is(
             rf"^first: step {step} of 4: loss \d\.\d{{3}}, validation loss \d\.\d{{3}}, {score}", printed.err, re.M
         )
     assert "start (" not in printed.err, "random weights have no score worth showing"
-    assert "Against the start" not in printed.out
+    assert "At the start" not in printed.out
     for line in (f"bundle: {first / 'bundle'}", f"model card: {first / 'bundle' / 'MODEL_CARD.md'}"):
         assert line in printed.out.splitlines()
     assert (first / "bundle" / "MODEL_CARD.md").is_file()
@@ -151,7 +151,7 @@ def test_the_outcome_of_an_earlier_release_is_still_read(train: Callable[..., Pa
     write_json(folder / OUTCOME_FILE, values)
     outcome = TrainedCheckpoint.load(folder)
     assert outcome.start is None
-    assert not any("Against the start" in line for line in outcome_lines(outcome, TrainConfig()))
+    assert not any("At the start" in line for line in outcome_lines(outcome, TrainConfig()))
 
 
 def test_a_bundle_of_an_earlier_release_is_not_said_to_be_of_unknown_data(
