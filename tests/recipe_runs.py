@@ -1,7 +1,7 @@
-"""Training by the recipes of the repository, made small, in the process that Dagster gives a run.
+"""Training with the recipes of the repository, made small, in a process as Dagster starts it for a run.
 
-The code server starts every run in a spawned process, and what such a process starts is spawned as well: nothing that
-worker processes need may depend on a fork.
+The code server spawns the process of every run, and that process spawns its worker processes. Nothing that a worker
+needs may depend on a fork.
 """
 
 import multiprocessing
@@ -22,7 +22,7 @@ WEAK_FOLDER = HAND_FOLDER.parent / "WeaklyLabeled"
 
 
 def write_official_layout(root: Path) -> Path:
-    """Simulated chips in the layout of Sen1Floods11, one of them with a weak label as well."""
+    """Write simulated chips in the layout of Sen1Floods11, one of them also with a weak label."""
     write_dataset(root, SimulatedData(**SIZES))
     chip = Sen1Floods11(root).chips("train")[0]
     for source, kind in ((chip.image, "S1Weak"), (chip.label, "S1OtsuLabelWeak")):
@@ -34,7 +34,7 @@ def write_official_layout(root: Path) -> Path:
 
 
 def made_small(recipe: Path, official: Path) -> dict[str, Any]:
-    """A recipe of the repository with few chips, small crops, few steps and no floors; the rest is left as it is."""
+    """Return a recipe of the repository with few chips, small crops, few steps and no floors; the rest is unchanged."""
     values: dict[str, Any] = yaml.safe_load(recipe.read_text("utf-8"))
     if values["data"]["kind"] == "simulated":
         values["data"]["simulated"] = SIZES
@@ -51,8 +51,8 @@ def run_recipes(home: str, recipes: list[str], answer: str) -> None:
     Args:
         home: Folder of all state.
         recipes: The YAML files.
-        answer: The JSON file to write: the start method of this process, and by the name of a recipe the reasons of
-            the steps that failed, the steps that were trained and the verdict of the registered version.
+        answer: The JSON file to write. It has the start method of this process and, by name of the recipe, the reasons
+            of failed steps, the number of trained steps and the verdict of the registered version.
     """
     from assets.training.training_state import TrainingState
     from drshym_pipeline.training.checkpoint import TrainedCheckpoint

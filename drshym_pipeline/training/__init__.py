@@ -1,1 +1,1 @@
-"""Training a network and sealing it: recipe, loop, losses, checkpoint, bundle. Loggers come from outside."""
+"""Training of a network and making a bundle of it: recipe, loop, losses, checkpoint, bundle. Callers add loggers."""

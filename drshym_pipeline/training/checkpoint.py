@@ -1,7 +1,7 @@
-"""What a training run leaves on disk: best weights, history and identity, as safetensors and JSON.
+"""The files of a training run: best weights, history and identity, as safetensors and JSON.
 
-Light to import, so that whatever reports on a run needs no torch. How a run is made is in `training`; what makes a
-model of it that may map scenes is in `sealing`.
+This module imports torch only where weights are read, so that a report on a run needs no torch. `train` makes a run;
+`sealing` makes a bundle of its weights that can map scenes.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class TrainedCheckpoint:
     """The outcome of a finished training run.
 
     Args:
-        directory: The run's directory.
-        history: One dict a validation: `step`, `train_loss`, `valid_loss`, `learning_rate`, `valid_iou` (pooled),
+        directory: The directory of the run.
+        history: One dict per validation: `step`, `train_loss`, `valid_loss`, `learning_rate`, `valid_iou` (pooled),
             `valid_mean_iou` (over chips with water) and, for a network that takes VH, `valid_iou_vv` and
             `valid_mean_iou_vv`.
-        best_step: Optimiser steps done when the best weights were kept.
-        best_iou: Their pooled validation IoU at the best threshold, in [0, 1].
-        steps: Optimiser steps of the whole run.
-        stopped_early: Whether patience ended it before `max_steps`.
-        seconds: Time spent, resumed parts added up.
+        best_step: Number of optimiser steps after which the best weights were saved.
+        best_iou: Pooled validation IoU of the best weights at the best threshold, in [0, 1].
+        steps: Number of optimiser steps of the whole run.
+        stopped_early: Whether the run ended because `patience` validations brought no better score.
+        seconds: Time of the run, the sum of all its parts when it was resumed.
         precision: `fp32` or `bf16`.
         device: `cpu` or `cuda`.
-        data_sha256: Content hash of the training data.
-        weights_sha256: Hash of the weights file.
-        start: Validation scores of the weights that the run started from, where they were asked for.
+        data_sha256: Content hash of the main data set.
+        weights_sha256: Hash of the file with the best weights.
+        start: Validation scores of the weights that the run started from, or None when they were not computed.
     """
 
     directory: Path
@@ -61,20 +61,20 @@ class TrainedCheckpoint:
 
     @property
     def best(self) -> dict[str, float]:
-        """The validation whose weights were kept."""
+        """Return the validation whose weights were saved."""
         return next(entry for entry in self.history if entry["step"] == self.best_step)
 
     @property
     def weights(self) -> Path:
-        """The best weights, float32 safetensors."""
+        """Return the path of the best weights, float32 safetensors."""
         return self.directory / WEIGHTS_FILE
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The best weights as tensors by name."""
+        """Return the best weights as tensors by name."""
         return unpack_weights(self.weights.read_bytes())
 
     def save(self) -> None:
-        """Write the outcome; until then the run counts as unfinished."""
+        """Write the outcome; a run without this file is unfinished."""
         values = {key: value for key, value in asdict(self).items() if key != "directory"}
         write_json(self.directory / OUTCOME_FILE, values)
 
@@ -82,8 +82,11 @@ class TrainedCheckpoint:
     def load(cls, directory: Path) -> TrainedCheckpoint:
         """Read a finished run.
 
+        Args:
+            directory: The directory of the run.
+
         Raises:
-            InputError: The run is not finished, or its weights were changed since.
+            InputError: The run is not finished, or its weights were changed later.
         """
         path = directory / OUTCOME_FILE
         if not path.is_file():
@@ -99,27 +102,27 @@ class TrainedCheckpoint:
 
 
 def is_finished(directory: Path) -> bool:
-    """Whether a directory holds the outcome of a run."""
+    """Return whether a directory contains the outcome of a run."""
     return (directory / OUTCOME_FILE).is_file()
 
 
 def keep_weights(directory: Path, state: dict[str, torch.Tensor]) -> None:
-    """Write the best weights so far, atomically."""
+    """Write the best weights so far, atomically, as float32 safetensors."""
     write_bytes(directory / WEIGHTS_FILE, pack_weights(state, "float32"))
 
 
 def run_identity(
     config: TrainConfig, data_sha256: str, start_sha256: str | None, sources_sha256: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """All that decides a run's weights: two runs of one identity are the same run.
+    """Return all values that decide the weights of a run: two runs with one identity are the same run.
 
-    Where the data lies, how many workers read it and how the result will be judged are not part of it.
+    The folder of the data, the number of workers and the settings of the evaluation are not part of it.
 
     Args:
         config: The recipe.
-        data_sha256: Of the main set.
-        start_sha256: Of the bundle the run starts from.
-        sources_sha256: Of the additional training sources, in the recipe's order.
+        data_sha256: Content hash of the main set.
+        start_sha256: Hash of the bundle that the run starts from, or None.
+        sources_sha256: Content hashes of the additional training sources, in the order of the recipe.
     """
     sources = [source.model_dump(mode="json", exclude={"root"}) for source in config.data.sources]
     return {
@@ -139,7 +142,7 @@ def run_identity(
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str | None:
-    """The dotted key of the first value that differs."""
+    """Return the dotted key of the first value that differs, or None."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             if found := _first_difference(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)):
@@ -149,10 +152,14 @@ def _first_difference(old: Any, new: Any, path: str = "") -> str | None:
 
 
 def check_claim(directory: Path, identity: dict[str, Any]) -> None:
-    """Make sure that `directory` is free or this run's already; nothing is written.
+    """Check that `directory` is free or belongs to this run; write nothing.
+
+    Args:
+        directory: The directory of the run.
+        identity: The identity of this run; see `run_identity`.
 
     Raises:
-        InputError: It belongs to a run of another configuration or other data.
+        InputError: The directory belongs to a run with another configuration or other data.
     """
     path = directory / IDENTITY_FILE
     if not path.is_file():
@@ -166,7 +173,11 @@ def check_claim(directory: Path, identity: dict[str, Any]) -> None:
 
 
 def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
-    """Make `directory` this run's, or find that it already is.
+    """Write the identity of this run into `directory`, unless it is there already.
+
+    Args:
+        directory: The directory of the run.
+        identity: The identity of this run; see `run_identity`.
 
     Raises:
         InputError: As for `check_claim`.

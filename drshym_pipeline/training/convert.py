@@ -1,6 +1,7 @@
-"""Takes a pickled checkpoint of the original system over into a bundle, once and without running what it holds.
+"""Conversion of a pickled checkpoint of the original system to a bundle. No code in the pickle is executed.
 
-The one place that reads a foreign pickle, and only through torch's reader of plain tensors.
+This is the only module that reads a pickle from outside, and it reads plain tensors only (`torch.load` with
+`weights_only`).
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ State = dict[str, torch.Tensor]
 
 
 def read_state(path: Path) -> State:
-    """The tensors of a pickled checkpoint, by name without wrapper prefixes.
+    """Read the tensors of a pickled checkpoint, by name without the prefixes of wrappers.
 
     Args:
-        path: A state dict, or a dict that holds one as `state_dict`, `model` or the like.
+        path: File with a state dict, or with a dict that contains one as `state_dict`, `model` or a similar name.
 
     Raises:
-        InputError: The file is missing, is no checkpoint, holds anything but plain values, or values not finite.
+        InputError: The file is missing, is no checkpoint, contains anything but plain values, or has values that are
+            not finite.
     """
     if not path.is_file():
         raise InputError(path, "the checkpoint does not exist", "Check the path")
@@ -47,7 +49,7 @@ def read_state(path: Path) -> State:
     except pickle.UnpicklingError as error:
         raise InputError(path, "holds more than plain tensors and was not opened", _REMEDY) from error
     except (EOFError, KeyError, IndexError, AttributeError, struct.error) as error:
-        # Their texts are fragments of the pickle, such as "(105)", which tell nobody anything.
+        # The texts of these errors are fragments of the pickle, such as "(105)", and say nothing to a reader.
         raise InputError(path, "not a readable checkpoint (its contents are damaged or cut off)", _REMEDY) from error
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -101,13 +103,13 @@ def _fits(network: NetworkConfig, state: State) -> bool:
 def infer_network(
     state: State, path: Path, *, encoder: str | None = None, bands: BandMode | None = None
 ) -> NetworkConfig:
-    """The configuration a state dict belongs to.
+    """Return the network configuration that a state dict fits.
 
     Args:
-        state: From `read_state`.
-        path: What to call it in an error.
-        encoder: Its encoder; when None the plain ResNets are tried.
-        bands: Its bands; by its number of input channels when None.
+        state: The tensors, from `read_state`.
+        path: The file to name in an error.
+        encoder: The encoder of the network; the plain ResNets are tried when None.
+        bands: The bands of the network; decided by the number of input channels when None.
 
     Raises:
         InputError: No known encoder fits, or the input is not VV.
@@ -138,24 +140,26 @@ def convert_checkpoint(
 ) -> ModelBundle:
     """Write a bundle with the weights of a pickled checkpoint.
 
-    It is uncalibrated (T = 1) and knows nothing of its area errors: an area's interval is then all that was observed.
+    The bundle is not calibrated (T = 1) and has no area errors: the interval of an area is then the whole observed
+    area.
 
     Args:
-        path: The checkpoint, such as the original's `best.pt`.
-        directory: Where the bundle goes.
-        encoder: Its encoder; found out when None and a plain ResNet.
-        bands: Its bands; `vv` for one input channel when None.
-        threshold: Of the map, in (0, 1); the original's by default.
-        name: Of the model; `unet_<encoder>` by default.
+        path: The checkpoint, such as `best.pt` of the original system.
+        directory: Folder of the bundle.
+        encoder: The encoder of the network; the plain ResNets are tried when None.
+        bands: The bands of the network; `vv` for one input channel when None.
+        threshold: Threshold of the map, in (0, 1); that of the original system by default.
+        name: Name of the model; `unet_<encoder>` by default.
 
     Raises:
-        InputError: It is no checkpoint of a network this program can build, or the threshold is out of range.
+        InputError: The file is no checkpoint of a network that this program can build, or the threshold is out of
+            range.
     """
     if not 0.0 < threshold < 1.0:
         raise InputError("threshold", f"must lie between 0 and 1, got {threshold}", f"Choose {ORIGINAL_THRESHOLD}")
     state = read_state(path)
     network = infer_network(state, path, encoder=encoder, bands=bands)
-    # Counts of batches are of no use to a finished network, and old checkpoints lack them.
+    # A finished network does not use counts of batches, and old checkpoints lack them.
     built = build_network(network)
     counters = {key: value for key, value in built.state_dict().items() if key.endswith("num_batches_tracked")}
     load_state(built, {**counters, **state}, str(path))

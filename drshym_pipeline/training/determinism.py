@@ -1,6 +1,6 @@
-"""Seeds and deterministic kernels for the length of a training run.
+"""Seeds and deterministic kernels during a training run.
 
-Everything switched on here is switched back: a long-lived process maps scenes after it has trained.
+All settings are restored at the end, because a process may map scenes after it has trained.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Seed Python, NumPy and torch and insist on deterministic kernels; all of it is undone at the end."""
-    # cuBLAS reads this when it starts and is not deterministic without it.
+    """Seed Python, NumPy and torch and require deterministic kernels; restore everything at the end."""
+    # cuBLAS reads this variable when it starts and is not deterministic without it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - libraries still draw from the global generator
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - libraries draw from the global generator
     flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with torch.random.fork_rng(devices=devices):

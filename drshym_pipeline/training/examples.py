@@ -1,6 +1,7 @@
-"""Pictures of a few validation chips as the network sees them at one step: for the eye, not for any figure.
+"""Pictures of a few validation chips with the output of the network at one step. No figure is computed from them.
 
-NumPy and Pillow only. When they are made is the loop's business, where they go the caller's.
+This module uses NumPy, SciPy and Pillow only. `loop` decides when pictures are made; the caller decides where they are
+kept.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ from PIL import Image
 from scipy.special import expit
 
 EXAMPLES = 3
-_DARK, _BRIGHT = 0.1, 0.95  # of network input: -27 to -1.5 dB, from the calmest water to a city
+_DARK, _BRIGHT = 0.1, 0.95  # of network input: -27 to -1.5 dB, from calm water to a city
 _UNKNOWN = 128
 _GAP = 4  # pixels of white between two panels
 
 
 def choose_examples(water: NDArray[np.int64], labelled: NDArray[np.int64], count: int = EXAMPLES) -> tuple[int, ...]:
-    """Chips that show something: with water and dry land, spread from little water to much.
+    """Choose chips with water and dry land, from little water to much.
 
     Args:
-        water: (n,) water pixels by chip.
-        labelled: (n,) labelled pixels by chip.
-        count: How many at most.
+        water: (n,) number of water pixels per chip.
+        labelled: (n,) number of labelled pixels per chip.
+        count: Largest number of chips.
 
     Returns:
-        Indices of chips, a function of the arguments alone; fewer where there are fewer such chips.
+        Indices of chips; the same arguments always give the same chips. Fewer than `count` where fewer chips have both
+        water and dry land.
     """
     mixed = np.flatnonzero((water > 0) & (water < labelled))
     ordered = mixed[np.argsort(water[mixed] / labelled[mixed], kind="stable")]
@@ -38,13 +40,13 @@ def choose_examples(water: NDArray[np.int64], labelled: NDArray[np.int64], count
 def example_png(
     vv: NDArray[np.float32], truth: NDArray[np.float32], mask: NDArray[np.bool_], logits: NDArray[np.float32]
 ) -> bytes:
-    """One chip as a grey PNG of three panels: VV, truth, probability of water before calibration.
+    """Draw one chip as a grey PNG with three panels: VV, truth, probability of water before calibration.
 
     Args:
-        vv: (h, w) network input of VV, 0 to 1.
-        truth: (h, w) 1 water, 0 dry.
-        mask: (h, w) True where labelled; drawn grey elsewhere.
-        logits: (h, w).
+        vv: (h, w) network input of VV, in [0, 1].
+        truth: (h, w) label, 1 water and 0 dry.
+        mask: (h, w) True where labelled; other pixels of the truth are grey.
+        logits: (h, w) output of the network.
     """
     panels = [
         np.clip((vv - _DARK) / (_BRIGHT - _DARK), 0.0, 1.0) * 255,

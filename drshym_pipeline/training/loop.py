@@ -1,7 +1,8 @@
-"""The training loop's moving parts on Lightning: steps, schedule, validation, and what a killed run needs to go on.
+"""The parts of the training loop, on Lightning: steps, schedule, validation, and the resume point of a killed run.
 
-A Lightning epoch is `validate_every` optimiser steps. Everything random is a function of (seed, step), so a run resumed
-at an epoch's end is the run that was never stopped. How a run is set up and closed is in `training`.
+A Lightning epoch is `validate_every` optimiser steps. All random numbers are a function of (seed, step). A run that is
+resumed at the end of an epoch therefore gives the same weights as a run that was not interrupted. `train` sets a run up
+and closes it.
 """
 
 from __future__ import annotations
@@ -39,21 +40,36 @@ OnEpoch = Callable[[Entry], None]
 OnStep = Callable[[int, float], None]
 """Called after every step with its number and its loss."""
 OnExamples = Callable[[int, Mapping[str, bytes]], None]
-"""Told at every validation of the step and of example maps, PNG by file name such as `Ghana_103272.png`."""
+"""Called after every validation with the step and the example maps, PNG by file name such as `Ghana_103272.png`."""
 
 _STATE = "drshym_run"
 _BATCHES_AHEAD = 3
 
 
 def learning_rate_factor(step: int, warmup: int, total: int) -> float:
-    """Share of the full learning rate at a step: a linear rise over `warmup` steps, then a half cosine down to 0."""
+    """Return the share of the full learning rate at a step, in [0, 1].
+
+    It rises linearly over the first steps and then falls to 0 along half a cosine.
+
+    Args:
+        step: Number of the step, from 0.
+        warmup: Number of steps of the rise.
+        total: Number of steps of the run.
+    """
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for convolution kernels only: pulling norms and biases to zero changes what they mean."""
+    """Return the parameters in two groups for the optimiser: convolution kernels with weight decay, all others without.
+
+    A norm or a bias that is pulled to zero has another meaning.
+
+    Args:
+        network: The network in training.
+        weight_decay: Weight decay of the kernels.
+    """
     kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     return [{"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -63,17 +79,17 @@ class FloodModule(pl.LightningModule):
     """One network in training.
 
     Args:
-        network: With its initial weights.
+        network: The network with its initial weights.
         config: The recipe.
-        crops: Training crops, `max_steps * batch_size` of them, in the order they are used.
-        validation: Whole validation chips by band mode, the network's own mode first.
-        directory: Where the best weights go.
-        examples: Names of the chips that are shown, by their place in the first of `validation`.
-        precision: Of validation; that of the training steps is the trainer's.
-        progress: Told of every step.
-        on_epoch: Told of every validation.
-        on_examples: Given the pictures of every validation.
-        on_step: Called after every step.
+        crops: The `max_steps * batch_size` training crops in the order of their use.
+        validation: Whole validation chips by band mode; the first is the mode of the network itself.
+        directory: Folder of the best weights.
+        examples: Names of the chips to draw, by their index in the first of `validation`.
+        precision: Precision of validation; the trainer decides that of the training steps.
+        progress: Called after every step.
+        on_epoch: Called after every validation with its entry of the history.
+        on_examples: Called after every validation with the pictures.
+        on_step: Called after every step with its number and its loss.
     """
 
     def __init__(
@@ -116,16 +132,16 @@ class FloodModule(pl.LightningModule):
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, earlier parts of a resumed one included."""
+        """Return the time of this run in seconds, with the earlier parts of a resumed run."""
         return self._spent_before + time.monotonic() - self._started
 
     @property
     def judged(self) -> nn.Module:
-        """The network that is validated and kept: the average of the weights, or the network itself without one."""
+        """Return the network to validate and save: the average of the weights, or the network if there is none."""
         return self.network if self.average is None else self.average.module
 
     def configure_optimizers(self) -> Any:
-        """AdamW with the schedule advanced every step."""
+        """Return AdamW and a schedule that changes the learning rate after every step."""
         training = self._config.training
         optimiser = torch.optim.AdamW(
             parameter_groups(self.network, training.weight_decay), lr=training.learning_rate, foreach=False
@@ -136,7 +152,7 @@ class FloodModule(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def train_dataloader(self) -> Prefetched[Crop]:
-        """The crops of the steps up to the next validation, made while the network computes."""
+        """Return the crops of the steps up to the next validation; they are made while the network computes."""
         training = self._config.training
         first = self.global_step
         last = min(first + training.validate_every, training.max_steps)
@@ -150,25 +166,26 @@ class FloodModule(pl.LightningModule):
         return Prefetched(loader, _BATCHES_AHEAD)
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
-        """Whole chips one at a time, because their sizes may differ; one loader per band mode.
+        """Return loaders of whole chips, one per band mode. A batch is one chip, because sizes may differ.
 
-        No worker processes: the chips are in memory, and to start a process takes longer than to hand over hundreds.
+        No worker processes: the chips are in memory, and starting a process takes longer than passing hundreds of
+        chips.
         """
         return [DataLoader(chips) for chips in self._validation.values()]
 
     def on_train_start(self) -> None:
-        """Stop at once when a resumed run had already run out of patience."""
+        """Stop at once a resumed run that had no better score for `patience` validations before."""
         self.trainer.should_stop = self.is_exhausted
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether patience has run out."""
+        """Return whether the run must stop; see `history.is_exhausted`."""
         return is_exhausted(self.history, self._config.training.patience, self._config.training.keep_best)
 
     def training_step(self, batch: Crop, batch_idx: int) -> Tensor:
-        """The loss of one batch of crops."""
+        """Return the loss of one batch of crops."""
         del batch_idx
-        # Dropout and its kin draw here: from the step, not from what came before, or a resumed run would differ.
+        # Dropout draws random numbers. They must depend on the step alone, or a resumed run would differ.
         torch.manual_seed(self._config.seed * 1_000_003 + self.global_step)
         logits = self.network(batch.inputs.contiguous(memory_format=torch.channels_last))[:, 0]
         loss = self._loss(logits, batch.truth, batch.mask, batch.weight)
@@ -178,7 +195,7 @@ class FloodModule(pl.LightningModule):
         return loss
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Take the step into the average of the weights and report it."""
+        """Update the average of the weights and call the callbacks."""
         del args
         if self.average is not None:
             self.average.update_parameters(self.network)
@@ -193,7 +210,7 @@ class FloodModule(pl.LightningModule):
         self._pictures = {}
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Count one whole chip, predicted the way scenes are, and draw it when it is one of the examples."""
+        """Predict one whole chip in the way scenes are predicted and count its logits; draw it if it is an example."""
         inputs, truth, mask = (tensor.cpu() for tensor in batch)
         logits = predict_logits(self.judged, inputs.numpy(), device=str(self.device), precision=self._precision)
         labels = np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8)
@@ -210,7 +227,7 @@ class FloodModule(pl.LightningModule):
             )
 
     def on_validation_epoch_end(self) -> None:
-        """Score the validation, keep the weights when they are the best so far, and decide whether to go on."""
+        """Score the validation, save the weights if they are the best so far, and decide whether to stop."""
         entry = self._entry()
         if not all(map(math.isfinite, entry.values())):
             raise InputError(
@@ -243,7 +260,7 @@ class FloodModule(pl.LightningModule):
         return entry | self._scores(self._histograms)
 
     def _scores(self, histograms: list[list[LogitHistogram]]) -> Entry:
-        """Both figures of each band mode, under the keys of the history."""
+        """Return both scores of each band mode, under the keys of the history."""
         entry: Entry = {}
         suffixes = ["", *(f"_{mode}" for mode in list(self._validation)[1:])]
         for suffix, chips in zip(suffixes, histograms, strict=True):
@@ -251,14 +268,14 @@ class FloodModule(pl.LightningModule):
         return entry
 
     def score_start(self) -> Entry:
-        """The validation scores of the weights as they are before the first step, on the CPU.
+        """Return the validation scores of the weights before the first step, computed on the CPU.
 
-        Nothing random is drawn, so that the run that follows is the same with and without it.
+        No random number is drawn, so that the run is the same with and without these scores.
         """
         found: list[list[LogitHistogram]] = []
         for chips in self._validation.values():
             found.append([])
-            for index in range(len(chips)):  # type: ignore[arg-type]  # Dataset declares no length; ours have one
+            for index in range(len(chips)):  # type: ignore[arg-type]  # Dataset declares no length; both of ours have one
                 inputs, truth, mask = chips[index]
                 logits = predict_logits(self.network, inputs[None].numpy())[0]
                 histogram = LogitHistogram()
@@ -267,22 +284,22 @@ class FloodModule(pl.LightningModule):
         return self._scores(found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the history, the chips' running losses and the time spent, in types that load without executing code."""
+        """Add the history, the running losses of the chips and the time, in types that load without executing code."""
         losses = torch.from_numpy(self._crops.sampler.losses)
         checkpoint[_STATE] = {"history": self.history, "crop_losses": losses, "seconds": self.seconds}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the history of the part that was done before.
+        """Restore the history of the part of the run that was done before.
 
         Raises:
-            InputError: The weights are another architecture's.
+            InputError: The weights belong to another architecture.
         """
         checkpoint["state_dict"] = renamed_state(checkpoint["state_dict"], "average.", checkpoint["global_step"])
-        mine = "network."
+        prefix = "network."
         state = {
-            name.removeprefix(mine): tensor
+            name.removeprefix(prefix): tensor
             for name, tensor in checkpoint["state_dict"].items()
-            if name.startswith(mine)
+            if name.startswith(prefix)
         }
         load_state(self.network, state, str(self._directory / RESUME_FILE))
         self.history = list(checkpoint[_STATE]["history"])
@@ -291,10 +308,10 @@ class FloodModule(pl.LightningModule):
 
 
 class ResumePoint(Checkpoint):
-    """Keeps the state of the last validation for a run that may be killed.
+    """Writes the state after every validation, so that a killed run can be resumed.
 
-    Lightning's own callback moves its file from the system's temporary folder, which is a copy, not a rename, when that
-    is another disk: a kill in between would leave half a file.
+    Lightning's own callback moves its file from the temporary folder of the system. When that is on another disk, the
+    file is copied and not renamed, and a kill during the copy would leave half a file.
     """
 
     def __init__(self, directory: Path) -> None:

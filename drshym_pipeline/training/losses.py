@@ -1,8 +1,8 @@
 """Training losses. Pixels that are not labelled or not observed contribute nothing: no loss and no gradient.
 
-All take logits, truth, mask and the weights of the samples, and are proportional to those weights: a batch of half the
-weight moves the network half as far. Means are over the counted pixels of the whole batch, so a tile with ten labelled
-pixels does not weigh as much as a full one. Truth may lie between 0 and 1 where two samples were mixed.
+All losses take logits, truth, mask and the weights of the samples. They are proportional to those weights: a batch with
+half the weight has half the loss and half the gradient. Means are over the counted pixels of the whole batch, so a tile
+with ten labelled pixels counts less than a fully labelled one. Truth is between 0 and 1 where two samples were mixed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DICE_WEIGHT = 0.5
 # Abraham and Khan 2019, section 3.2: a missed pixel costs more than a false one.
 TVERSKY_MISSED, TVERSKY_FALSE = 0.7, 0.3
 TVERSKY_POWER = 0.75  # 1 / gamma with their gamma of 4/3
-SHORE_REACH = (1, 3)  # pixels; hand-drawn shores are no surer than that
+SHORE_REACH = (1, 3)  # pixels; hand-drawn shores are not more exact than that
 SHORE_GAIN = 2.0  # extra weight of a pixel at the shore itself
 _SMOOTH = 1.0  # one pixel: a batch without any water has a Dice loss that goes to 0, not to 0/0
 _TINY = 1e-6
@@ -28,19 +28,19 @@ _TINY_POWER: float = _TINY**TVERSKY_POWER
 
 
 class Loss(Protocol):
-    """What a configuration's loss is called with; see `masked_bce` for the arguments."""
+    """A loss function; see `masked_bce` for the arguments."""
 
     def __call__(self, logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-        """A scalar with gradient, 0 when nothing counts."""
+        """Return a scalar with gradient, 0 when no pixel counts."""
         ...
 
 
 def _counted(
     logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits and truth with zeros outside the mask, weights by pixel (0 outside), and how many pixels count.
+    """Return logits and truth with zeros outside the mask, weights per pixel (0 outside), and the number of pixels.
 
-    `where` and not a product: 0 x NaN is NaN, forwards and backwards.
+    `where` and not a product, because 0 x NaN is NaN, also in the gradient.
     """
     weights = mask.float() if weight is None else mask * weight.float().reshape(-1, *[1] * (mask.ndim - 1))
     return (
@@ -56,25 +56,25 @@ def _entropy(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def masked_bce(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy.
+    """Return the binary cross-entropy.
 
     Args:
-        logits: (N, ...); any value outside the mask, NaN included.
+        logits: (N, ...) output of the network; any value outside the mask, also NaN.
         truth: Same shape, float in [0, 1], 1 water and 0 dry; any value outside the mask.
         mask: Same shape, bool, True where the pixel counts.
-        weight: (N,) float, what each sample's label is worth; 1 when left out.
+        weight: (N,) float weight of each sample's label; 1 when left out.
 
     Returns:
-        A scalar with gradient, 0 when nothing counts.
+        A scalar with gradient, 0 when no pixel counts.
     """
     logits, truth, weights, count = _counted(logits, truth, mask, weight)
     return (_entropy(logits, truth) * weights).sum() / count
 
 
 def masked_focal(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Focal loss with gamma 2 and no class weight (balance is the sampler's task); arguments as `masked_bce`.
+    """Return the focal loss with gamma 2 and no class weight (the sampler balances); arguments as in `masked_bce`.
 
-    Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.2, in the form that takes mixed truth: Li et al.
+    Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.2, in the form for mixed truth: Li et al.
     2020, Generalized Focal Loss, equation 4.
     """
     logits, truth, weights, count = _counted(logits, truth, mask, weight)
@@ -84,10 +84,10 @@ def masked_focal(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | N
 def _region_terms(
     logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Found, missed and falsely found water in pixels, and the mean weight of a counted pixel.
+    """Return found, missed and falsely found water in pixels, and the mean weight of a counted pixel.
 
-    A ratio of sums would not notice that all weights are halved: weights are taken relative to their mean, and the
-    loss is multiplied by that mean.
+    A ratio of sums does not change when all weights are halved. Weights are therefore divided by their mean here, and
+    the caller multiplies the loss by that mean.
     """
     logits, truth, weights, count = _counted(logits, truth, mask, weight)
     mean = weights.sum() / count
@@ -100,7 +100,7 @@ def _region_terms(
 
 
 def masked_dice(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Soft Dice loss of the water class, pooled over the batch; arguments as `masked_bce`.
+    """Return the soft Dice loss of the water class, pooled over the batch; arguments as in `masked_bce`.
 
     Milletari et al. 2016, V-Net, section 3, without the squares.
     """
@@ -109,7 +109,7 @@ def masked_dice(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | No
 
 
 def masked_focal_tversky(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Focal Tversky loss of the water class, pooled over the batch; arguments as `masked_bce`.
+    """Return the focal Tversky loss of the water class, pooled over the batch; arguments as in `masked_bce`.
 
     Abraham and Khan 2019, A Novel Focal Tversky Loss Function with Improved Attention U-Net for Lesion Segmentation,
     equation 4.
@@ -117,14 +117,14 @@ def masked_focal_tversky(logits: Tensor, truth: Tensor, mask: Tensor, weight: Te
     found, missed, false, mean = _region_terms(logits, truth, mask, weight)
     wrong = TVERSKY_MISSED * missed + TVERSKY_FALSE * false
     share = wrong / (found + wrong + _SMOOTH)
-    # The slope of the power is infinite at 0, where every right answer ends.
+    # The slope of the power is infinite at 0, the value of a perfect prediction.
     return mean * (torch.pow(share + _TINY, TVERSKY_POWER) - _TINY_POWER)
 
 
 def _within(pixels: Tensor, reach: int) -> Tensor:
-    """(N, h, w) bool: which pixels have a True one within a square of `reach` pixels to each side.
+    """Return which pixels have a True pixel within a square of `reach` pixels to each side: (N, h, w) bool.
 
-    Shifts of bits: a tenth of the time of a max pool, which works on floats.
+    Shifted copies of the bools take a tenth of the time of a max pool, which works on floats.
     """
     for axis in (1, 2):
         grown, length = pixels.clone(), pixels.shape[axis]
@@ -137,17 +137,17 @@ def _within(pixels: Tensor, reach: int) -> Tensor:
 
 
 def shore_weights(truth: Tensor, mask: Tensor) -> Tensor:
-    """How much a pixel counts in the boundary-aware loss.
+    """Return the weight of each pixel in the boundary-aware loss.
 
-    A pixel that has labelled pixels of the other class within 1 pixel gets 1 + `SHORE_GAIN`, one that has them within 3
-    pixels half of the gain, all others 1. The edge of the labelled ground is no shore.
+    A pixel with labelled pixels of the other class within 1 pixel gets 1 + `SHORE_GAIN`. A pixel with such pixels
+    within 3 pixels gets half of the gain, and all others get 1. The edge of the labelled area is no shore.
 
     Args:
-        truth: (N, h, w) float in [0, 1].
-        mask: (N, h, w) bool.
+        truth: (N, h, w) float in [0, 1], 1 water and 0 dry.
+        mask: (N, h, w) bool, True where the pixel counts.
 
     Returns:
-        (N, h, w) float32 without gradient.
+        (N, h, w) float32 without gradient, at least 1.
     """
     with torch.no_grad():
         water = mask & (truth >= 0.5)
@@ -159,10 +159,10 @@ def shore_weights(truth: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_boundary(logits: Tensor, truth: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy that looks harder at shores; arguments as `masked_bce`, of shape (N, h, w).
+    """Return the binary cross-entropy with more weight at shores; arguments as in `masked_bce`, of shape (N, h, w).
 
-    The weight map is that of U-Net (Ronneberger et al. 2015, equation 2) in steps; see `shore_weights`. The mean is a
-    weighted one, so that a batch with many shores has no larger loss for it.
+    The weight map is that of U-Net (Ronneberger et al. 2015, equation 2) in steps; see `shore_weights`. The mean is
+    weighted, so that many shores in a batch do not make its loss larger.
     """
     shore = shore_weights(truth, mask)
     logits, truth, weights, _ = _counted(logits, truth, mask, weight)
@@ -192,16 +192,22 @@ _LOSSES: dict[LossName, Loss] = {
 
 
 def loss_function(name: LossName) -> Loss:
-    """The loss a configuration names.
+    """Return the loss of a name in the configuration.
 
-    `bce`; `bce_dice` (BCE + 0.5 Dice); `focal_dice` (focal + Dice); `focal_tversky`; `boundary` (BCE weighted towards
-    shores); `bce_dice_boundary` (that + 0.5 Dice).
+    `bce`; `bce_dice` (BCE + 0.5 Dice); `focal_dice` (focal + Dice); `focal_tversky`; `boundary` (BCE with
+    more weight at shores); `bce_dice_boundary` (`boundary` + 0.5 Dice).
+
+    Args:
+        name: One of `LOSS_NAMES`.
     """
     return _LOSSES[name]
 
 
 def entropy_by_sample(logits: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """Mean binary cross-entropy of each sample, (N,) without gradient; 0 where nothing counts. As `masked_bce`."""
+    """Return the mean binary cross-entropy of each sample, (N,) without gradient; 0 where no pixel counts.
+
+    Arguments as in `masked_bce`.
+    """
     with torch.no_grad():
         logits, truth, weights, _ = _counted(logits, truth, mask, None)
         axes = tuple(range(1, mask.ndim))

@@ -1,4 +1,4 @@
-"""What a training recipe must be before a chip is made or read for it. No weights are drawn, nothing is written."""
+"""The checks of a training recipe before a chip is made or read. No weights are drawn and nothing is written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from drshym_pipeline.training.start import start_sha256
 
 
 def check_training(config: TrainConfig) -> None:
-    """Refuse a recipe that cannot be trained; costs no more than reading the bundle it starts from.
+    """Check that a recipe can be trained. The bundle that it starts from is read; nothing else takes time.
+
+    Args:
+        config: The recipe.
 
     Raises:
-        InputError: The network cannot be built, the crop is no multiple of 32, batches are too small to normalise, or
+        InputError: The network cannot be built, the crop is no multiple of 32, batches are too small for BatchNorm, or
             the bundle to start from cannot be loaded.
     """
     check_network(config.network)
@@ -24,7 +27,7 @@ def check_training(config: TrainConfig) -> None:
     if config.network.norm == "batch" and training.batch_size * (training.crop // STRIDE) ** 2 < 2:
         raise InputError(
             "training.batch_size",
-            "BatchNorm has one value a channel to normalise with batch_size 1 and crop 32",
+            "BatchNorm has only one value per channel with batch_size 1 and crop 32",
             "Raise either, or use norm: group",
         )
     start_sha256(config.network)

@@ -1,7 +1,7 @@
-"""From trained weights to a model that may map scenes: calibrated on validation chips, packed and described.
+"""Making a bundle that can map scenes from trained weights: calibration on validation chips, packing, description.
 
-Every figure of the bundle's card is computed here from validation pixels, with the weights as they are packed. Scores
-on the test split are `benchmark`'s business.
+Every figure on the card of the bundle is computed here from validation pixels, with the packed weights. The command
+`benchmark` computes the scores on the test split.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall")
 
 
 class EventCalibration(Record):
-    """How far the probabilities of one event's chips are from what they say, before and after scaling."""
+    """The calibration error of the probabilities on the chips of one event, before and after scaling."""
 
     pixels: int
     before: CalibrationFigures
@@ -53,11 +53,11 @@ class EventCalibration(Record):
 
 
 class ModeCalibration(Record):
-    """What was learnt from the validation chips in one band mode, and the pixels it was learnt from.
+    """The results of calibration on the validation chips in one band mode, and the histogram of their pixels.
 
-    `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots. `fit` says
-    why there is a bias or none, `thresholds` the operating points for both aims; bundles of earlier releases have
-    neither, and no `events`.
+    `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots. `fit` gives
+    the reason for a bias or for none. `thresholds` has the best threshold for each of the two aims. Bundles of earlier
+    releases have none of `fit`, `thresholds` and `events`.
     """
 
     calibration: Calibration
@@ -73,11 +73,11 @@ class ModeCalibration(Record):
 
 
 def calibrate_mode(by_event: Mapping[str, Sequence[LogitHistogram]], evaluation: EvaluationConfig) -> ModeCalibration:
-    """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the maps it makes.
+    """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the resulting maps.
 
     Args:
-        by_event: One histogram a validation chip, by event; chips without a counted pixel say nothing and are left out.
-        evaluation: What the threshold aims at, and how the intervals of the scores and of the area are made.
+        by_event: One histogram per validation chip, by event; chips without a counted pixel are left out.
+        evaluation: The aim of the threshold, and the settings of the intervals of scores and areas.
     """
     counted = {event: [chip for chip in chips if chip.pixels] for event, chips in by_event.items()}
     events = {event: reduce(add, chips) for event, chips in counted.items() if chips}
@@ -112,7 +112,10 @@ def calibrate_mode(by_event: Mapping[str, Sequence[LogitHistogram]], evaluation:
 
 
 def read_calibration(directory: Path) -> dict[str, ModeCalibration]:
-    """What `seal` wrote beside a bundle, by band mode.
+    """Read the calibration that `seal` wrote beside a bundle, by band mode.
+
+    Args:
+        directory: Folder of the bundle.
 
     Raises:
         InputError: The file is missing or damaged.
@@ -136,26 +139,26 @@ def seal(
 ) -> ModelBundle:
     """Calibrate trained weights on the validation chips and write the bundle.
 
-    `directory` appears whole, with the bundle's two files, `thresholds.json` and `calibration.json`.
+    All files appear in `directory` at once: the two files of the bundle, `thresholds.json` and `calibration.json`.
 
     Args:
         config: The recipe of the run.
-        data: The labelled chips it was trained on.
+        data: The labelled chips that the run was trained on.
         checkpoint: The finished run.
-        directory: Where the bundle goes; one that is there is replaced.
-        progress: Told of every chip predicted.
+        directory: Folder of the bundle; an existing one is replaced.
+        progress: Called after every predicted chip.
 
     Raises:
-        InputError: The data is not what the run was trained on, the weights do not fit the configuration, or a weight
-            or an output of the network is not finite.
+        InputError: The run was trained on other data, the weights do not fit the configuration, or a weight or an
+            output of the network is not finite.
     """
     if checkpoint.data_sha256 != data.sha256():
         raise InputError(
             checkpoint.directory,
-            "was trained on other data than is given to calibrate it",
+            "was trained on other data than the data given for calibration",
             "Train again, or restore it",
         )
-    # What is calibrated must be what is shipped, rounding included.
+    # Calibration must use the weights of the bundle, which are rounded to float16.
     state = unpack_weights(pack_weights(checkpoint.state(), "float16"))
     for name, tensor in state.items():
         if not bool(tensor.isfinite().all()):
@@ -186,7 +189,7 @@ def seal(
 
 
 def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:
-    """Such as `unet_resnet18_v0.1-3f9a2c41`: the recipe's name, the program's version, the weights' hash."""
+    """Return the version of a bundle, from recipe, release and weights, such as `unet_resnet18_v0.1-3f9a2c41`."""
     release = ".".join(__version__.split("+")[0].split(".")[:2])
     return f"{config.name}_v{release}-{checkpoint.weights_sha256[:8]}"
 
@@ -194,7 +197,7 @@ def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:
 def _not_finite(checkpoint: TrainedCheckpoint, problem: str) -> InputError:
     return InputError(
         checkpoint.weights,
-        f"{problem}: no model is made of this training",
+        f"{problem}: no bundle is made from this training",
         "Lower training.learning_rate or raise training.warmup_steps, and train again",
     )
 
@@ -208,7 +211,7 @@ def _validation_histograms(
     device: str,
     progress: Progress,
 ) -> dict[BandMode, dict[str, list[LogitHistogram]]]:
-    """Logits by label of every validation chip, by event, in each band mode the network serves.
+    """Return the logits by label of every validation chip, by event, in each band mode of the network.
 
     Raises:
         InputError: A logit is not finite.
@@ -233,7 +236,7 @@ def _validation_histograms(
 
 
 def _recipe(config: TrainConfig) -> dict[str, Any]:
-    """The recipe without the places of this machine."""
+    """Return the recipe without the paths of this machine."""
     values = config.model_dump(mode="json")
     values["data"]["root"] = None
     for source in values["data"]["sources"]:

@@ -1,6 +1,6 @@
-"""Initial weights of a network, by the word in its configuration.
+"""Initial weights of a network, by the setting `start` in its configuration.
 
-The one place of the package that may fetch something: pretrained encoder weights, and only when asked for by name.
+This is the only module of the package that downloads anything: pretrained encoder weights, when the setting names them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.settings import NetworkConfig
 
-UNTRAINED = ("random", "imagenet")  # starts that were never trained on backscatter
+UNTRAINED = ("random", "imagenet")  # values of `start` whose weights were not trained on backscatter
 
 
 def _imagenet_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
@@ -27,7 +27,7 @@ def _imagenet_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
             "network.start", f"there are no imagenet weights for '{config.encoder}'", "Use start: random"
         ) from error
     except Exception as error:
-        # The download passes through several libraries, each with its own errors; all of them mean the same here.
+        # Several libraries take part in the download, each with its own errors; all of them mean the same here.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             "network.start",
@@ -41,19 +41,20 @@ def _starting_bundle(start: str) -> ModelBundle:
 
 
 def start_sha256(config: NetworkConfig) -> str | None:
-    """The hash of the bundle a run starts from; None when it starts from no bundle."""
+    """Return the SHA-256 of the bundle that a run starts from, or None when it starts from no bundle."""
     return None if config.start in UNTRAINED else _starting_bundle(config.start).sha256
 
 
 def initial_state(config: NetworkConfig) -> dict[str, torch.Tensor]:
-    """The weights a training run starts from.
+    """Return the weights that a training run starts from.
 
     Args:
-        config: `start` is `random` (drawn from torch's generator: seed it first), `imagenet` (pretrained encoder,
-            random decoder; fetched once, then kept by the download library), `shipped` or the path of a bundle.
+        config: The network. Its `start` is `random` (drawn from torch's generator: seed it first), `imagenet`
+            (pretrained encoder, random decoder; downloaded once, then kept by the download library), `shipped` or the
+            path of a bundle.
 
     Raises:
-        InputError: The weights cannot be fetched or found, or belong to another architecture.
+        InputError: The weights cannot be downloaded or found, or belong to another architecture.
     """
     if config.start == "random":
         return dict(build_network(config).state_dict())

@@ -1,6 +1,6 @@
-"""Training a network: sets a run up in a directory, goes on where a killed one stopped, and closes it.
+"""Training of a network: sets a run up in a directory, resumes a killed one, and closes it.
 
-Takes callbacks; loggers and progress bars come from outside. The loop's parts are in `loop`, what is left on disk in
+Callers pass callbacks for loggers and progress bars. The parts of the loop are in `loop`, the files of a run in
 `checkpoint`, and calibration in `sealing`.
 """
 
@@ -52,8 +52,8 @@ from drshym_pipeline.training.start import UNTRAINED, initial_state, start_sha25
 
 __all__ = ["TrainedCheckpoint", "check_training", "train"]
 
-_CLIP = 1.0  # norm of the gradient; keeps the first steps of a random network from throwing it off
-_EVERY_NTH_FOR_VV = 2  # VV alone is watched, not what decides, so half of the chips will do
+_CLIP = 1.0  # largest norm of the gradient; without it the first steps of a random network are too long
+_EVERY_NTH_FOR_VV = 2  # the score with VV alone decides nothing, so half of the chips are enough
 
 
 def train(
@@ -68,29 +68,30 @@ def train(
     on_start: OnEpoch | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> TrainedCheckpoint:
-    """Train a network, or go on with a run that was killed, or return one that is finished.
+    """Train a network, or resume a run that was killed, or return a run that is finished.
 
-    The same configuration and data on the same machine with the same number of threads give the same weights, whether
-    or not the run was interrupted.
+    The same configuration and data on the same machine with the same number of threads give the same weights, also
+    when the run was interrupted.
 
     Args:
         config: The recipe.
-        data: The main set; splits `train` and `valid` are used. The recipe's other sources are opened here.
-        directory: The run's own directory.
-        progress: Told of every chip read and every step.
-        on_epoch: Told of every validation, in order, those of an earlier part left out; see
+        data: The main set; its splits `train` and `valid` are used. The other sources of the recipe are opened here.
+        directory: The directory of this run alone.
+        progress: Called after every chip read and after every step.
+        on_epoch: Called after every validation, in order, without those of an earlier part of the run; see
             `TrainedCheckpoint.history` for the keys.
-        on_examples: Given example maps of every validation: the step and up to three fixed validation chips with water
-            as PNG by file name, each with VV, truth and the probability of water side by side.
+        on_examples: Called after every validation with the step and example maps: up to three fixed validation chips
+            with water as PNG by file name, each with VV, truth and the probability of water side by side.
         on_step: Called after every step with its number and its loss.
         on_start: Called with the validation scores of the weights that the run starts from, under the keys of the
-            history, where it starts from a bundle. To find them costs one validation; without this they are not found.
-        callbacks: More of Lightning's callbacks, which must not change the run; to measure it, for example.
+            history, if it starts from a bundle. The scores take the time of one validation and are computed only if
+            this is given.
+        callbacks: More callbacks of Lightning that must not change the run, for example to measure it.
 
     Raises:
-        InputError: The recipe cannot be trained, the directory belongs to another run, a chip cannot be read, the data
-            has nothing to learn from (nothing is written up to here), another process trains in the directory, or the
-            loss is not finite.
+        InputError: The recipe cannot be trained, the directory belongs to another run, a chip cannot be read, the
+            validation split contains only one class (up to here nothing is written), another process trains in the
+            directory, or the loss is not finite.
     """
     check_training(config)
     data_sha256 = data.sha256()
@@ -113,10 +114,10 @@ def train(
             on_examples=on_examples,
             on_step=on_step,
         )
-        # Only now is it known that chips and start can be used: bad ones must not bind the directory to themselves.
+        # Chips and start were checked above: a run whose data cannot be used must not claim the directory.
         with alone_in(directory, f"process {os.getpid()}"):
             claim_directory(directory, identity)
-            if is_finished(directory):  # by another process, while this one read its chips
+            if is_finished(directory):  # another process finished it while this one read its chips
                 return TrainedCheckpoint.load(directory)
             start = None
             if on_start is not None and config.network.start not in UNTRAINED:
@@ -136,7 +137,7 @@ def _close(
     device: str,
     precision: str,
 ) -> TrainedCheckpoint:
-    """Write the outcome of a run that has ended, and delete what only an unfinished one needs."""
+    """Write the outcome of a run that has ended, and delete the resume point."""
     best = best_entry(module.history, config.training.keep_best)
     outcome = TrainedCheckpoint(
         directory=directory,
@@ -153,7 +154,7 @@ def _close(
         start=start,
     )
     outcome.save()
-    # The optimiser's state is three times the size of the weights and of no use to a finished run.
+    # The state of the optimiser is three times the size of the weights, and a finished run does not need it.
     (directory / RESUME_FILE).unlink(missing_ok=True)
     return outcome
 
@@ -171,7 +172,7 @@ def _module(
     on_step: OnStep | None,
 ) -> FloodModule:
     training, invalid = config.training, config.data.invalid_label
-    # No function defined here: worker processes that are spawned receive the data sets pickled.
+    # Not a local function: worker processes that are spawned receive the data sets as pickles.
     to_input = partial(network_input, bands=config.network.bands)
     network = build_network(config.network)
     torch.manual_seed(config.seed)
@@ -195,7 +196,7 @@ def _module(
     if not 0 < water < labelled:
         raise InputError(
             "validation split",
-            f"has {water} water pixels of {labelled} labelled ones, which scores nothing",
+            f"has {water} water pixels of {labelled} labelled ones, but both classes are needed",
             "Give it chips with water and with dry land",
         )
     own, *rest = served_modes(config.network.bands)
@@ -220,7 +221,7 @@ def _module(
 
 
 def _refuse_missing_vh(store: ChipStore, count: int, config: TrainConfig) -> None:
-    """Refuse a chip of the main set without VH where both are asked for: its scores would be those of VV unseen."""
+    """Refuse a chip of the main set without VH when the network takes VH: its scores would be those of VV alone."""
     if config.network.bands != "vv_vh":
         return
     for ref, bands in zip(store.refs[:count], store.bands, strict=False):
@@ -264,7 +265,7 @@ def _fit(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning's chatter off: what a user should know comes through the callbacks."""
+    """Silence the messages of Lightning during the block: the callbacks report to the user."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -279,7 +280,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt: Lightning makes it an exit and leaves the signal ignored."""
+    """Keep Ctrl-C a KeyboardInterrupt: Lightning turns it into an exit and leaves the signal ignored."""
     here = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if here else None
     try:

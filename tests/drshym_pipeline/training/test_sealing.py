@@ -113,7 +113,7 @@ def test_overconfident_logits_get_a_temperature_above_one_and_area_errors_from_w
 
 
 def chips_of(seed: int, bias: float, number: int = 6) -> list[LogitHistogram]:
-    """Chips of one event whose log odds are the logits plus a bias, most of them with little water."""
+    """Return chips of one event whose log odds are the logits plus a bias; most of them have little water."""
     rng = np.random.default_rng(seed)
     chips = []
     for level in rng.uniform(-4.0, 1.0, number):
@@ -174,7 +174,7 @@ def test_calibrations_of_earlier_releases_are_read(tmp_path: Path) -> None:
 
 
 def damaged(run: TrainedCheckpoint, folder: Path, value: float) -> TrainedCheckpoint:
-    """The run with every value of its first convolution replaced, its hash in order."""
+    """Return the run with every value of its first convolution replaced and the right hash."""
     state = run.state()
     name = next(name for name, tensor in state.items() if tensor.ndim == 4)
     state[name].fill_(value)
@@ -194,5 +194,5 @@ def test_a_network_that_is_not_finite_is_refused_and_nothing_is_sealed(
 ) -> None:
     with pytest.raises(InputError, match=problem) as refusal:
         seal(recipe, chips, damaged(run, tmp_path / "run", value), tmp_path / "model")
-    assert "no model is made of this training" in str(refusal.value)
+    assert "no bundle is made from this training" in str(refusal.value)
     assert not (tmp_path / "model").exists()

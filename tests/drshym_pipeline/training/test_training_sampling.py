@@ -1,4 +1,4 @@
-"""What a run draws from, shows and keeps; on a shallow network, because none of it depends on the architecture."""
+"""The chips that a run draws, the examples it shows and the weights it keeps, on a shallow network for speed."""
 
 import io
 import logging
@@ -42,7 +42,7 @@ def recipe(**training: object) -> TrainConfig:
 
 
 def write_tiles(root: Path) -> Path:
-    """Two 8-bit tiles of one scene in ETCI 2021's layout, with a lake."""
+    """Write two 8-bit tiles of one scene with a lake in the layout of ETCI 2021."""
     rng = np.random.default_rng(42)
     lake = np.zeros((64, 64), bool)
     lake[20:50, 10:40] = True
@@ -132,7 +132,7 @@ def test_the_last_weights_are_kept_when_asked(chips: Sen1Floods11, tmp_path: Pat
 
 
 def spoil(chips: Sen1Floods11, root: Path, split: str, count: int | None = None) -> Sen1Floods11:
-    """A copy in which the first `count` chips of a split are all NaN or have a label of -1 alone, in turn."""
+    """Write a copy in which the first `count` chips of a split have only NaN or only the label -1, in turn."""
     shutil.copytree(chips.root, root)
     spoilt = Sen1Floods11(root)
     for number, ref in enumerate(spoilt.chips(split)[:count]):

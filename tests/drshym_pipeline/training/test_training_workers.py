@@ -1,4 +1,4 @@
-"""What the loaders hand to worker processes can be pickled: in a run of Dagster they are spawned, not forked."""
+"""Loaders pass only what can be pickled to worker processes: in a run of Dagster these are spawned, not forked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StoppedError(Exception):
 
 
 class Look(pl.Callback):
-    """Keeps the module of a training and stops before its first step."""
+    """Keeps the module of a training and stops the training before its first step."""
 
     module: FloodModule
 
@@ -67,7 +67,7 @@ def test_everything_the_loaders_hand_to_workers_can_be_pickled_and_gives_the_sam
 ) -> None:
     module = module_of(changed(recipe, **sections), chips, tmp_path / "run")
     loaders = [module.train_dataloader()._items, *module.val_dataloader()]
-    assert len(loaders) == (2 if "network" in sections else 3)  # a VV network has one way to be validated
+    assert len(loaders) == (2 if "network" in sections else 3)  # a network for VV has one band mode
     for loader in loaders:
         assert isinstance(loader, DataLoader)
         for name in HANDED_OVER:
