@@ -1,10 +1,11 @@
-"""What assets and sensors are handed: the watched folder, the artefact store, the model registry, the inference engine.
+"""The resources of assets and sensors: watched folder, artefact store, model registry, inference engine.
 
-Each is a small configurable object over one outside thing. How floods are mapped stays in `drshym_pipeline`; which
-asset calls what stays in `assets`. Heavy libraries are imported inside methods, so that the code location loads fast.
+Each resource is a small configurable object for one thing outside the code. Floods are mapped in `drshym_pipeline`; the
+assets in `assets` decide what is called. Heavy libraries are imported inside methods, so that the code location loads
+fast.
 """
 
 from resources.no_telemetry import switch_off
 
-# Here, because every process that loads the code location or imports MLflow for us comes by.
+# Done here because every process that loads the code location, or imports MLflow for it, imports this module.
 switch_off()

@@ -1,7 +1,6 @@
-"""The watched folder, as Dagster hands it to sensors and assets.
+"""The watched folder, as a resource of sensors and assets.
 
-What counts as a scene file is decided in `drshym_pipeline.sar.scene_files`, what to do about a new one in
-`sensors.plan`.
+`drshym_pipeline.sar.scene_files` decides which files are scenes, and `sensors.plan` what to do with a new one.
 """
 
 import logging
@@ -23,21 +22,24 @@ class SceneBucket(ConfigurableResource[Any]):
 
     root: str = Field(description="The watched folder.")
     keep_sources: Literal["inbox", "store"] = Field(
-        default="inbox", description="Where the one kept copy of a mapped scene's files lies."
+        default="inbox", description="Where the files of a mapped scene are kept."
     )
-    create: bool = Field(default=False, description="Make the folder when it is not there (our own default folder).")
+    create: bool = Field(
+        default=False, description="Create the folder if it does not exist (only for the default folder)."
+    )
 
     def listing(
         self, note: Callable[[str], None] | None = None, ignored: Callable[[str], None] | None = None
     ) -> tuple[SourceFile, ...]:
-        """All scene files and side-cars, complete.
+        """Return all scene files and side-cars of the folder.
 
         Args:
-            note: Called for every link that is left out because it leads out of the folder; by default it is logged.
-            ignored: Called with the key of every file that is neither but may have been meant as a scene.
+            note: Called for every link that is ignored because its target is outside the folder; by default it is
+                logged.
+            ignored: Called with the key of every other file that may have been meant as a scene.
 
         Raises:
-            OSError: The folder cannot be read. It is never reported as empty.
+            OSError: The folder cannot be read. It is then never reported as empty.
         """
         root = Path(self.root)
         if self.create:
@@ -45,14 +47,14 @@ class SceneBucket(ConfigurableResource[Any]):
         return list_scenes(root, note or _log.warning, ignored or (lambda key: None))
 
     def path_of(self, key: str) -> Path:
-        """Where a listed file lies, whether it is still there or not."""
+        """Return the path of a listed file, whether it still exists or not."""
         return Path(self.root) / key
 
     def local_path(self, key: str) -> Path:
-        """Where the bytes of one file can be read.
+        """Return the path of one file that can be read.
 
         Raises:
-            InputError: The file is no longer there, or the key leads out of the folder.
+            InputError: The file no longer exists, or the key points outside the folder.
         """
         root = Path(self.root).resolve()
         path = root / key
@@ -61,5 +63,5 @@ class SceneBucket(ConfigurableResource[Any]):
         if not path.is_file():
             raise InputError(key, f"is no longer in the watched folder {root}", "Copy the scene into it again")
         if leads_out(path, root):
-            raise InputError(key, f"is a link that leads out of the watched folder {root}", "Copy the scene itself")
+            raise InputError(key, f"is a link to a place outside the watched folder {root}", "Copy the scene itself")
         return path

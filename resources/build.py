@@ -1,4 +1,4 @@
-"""All resources of the code location, made from the settings."""
+"""Make all resources of the code location from the settings."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ DEFAULT_RECIPE = Path("configs/demo.yaml")
 
 
 def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any]:
-    """All resources, with the values of the settings.
+    """Return all resources, configured from the settings.
 
     Args:
         settings: Paths and options.
@@ -25,7 +25,8 @@ def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any
     recipe = settings.train_config or checkout / DEFAULT_RECIPE
     return {
         "store": ArtefactStore(root=str(store)),
-        # Our own folder is made on first use; one that was named must be there: a lost mount is not an empty folder.
+        # The default folder is created on first use. A folder that the user named must exist: a lost mount is not an
+        # empty folder.
         "bucket": SceneBucket(
             root=str(settings.inbox_path.absolute()),
             keep_sources=settings.keep_sources,

@@ -1,15 +1,15 @@
-"""Every name of Dagster that is used here and is not part of its public interface, with what it is needed for.
+"""Every name of Dagster that this project uses and that is not part of its public interface, with its purpose.
 
-Dagster may move or drop such a name in any release. `tests/resources/test_dagster_internals.py` has one test for each
-of them, which says what stops working without it; no other module of the project imports from a private module.
+Dagster may move or remove such a name in any release. `tests/resources/test_dagster_internals.py` has one test for each
+name, which says what stops working without it. No other module of the project imports from a private module.
 """
 
 from collections.abc import Collection, Iterator
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun
 
-# Data versions and the tags that tell staleness, for the materialisations that a run of many scenes reports itself:
-# there is no public way to give each partition its own.
+# Data versions and the tags that show staleness, for the materialisations that a run of many scenes reports itself.
+# There is no public way to give each partition its own data version.
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -20,11 +20,11 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
-# What an engine event says of the process that carries out a run.
+# The data of an engine event, which contain the process id of a run.
 from dagster._core.events import EngineEventData
 
-# What a run launcher is given when it starts a run, and what it answers when run monitoring asks whether the process
-# of a run is alive.
+# The argument of a run launcher when it starts a run, and its answer when run monitoring asks whether the process of a
+# run is alive.
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 
 # The queue of runs, which is extended by the limits of this project.
@@ -71,7 +71,7 @@ __all__ = [
 
 
 def processes_of(instance: DagsterInstance, run_id: str) -> Iterator[tuple[int, float]]:
-    """The processes that a run named as its own: (process id, time of the event in seconds since 1970)."""
+    """Yield the processes that a run has reported: (process id, time of the event in seconds since 1970)."""
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT):
         data = entry.dagster_event.event_specific_data if entry.dagster_event else None
         pid = data.metadata.get("pid") if isinstance(data, EngineEventData) else None
@@ -80,17 +80,17 @@ def processes_of(instance: DagsterInstance, run_id: str) -> Iterator[tuple[int, 
 
 
 def pools_of(run: DagsterRun) -> Collection[str]:
-    """The pools of all assets that a run executes."""
+    """Return the pools of all assets that a run executes."""
     found = run.run_op_concurrency
     return (found.all_pools or ()) if found else ()
 
 
 def remember_failures_from_now(instance: DagsterInstance) -> None:
-    """Let the daemon's retries start with the next failure; does nothing when they have started before.
+    """Make the daemon retry all failures from now on; does nothing if the daemon has retried failures before.
 
-    Otherwise the daemon starts with the failures that come after its first look at the event log. In the same moment
-    run monitoring reports the runs that it finds interrupted, so those could be missed, and would not be tried again.
-    Call it before the daemon of a new home is started.
+    By default the daemon retries only failures after its first check of the event log. At the same moment run
+    monitoring reports the runs that it finds interrupted, so these could be missed and would not be retried. Call this
+    before the daemon of a new home is started.
     """
     from dagster._daemon.auto_run_reexecution.event_log_consumer import DAGSTER_EVENT_TYPES, _create_cursor_key
 

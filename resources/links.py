@@ -1,4 +1,4 @@
-"""Where Dagster's own pages are, so that other systems can link back to them."""
+"""The addresses of Dagster's pages, for links from other systems."""
 
 from typing import Any
 
@@ -12,5 +12,5 @@ class PageLinks(ConfigurableResource[Any]):
     dagster: str = Field(description="Address of Dagster's web server.")
 
     def run(self, run_id: str) -> str:
-        """The page of a run."""
+        """Return the address of the page of a run."""
         return f"{self.dagster}/runs/{run_id}"

@@ -1,7 +1,7 @@
 """MLflow's tracking store: runs, their parameters, curves and files.
 
-MLflow is imported inside methods: it takes five seconds, and nothing that maps a scene needs it. Registered versions
-and aliases are the business of `registry`.
+MLflow is imported inside methods, because the import takes five seconds and code that maps scenes does not need it.
+Registered versions and aliases are in `registry`.
 """
 
 import math
@@ -21,15 +21,17 @@ from drshym_pipeline.storage import write_bytes
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_BATCH = 1000  # the largest number of metrics MLflow takes in one call
+_BATCH = 1000  # the largest number of metrics that MLflow accepts in one call
 _SQLITE = "sqlite:///"
 
 
 class MlflowRuns(ConfigurableResource[Any]):
-    """MLflow's tracking store, seen as what the training assets need of it."""
+    """The functions of MLflow's tracking store that the training assets need."""
 
-    tracking_uri: str = Field(description="MLflow store; SQLite, because the plain file store is gone in MLflow 3.")
-    artifact_root: str = Field(description="Folder of the artefacts; MLflow would else use the working directory.")
+    tracking_uri: str = Field(description="MLflow store; SQLite, because MLflow 3 no longer has the plain file store.")
+    artifact_root: str = Field(
+        description="Folder of the artefacts; by default MLflow would use the working directory."
+    )
     ui: str = Field(description="Address of the MLflow pages, for links.")
     experiment: str = Field(default="drshym-flood", description="MLflow experiment.")
 
@@ -39,7 +41,7 @@ class MlflowRuns(ConfigurableResource[Any]):
         return Path(self.tracking_uri.removeprefix(_SQLITE)) if self.tracking_uri.startswith(_SQLITE) else None
 
     def _client(self) -> "MlflowClient":
-        # Read by MLflow when it is imported; without it there are progress bars in Dagster's logs.
+        # MLflow reads this when it is imported. Without it MLflow prints progress bars into Dagster's logs.
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         import mlflow
 
@@ -64,7 +66,7 @@ class MlflowRuns(ConfigurableResource[Any]):
         return str(run.info.run_id)
 
     def has_run(self, run_id: str) -> bool:
-        """Whether the run is there and not deleted."""
+        """Return whether the run exists and is not deleted."""
         client = self._client()
         from mlflow.exceptions import MlflowException
 
@@ -88,11 +90,11 @@ class MlflowRuns(ConfigurableResource[Any]):
         client.log_batch(run_id, params=params)
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
-        """Log one value a metric."""
+        """Log one value per metric."""
         self.log_curves(run_id, [{"step": step, **values}])
 
     def log_curves(self, run_id: str, rows: Sequence[Mapping[str, float]]) -> None:
-        """Log rows of metrics; the key `step` of a row is its place on the horizontal axis."""
+        """Log rows of metrics; the key `step` of a row is its position on the horizontal axis."""
         client = self._client()
         from mlflow.entities import Metric
 
@@ -113,7 +115,7 @@ class MlflowRuns(ConfigurableResource[Any]):
             client.log_artifact(run_id, str(file), folder)
 
     def log_pictures(self, run_id: str, pictures: Mapping[str, bytes], folder: str) -> None:
-        """Write pictures, by file name, into a folder of the run's artefacts."""
+        """Write pictures, given by file name, into a folder of the run's artefacts."""
         with tempfile.TemporaryDirectory() as scratch:
             files = [Path(scratch) / name for name in pictures]
             for file, png in zip(files, pictures.values(), strict=True):
@@ -122,7 +124,7 @@ class MlflowRuns(ConfigurableResource[Any]):
 
     @contextmanager
     def failing(self, run_id: str) -> Iterator[None]:
-        """Close a run as failed when the block raises; otherwise it stays open for the stages that follow."""
+        """Close a run as failed if the block raises; otherwise it stays open for the next stages."""
         try:
             yield
         except BaseException:
@@ -130,7 +132,7 @@ class MlflowRuns(ConfigurableResource[Any]):
             raise
 
     def reopen_run(self, run_id: str) -> None:
-        """Let a run that was closed be written to again."""
+        """Open a closed run again, so that it can be written to."""
         self._client().update_run(run_id, status="RUNNING")
 
     def end_run(self, run_id: str, *, failed: bool = False) -> None:
@@ -138,13 +140,13 @@ class MlflowRuns(ConfigurableResource[Any]):
         self._client().set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
     def run_url(self, run_id: str) -> str:
-        """The page of a run."""
+        """Return the address of the page of a run."""
         experiment = self._client().get_run(run_id).info.experiment_id
         return f"{self.ui}/#/experiments/{experiment}/runs/{run_id}"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as (dotted name, value) pairs."""
+    """Yield the values of nested mappings as (dotted name, value) pairs."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""The switches that keep Dagster and MLflow from reporting to their makers.
+"""The environment variables that switch off the telemetry of Dagster and MLflow.
 
-Dagster's web server and daemon upload and delete what lies in `$DAGSTER_HOME/logs`, whatever `telemetry.enabled` says
-in `dagster.yaml`; only the environment stops that. MLflow asks a server for its telemetry settings as soon as it is
-imported.
+Dagster's web server and daemon upload and delete files in `$DAGSTER_HOME/logs`, whatever `telemetry.enabled` says in
+`dagster.yaml`; only an environment variable stops that. MLflow asks a server for its telemetry settings as soon as it
+is imported.
 """
 
 import os
@@ -10,10 +10,10 @@ import os
 SWITCHES = {
     "DAGSTER_DISABLE_TELEMETRY": "1",  # read by the uploader of the web server and of the daemon: any value stops it
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",  # read by MLflow as well, and by other tools that report use
+    "DO_NOT_TRACK": "true",  # read by MLflow too, and by other tools with telemetry
 }
 
 
 def switch_off() -> None:
-    """Set the switches for this process and for those it starts; must run before MLflow is imported."""
+    """Set the variables for this process and the processes it starts. Call this before MLflow is imported."""
     os.environ.update(SWITCHES)

@@ -1,4 +1,4 @@
-"""How far a run is: told to Dagster's log now and then, and to a small file for whoever watches from outside."""
+"""The progress of a run, written to Dagster's log and to a small file that other programs can read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ WRITE_EVERY_SECONDS = 1.0
 
 
 class RunProgress:
-    """A `Progress` listener that writes `{stage, done, total, started, updated}` and logs at a bearable rate.
+    """A progress callback that writes `{stage, done, total, started, updated}` to a file and logs it from time to time.
 
     Args:
-        path: The file to keep up to date.
-        log: Receives a line when a stage begins, ends, and every ten seconds in between; nothing when None, and then
-            beginnings and ends are not written either unless a second has gone by: a run of many small scenes has
-            more of them than anyone can follow.
-        clock: Seconds that only go forward.
+        path: The file to update, at most once per second; with a log also whenever a stage begins or ends.
+        log: Receives a line when a stage begins and ends, and every ten seconds in between. With None nothing is
+            logged: a run of many small scenes would log too many lines to read.
+        clock: Returns seconds that never go backwards.
     """
 
     def __init__(self, path: Path, log: Logger | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,7 +33,7 @@ class RunProgress:
         self._logged = self._written = 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Note that `done` of `total` parts of `stage` are finished."""
+        """Record that `done` of `total` parts of `stage` are finished."""
         moment = self._clock()
         edge = self._log is not None and (stage != self._stage or done >= total)
         if stage != self._stage:

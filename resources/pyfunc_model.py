@@ -1,6 +1,6 @@
-"""The registered model as MLflow loads it: backscatter in dB in, calibrated probability of water out.
+"""The registered model as MLflow loads it: from backscatter in dB to the calibrated probability of water.
 
-MLflow runs this file when it loads a version ("models from code"), so no pickled object is ever stored or read.
+MLflow runs this file when it loads a version ("models from code"), so no pickled object is stored or read.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class FloodModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]  # exported dynamically
-    """A sealed bundle behind MLflow's calling convention."""
+    """A sealed bundle with the interface of an MLflow model."""
 
     def load_context(self, context: Any) -> None:
         """Load the bundle that was registered with this file."""
@@ -22,14 +22,15 @@ class FloodModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
         self.bundle = ModelBundle.load(Path(context.artifacts["bundle"]))
         self.network = self.bundle.build()
 
-    # MLflow takes a type hint of `model_input` for a schema of its own making; ours is the registered signature.
+    # Without a type hint of `model_input`: MLflow would derive a schema from it, but the signature is registered
+    # already.
     def predict(  # type: ignore[no-untyped-def]
         self,
         context: Any,
         model_input,  # noqa: ANN001
         params: dict[str, Any] | None = None,
     ) -> NDArray[np.float32]:
-        """Probability of water.
+        """Return the probability of water.
 
         Args:
             context: Unused.

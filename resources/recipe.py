@@ -1,4 +1,4 @@
-"""Which training recipe the training assets follow."""
+"""The training recipe that the training assets use."""
 
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ from drshym_pipeline.settings import TrainConfig, load_config
 
 
 class TrainingRecipe(ConfigurableResource[Any]):
-    """A `TrainConfig` in a YAML file, read anew by every run."""
+    """A `TrainConfig` in a YAML file; every run reads the file again."""
 
     path: str = Field(description="The YAML file; configs/ has examples.")
-    cache: str = Field(description="Where simulated data sets are kept.")
+    cache: str = Field(description="The folder of simulated data sets.")
 
     def load(self) -> TrainConfig:
-        """The recipe.
+        """Return the recipe.
 
         Raises:
-            InputError: The file is missing or says something that is not known.
+            InputError: The file is missing, or has an unknown key or value.
         """
         return load_config(Path(self.path), TrainConfig)

@@ -1,7 +1,7 @@
 """The model registry: registered versions and the aliases `candidate` and `champion`.
 
-MLflow is imported inside methods: it takes five seconds, and nothing that maps a scene needs it. Which version deserves
-an alias is decided in `assets.training.promotion`; runs are the business of `mlflow_runs`.
+MLflow is imported inside methods, because the import takes five seconds and code that maps scenes does not need it.
+`assets.training.promotion` decides which version gets an alias; runs are in `mlflow_runs`.
 """
 
 import shutil
@@ -32,7 +32,7 @@ _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # MLflow answe
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """One registered model: its number, its bundle's content hash, what its evaluation said, where it comes from."""
+    """One registered version: its number, the hash of its bundle, its verdict, its MLflow run and its source."""
 
     version: str
     sha256: str
@@ -43,12 +43,12 @@ class RegisteredVersion:
 
 
 class ModelRegistry(MlflowRuns):
-    """MLflow's model registry, seen as what the training assets need of it."""
+    """The functions of MLflow's model registry that the training assets need."""
 
     model_name: str = Field(default="drshym-flood", description="Name of the registered model.")
 
     def version_url(self, version: str) -> str:
-        """The page of a registered version."""
+        """Return the address of the page of a registered version."""
         return f"{self.ui}/#/models/{self.model_name}/versions/{version}"
 
     def register(
@@ -60,7 +60,7 @@ class ModelRegistry(MlflowRuns):
             run_id: The MLflow run of the training.
             bundle: Folder of the bundle.
             sha256: Content hash of the bundle.
-            verdict: What its evaluation said.
+            verdict: The verdict of its evaluation.
             card: The model card, as Markdown.
             tags: More tags of the version.
         """
@@ -75,7 +75,7 @@ class ModelRegistry(MlflowRuns):
     def register_shipped(
         self, bundle: Path, *, sha256: str, card: str, files: Sequence[Path], tags: Mapping[str, str]
     ) -> RegisteredVersion:
-        """Register the checkpoint of the package as a version of a run of its own; once, however often it is asked for.
+        """Register the checkpoint of the package as a version with its own run, unless it is registered already.
 
         Args:
             bundle: Folder of the bundle.
@@ -95,7 +95,7 @@ class ModelRegistry(MlflowRuns):
         return replace(version, source=SHIPPED)
 
     def find_shipped(self, sha256: str) -> RegisteredVersion | None:
-        """The version of a shipped checkpoint, or None when it was never registered."""
+        """Return the version of a shipped checkpoint, or None if it was never registered."""
         return next((found for found in self.versions() if (found.sha256, found.source) == (sha256, SHIPPED)), None)
 
     def _log_model(self, run_id: str, bundle: Path) -> str:
@@ -108,11 +108,12 @@ class ModelRegistry(MlflowRuns):
         from drshym_pipeline.version import __version__
 
         single = np.dtype(np.float32)
-        # Unnamed: MLflow hands a named tensor over inside a dict. (chips, bands, rows, columns) in, probability out.
+        # The tensors have no names: MLflow passes a named tensor inside a dict. (chips, bands, rows, columns) in,
+        # probability out.
         signature = ModelSignature(
             inputs=Schema([TensorSpec(single, (-1, -1, -1, -1))]), outputs=Schema([TensorSpec(single, (-1, -1, -1))])
         )
-        # The working directory is left alone: MLflow writes a temporary copy of the bundle under this name.
+        # In a temporary folder: MLflow writes a copy of the bundle under this name into the folder of the bundle.
         with tempfile.TemporaryDirectory() as scratch, _active_run(run_id), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*input example was not provided.*")  # the signature is given
             copy = Path(scratch) / BUNDLE_ARTIFACT
@@ -122,29 +123,29 @@ class ModelRegistry(MlflowRuns):
                 python_model=str(_PYFUNC),
                 artifacts={BUNDLE_ARTIFACT: str(copy)},
                 signature=signature,
-                # Given, because working them out takes a minute. No index has the package: a version's card says so.
+                # Given, because MLflow needs a minute to find them. No package index has the package; the card says so.
                 pip_requirements=[f"drshym-pipeline=={__version__}"],
                 registered_model_name=self.model_name,
             )
         return str(logged.registered_model_version)
 
     def versions(self) -> list[RegisteredVersion]:
-        """All registered versions, newest first."""
+        """Return all registered versions, newest first."""
         found = self._client().search_model_versions(f"name = '{self.model_name}'")
         return sorted((_registered(version) for version in found), key=lambda item: -int(item.version))
 
     def set_alias(self, alias: str, version: str) -> None:
-        """Point an alias at a version."""
+        """Set an alias on a version."""
         self._client().set_registered_model_alias(self.model_name, alias, version)
 
     def mark_considered(self, version: str) -> None:
-        """Note that the rules of promotion have been applied to a version."""
+        """Record that the rules of promotion have been applied to a version."""
         self._client().set_model_version_tag(self.model_name, version, CONSIDERED, "true")
 
     def aliased(self, alias: str) -> RegisteredVersion | None:
-        """The version an alias points at, or None."""
+        """Return the version that an alias points to, or None."""
         if self.database and not self.database.is_file():
-            return None  # nothing has been trained: not worth five seconds of import
+            return None  # nothing has been trained, so the import of five seconds is not needed
         client = self._client()
         from mlflow.exceptions import MlflowException
 
@@ -156,18 +157,18 @@ class ModelRegistry(MlflowRuns):
             raise
 
     def champion(self) -> RegisteredVersion | None:
-        """The version chosen to be in service, or None."""
+        """Return the version with the alias `champion`, or None."""
         return self.aliased(CHAMPION)
 
     def candidate(self) -> RegisteredVersion | None:
-        """The version registered last."""
+        """Return the version with the alias `candidate`, or None."""
         return self.aliased(CANDIDATE)
 
     def download_bundle(self, version: str, target: Path) -> Path:
-        """Fetch the bundle of a version into the folder `target`, in one step.
+        """Download the bundle of a version into the folder `target`, in one step.
 
         Raises:
-            InputError: The version holds no bundle of ours.
+            InputError: The version contains no model bundle.
         """
         self._client()
         import mlflow
@@ -177,7 +178,9 @@ class ModelRegistry(MlflowRuns):
             fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
             bundles = list(fetched.glob(f"**/{BUNDLE_ARTIFACT}"))
             if not bundles:
-                raise InputError(f"{self.model_name} version {version}", "holds no model bundle", "Promote another one")
+                raise InputError(
+                    f"{self.model_name} version {version}", "contains no model bundle", "Promote another version"
+                )
             with atomic_directory(target) as place:
                 shutil.copytree(bundles[0], place, dirs_exist_ok=True)
         return target
@@ -185,7 +188,7 @@ class ModelRegistry(MlflowRuns):
 
 @contextmanager
 def _active_run(run_id: str) -> Iterator[None]:
-    """Make a run the active one without ending it: later stages still write to it."""
+    """Make a run the active one without ending it, because later stages still write to it."""
     import mlflow
 
     status = mlflow.MlflowClient().get_run(run_id).info.status

@@ -1,9 +1,9 @@
-"""Which runs share a place on the machine, and how long a run may take. dagster.yaml sets the number of places.
+"""The tags by which dagster.yaml limits how many runs execute at the same time, and the longest time of a run.
 
-An asset names the pool of what it needs (`pool=`). The queue gives every run, however it was started, the tags that
-follow from the pools of its assets: the limits in dagster.yaml count these tags. Two networks beside each other on a
-few cores are slower than one after the other, but a training must not keep a map waiting, an archive must not keep a
-new scene waiting, and nothing must keep a review waiting: `flood_model` has no pool.
+An asset names its pool (`pool=`). The queue gives every run, however it was started, the tags for the pools of its
+assets, and the limits in dagster.yaml count these tags. Two networks that run at the same time on a few cores are
+slower than one after the other. But a map must not wait for a training, a new scene must not wait for an archive, and a
+review must not wait at all, so `flood_model` has no pool.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,8 +17,8 @@ TRAINING_TAG = "drshym/training"
 MAPPING_TAG = "drshym/mapping"
 ARCHIVE, NEW_SCENE = "archive", "new scene"
 
-# Run monitoring ends a run after this many seconds, so that one that hangs does not hold its place for ever: far more
-# than the largest scene or recipe needs on a laptop.
+# Run monitoring ends a run after this many seconds, so that a run that hangs does not block the limits for ever. The
+# times are much longer than the largest scene or recipe needs on a laptop.
 LONGEST_TAG = MAX_RUNTIME_SECONDS_TAG
 LONGEST_TRAINING = 24 * 3600
 LONGEST_ARCHIVE = 48 * 3600  # many scenes in one run
@@ -27,14 +27,14 @@ LONGEST_REVIEW = 3600
 
 
 def limit_tags(pools: Collection[str], tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags that a run lacks for the limits to see it.
+    """Return the tags for the limits that a run does not have yet.
 
-    A run started from the lineage page belongs to no job and has no tags of ours. One that maps scenes takes the place
-    of an archive: only the sensor asks for the place of a new scene.
+    A run started from the lineage page belongs to no job and has none of these tags. If it maps scenes, it counts as an
+    archive; only runs requested by the sensor count as a new scene.
 
     Args:
-        pools: Of the run's assets.
-        tags: That the run has already; they are kept as they are.
+        pools: Pools of the run's assets.
+        tags: Tags that the run has already; they are not changed.
     """
     wanted: dict[str, str] = {}
     longest = 0

@@ -1,4 +1,4 @@
-"""The queue of runs: Dagster's own, which first gives every run the tags that the limits count."""
+"""The run queue: Dagster's queue, which also gives every run the tags that the limits count."""
 
 from dagster import DagsterRun
 
@@ -7,14 +7,14 @@ from resources.run_limits import limit_tags
 
 
 class LimitedRunQueue(QueuedRunCoordinator):
-    """Queues runs; one that was started from the lineage page is limited like those of the jobs.
+    """Queues runs and tags them, so that runs started from the lineage page are limited like those of the jobs.
 
     Dagster's pools alone cannot express the limits: the same assets map a new scene and an archive, and a new scene
     must not wait for an archive.
     """
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
-        """Tag the run and put it into the queue."""
+        """Tag the run and add it to the queue."""
         run = context.dagster_run
         if missing := limit_tags(pools_of(run), run.tags):
             self._instance.add_run_tags(run.run_id, missing)

@@ -1,7 +1,6 @@
-"""The side-car of a scene as it was when the scene was requested, kept in the store beside the list of its files.
+"""The side-car of a scene as it was when the scene was requested; a copy is kept in the store with the scene.
 
-The sensor keeps what it found, good or bad; the run reads it, so that a broken side-car fails its own scene and nothing
-else.
+The sensor keeps the content without checking it, and the run reads it. So an invalid side-car fails only its own scene.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ def _place(store: Path, partition: str) -> Path:
 
 
 def keep_sidecar(store: Path, partition: str, key: str | None, path: Path | None) -> None:
-    """Keep the content of a scene's side-car, or that it has none.
+    """Store the content of a scene's side-car, or delete the stored one if the scene has none.
 
     Args:
         store: Folder of the artefact store.
         partition: The scene.
-        key: What the side-car is called in the watched folder; None without one.
-        path: The file.
+        key: The name of the side-car in the watched folder; None if there is none.
+        path: The side-car file.
     """
     if key is None or path is None:
         _place(store, partition).unlink(missing_ok=True)
@@ -35,7 +34,7 @@ def keep_sidecar(store: Path, partition: str, key: str | None, path: Path | None
 
 
 def kept_sidecar(store: Path, partition: str) -> SceneSidecar:
-    """What the side-car of a scene says; an empty one when it has none.
+    """Return the stored side-car of a scene; an empty one if it has none.
 
     Raises:
         InputError: The side-car cannot be used.
@@ -48,12 +47,12 @@ def kept_sidecar(store: Path, partition: str) -> SceneSidecar:
 
 
 def unchanged_sidecar(store: Path, partition: str, path_of: Callable[[str], Path]) -> Path | None:
-    """The side-car's file in the watched folder, when it still says what is kept of it; else None.
+    """Return the side-car's file in the watched folder if its content is still the stored one; otherwise None.
 
     Args:
         store: Folder of the artefact store.
         partition: The scene.
-        path_of: Where a file of the watched folder lies, by its key.
+        path_of: Returns the path of a file of the watched folder, by its key.
     """
     kept = _place(store, partition)
     if not kept.is_file():

@@ -1,9 +1,8 @@
-"""The artefact store: where every stage leaves its files, and the small records by which stages find them.
+"""The artefact store: the folder of all results, and the small records with which stages find them.
 
 Layout: `scenes/<partition>/`, which `drshym_pipeline.scene_store` reads and writes; `training/<id>/`;
 `models/<sha256>/`; `records/<name>.json`; `failures/<partition>.json`; `progress/<run id>.json`;
-`objects/<kind>/<digest>.json`. Everything is written atomically. What the files mean is decided by the rooms of
-`drshym_pipeline`.
+`objects/<kind>/<digest>.json`. Everything is written atomically. `drshym_pipeline` defines what the files mean.
 """
 
 import hashlib
@@ -36,7 +35,7 @@ class ArtefactStore(ConfigurableResource[Any]):
         return Path(self.root)
 
     def read_record(self, name: str) -> dict[str, Any]:
-        """The record `name`.
+        """Return the record `name`.
 
         Raises:
             InputError: The stage that writes it has not run.
@@ -45,7 +44,7 @@ class ArtefactStore(ConfigurableResource[Any]):
         return record
 
     def find_record(self, name: str) -> dict[str, Any] | None:
-        """The record `name`, or None when the stage that writes it has not run."""
+        """Return the record `name`, or None if the stage that writes it has not run."""
         record: dict[str, Any] | None = _read_if_there(self.path / "records" / f"{name}.json")
         return record
 
@@ -54,7 +53,7 @@ class ArtefactStore(ConfigurableResource[Any]):
         write_json(self.path / "records" / f"{name}.json", value)
 
     def training(self, training_id: str) -> Path:
-        """The folder of one training."""
+        """Return the folder of one training."""
         return self.path / "training" / training_id
 
     @property
@@ -63,10 +62,10 @@ class ArtefactStore(ConfigurableResource[Any]):
         return SceneStore(self.path)
 
     def sources(self, partition: str) -> list[str]:
-        """Return the files of the bucket that make up a scene.
+        """Return the names of a scene's files in the watched folder.
 
         Raises:
-            InputError: The scene never came through the watched folder.
+            InputError: The scene was never in the watched folder.
         """
         listed = self.scenes.sources(partition)
         if listed is None:
@@ -74,17 +73,17 @@ class ArtefactStore(ConfigurableResource[Any]):
         return list(listed.files)
 
     def put_object(self, kind: str, value: Any) -> str:
-        """Keep a JSON value under its own digest and return the digest; old ones of the same kind are dropped.
+        """Store a JSON value under its digest and return the digest; old values of the same kind are deleted.
 
-        Because the name is the digest, a writer that dies leaves what the old digest names untouched.
+        The digest is the file name, so a writer that is killed does not change the value of an earlier digest.
         """
-        # One encoding for name and content: with tens of thousands of scenes a second one is a second of the tick.
+        # Encoded once for the name and the content: with tens of thousands of scenes this takes a second of the tick.
         data = canonical_json(value)
         digest = hashlib.sha256(data).hexdigest()
         folder = self.path / "objects" / kind
         path = folder / f"{digest}.json"
         if path.is_file():
-            path.touch()  # it is the newest again, and must not be dropped below
+            path.touch()  # it is the newest again and must not be deleted below
             return digest
         write_bytes(path, data)
         files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
@@ -93,15 +92,15 @@ class ArtefactStore(ConfigurableResource[Any]):
         return digest
 
     def get_object(self, kind: str, digest: str) -> Any:
-        """The JSON value with this digest, or None when it is not kept any more."""
+        """Return the JSON value with this digest, or None if it is no longer stored."""
         return _read_if_there(self.path / "objects" / kind / f"{digest}.json")
 
     def progress_path(self, run_id: str) -> Path:
-        """Where a run says how far it is."""
+        """Return the file with the progress of a run."""
         return self.path / "progress" / f"{run_id}.json"
 
     def discard_progress(self, before: datetime) -> int:
-        """Delete what runs said of their progress last before a moment; returns how many there were."""
+        """Delete progress files that were last written before a moment; return their number."""
         old = [path for path in (self.path / "progress").glob("*.json") if path.stat().st_mtime < before.timestamp()]
         for path in old:
             path.unlink(missing_ok=True)
