@@ -1,7 +1,7 @@
 """The Dagster code location: every asset, check, job, sensor, schedule and resource, assembled in one place.
 
-`workspace.yaml` loads this file from the checkout. Tests and other deployments come in by the same door, `build_defs`,
-and hand over other resources. Nothing heavy (torch, MLflow, rasterio) is imported here or by anything this imports.
+`workspace.yaml` loads this file from the checkout. Tests and other deployments call the same function, `build_defs`,
+with other resources. Neither this module nor the modules it imports import heavy libraries (torch, MLflow, rasterio).
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
     """Assemble the code location.
 
     Args:
-        overrides: Resources to use instead of ours, by name.
-        settings: Taken from the environment by default.
+        overrides: Resources to use instead of the default ones, by name.
+        settings: The settings; read from the environment by default.
     """
     settings = settings or PipelineSettings.from_environment()
     retention = old_probabilities_job(settings)
@@ -37,7 +37,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None, settings: PipelineSet
         asset_checks=[*training_checks, *inference_checks],
         jobs=[train_model, map_scene, put_in_service, retention],
         schedules=[weekly_training, old_probabilities_schedule(retention)],
-        # A backfill of assets is a run of no job of ours: it goes in one process too.
+        # Runs without a job, such as backfills of assets, use one process too.
         executor=in_process_executor,
         sensors=[
             new_scenes_sensor(settings),

@@ -1,4 +1,4 @@
-"""What starts runs: the jobs, the sensors that watch, the schedules and what is done about failures.
+"""The jobs, sensors and schedules: what starts runs, and what happens after failures.
 
-Decisions are pure functions in modules without Dagster (`plan`); the decorated functions only carry them out.
+Decisions are pure functions in modules that do not import Dagster (`plan`); the sensors only carry them out.
 """

@@ -1,9 +1,9 @@
-"""What is done when a run fails: its reason is kept beside the scenes and stands in the log in one line.
+"""The sensors for failed runs: they write the reason of a failure into the store and into the log, in one line.
 
-A scene that cannot be mapped is not tried again by itself: the same file gives the same answer. A corrected file has
-another run key and is picked up as a changed one. A run that was interrupted is tried again by Dagster's run retries:
-its failure is kept only when no attempt follows. A run that a user terminates is not tried again, and that is kept too:
-its scene would seem to wait for ever.
+A scene that cannot be mapped is not retried, because the same file gives the same result. A corrected file has another
+run key and is mapped as a changed file. Dagster's run retries start an interrupted run again; its failure is written
+only if no retry follows. A run that a user terminates is not retried. This is written too, because otherwise its scene
+would be shown as waiting for ever.
 """
 
 import time
@@ -32,15 +32,15 @@ from resources.dagster_internals import (
 )
 from resources.store import ArtefactStore
 
-# Dagster puts the class of the exception first; what a user can act on follows it.
+# Dagster writes the class of the exception first; the text that helps the user follows it.
 _CLASS = f"{Failure.__module__}.{Failure.__qualname__}: "
 _OF_A_STEP = "STEP_FAILURE"
-# The daemon looks for runs to try again every five seconds.
+# The daemon checks every five seconds for runs to retry.
 RETRY_PATIENCE_SECONDS = 20.0
 
 
 def failure_reason(messages: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """The step that failed first and its reason in one line.
+    """Return the step that failed first, and its reason in one line.
 
     Args:
         messages: (step, message) of every failed step, in order; at least one.
@@ -51,15 +51,15 @@ def failure_reason(messages: Sequence[tuple[str, str]]) -> tuple[str, str]:
 
 
 def retry_follows(instance: DagsterInstance, run_id: str, patience: float = RETRY_PATIENCE_SECONDS) -> bool:
-    """Whether a failed run is tried again.
+    """Return whether a failed run is retried.
 
-    Dagster says so at the moment of the failure, but may fail to start the retry (its code server is not there). So
-    this waits until the retry exists or is called off.
+    Dagster tags the run at the moment of the failure, but may then fail to start the retry (if its code server is not
+    running). So this waits until the retry exists or is cancelled.
 
     Args:
-        instance: The instance.
-        run_id: Of the failed run.
-        patience: Seconds after which a retry that does not exist is not waited for any longer.
+        instance: The Dagster instance.
+        run_id: Id of the failed run.
+        patience: Seconds to wait for the retry, at most.
     """
     deadline = time.monotonic() + patience
     while (run := instance.get_run_by_id(run_id)) and run.tags.get(WILL_RETRY_TAG) == "true":
@@ -72,20 +72,20 @@ def retry_follows(instance: DagsterInstance, run_id: str, patience: float = RETR
 
 
 def interruption_reason(run: DagsterRun, message: str) -> str:
-    """Why a run that was interrupted is given up, in one line.
+    """Return in one line why an interrupted run is not retried any more.
 
     Args:
         run: The failed run.
-        message: Of the event that ended it.
+        message: Message of the event that ended it.
     """
     attempts = int(run.tags.get(RETRY_NUMBER_TAG, "0")) + 1
     times = "once" if attempts == 1 else f"{attempts} times"
     text = " ".join(message.split()) or "no reason given"
-    return f"the run was interrupted {times} and is not tried again; the last time: {text}"
+    return f"the run was interrupted {times} and is not retried; the last time: {text}"
 
 
 def failure_name(run: DagsterRun, step: str) -> str:
-    """Under which name a failure is kept: the scene, the job, or for a run of single assets the one that failed."""
+    """Return the name of a failure: the scene, the job, or for a run of single assets the asset that failed."""
     partition = run.tags.get(PARTITION_NAME_TAG)
     if partition:
         return partition
@@ -108,16 +108,16 @@ def failure_record(run: DagsterRun, step: str, reason: str) -> RunFailure:
     name="failed_runs",
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    description="Keeps the reason of every failed run in the store, in failures/.",
+    description="Writes the reason of every failed run into the folder failures/ of the store.",
 )
 def failed_runs(context: RunFailureSensorContext, store: ArtefactStore) -> None:
     """Write `failures/<partition>.json`, or `failures/<job>.json` for a run without a scene.
 
-    Runs of all jobs are looked at, also those that are started from the lineage page and belong to no job.
+    This includes runs that are started from the lineage page and belong to no job.
     """
     run = context.dagster_run
     if retry_follows(context.instance, run.run_id):
-        context.log.info("run %s was interrupted and is tried again", run.run_id)
+        context.log.info("run %s was interrupted and is retried", run.run_id)
         return
     messages = []
     for event in context.get_step_failure_events():
@@ -133,7 +133,7 @@ def failed_runs(context: RunFailureSensorContext, store: ArtefactStore) -> None:
     context.log.error("%s: %s", name, reason)
 
 
-TERMINATED = "the run was terminated in Dagster and is not tried again. Re-execute it, or copy the scene in again"
+TERMINATED = "the run was terminated in Dagster and is not retried. Re-execute it, or copy the scene in again"
 
 
 @run_status_sensor(
@@ -141,7 +141,7 @@ TERMINATED = "the run was terminated in Dagster and is not tried again. Re-execu
     name="terminated_runs",
     default_status=DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=30,
-    description="Keeps in failures/ that the run of a scene was terminated.",
+    description="Writes into the folder failures/ of the store that the run of a scene was terminated.",
 )
 def terminated_runs(context: RunStatusSensorContext, store: ArtefactStore) -> None:
     """Write `failures/<partition>.json` for a scene whose run was terminated."""

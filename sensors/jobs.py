@@ -1,7 +1,8 @@
-"""The jobs: which assets run together. All of a job's steps run in one process.
+"""The jobs: which assets run together. All steps of a job run in one process.
 
-One scene's chain and one training share what they load (weights, data sets), and a process a step would spend more time
-on imports than on a chip. How many of them run at a time and for how long: `resources.run_limits`.
+The steps of one scene, or of one training, share what they load (weights, data sets). With one process per step, a chip
+would need more time for imports than for its map. `resources.run_limits` says how many runs execute at the same time,
+and for how long.
 """
 
 from dagster import AssetSelection, define_asset_job, in_process_executor
@@ -28,7 +29,7 @@ map_scene = define_asset_job(
     selection=AssetSelection.groups("inference"),
     executor_def=in_process_executor,
     description="One scene from its GeoTIFF to its flood map and report page.",
-    # Its longest run time follows from whether it maps one scene or many: the run queue sets it.
+    # The run queue sets the longest run time, because it depends on whether the run maps one scene or many.
     tags={MAPPING_TAG: ARCHIVE},
 )
 
@@ -36,6 +37,6 @@ put_in_service = define_asset_job(
     "put_in_service",
     selection=AssetSelection.assets("flood_model"),
     executor_def=in_process_executor,
-    description="After a review in MLflow: the version with the alias champion goes into service.",
+    description="Puts the version with MLflow's alias champion in service, after a review.",
     tags={LONGEST_TAG: str(LONGEST_REVIEW)},
 )

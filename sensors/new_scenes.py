@@ -1,4 +1,4 @@
-"""The sensor that watches the folder of scenes. What a tick decides is in `plan`; this carries it out."""
+"""The sensor that watches the folder of scenes. `plan` decides what to do; this module carries it out."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,7 +29,7 @@ _LONGEST = 200  # characters of each
 
 
 def _remembered(store: ArtefactStore, cursor: str | None) -> Seen:
-    """What the last tick that was committed saw; nothing when the store no longer has it."""
+    """Return what the last committed tick saw; nothing if the store no longer has it."""
     value = store.get_object(SEEN, cursor) if cursor else None
     return seen_from_json(value or {})
 
@@ -47,15 +47,15 @@ def _waiting_text(waiting: Mapping[str, str]) -> str:
 
 
 def _ignored_text(ignored: Sequence[str], unclaimed: Sequence[str]) -> str | None:
-    """One line of bounded length on what is not mapped, or None when there is nothing to say."""
+    """Return one line of limited length that names the ignored files, or None if there are none."""
     if not ignored and not unclaimed:
         return None
-    names = [*(f"{key} (its scene is not there)" for key in unclaimed), *sorted(ignored)]
+    names = [*(f"{key} (there is no scene for it)" for key in unclaimed), *sorted(ignored)]
     return f"ignored, neither a GeoTIFF (.tif, .tiff) nor the side-car of one: {_named(names)}"
 
 
 def _log_ignored(log: Callable[[str], None], store: ArtefactStore, text: str | None) -> None:
-    """Log what is ignored when it is not what the tick before ignored: the skip reason says it every time."""
+    """Log the ignored files if the last tick ignored other files. The skip reason names them every time."""
     if text == (store.find_record(IGNORED) or {}).get("text"):
         return
     store.write_record(IGNORED, {"text": text})
@@ -64,7 +64,7 @@ def _log_ignored(log: Callable[[str], None], store: ArtefactStore, text: str | N
 
 
 def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
-    """The sensor with the interval and the limit of the settings."""
+    """Make the sensor with the interval and the limit of the settings."""
 
     @sensor(
         name="new_scenes",
@@ -85,8 +85,9 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
             sidecar = None if request.sidecar is None else bucket.path_of(request.sidecar)
             keep_sidecar(store.path, request.partition, request.sidecar, sidecar)
             store.scenes.write_sources(request.partition, {"files": list(request.files), "run_key": request.run_key})
-        # The object is named by its content and the cursor is committed with the runs: a tick that dies in between
-        # leaves the old cursor, plans the same again, and the run keys keep a scene from being launched twice.
+        # The object is named after its content, and the cursor is committed together with the runs. A tick that is
+        # killed before that leaves the old cursor. The next tick plans the same again, and because the run keys are the
+        # same, no scene is started twice.
         cursor = store.put_object(SEEN, seen_to_json(plan.seen))
         if not plan.requests:
             context.update_cursor(cursor)

@@ -1,9 +1,9 @@
-"""What to do about the files of the watched folder; pure functions, without Dagster and without a disk.
+"""Decides what to do with the files of the watched folder: pure functions that use neither Dagster nor the disk.
 
-`plan_tick` is given a complete listing and what earlier ticks saw, and answers which scenes are to be mapped now and
-what the next tick must remember. A file is taken when its size and etag stood still over two ticks; a VH file waits for
-its VV file; a VV file waits some ticks for a VH file, then goes alone, and goes again with it when it comes later. A
-side-car is one more file of its scene: one that comes or changes later has the scene mapped again.
+`plan_tick` gets a complete listing and what earlier ticks saw. It returns which scenes to map now and what the next
+tick must remember. A file is used when its size and etag were the same in two ticks. A VH file waits for its VV file. A
+VV file waits some ticks for a VH file; then it is mapped alone, and mapped again with the VH file if that arrives
+later. A side-car is one more file of its scene: if it is added or changed later, the scene is mapped again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ PARTNER_TICKS = 3
 
 @dataclass(frozen=True, slots=True)
 class SceneRequest:
-    """One scene to be mapped.
+    """One scene to map.
 
     Args:
-        partition: Its partition key.
-        run_key: Unique to this content of these files: partition, how many times it was requested, etags and sizes.
-        files: Keys of its files, VV first.
-        size: Bytes of all its files.
-        sidecar: Key of its side-car, if it has one.
+        partition: Partition key of the scene.
+        run_key: Unique for this content of these files: partition, number of the request, etags and sizes.
+        files: Keys of the scene's files, VV first.
+        size: Size of all files, in bytes.
+        sidecar: Key of the side-car, if the scene has one.
     """
 
     partition: str
@@ -39,14 +39,14 @@ class SceneRequest:
 
 @dataclass(frozen=True, slots=True)
 class SceneState:
-    """What is remembered of one scene.
+    """What ticks remember about one scene.
 
     Args:
-        partition: Its partition key, kept for good.
+        partition: Partition key of the scene; it never changes.
         seen: Fingerprints of its files at the last tick, by key.
-        mapped: Fingerprints of the files it was last requested with; empty when it never was.
+        mapped: Fingerprints of its files at the last request; empty if it was never requested.
         requested: How many times it was requested.
-        waited: Ticks it has waited for a second polarisation since its files stood still.
+        waited: Number of ticks it has waited for a second polarisation since its files stopped changing.
     """
 
     partition: str
@@ -61,13 +61,13 @@ Seen = Mapping[str, SceneState]
 
 @dataclass(frozen=True, slots=True)
 class TickPlan:
-    """What one tick decided.
+    """The decisions of one tick.
 
     Args:
-        requests: Scenes to be mapped now.
-        seen: What the next tick must be given.
-        waiting: Why each of the other unfinished scenes is not mapped yet, by partition.
-        unclaimed: Keys of side-cars of which the scene is not there.
+        requests: Scenes to map now.
+        seen: The state to give to the next tick.
+        waiting: Why each other unfinished scene is not mapped yet, by partition.
+        unclaimed: Keys of side-cars without a scene.
     """
 
     requests: tuple[SceneRequest, ...]
@@ -78,7 +78,7 @@ class TickPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The files of one scene, by role: `whole`, or `VV` and `VH`; and its side-car."""
+    """The files of one scene, by role (`whole`, or `VV` and `VH`), and its side-car."""
 
     stem: str
     roles: Mapping[Role, SourceFile]
@@ -94,15 +94,16 @@ class _Group:
 
 
 def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan:
-    """Decide about one tick.
+    """Return the plan for one tick.
 
     Args:
         listing: All scene files and side-cars, complete.
-        seen: What the tick before returned; empty at first.
-        limit: Most scenes to request now; the others stay for later ticks.
+        seen: The state that the last tick returned; empty at the first tick.
+        limit: How many scenes to request now, at most; the others wait for later ticks.
     """
     groups = _group(listing)
-    # What was mapped is remembered after its file is gone, so that the same file brought back is not mapped again.
+    # Mapped scenes are remembered after their files are deleted, so that the same file is not mapped again if it
+    # returns.
     after = {name: state for name, state in seen.items() if name in groups or state.mapped}
     taken = {state.partition for state in after.values()}
     requests: list[SceneRequest] = []
@@ -137,7 +138,7 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
 
 
 def _changed(state: SceneState, now: Mapping[str, str]) -> bool:
-    """Whether a file is new or other than when the scene was last requested; a file taken away is no change."""
+    """Return whether a file is new or has changed since the last request; a deleted file is not a change."""
     return any(state.mapped.get(key) != fingerprint for key, fingerprint in now.items())
 
 
@@ -145,14 +146,14 @@ def _reason_to_wait(group: _Group, state: SceneState, still: bool) -> str | None
     if not still:
         return "its files were still changing"
     if set(group.roles) == {"VH"}:
-        return "its VV file is not there"
+        return "its VV file is missing"
     if set(group.roles) == {"VV"} and state.waited < PARTNER_TICKS:
         return "a VH file may follow"
     return None
 
 
 def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
-    """The scenes of a listing, by a name unique to each: two folders, two extensions or two roles never mix."""
+    """Return the scenes of a listing, each under a unique name: files of two folders or extensions never mix."""
     files = {file.key: file for file in sorted(listing)}
     sidecars = {_shared_name(key): file for key, file in files.items() if is_sidecar(key)}
     pairs = pair_files(key for key in files if not is_sidecar(key))
@@ -167,13 +168,13 @@ def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
 
 
 def _shared_name(key: str) -> str:
-    """What the files of a scene and its side-car have in common: the folder and the scene's name."""
+    """Return the name that the files of a scene and its side-car share: the folder and the scene's name."""
     folder, _, name = key.rpartition("/")
     return f"{folder}/{scene_name(name)}"
 
 
 def seen_to_json(seen: Seen) -> dict[str, Any]:
-    """What ticks remember, as plain JSON values."""
+    """Return the state of all scenes as plain JSON values."""
     return {
         name: {
             "partition": state.partition,
@@ -187,5 +188,5 @@ def seen_to_json(seen: Seen) -> dict[str, Any]:
 
 
 def seen_from_json(value: Mapping[str, Any]) -> Seen:
-    """The inverse of `seen_to_json`."""
+    """Return the state of all scenes from JSON values, as `seen_to_json` wrote them."""
     return {name: SceneState(**state) for name, state in value.items()}

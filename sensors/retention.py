@@ -1,4 +1,4 @@
-"""The job, and its schedule, that delete what nobody needs any more; the newest map of each scene stays for good."""
+"""The job that deletes results that are no longer needed, and its schedule; it keeps the newest map of each scene."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from drshym_pipeline.settings import PipelineSettings
 from resources.run_limits import LONGEST_REVIEW, LONGEST_TAG
 from resources.store import ArtefactStore
 
-# A run that goes on writes its note again and again; whoever watches a run does it while it goes on.
+# A running run writes its note again and again, and nobody reads the note of a run that has ended.
 PROGRESS_KEPT = timedelta(days=7)
 _NOT_ENDED = [
     DagsterRunStatus.QUEUED,
@@ -33,19 +33,19 @@ _NOT_ENDED = [
 
 
 def active_runs(instance: DagsterInstance) -> set[str]:
-    """Return the names, under which runs keep what they work on, of all runs that have not ended."""
+    """Return the names of all runs that have not ended, as they are used in the notes of scenes."""
     runs = instance.get_runs(RunsFilter(statuses=_NOT_ENDED))
     return {run.root_run_id or run.run_id for run in runs}
 
 
 def old_probabilities_job(settings: PipelineSettings) -> JobDefinition:
-    """Make the job with the ages of the settings."""
+    """Make the job with the numbers of days in the settings."""
 
     @op(
         name="delete_what_is_not_needed",
         description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their last use, maps "
         f"that are not the newest of their scene after {settings.keep_maps_days:g} days, notes of progress after "
-        f"{PROGRESS_KEPT.days} days, and what interrupted work has left.",
+        f"{PROGRESS_KEPT.days} days, and leftovers of interrupted work.",
     )
     def delete_what_is_not_needed(context: OpExecutionContext, store: ArtefactStore) -> None:
         from drshym_pipeline.products.expiry import delete_expired
@@ -68,7 +68,7 @@ def old_probabilities_job(settings: PipelineSettings) -> JobDefinition:
         name="old_probabilities",
         executor_def=in_process_executor,
         tags={LONGEST_TAG: str(LONGEST_REVIEW)},
-        description="Deletes tile probabilities, older maps and leftovers when their time has come.",
+        description="Deletes tile probabilities, older maps and leftovers after the number of days in the settings.",
     )
     def old_probabilities() -> None:
         delete_what_is_not_needed()
@@ -77,12 +77,12 @@ def old_probabilities_job(settings: PipelineSettings) -> JobDefinition:
 
 
 def old_probabilities_schedule(job_definition: JobDefinition) -> ScheduleDefinition:
-    """Make the schedule of the job: once per day. A day on which the daemon did not run is made up for."""
+    """Make the schedule of the job: once per day. If the daemon did not run at that time, the job runs later."""
     return ScheduleDefinition(
         name="old_probabilities_daily",
         job=job_definition,
         cron_schedule="17 3 * * *",
         execution_timezone="UTC",
         default_status=DefaultScheduleStatus.RUNNING,
-        description="Deletes what is not needed any more, once per day.",
+        description="Deletes results that are no longer needed, once per day.",
     )

@@ -1,4 +1,4 @@
-"""The sensor that sees a reviewer's decision: the alias `champion` set in MLflow puts that version into service."""
+"""The sensor that puts a version in service after a reviewer has set the alias `champion` on it in MLflow."""
 
 from dagster import (
     DefaultSensorStatus,
@@ -18,12 +18,12 @@ from sensors.jobs import put_in_service
     job=put_in_service,
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Puts the version with MLflow's alias champion into service, once a reviewer has set it.",
+    description="Puts the version with MLflow's alias champion in service, after a reviewer has set the alias.",
 )
 def reviewed_models(
     context: SensorEvaluationContext, registry: ModelRegistry, store: ArtefactStore
 ) -> RunRequest | SkipReason:
-    """Ask for `flood_model` when the champion is another model than the one in service."""
+    """Request `flood_model` if the champion is not the model in service."""
     champion = registry.champion()
     if champion is None:
         return SkipReason("no version has the alias champion")
@@ -32,8 +32,8 @@ def reviewed_models(
     if served is not None and served.reference.sha256 == champion.sha256:
         context.update_cursor(f"{count}|")
         return SkipReason(f"version {champion.version} is in service")
-    # One request a decision: a champion that was refused must not be asked for every minute. The number keeps run keys
-    # apart when a reviewer goes back to an earlier champion.
+    # One request per decision: a champion that was refused must not be requested every minute. The number makes run
+    # keys different when a reviewer goes back to an earlier champion.
     decision = (
         f"version {champion.version} instead of {served.reference.sha256[:12] if served else 'the shipped model'}"
     )

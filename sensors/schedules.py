@@ -1,4 +1,4 @@
-"""The schedules. Off until someone turns them on: training takes hours and belongs to whoever pays for them."""
+"""The schedule of the training. It is off until a user turns it on, because training takes hours."""
 
 from dagster import DefaultScheduleStatus, ScheduleDefinition
 
@@ -10,5 +10,5 @@ weekly_training = ScheduleDefinition(
     cron_schedule="0 2 * * 0",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.STOPPED,
-    description="Trains on Sundays at 02:00 UTC; the candidate waits for review as always.",
+    description="Trains on Sundays at 02:00 UTC; the candidate then waits for review.",
 )

@@ -81,7 +81,7 @@ def test_the_last_attempt_of_an_interrupted_scene_is_kept_with_its_reason(tmp_pa
     notice(lineage, run)
     kept = read_json(lineage.store.path / "failures" / "S1_x.json")
     assert kept["partition"] == "S1_x"
-    assert kept["reason"].startswith("the run was interrupted 4 times and is not tried again; the last time: ")
+    assert kept["reason"].startswith("the run was interrupted 4 times and is not retried; the last time: ")
     assert "the process is gone" in kept["reason"]
 
 

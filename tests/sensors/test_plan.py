@@ -85,7 +85,7 @@ def test_vh_waits_for_its_vv():
     alone, pair = [file("x_vh.tif")], [file("x_vh.tif"), file("x_vv.tif")]
     plans = ticks(*[alone] * 10, pair, pair)
     assert requested(plans[:11]) == [[]] * 11
-    assert plans[9].waiting == {"x": "its VV file is not there"}
+    assert plans[9].waiting == {"x": "its VV file is missing"}
     assert requested(plans[11:]) == [[("x_vv.tif", "x_vh.tif")]]
 
 
