@@ -1,8 +1,9 @@
-"""The whole lineage on one laptop, offline, in some minutes: `make demo`.
+"""Run the whole lineage on one laptop, offline, in some minutes: `make demo`.
 
-Starts Dagster's daemon and web server on the local instance, puts the shipped checkpoint in service, runs the training
-job that trains it on, copies two new simulated scenes into the watched folder, waits until the daemon's sensor has
-found and mapped them, and prints what came out. What is done is not repeated; everything started here is stopped here.
+It starts Dagster's daemon and web server on the local instance, puts the shipped checkpoint in service and runs the
+training job, which continues the training of that checkpoint. Then it copies two new simulated scenes into the watched
+folder, waits until the daemon's sensor has found and mapped them, and prints the results. Finished work is not
+repeated. Everything that is started here is stopped here.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ MAPPING_STEPS = ("raw_scenes", "tiles", "tile_probabilities", "stitched_scenes",
 
 @dataclass(frozen=True)
 class DemoScene:
-    """A simulated scene for the watched folder: larger than a tile, never seen in training."""
+    """A simulated scene for the watched folder: larger than a tile, and not used in training."""
 
     name: str
     seed: int
@@ -58,21 +59,21 @@ class DemoScene:
 
 
 SCENES = (
-    # Calm water, easy to see; and water that wind has roughened until VV hardly shows it.
+    # Calm water, which is easy to see; and water so roughened by wind that VV hardly shows it.
     DemoScene("S1_demo_calm_valley", 7004, 1300, 900, "EPSG:32644", (400_000.0, 2_900_000.0)),
     DemoScene("S1_demo_windy_river", 7021, 1100, 1500, "EPSG:32737", (520_000.0, 7_800_000.0)),
 )
 
 
 class DemoError(RuntimeError):
-    """The demo cannot go on; the message says why and where to look."""
+    """The demo cannot continue; the message says why and where to find more."""
 
 
 # --- training ------------------------------------------------------------------------------------------------------
 
 
 def finished_training(instance: DagsterInstance, recipe: str) -> DagsterRun | None:
-    """An earlier successful training run of this very recipe."""
+    """Return an earlier successful training run of the same recipe, or None."""
     from dagster import DagsterRunStatus, RunsFilter
 
     found = instance.get_runs(
@@ -83,7 +84,7 @@ def finished_training(instance: DagsterInstance, recipe: str) -> DagsterRun | No
 
 @dataclass(frozen=True)
 class Services:
-    """The running services, as a job is sent to them and watched."""
+    """The running services, with what is needed to start and follow a job."""
 
     instance: DagsterInstance
     settings: PipelineSettings
@@ -105,7 +106,7 @@ class Services:
 
 
 def serve(services: Services) -> None:
-    """Let the lineage name the model in service: the shipped checkpoint, until another one is promoted."""
+    """Put a model in service: the shipped checkpoint, unless another one was promoted."""
     services.run_job("put_in_service", "serve", SERVICE_STEPS, {})
 
 
@@ -113,13 +114,13 @@ def train(services: Services) -> None:
     """Run the training job, unless this recipe has been trained before."""
     recipe = sha256_json(load_config(RECIPE, TrainConfig).model_dump(mode="json"))[:16]
     if earlier := finished_training(services.instance, recipe):
-        console.print(f"  already trained by run {earlier.run_id[:8]}; nothing to repeat")
+        console.print(f"  already trained by run {earlier.run_id[:8]}; this is not repeated")
         return
     services.run_job("train_model", "train", TRAINING_STEPS, {RECIPE_TAG: recipe})
 
 
-def tell(instance: DagsterInstance, asset: str, title: str, names: tuple[str, str]) -> None:
-    """What an asset says of itself: one figure of its metadata, and the reason."""
+def print_result(instance: DagsterInstance, asset: str, title: str, names: tuple[str, str]) -> None:
+    """Print two entries of the metadata of an asset, such as the verdict and its reason."""
     from dagster import AssetKey
 
     event = instance.get_latest_materialization_event(AssetKey(asset))
@@ -128,26 +129,26 @@ def tell(instance: DagsterInstance, asset: str, title: str, names: tuple[str, st
     console.print(f"  {title}: {first}. {second[:1].upper()}{second[1:]}", highlight=False)
 
 
-def tell_service(instance: DagsterInstance) -> None:
-    """Which model is in service, and why."""
-    tell(instance, "flood_model", "model in service", ("model", "reason"))
+def print_service(instance: DagsterInstance) -> None:
+    """Print which model is in service, and why."""
+    print_result(instance, "flood_model", "model in service", ("model", "reason"))
 
 
-def tell_verdict(instance: DagsterInstance) -> None:
-    """What the candidate was found to be."""
-    tell(instance, "slice_reports", "verdict on the candidate", ("verdict", "reason"))
+def print_verdict(instance: DagsterInstance) -> None:
+    """Print the verdict on the candidate."""
+    print_result(instance, "slice_reports", "verdict on the candidate", ("verdict", "reason"))
 
 
 # --- new scenes ----------------------------------------------------------------------------------------------------
 
 
 def truth_path(settings: PipelineSettings, scene: DemoScene) -> Path:
-    """Where the demo keeps what the simulator knows of a scene; the pipeline never looks there."""
+    """Return the file with the true water area of a simulated scene; the pipeline does not read it."""
     return settings.home / "demo" / f"{scene.name}_truth.json"
 
 
 def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
-    """Write one scene beside the inbox and remember its true water area."""
+    """Write one scene into the demo's own folder, with a file of its true water area."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_scene
 
@@ -162,7 +163,7 @@ def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
 
 
 def latest_run(instance: DagsterInstance, scene: DemoScene) -> DagsterRun | None:
-    """The newest run of a scene that the sensor asked for, or of its attempts: they carry the same tags."""
+    """Return the newest run of a scene that the sensor requested, or its newest retry, which has the same tags."""
     from dagster import RunsFilter
 
     tags = {"dagster/partition": scene.name, "dagster/sensor_name": "new_scenes"}
@@ -171,15 +172,15 @@ def latest_run(instance: DagsterInstance, scene: DemoScene) -> DagsterRun | None
 
 
 def _is_over(run: DagsterRun) -> bool:
-    """Whether nothing follows a run."""
+    """Return whether a run has ended and is not retried."""
     return run.is_finished and not tried_again(run)
 
 
 def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | None) -> None:
     """Copy a scene into the watched folder, as an analyst would.
 
-    A scene that is there already stays, unless an earlier run of it has ended without a map: then it is copied anew,
-    for the same file is never mapped twice by itself.
+    A scene that is in the folder already is not copied again, unless an earlier run of it has ended without a map: the
+    sensor does not map an unchanged file twice.
     """
     target = settings.inbox_path / f"{scene.name}.tif"
     if target.is_file() and truth_path(settings, scene).is_file() and not (earlier and _is_over(earlier)):
@@ -190,16 +191,16 @@ def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | Non
 
 
 def mapped(settings: PipelineSettings, scene: DemoScene) -> MapFolder | None:
-    """The scene's newest finished map, if there is one."""
+    """Return the scene's newest finished map, or None."""
     found = SceneStore(settings.store_path).current(scene.name)
     return found if found and found.is_complete() else None
 
 
 def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Callable[[], None]) -> None:
-    """Drop the scenes that have no map yet, and wait for the daemon's sensor and runs."""
+    """Copy the scenes that have no map yet into the watched folder, and wait until the daemon has mapped them."""
     waiting = [scene for scene in SCENES if mapped(settings, scene) is None]
     if not waiting:
-        console.print("  both scenes are mapped; nothing to repeat")
+        console.print("  both scenes are mapped already; this is not repeated")
         return
     ended: set[str] = set()
     for scene in waiting:
@@ -212,22 +213,22 @@ def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Cal
         latest = {scene.name: latest_run(instance, scene) for scene in waiting}
         return {name: run for name, run in latest.items() if run and run.run_id not in ended}
 
-    console.print("  waiting for the daemon's sensor (a file must stand still over two looks) ...")
+    console.print("  waiting for the daemon's sensor (a file must be unchanged in two checks) ...")
     with bars() as progress:
         views = {scene.name: RunView(progress, scene.name, MAPPING_STEPS) for scene in waiting}
         follow(instance, settings, views, runs, check)
 
 
-# --- what came out -------------------------------------------------------------------------------------------------
+# --- the results ---------------------------------------------------------------------------------------------------
 
 
 def short(path: Path) -> str:
-    """A path as the user sees it from the checkout."""
+    """Return a path relative to the checkout, if it is inside."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def result_table(settings: PipelineSettings) -> Table:
-    """Scene, area with its interval, the simulator's truth, model and files."""
+    """Return a table of the scenes with their area, its interval, the true area and the files."""
     table = Table(title="Mapped scenes", title_justify="left", show_lines=True)
     for column in ("scene", "open water found", "simulated truth", "files"):
         table.add_column(column, overflow="fold")
@@ -247,11 +248,11 @@ def result_table(settings: PipelineSettings) -> Table:
 
 
 def next_steps() -> str:
-    """What to type next."""
+    """Return the commands that a user may want to run next."""
     inbox = short(PipelineSettings.from_environment().inbox_path)
     return "\n".join(
         [
-            "What next:",
+            "What to do next:",
             "  make ui                                        the lineage, the runs and the pictures in Dagster",
             "  make mlflow                                    the model registry",
             f"  {f'cp scene.tif {inbox}/':<46} map your own scene while `make ui` runs",
@@ -262,7 +263,7 @@ def next_steps() -> str:
 
 
 def run() -> None:
-    """The demo from start to stop."""
+    """Run the demo from start to end."""
     started = time.monotonic()
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT / ".dagster"))).resolve()
     settings = PipelineSettings.from_environment()
@@ -273,31 +274,31 @@ def run() -> None:
     with local.dagster(home, port, extra) as running:
         console.print(f"  {running.address} (until the demo ends; `make ui` opens it again)")
         with local.open_instance(home) as instance:
-            console.print("[bold]2 of 5[/bold]  the shipped checkpoint goes into service: the job put_in_service")
+            console.print("[bold]2 of 5[/bold]  putting the shipped checkpoint in service: the job put_in_service")
             services = Services(instance, settings, port, running.check)
             serve(services)
-            tell_service(instance)
-            console.print("[bold]3 of 5[/bold]  training it on with simulated scenes: the job train_model")
+            print_service(instance)
+            console.print("[bold]3 of 5[/bold]  continuing its training with simulated scenes: the job train_model")
             train(services)
-            tell_verdict(instance)
-            tell_service(instance)
+            print_verdict(instance)
+            print_service(instance)
             console.print("[bold]4 of 5[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
             map_scenes(instance, settings, running.check)
-    console.print("[bold]5 of 5[/bold]  what came out")
+    console.print("[bold]5 of 5[/bold]  results")
     console.print(result_table(settings))
     console.print(next_steps(), highlight=False, soft_wrap=True)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; daemon and web server are stopped.", highlight=False)
 
 
 def main() -> int:
-    """Run the demo; 0 when every scene is mapped, 1 with a reason otherwise."""
+    """Run the demo and return its exit code: 0 if every scene is mapped, otherwise 1 with a reason."""
     try:
         run()
     except (DemoError, RunError, local.ServiceError, InputError) as error:
         console.print(f"error: {error}", style="red", highlight=False)
         return 1
     except KeyboardInterrupt:
-        console.print("\nstopped; what was finished is kept, `make demo` goes on from there")
+        console.print("\nstopped; finished work is kept, and `make demo` continues from there")
         return 130
     return 0
 

@@ -1,9 +1,9 @@
-"""The services of one machine: Dagster's web server and daemon, and MLflow, on loopback, on one folder of state.
+"""The services of one machine: Dagster's web server and daemon, and MLflow, with one folder of state.
 
-`make ui`, `make mlflow`, `make demo` and the tests all start them here and stop what they started; a service that ends
-by itself is started again (`deploy/supervisor.py`). Nothing here knows what the pipeline does. Dagster's web server and
-MLflow have no login of their own, so they listen on 127.0.0.1 only; `docs/operations.md` says how to put a reverse
-proxy in front, and how to run them under systemd instead.
+`make ui`, `make mlflow`, `make demo` and the tests start and stop the services with this module. A service that ends
+unexpectedly is started again (`deploy/supervisor.py`). Dagster's web server and MLflow have no login of their own, so
+they listen on 127.0.0.1 only; `docs/operations.md` says how to put a reverse proxy in front, and how to run the
+services under systemd.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
-START_SECONDS = 600.0  # a busy machine takes minutes; a service that ends meanwhile is reported at once
+START_SECONDS = 600.0  # a busy machine needs minutes; a service that ends while it starts is reported at once
 DAEMON, WEB, MLFLOW = service_logs.SERVICES
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on at the moment of asking."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def open_instance(home: Path) -> Iterator[DagsterInstance]:
-    """The Dagster instance of a prepared home; its `dagster.yaml` reads the home from the environment."""
+    """Open the Dagster instance of a prepared home; its `dagster.yaml` reads the home from the environment."""
     from dagster import DagsterInstance
 
     with _environment(DAGSTER_HOME=str(home)), DagsterInstance.from_config(str(home)) as instance:
@@ -57,11 +57,11 @@ def open_instance(home: Path) -> Iterator[DagsterInstance]:
 
 
 def prepare_home(home: Path) -> None:
-    """Make a Dagster home fit to start on.
+    """Prepare a Dagster home for the services.
 
-    Links the checkout's `dagster.yaml` into it, creates the tables of its storage, takes the service logs of earlier
-    releases out of Dagster's telemetry folder, and makes sure that the daemon tries every interrupted run again that
-    it finds.
+    This links the checkout's `dagster.yaml` into the home, creates the tables of its storage, moves the service logs of
+    earlier releases out of Dagster's telemetry folder, and makes sure that the daemon retries every interrupted run it
+    finds.
     """
     home.mkdir(parents=True, exist_ok=True)
     rescue_old_logs(home)
@@ -71,13 +71,13 @@ def prepare_home(home: Path) -> None:
         link.symlink_to(os.path.relpath(ROOT / "dagster.yaml", home))
     from resources.dagster_internals import remember_failures_from_now
 
-    # Daemon and web server start at the same moment: on a new home both would create the tables, and one would die.
+    # Daemon and web server start at the same time: with a new home both would create the tables, and one would fail.
     with open_instance(home) as instance:
         remember_failures_from_now(instance)
 
 
 def prepare_mlflow(home: Path) -> PipelineSettings:
-    """Make the folders of MLflow's store, and take its log of earlier releases out of Dagster's telemetry folder."""
+    """Make the folders of MLflow's store, and move its log of earlier releases out of Dagster's telemetry folder."""
     rescue_old_logs(home)
     with _environment(DAGSTER_HOME=str(home)):
         settings = PipelineSettings()
@@ -87,7 +87,7 @@ def prepare_mlflow(home: Path) -> PipelineSettings:
 
 @contextlib.contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    """Set variables of this process's environment for a while: `dagster.yaml` reads them."""
+    """Set environment variables of this process during the block, because `dagster.yaml` reads them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -101,15 +101,15 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of every service: this interpreter's tools first, state in `home`, no telemetry."""
+    """Return the environment of the services: tools of this interpreter first, state in `home`, no telemetry."""
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         # dagster.yaml names modules of the checkout.
         "PYTHONPATH": os.pathsep.join([str(ROOT), *(path for path in others if path and path != str(ROOT))]),
-        # A machine with much to do may need more than Dagster's minute to start the process of a run. It would count as
-        # not started and be started a second time, beside the first.
+        # A busy machine may need more than Dagster's default of a minute to start the process of a run. The run would
+        # then count as not started, and a second process would be started beside the first.
         "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
         "DAGSTER_HOME": str(home),
         "PYTHONHASHSEED": "0",
@@ -156,8 +156,8 @@ def wait_for_daemon(service: Service, instance: DagsterInstance, since: float, s
     Args:
         service: The daemon.
         instance: The instance it works on.
-        since: When it was started, in seconds of the epoch: an older heartbeat is that of another daemon.
-        seconds: Longest wait.
+        since: When it was started, in seconds since 1970; an older heartbeat is from another daemon.
+        seconds: How long to wait, at most.
 
     Raises:
         ServiceError: The daemon ended, or wrote no heartbeat in time.
@@ -173,57 +173,59 @@ def wait_for_daemon(service: Service, instance: DagsterInstance, since: float, s
 
 @dataclass(frozen=True)
 class Running:
-    """Services that answer at an address."""
+    """The running services and their address."""
 
     address: str
     services: tuple[Service, ...]
 
     def check(self) -> None:
-        """Raise ServiceError when one of them ends again and again, so that waiting for it makes no sense."""
+        """Raise ServiceError if a service ends again and again, so that it makes no sense to wait for it."""
         for service in self.services:
             service.check()
 
 
 def _claim_port(port: int) -> None:
-    """Refuse a port that is taken: another server's answer would be taken for ours."""
+    """Raise an error if a port is in use: otherwise the answer of another server would be taken for that of ours."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServiceError(
-                f"port {port} is taken ({error.strerror}); stop what listens there or choose another"
+                f"port {port} is in use ({error.strerror}); stop the program that uses it, or choose another port"
             ) from error
 
 
 @contextlib.contextmanager
 def sole_daemon(home: Path) -> Iterator[None]:
-    """Hold a home for one daemon: two would start every run twice.
+    """Lock a home for one daemon: two daemons would start every run twice.
 
     Raises:
-        ServiceError: Another one holds it.
+        ServiceError: Another daemon uses the home.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "daemon.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ServiceError(f"another daemon works on {home}: stop the `make ui` or `make demo` there") from error
+            raise ServiceError(
+                f"another daemon uses {home}: stop the `make ui` or `make demo` that started it"
+            ) from error
         yield
 
 
 def daemon_command() -> list[str]:
-    """Dagster's daemon on the checkout's workspace."""
+    """Return the command of Dagster's daemon with the checkout's workspace."""
     return [_tool("dagster-daemon"), "run", "-w", str(ROOT / "workspace.yaml")]
 
 
 def web_command(port: int) -> list[str]:
-    """Dagster's web server on the checkout's workspace."""
+    """Return the command of Dagster's web server with the checkout's workspace."""
     return [_tool("dagster-webserver"), "-w", str(ROOT / "workspace.yaml"), "-h", HOST, "-p", str(port)]
 
 
 def mlflow_command(settings: PipelineSettings, port: int) -> list[str]:
-    """MLflow's server on the store of the settings."""
+    """Return the command of MLflow's server with the store of the settings."""
     return [
         *(_tool("mlflow"), "server", "--host", HOST, "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", settings.mlflow_tracking_uri),
@@ -237,10 +239,10 @@ def _tool(name: str) -> str:
 
 @contextlib.contextmanager
 def dagster(home: Path, port: int, extra: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Run Dagster's web server and daemon under supervision; yields once both are up.
+    """Run Dagster's web server and daemon under supervision; yield when both have started.
 
     Raises:
-        ServiceError: The port is taken, another daemon works on the same home, or a service does not come up.
+        ServiceError: The port is in use, another daemon uses the same home, or a service does not start.
     """
     _claim_port(port)
     address = f"http://{HOST}:{port}"
@@ -262,10 +264,10 @@ def dagster(home: Path, port: int, extra: Mapping[str, str] | None = None) -> It
 
 @contextlib.contextmanager
 def mlflow(home: Path, port: int) -> Iterator[Running]:
-    """Run MLflow's server under supervision on the store of the settings; yields once it answers.
+    """Run MLflow's server under supervision with the store of the settings; yield when it answers.
 
     Raises:
-        ServiceError: The port is taken, or the server does not come up.
+        ServiceError: The port is in use, or the server does not start.
     """
     _claim_port(port)
     settings = prepare_mlflow(home)

@@ -1,7 +1,7 @@
-"""The logs of the services: one file for each, rotated at a fixed size, in a folder that nobody uploads.
+"""The logs of the services: one file per service, rotated at a fixed size, in a folder that is not uploaded.
 
-A service writes into a pipe, and a thread of the supervisor writes the lines into the file. A service that wrote into
-the file itself would go on writing into the renamed file after a rotation.
+A service writes into a pipe, and a thread of the supervisor writes the lines into the file. If a service wrote into the
+file itself, it would continue to write into the renamed file after a rotation.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class ServiceLog:
         self._handler.handle(logging.LogRecord("service", logging.INFO, "", 0, line, None, None))
 
     def note(self, line: str) -> None:
-        """Append a line of the supervisor's own; the tail begins anew."""
+        """Append a line of the supervisor, and clear the tail."""
         self.write(line)
         self._tail.clear()
 
     def tail(self) -> list[str]:
-        """The last lines since the last note, without empty ones, oldest first."""
+        """Return the last lines since the last note, without empty ones, oldest first."""
         return list(self._tail)
 
     def copy(self, stream: IO[bytes]) -> None:
@@ -68,7 +68,7 @@ class ServiceLog:
                 self.write(line.decode("utf-8", "replace").rstrip("\r\n"))
 
     def follow(self, stream: IO[bytes]) -> threading.Thread:
-        """Copy a stream in a thread of its own; it ends when the last process that holds the other end has ended."""
+        """Copy a stream in a new thread; it ends when the last process that can write to the stream has ended."""
         thread = threading.Thread(target=self.copy, args=(stream,), name=f"log of {self.path.stem}", daemon=True)
         thread.start()
         return thread
@@ -79,9 +79,9 @@ class ServiceLog:
 
 
 def rescue_old_logs(home: Path, *, max_bytes: int = MAX_BYTES) -> None:
-    """Move service logs out of Dagster's telemetry folders, where releases before this one kept them.
+    """Move service logs out of Dagster's telemetry folders, where earlier releases kept them.
 
-    Only the last `max_bytes` of a log are kept: the old logs had no bound.
+    Only the last `max_bytes` of a log are kept, because the old logs had no size limit.
     """
     for folder in (home / name for name in _TELEMETRY_FOLDERS):
         for service in SERVICES:

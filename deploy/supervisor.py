@@ -1,4 +1,4 @@
-"""One service under supervision: started, started again when it ends by itself, stopped with all its processes."""
+"""The supervision of one service: start, restart when it ends unexpectedly, stop with all its processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DRAIN_SECONDS = 1.0
 
 
 class ServiceError(RuntimeError):
-    """A service that did not come up, with the end of its log."""
+    """A service that did not start; the message has the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Backoff:
     Attributes:
         first: Wait after the first failure; it doubles with each failure that follows.
         longest: No wait is longer.
-        healthy: A service that ran for so long counts as recovered: its next failure is the first one again.
-        give_up: After so many failures in a row, waiting for the service raises an error.
+        healthy: A service that ran this long counts as recovered: its next failure counts as the first one again.
+        give_up: After this number of failures in a row, waiting for the service raises an error.
     """
 
     first: float = 1.0
@@ -42,11 +42,11 @@ class Backoff:
     give_up: int = 5
 
     def failures(self, before: int, ran_seconds: float) -> int:
-        """Failures in a row, given those before and how long the process ran this time."""
+        """Return the number of failures in a row, given the earlier ones and how long the process ran this time."""
         return 1 if ran_seconds >= self.healthy else before + 1
 
     def wait(self, failures: int) -> float:
-        """Seconds to wait before the next start, after so many failures in a row."""
+        """Return the seconds to wait before the next start, after a number of failures in a row."""
         return float(min(self.first * 2.0 ** min(failures - 1, 30), self.longest))
 
 
@@ -67,7 +67,7 @@ def group_members(group: int) -> list[psutil.Process]:
     """Return the processes of a process group that still run."""
     members = []
     for process in psutil.process_iter():  # psutil does not know process groups
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # it has ended in the meantime
             if os.getpgid(process.pid) == group and _is_alive(process):
                 members.append(process)
     return members
@@ -80,18 +80,18 @@ def say_on_stderr(line: str) -> None:
 
 
 class Service:
-    """A process with its log; `supervise` starts it again whenever it ends by itself.
+    """A process with its log; `supervise` starts it again whenever it ends unexpectedly.
 
     Args:
         name: Name for log lines and messages.
-        command: What to run.
+        command: Command to run.
         folder: Working directory.
         environment: The whole environment of the process.
-        log: Where its output goes.
-        backoff: When it is started again.
+        log: Receives its output.
+        backoff: When to start it again.
         keep_children: Leave the processes that an ended service has started alone until `stop`: those of Dagster's
             daemon carry out runs. Otherwise they are ended before the next start, because they may hold its port.
-        say: Called with one line when the service has ended by itself.
+        say: Called with one line when the service has ended unexpectedly.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Service:
         self._pump = self.log.follow(self._process.stdout)
 
     def supervise(self) -> None:
-        """Start the service again from now on whenever it ends by itself."""
+        """Start the service again whenever it ends unexpectedly, from now on."""
         self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
         self._watcher.start()
 
@@ -182,7 +182,7 @@ class Service:
             end_processes(left, STOP_SECONDS)
 
     def _reason(self, code: int) -> str:
-        """Return how the service ended, with the last line of its log where it ended by itself."""
+        """Return how the service ended, with the last line of its log if it ended with an error."""
         self._pump.join(_DRAIN_SECONDS)
         tail = self.log.tail()
         return f"{ending(code)} ({tail[-1].strip()})" if code > 0 and tail else ending(code)

@@ -1,4 +1,4 @@
-"""Watching Dagster runs from a terminal: which step runs, how far it is, how long it took, and why it failed."""
+"""Shows Dagster runs in a terminal: the running step, its progress and time, and why a run failed."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 RUN_SECONDS = 3600.0
 
-# A log file or a pipe has no width of its own, and 80 columns fold paths beyond reading.
+# A log file or a pipe has no width of its own. With the default of 80 columns, long paths would be broken.
 console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 class RunError(RuntimeError):
-    """A run that failed or did not end; the message says why and where to look."""
+    """A run that failed or did not end; the message says why and where to find more."""
 
 
 def step_states(instance: DagsterInstance, run: DagsterRun) -> dict[str, tuple[str, float | None]]:
-    """State and seconds of every step of a run so far, by step key."""
+    """Return the state and the seconds of every step of a run so far, by step key."""
     states: dict[str, tuple[str, float | None]] = {}
     for stats in instance.get_run_step_stats(run.run_id):
         state = stats.status.value if stats.status else "IN_PROGRESS"
@@ -39,17 +39,17 @@ def step_states(instance: DagsterInstance, run: DagsterRun) -> dict[str, tuple[s
 
 
 def progress_of(settings: PipelineSettings, run_id: str) -> tuple[str, int, int] | None:
-    """What the running step says of itself: (stage, done, total); nothing when its last stage is over."""
+    """Return the progress of the running step, (stage, done, total), or None if its last stage has ended."""
     path = settings.store_path / "progress" / f"{run_id}.json"
     if not path.is_file():
         return None
     values = read_json(path)
-    # The file outlives the step: a stage that is over may be the step's before.
+    # The file remains after a step: a stage that has ended may belong to the previous step.
     return (values["stage"], values["done"], values["total"]) if values["done"] < values["total"] else None
 
 
 def failure_reason(instance: DagsterInstance, run_id: str) -> str:
-    """The first step failure of a run, in one line."""
+    """Return the first step failure of a run, in one line."""
     for record in instance.all_logs(run_id):
         event = record.dagster_event
         if event is not None and event.is_step_failure:
@@ -60,14 +60,14 @@ def failure_reason(instance: DagsterInstance, run_id: str) -> str:
 
 
 def tried_again(run: DagsterRun) -> bool:
-    """Whether a failed run was interrupted and Dagster starts it again."""
+    """Return whether a failed run was interrupted and is retried by Dagster."""
     from resources.dagster_internals import WILL_RETRY_TAG
 
     return run.is_failure and run.tags.get(WILL_RETRY_TAG) == "true"
 
 
 def newest_attempt(instance: DagsterInstance, run_id: str) -> DagsterRun | None:
-    """A run, or the newest of the runs that were started for it because it was interrupted."""
+    """Return a run, or the newest retry of it if it was interrupted."""
     from resources.dagster_internals import AUTO_RETRY_RUN_ID_TAG
 
     run = instance.get_run_by_id(run_id)
@@ -81,7 +81,7 @@ def newest_attempt(instance: DagsterInstance, run_id: str) -> DagsterRun | None:
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """Progress bars; on a plain stream (a log file) only the finished ones are printed, by `follow`."""
+    """Yield progress bars; without a terminal `RunView` prints lines instead."""
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description:<44}"),
@@ -95,7 +95,7 @@ def bars() -> Iterator[Progress]:
 
 
 class RunView:
-    """Shows one run's steps as bars, or as lines where there is no terminal."""
+    """Shows the steps of one run as bars, or as lines if there is no terminal."""
 
     def __init__(self, progress: Progress, title: str, steps: Sequence[str]) -> None:
         self.title = title
@@ -106,7 +106,7 @@ class RunView:
         self.announced = ""
 
     def update(self, states: Mapping[str, tuple[str, float | None]], now_doing: tuple[str, int, int] | None) -> None:
-        """Take over the states of the steps and what the running one says of itself."""
+        """Show the states of the steps and the progress of the running step."""
         for step in self.steps:
             if step not in states or step in self.finished:
                 continue
@@ -126,7 +126,7 @@ class RunView:
                 self._line(f"  {self.title}: {step}, {stage} {done} of {total}", every=max(total // 5, 1), at=done)
 
     def _line(self, text: str, every: int = 1, at: int = 0) -> None:
-        # Without a terminal a line per poll would drown the log: every fifth of a stage is enough.
+        # Without a terminal, one line per poll would be too many: every fifth of a stage is enough.
         key = text if every == 1 else f"{text.split(',', maxsplit=1)[0]}{at // every}"
         if not console.is_terminal and key != self.announced:
             self.announced = key
@@ -140,14 +140,14 @@ def follow(
     find_runs: Callable[[], Mapping[str, DagsterRun]],
     check: Callable[[], None],
 ) -> dict[str, DagsterRun]:
-    """Follow runs until all of them have ended; a run that was interrupted goes on in its next attempt.
+    """Follow runs until all of them have ended; an interrupted run is followed in its retry.
 
     Args:
         instance: The Dagster instance.
         settings: Where the runs write their progress.
-        views: One view a run that is expected.
-        find_runs: The newest attempts of the runs that exist by now, by the key of their view.
-        check: Raises when what should launch or carry the runs has ended.
+        views: One view per expected run.
+        find_runs: Returns the newest attempts of the runs that exist now, by the key of their view.
+        check: Raises an error if a service that the runs need has ended.
 
     Raises:
         RunError: A run failed, or not all ended in time.
@@ -163,4 +163,4 @@ def follow(
         if set(runs) == set(views) and all(run.is_success for run in runs.values()):
             return dict(runs)
         time.sleep(POLL_SECONDS)
-    raise RunError(f"not finished after {RUN_SECONDS:.0f} s; `make ui` shows what the runs are doing")
+    raise RunError(f"not finished after {RUN_SECONDS:.0f} s; `make ui` shows the state of the runs")

@@ -105,7 +105,7 @@ def test_ui_refuses_an_unknown_service() -> None:
 
 def test_a_second_daemon_on_the_same_folder_of_state_is_refused(tmp_path: Path):
     """Two daemons would start every run twice."""
-    with local.sole_daemon(tmp_path), pytest.raises(local.ServiceError, match="another daemon works on"):  # noqa: SIM117
+    with local.sole_daemon(tmp_path), pytest.raises(local.ServiceError, match="another daemon uses"):  # noqa: SIM117
         with local.dagster(tmp_path, local.free_port()):
             pass
     with local.sole_daemon(tmp_path):
