@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from assets.training.candidate_model import LOADING
-from assets.training.judgement import Judgement
+from assets.training.judgement import VERDICT_FILE, Judgement
 from assets.training.model_in_service import introduce_shipped
+from assets.training.training_state import JUDGEMENTS
 from drshym_pipeline.console import error_line
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import PipelineSettings
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 SOURCE = "command"
-_CHECKOUT = Path(__file__).resolve().parents[1]
-_VERDICT_FILE = "verdict.json"
+_CHECKOUT = Path(__file__).resolve().parents[2]
 _NOT_JUDGED_REASON = "It was not compared with the model in service on held-out chips."
 
 
@@ -61,7 +61,7 @@ def register_bundle(path: Path, store: ArtefactStore, registry: ModelRegistry) -
 
     bundle = ModelBundle.load(path)
     folder = path if path.is_dir() else path.parent
-    judgement = _judgement_beside(folder, bundle.sha256)
+    judgement = judgement_beside(folder, bundle.sha256)
     verdict, reason = (judgement.verdict, judgement.reason) if judgement else (NOT_JUDGED, _NOT_JUDGED_REASON)
     known = next((found for found in registry.versions() if found.sha256 == bundle.sha256), None)
     if known is not None and (judgement is None or known.verdict != NOT_JUDGED):
@@ -91,12 +91,16 @@ def _summary(bundle: "ModelBundle") -> str:
     return summary(bundle.card)
 
 
-def _judgement_beside(folder: Path, sha256: str) -> Judgement | None:
-    """The verdict that lies beside a bundle, when it is about this bundle."""
-    if not (folder.parent / _VERDICT_FILE).is_file():
-        return None
-    judgement = Judgement.load(folder.parent)
-    return judgement if judgement.sha256 == sha256 else None
+def judgement_beside(folder: Path, sha256: str) -> Judgement | None:
+    """Return the newest verdict beside a bundle that is about this bundle; None without one.
+
+    The bundle of a training in Dagster has a verdict of each run that judged it, below `judgements/`.
+    """
+    beside = folder.parent
+    files = [*beside.glob(VERDICT_FILE), *beside.glob(f"{JUDGEMENTS}/*/{VERDICT_FILE}")]
+    newest_first = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+    found = (Judgement.load(file.parent) for file in newest_first)
+    return next((judgement for judgement in found if judgement.sha256 == sha256), None)
 
 
 def _log(

@@ -22,7 +22,9 @@ from drshym_pipeline.tiling import TileGrid
 def test_memory_does_not_grow_with_the_scene(tmp_path: Path):
     peaks = {side: scene_memory.measured(tmp_path, (side, side), "db")["peak"] / 2**20 for side in (1024, 4096)}
     # Sixteen times the pixels: what grows is a row of tiles, GDAL's cache up to its bound, and the outlines of a strip.
-    assert peaks[4096] < peaks[1024] + 250, peaks
+    # Measured: 220 MiB, and 280 on a busy machine, where more tiles wait for one another. Held whole, backscatter (two
+    # bands), network input (three), logits and probabilities of 4,096 x 4,096 pixels would be 448 MiB of float32.
+    assert peaks[4096] < peaks[1024] + 400, peaks
 
 
 def test_a_scene_in_strips_has_the_same_pixels(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from assets.training.judgement import Judgement
 from assets.training.model_in_service import put_in_service
 from assets.training.promotion import Contender, decide
-from assets.training.register import register_bundle
+from assets.training.register import judgement_beside, register_bundle
 from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import WEIGHTS_FILE, ModelBundle, shipped_bundle
@@ -45,6 +46,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, random_bundle: ModelBundle)
 def write_verdict(bundle: Path, sha256: str, verdict: str) -> None:
     judgement = Judgement(verdict, "It was compared.", "the shipped one", sha256, [], {"test_iou": 0.5})
     write_json(bundle.parent / "verdict.json", asdict(judgement))
+
+
+def test_the_newest_verdict_of_a_training_in_dagster_that_is_about_the_bundle_is_found(tmp_path: Path) -> None:
+    bundle = tmp_path / "training" / "bundle"
+    for number, (run, sha256, verdict) in enumerate(
+        [("first", "a" * 64, "worse"), ("second", "a" * 64, "better"), ("other", "b" * 64, "broken")]
+    ):
+        judged = tmp_path / "training" / "judgements" / run
+        Judgement(verdict, "It was compared.", "the shipped one", sha256, [], {}).save(judged)
+        os.utime(judged / "verdict.json", (number, number))
+    found = judgement_beside(bundle, "a" * 64)
+    assert found is not None
+    assert found.verdict == "better"
+    assert judgement_beside(bundle, "c" * 64) is None
 
 
 def test_a_bundle_becomes_the_candidate_once_is_judged_later_and_can_be_promoted(
