@@ -1,8 +1,8 @@
 """Checks that stop what follows them, and say why.
 
 When a blocking check fails, Dagster fails its step with the name of the check alone: the sentence of the result stands
-in the log, where nobody looks for it. The checks made here fail their step with that sentence, so that it stands on the
-run's page, in the `failures/` record and in `drshym status`.
+only in the log. The checks made here fail their step with that sentence, so that it is shown on the run's page, in the
+`failures/` record and in `drshym status`.
 """
 
 from collections.abc import Callable, Iterator

@@ -37,7 +37,7 @@ def _small(image: "Image", alt: str) -> MarkdownMetadataValue:
 
 
 def picture_file(path: Path, alt: str) -> MarkdownMetadataValue:
-    """A picture on disk as a thumbnail; transparent parts become white."""
+    """Show a picture file as a thumbnail; transparent parts become white."""
     from PIL import Image
 
     with Image.open(path) as opened:
@@ -78,7 +78,7 @@ def picture(
 
 
 def plot(png: bytes, alt: str) -> MarkdownMetadataValue:
-    """A plot, drawn small already, as it is."""
+    """Show a plot as it is; it is small already."""
     return _embedded(png, alt, "png")
 
 
@@ -93,7 +93,7 @@ def _plain(value: Any) -> str | int | float | bool | None:
 
 
 def table(rows: "pd.DataFrame | Sequence[Mapping[str, Any]]") -> TableMetadataValue:
-    """A table of at most a hundred rows."""
+    """Show a table of at most a hundred rows."""
     listed = rows if isinstance(rows, Sequence) else rows.reset_index(drop=True).to_dict("records")
     records = [{str(key): _plain(value) for key, value in row.items()} for row in listed[:_MOST_ROWS]]
     columns: dict[str, str] = {}
@@ -106,7 +106,7 @@ def table(rows: "pd.DataFrame | Sequence[Mapping[str, Any]]") -> TableMetadataVa
 
 
 def file_link(path: Path) -> MetadataValue:
-    """The path of a file or folder on disk, with a button to copy it.
+    """Return the path of a file or folder on disk, which Dagster shows with a button to copy it.
 
     Dagster's pages refuse `file://` links. A copied path opens in the address bar of a browser on the same machine.
     """

@@ -1,4 +1,4 @@
-"""The partitions of the inference assets: one scene, one partition. Tiles never are: a scene has over two thousand."""
+"""The partitions of the inference assets: one scene is one partition. Tiles are not: a scene has over 2,000."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Small arrays worth a look, taken from a scene's files without ever reading it whole."""
+"""Small arrays to look at, taken from the files of a scene without reading the whole scene."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ _ROWS = 240
 
 
 def _places(length: int, most: int) -> NDArray[np.int64]:
-    """Evenly spaced pixels along an axis, at most `most`."""
+    """Return evenly spaced pixels along an axis, at most `most`."""
     count = min(length, most)
     return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
 
 
 def quicklook(folder: SceneFolder) -> NDArray[np.float32]:
-    """VV in dB on a coarse grid: (h, w) float32 with at most 240 pixels a side, NaN where not observed."""
+    """Return VV in dB on a coarse grid: (h, w) float32 with at most 240 pixels per side, NaN where not observed."""
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.codes import decode_db
 
@@ -33,7 +33,7 @@ def quicklook(folder: SceneFolder) -> NDArray[np.float32]:
 
 
 def ground_cell(folder: SceneFolder) -> tuple[float, float]:
-    """Length on the ground of the sides (x, y) of a pixel of the scene's image, in metres."""
+    """Return the length on the ground of the sides (x, y) of a pixel of the scene's image, in metres."""
     from drshym_pipeline.sar.georeference import pixel_size_m
 
     meta = folder.meta()
@@ -41,7 +41,7 @@ def ground_cell(folder: SceneFolder) -> tuple[float, float]:
 
 
 def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:
-    """Observed share of every tile, laid out as the grid: (rows of tiles, columns of tiles)."""
+    """Return the observed share of every tile, laid out as the grid: (rows of tiles, columns of tiles)."""
     import pandas as pd
 
     table = pd.read_parquet(tiles.parquet, columns=["valid_fraction"])
@@ -50,7 +50,7 @@ def valid_share(tiles: TilesFolder) -> NDArray[np.float64]:
 
 
 def tile_means(predicted: PredictionFolder) -> NDArray[np.float64] | None:
-    """Mean probability of every tile, laid out as the grid, NaN where nothing was observed.
+    """Return the mean probability of every tile, laid out as the grid, NaN where nothing was observed.
 
     None for a prediction of an earlier version, which has no overview.
     """
@@ -62,7 +62,7 @@ def tile_means(predicted: PredictionFolder) -> NDArray[np.float64] | None:
 
 
 def probability_histogram(predicted: PredictionFolder) -> list[dict[str, Any]]:
-    """Share of the observed tile pixels by class of probability; empty where it is not known."""
+    """Return the share of the observed tile pixels by class of probability; empty where it is not known."""
     overview = predicted.read().overview
     if overview is None:
         return []

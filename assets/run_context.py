@@ -1,4 +1,4 @@
-"""What all asset bodies share: turning a bad input into a failure that is not retried, and telling how far they are."""
+"""What all asset bodies use: failures that are not retried, the name of the run, and its progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,5 +33,5 @@ def run_name(run: DagsterRun) -> str:
 
 
 def run_progress(context: AssetExecutionContext, store: ArtefactStore) -> RunProgress:
-    """The progress listener of this run."""
+    """Return the progress listener of this run."""
     return RunProgress(store.progress_path(context.run_id), context.log)

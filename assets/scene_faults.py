@@ -1,7 +1,7 @@
-"""What the checks of the inference assets compare; each function answers with the faults it found, in words.
+"""What the checks of the inference assets compare. Each function returns the faults that it found, in words.
 
-They read what the stages stored, a band of rows or a row of tiles at a time, never the source: decoding it again would
-take longer than making the map.
+They read what the stages stored, one band of rows or one row of tiles at a time. They never read the source: to
+decode it again would take longer than making the map.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ FolderT = TypeVar("FolderT", SceneFolder, TilesFolder, PredictionFolder, MapFold
 
 
 def _damage_is_a_fault(find: Callable[[FolderT], list[str]]) -> Callable[[FolderT], list[str]]:
-    """Make a file that is missing or cannot be read one more fault: a check must fail with it, not break on it."""
+    """Report a file that is missing or cannot be read as a fault: the check must fail, not stop with an exception."""
 
     @wraps(find)
     def found(folder: FolderT) -> list[str]:
@@ -40,7 +40,7 @@ def _damage_is_a_fault(find: Callable[[FolderT], list[str]]) -> Callable[[Folder
 
 @_damage_is_a_fault
 def scene_faults(folder: SceneFolder) -> list[str]:
-    """Faults of a staged scene: stored backscatter that is not whole, a CRS nobody knows, a degenerate transform."""
+    """Return the faults of a staged scene: incomplete backscatter, an unknown CRS, a degenerate transform."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError
 

@@ -53,7 +53,7 @@ _AHEAD = 8  # events that may wait for Dagster
 
 
 def chain_from(name: str, selected: Sequence[str]) -> list[str]:
-    """The assets of a run that follow one another without a gap, from `name` on."""
+    """Return the assets of a run that follow one another without a gap, starting with `name`."""
     order = list(STAGES)
     chain: list[str] = []
     for step in order[order.index(name) :]:
@@ -72,14 +72,14 @@ def wanted_checks(run: DagsterRun) -> Callable[[str, str], bool]:
 def run_scenes(
     context: AssetExecutionContext, bucket: SceneBucket, store: ArtefactStore, engine: InferenceEngine, name: str
 ) -> Iterator[MaterializeResult[Any] | AssetMaterialization]:
-    """The body of an inference asset.
+    """Run the body of an inference asset.
 
     Args:
-        context: Of the run.
-        bucket: Where scenes come from.
-        store: Where what is made of them goes.
-        engine: What predicts.
-        name: Of the asset.
+        context: The context of the run.
+        bucket: The folder that scenes come from.
+        store: The artefact store, where the results go.
+        engine: The inference engine.
+        name: The name of the asset.
 
     Raises:
         Failure: A scene cannot be mapped; it is not retried.

@@ -30,7 +30,7 @@ def source_files(bucket: SceneBucket, store: ArtefactStore, partition: str) -> l
 
 
 def _copies(store: ArtefactStore, partition: str, keys: list[str]) -> list[Path] | None:
-    """The copies that the store keeps of these files, in the same order, or None."""
+    """Return the copies that the store keeps of these files, in the same order, or None."""
     names = [Path(key).name for key in keys]
     for folder in reversed(store.scenes.versions(partition)):
         kept = {
@@ -46,7 +46,7 @@ def _copies(store: ArtefactStore, partition: str, keys: list[str]) -> list[Path]
 def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str, finished: MapFolder) -> list[Path]:
     """Delete the files of a mapped scene from the watched folder, where the store has the same bytes.
 
-    A file that was exchanged since it was staged stays: it is a scene that has not been mapped yet.
+    A file that was replaced after it was staged is kept: it is a scene that has not been mapped yet.
 
     Returns:
         The deleted files.

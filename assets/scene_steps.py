@@ -25,9 +25,9 @@ from resources.store import ArtefactStore
 
 @dataclass(frozen=True)
 class SceneTools:
-    """What a step is handed: nothing of Dagster's, so that a step may run in any thread.
+    """What a step receives: no object of Dagster, so that a step may run in any thread.
 
-    `run` names the run, the same for an interrupted run and those that take it up.
+    `run` names the run; an interrupted run and its retries have the same name.
     """
 
     bucket: SceneBucket
@@ -148,7 +148,7 @@ def _left_out(counts: PolygonCounts | None) -> dict[str, str]:
 
 
 def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
-    """Blend the tiles and write the products. Which model made them is read from the probabilities themselves."""
+    """Blend the tiles and write the products. The model that made them is named in the probabilities."""
     predicted = tools.store.scenes.prediction(partition, tools.run)
     drawn = stitch(predicted, run=tools.run, progress=tools.progress)
     if drawn.is_complete():
@@ -173,7 +173,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
             "model": f"{summary.reference.name} {summary.reference.version} ({summary.reference.source})",
             "warnings": "; ".join(summary.warnings) or "none",
             "map version": drawn.version,
-            # Where they will lie: scene_reports moves them there.
+            # scene_reports moves them to this folder.
             "products": file_link(drawn.scene.map(drawn.version).products),
         },
     )

@@ -40,7 +40,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Ended:
-    """A scene is through: mapped, or failed at an asset for a reason; `trace` is of what nobody expected."""
+    """The work on a scene has ended: it is mapped, or it failed at an asset; `trace` is set for an unexpected error."""
 
     partition: str
     name: str
@@ -49,11 +49,11 @@ class Ended:
 
 
 class Abandoned(BaseException):
-    """The run ends before its scenes do; no failure of a scene."""
+    """The run ended before all its scenes were done. This is no failure of a scene."""
 
 
 def until_left(progress: Progress, left: Event) -> Progress:
-    """A listener that stops whoever tells it something once `left` is set.
+    """Return a progress listener that stops its caller when `left` is set.
 
     Raises:
         Abandoned: It is set.
@@ -71,8 +71,8 @@ class SceneWork:
     """What happens to scenes, in order; iterating over it does the work.
 
     Args:
-        tools: What the steps are handed.
-        chain: The assets to make of each.
+        tools: What the steps receive.
+        chain: The assets to make of each scene.
         partitions: The scenes.
         is_wanted: Called with an asset and a check of it: whether the run was asked to evaluate it.
     """
@@ -100,15 +100,15 @@ class SceneWork:
                     yield Ended(partition, name, fault)
                     return
         except Exception as error:
-            # Whatever it is, the next scenes have nothing to do with it: it becomes this one's reason, and the run
-            # fails with it in the end.
+            # An error of one scene must not stop the next scenes: it is the reason why this scene failed, and the run
+            # fails at its end.
             trace = None if isinstance(error, DrShymError) else traceback.format_exc()
             yield Ended(partition, name, one_line(error), trace)
         else:
             yield Ended(partition, name)
 
     def _checks(self, partition: str, name: str) -> Generator[Checked, None, str | None]:
-        """Evaluate the checks of an asset; returns why the scene goes no further, or None."""
+        """Evaluate the checks of an asset; return why the scene goes no further, or None."""
         for check in (check for check in STAGES[name].checks if self._is_wanted(name, check.name)):
             outcome = check.evaluate(self._tools.store, partition, self._tools.run)
             yield Checked(partition, name, check, outcome)

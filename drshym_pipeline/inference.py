@@ -68,7 +68,7 @@ def check_prediction_options(batch_size: int | None, precision: str) -> None:
 
 
 def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-    """Probabilities sigmoid(logit / T + bias) of raw logits, same shape, in [0, 1].
+    """Return the probabilities sigmoid(logit / T + bias) of raw logits, same shape, in [0, 1].
 
     Raises:
         DrShymError: A logit is not finite, which only a broken network or a numerical fault produces.
@@ -128,12 +128,12 @@ def _mean(pixels: NDArray[np.int64]) -> float | None:
 def in_order(
     pool: ThreadPoolExecutor, work: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
 ) -> Iterator[ResultT]:
-    """The results of `work` on items, computed in threads, in the order of the items.
+    """Yield the results of `work` on items, computed in threads, in the order of the items.
 
     Args:
         pool: The threads.
-        work: What to do with an item; an exception of it comes out here, in its place.
-        items: What to work on.
+        work: What to do with an item; its exception is raised where its result would come.
+        items: The items.
         ahead: How many items may be worked on or wait at a time: memory is bounded by their results.
     """
     waiting: deque[Future[ResultT]] = deque()
@@ -151,7 +151,7 @@ def in_order(
 
 @dataclass(frozen=True)
 class _TileWork:
-    """What is done with one tile, in whichever thread."""
+    """What is done with one tile, in any thread."""
 
     reader: BackscatterReader
     grid: TileGrid
@@ -161,7 +161,7 @@ class _TileWork:
     calibration: Calibration
 
     def prepare(self, index: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]] | None:
-        """Where a tile is observed, and its network input; None without an observed pixel."""
+        """Return where a tile is observed, and its network input; None without an observed pixel."""
         codes = self.reader.read(self.grid.window(index), 1 if self.mode == "vv" else None)
         observed = codes[0] != NOT_OBSERVED_CODE
         return (observed, network_input_of_codes(codes, self.bands)) if observed.any() else None
@@ -248,12 +248,12 @@ def predict_scene(
         mode: The bands to use; `vv` ignores VH.
         out: The Zarr directory, written whole or not at all.
         reference: Which model this is, kept in the array's attributes.
-        batch_size: Tiles a forward pass on a GPU; chosen for the machine when None. A CPU takes one at a time in each
-            of its threads.
+        batch_size: Tiles per forward pass on a GPU; chosen for the machine when None. A CPU takes one tile at a time
+            in each of its threads.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         attributes: More attributes to keep with the array.
-        progress: Told after every row of tiles.
+        progress: Called after every row of tiles.
 
     Raises:
         InputError: An option is out of range or the bundle has no calibration for the mode.

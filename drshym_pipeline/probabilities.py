@@ -25,7 +25,7 @@ _PREDICT_AGAIN: Final = "Predict the scene again (materialise tile_probabilities
 
 
 def probability(logits: NDArray[np.floating[Any]], calibration: Calibration) -> NDArray[np.float32]:
-    """Calibrated probability of water, sigmoid(logit / T + bias), float32 in [0, 1]; NaN stays NaN."""
+    """Return the calibrated probability of water, sigmoid(logit / T + bias), float32 in [0, 1]; NaN stays NaN."""
     values = np.asarray(logits, dtype=np.float32) / np.float32(-calibration.T)
     values = np.asarray(values - np.float32(calibration.bias), dtype=np.float32)
     with np.errstate(over="ignore"):
@@ -35,7 +35,7 @@ def probability(logits: NDArray[np.floating[Any]], calibration: Calibration) -> 
 
 
 def encode(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-    """Probabilities in [0, 1], NaN where not observed, as uint16 in steps of 1e-4 with 65535 for not observed."""
+    """Return probabilities in [0, 1], NaN where not observed, as uint16 in steps of 1e-4, 65535 where not observed."""
     steps = np.rint(probabilities * PROBABILITY_STEPS)
     steps[np.isnan(steps)] = NOT_OBSERVED
     stored: NDArray[np.uint16] = steps.astype(np.uint16)
@@ -43,20 +43,20 @@ def encode(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
 
 
 def decode(stored: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """The opposite of `encode`: float32 in [0, 1], NaN where not observed."""
+    """Return the opposite of `encode`: float32 in [0, 1], NaN where not observed."""
     values = stored.astype(np.float32) / np.float32(PROBABILITY_STEPS)
     values[stored == NOT_OBSERVED] = np.nan
     return values
 
 
 def threshold_steps(threshold: float) -> int:
-    """The smallest stored probability that counts as water, in steps of 1e-4."""
+    """Return the smallest stored probability that counts as water, in steps of 1e-4."""
     # Rounding first: 0.45 * 10000 is 4500.000000000001 in binary.
     return math.ceil(round(threshold * PROBABILITY_STEPS, 6))
 
 
 def is_water(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.bool_]:
-    """True where a stored probability is not below the threshold; never where it is not observed."""
+    """Return True where a stored probability is not below the threshold; never where it is not observed."""
     water: NDArray[np.bool_] = (stored >= threshold_steps(threshold)) & (stored != NOT_OBSERVED)
     return water
 

@@ -74,7 +74,7 @@ ValueT = TypeVar("ValueT")
 
 
 def product_name(scene_id: str, kind: ProductKind) -> str:
-    """The file name of one product of a scene, such as `S1_x_mask.tif`."""
+    """Return the file name of one product of a scene, such as `S1_x_mask.tif`."""
     return f"{scene_id}{_SUFFIXES[kind]}"
 
 

@@ -1,4 +1,4 @@
-"""Which scenes a store holds and what has become of each: the one place that reads and writes these small files.
+"""Which scenes a store holds and the state of each: only this module reads and writes these small files.
 
 Below `scenes/<scene>/` of a store:
 
@@ -78,7 +78,7 @@ class RunFailure(Record):
 
 @dataclass(frozen=True)
 class SceneStatus:
-    """What has become of a scene.
+    """The state of a scene.
 
     Args:
         scene: Its name.
@@ -109,7 +109,7 @@ def _failure(path: Path) -> RunFailure:
 
 
 def _request_number(request: str | None) -> int:
-    """How many times a scene had been requested: the second part of a run key."""
+    """Return how many times a scene was requested: the second part of a run key."""
     parts = (request or "").split(":")
     return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
 
@@ -274,10 +274,10 @@ class SceneStore:
         found = [item for folder in self.versions(scene) for item in folder.finished_maps()]
         return sorted(found, key=lambda item: item.written_at)
 
-    # --- what has become of them -------------------------------------------------------------------------------------
+    # --- the state of a scene -------------------------------------------------------------------------------------
 
     def status(self, scene: str) -> SceneStatus:
-        """Return what has become of a scene."""
+        """Return the state of a scene."""
         sources, pointer, failure = self.sources(scene), self._current(scene), self.failure(scene)
         newest = self.current(scene)
         requested = sources.at if sources else None

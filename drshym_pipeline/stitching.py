@@ -1,9 +1,9 @@
-"""From tile probabilities back to one seamless scene, a band of rows at a time.
+"""From tile probabilities back to one seamless scene, one band of rows at a time.
 
 The grid's blend weights are separable and sum to one over the tiles of a pixel (see `tiling`), so stitching is a
-weighted sum of tiles. Most pixels lie in one tile alone: they are copied as they are stored, and only the overlaps go
-through floating point. No file is opened here: any array with the tile as its first axis will do, and the caller writes
-the rows where it likes.
+weighted sum of tiles. Most pixels are in one tile only: they are copied as they are stored, and only the overlaps are
+computed in floating point. No file is opened here: any array with the tile as its first axis can be stitched, and the
+caller writes the rows.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _observed(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _blend(parts: list[tuple[NDArray[Any], NDArray[np.float32]]]) -> NDArray[Any]:
-    """The weighted mean of several views of the same pixels, over those that observe a pixel.
+    """Return the weighted mean of several views of the same pixels, over those that observe a pixel.
 
     Args:
         parts: Values (rows, cols) and their weights, same shape.
@@ -82,7 +82,7 @@ class _Rows:
         self._held[index] = self._grid.row_starts[index], held
 
     def drop_above(self, row: int) -> None:
-        """Forget what lies above a row of the scene: of most tiles only the overlap is left."""
+        """Drop the rows above a row of the scene: of most tiles only the overlap remains."""
         kept = {}
         for index, (top, tiles) in self._held.items():
             if top + len(tiles[0]) > row:

@@ -25,11 +25,11 @@ LOADING = (
 
 
 def refuse_unusable(judgement: Judgement, sha256: str) -> None:
-    """Refuse to register a bundle that nobody could serve.
+    """Refuse to register a bundle that cannot be served.
 
     Args:
-        judgement: What was decided about it.
-        sha256: Of the bundle.
+        judgement: The verdict about the bundle.
+        sha256: The content hash of the bundle.
 
     Raises:
         Failure: It is not finite, or it is not the one that was judged.

@@ -18,11 +18,11 @@ _HARD = "hard"
 
 
 def used_chips(data: "Sen1Floods11", labels: "Labels") -> "dict[str, list[ChipRef]]":
-    """The chips that training, calibration and evaluation read, by split; what else the folder holds may be incomplete.
+    """Return the chips that training, calibration and evaluation read, by split; other chips may be incomplete.
 
     Args:
         data: The data set.
-        labels: What is trained on; weakly labelled chips have a split of their own.
+        labels: Which labels are used for training; weakly labelled chips have a split of their own.
     """
     splits = ("train", "valid", "test", *((_HARD,) if _HARD in data.splits() else ()))
     used: dict[str, list[ChipRef]] = {}
@@ -32,7 +32,7 @@ def used_chips(data: "Sen1Floods11", labels: "Labels") -> "dict[str, list[ChipRe
 
 
 def chip_table(used: "Mapping[str, Sequence[ChipRef]]") -> "pd.DataFrame":
-    """One row a chip: split, chip, event, share of its pixels that are labelled, share of those that are water."""
+    """Return one row per chip: split, chip, event, labelled share of its pixels, share of these that is water."""
     import pandas as pd
 
     from drshym_pipeline.datasets.chips import read_chip
@@ -55,7 +55,7 @@ def chip_table(used: "Mapping[str, Sequence[ChipRef]]") -> "pd.DataFrame":
 
 
 def split_table(chips: "pd.DataFrame") -> "pd.DataFrame":
-    """Chips, events, chips with water and mean water share of every split."""
+    """Return chips, events, chips with water and mean water share of every split."""
     grouped = chips.groupby("split", sort=False)
     table = grouped.agg(
         chips=("chip", "size"),
@@ -70,7 +70,7 @@ def split_table(chips: "pd.DataFrame") -> "pd.DataFrame":
 def example_chip(
     used: "Mapping[str, Sequence[ChipRef]]", chips: "pd.DataFrame"
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """VV in dB and the label of the chip with most water: both (h, w), NaN where not observed or not labelled."""
+    """Return VV in dB and the label of the wettest chip: both (h, w), NaN where not observed or not labelled."""
     from drshym_pipeline.datasets.chips import read_chip
 
     best = chips.sort_values("water share", ascending=False).iloc[0]

@@ -26,7 +26,7 @@ def _contender(found: RegisteredVersion | None) -> Contender | None:
 def _candidate(
     note: RunNote, registry: ModelRegistry, recipe: TrainingRecipe
 ) -> tuple[RegisteredVersion | None, Literal["review", "better"]]:
-    """The candidate to decide about, and whether a better one is promoted.
+    """Return the candidate to decide about, and whether a better one is promoted.
 
     A run that trained one decides about its own by its own recipe: another training may have registered another one and
     the recipe may have been rewritten meanwhile. Any other run asks the registry and reads the recipe.
@@ -49,7 +49,7 @@ def _candidate(
 def flood_model(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, recipe: TrainingRecipe
 ) -> MaterializeResult[Any]:
-    """Follow the alias champion, moving it first where the rules allow; whatever comes out is told."""
+    """Follow the alias champion, moving it first where the rules allow; the result is always reported."""
     with permanent_input_errors():
         before = served_reference(store)
         introduce_shipped(store, registry)

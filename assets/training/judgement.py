@@ -1,4 +1,4 @@
-"""Scoring a candidate, and what is kept of it: the evaluation's files and one `verdict.json`."""
+"""The judgement of a candidate: its scores on held-out chips, the files of the evaluation and one `verdict.json`."""
 
 import re
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ VERDICT_FILE = "verdict.json"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was decided about a candidate.
+    """The verdict about a candidate, and the figures behind it.
 
     Args:
         verdict: `better`, `not distinguishable`, `worse` or `broken`: against the model in service on the test split.
         reason: One sentence with the figures.
         opponent: The model in service it was compared with.
-        sha256: Of the candidate.
-        comparisons: One row an opponent and split: split, opponent, verdict, difference of IoU and its interval.
+        sha256: The content hash of the candidate.
+        comparisons: One row per opponent and split: split, opponent, verdict, difference of IoU and its interval.
         metrics: Pooled figures by name, such as `test_iou`.
         finite: Whether every weight and every output on the test chips is finite.
     """
@@ -48,7 +48,7 @@ class Judgement:
 
     @classmethod
     def load(cls, folder: Path) -> "Judgement":
-        """The judgement in the folder of an evaluation.
+        """Read the judgement in the folder of an evaluation.
 
         Raises:
             InputError: There is none.
@@ -72,10 +72,10 @@ def judge(
     Args:
         candidate: The sealed bundle.
         served: The model in service.
-        data: The chips; `test` decides, `hard` is told where there is one.
+        data: The chips; the split `test` decides, the split `hard` is reported where there is one.
         config: Floors and intervals.
-        folder: Where the evaluations are written, in a folder a split.
-        progress: Told of every chip.
+        folder: Where the evaluations are written, one folder per split.
+        progress: Called after every chip.
 
     Returns:
         The judgement and the candidate's evaluations by split.
@@ -144,7 +144,7 @@ def _figures(found: "Evaluation") -> list[tuple[str, float]]:
 
 
 def evaluation_plots(evaluations: "Mapping[str, Evaluation]", folder: Path) -> dict[str, bytes]:
-    """Pictures of the evaluations, by title; also written to `folder` for the registry."""
+    """Draw the pictures of the evaluations, by title; also written to `folder` for the registry."""
     from drshym_pipeline.evaluation.plots import chip_scores, precision_recall, slice_bars
     from drshym_pipeline.evaluation.slices import SLICINGS
 

@@ -1,4 +1,4 @@
-"""Taking a model into service: the shipped checkpoint at first, then the registered version that was chosen.
+"""Put a model into service: the shipped checkpoint at first, later the registered version that was chosen.
 
 A version's bundle is fetched and verified before the record that scenes are mapped by names it.
 """
@@ -70,7 +70,7 @@ def put_in_service(store: ArtefactStore, registry: ModelRegistry, version: str, 
 
 
 def served_card(store: ArtefactStore) -> dict[str, list[dict[str, Any]]]:
-    """Calibration and scores of the model in service, as rows of tables."""
+    """Return calibration and scores of the model in service, as rows of tables."""
     from drshym_pipeline.model.service_record import model_in_service
 
     bundle, _ = model_in_service(store.path)

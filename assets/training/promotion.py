@@ -26,7 +26,7 @@ class Contender:
 
     @property
     def named(self) -> str:
-        """The version for people."""
+        """The version in words."""
         return f"version {self.version}" + (", the shipped checkpoint," if self.source == SHIPPED else "")
 
 
@@ -48,14 +48,14 @@ class Decision:
 
 
 def introduces_shipped(registered: bool, settled: bool, champion_source: str | None, served_source: str) -> bool:
-    """Whether the shipped checkpoint has to enter the registry as its champion.
+    """Return whether the shipped checkpoint has to enter the registry as its champion.
 
     It is the champion from the beginning, and a newer one replaces an older one. A model that was trained here, or
     taken into service by hand, stays; what a reviewer did after the shipped checkpoint had entered is not undone.
 
     Args:
         registered: It is in the registry already.
-        settled: It has had the alias before; False when whoever registered it died in between.
+        settled: It has had the alias before; False when the process that registered it was killed before that.
         champion_source: Where the version with the alias `champion` comes from; None when there is none.
         served_source: Where the model in service comes from.
     """
@@ -68,7 +68,7 @@ def decide(champion: Contender | None, candidate: Contender | None, policy: Lite
     """Decide about the model in service.
 
     The alias `champion` decides. It is moved here only when the recipe says `promote: better` and the candidate is
-    better than what is in service; else a reviewer moves it. A broken model is never served, whoever set the alias.
+    better than what is in service; else a reviewer moves it. A broken model is never served.
 
     Args:
         champion: The version with the alias `champion`: at first the shipped checkpoint. None when a reviewer took it

@@ -32,7 +32,7 @@ _NOT_JUDGED_REASON = "It was not compared with the model in service on held-out 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What came of registering a bundle.
+    """The result of registering a bundle.
 
     Args:
         version: The registered version.
@@ -51,8 +51,8 @@ def register_bundle(path: Path, store: ArtefactStore, registry: ModelRegistry) -
     Args:
         path: The bundle. What belongs to it is looked for beside it: the curves of its training, as `drshym train`
             leaves them, and a verdict about this very bundle.
-        store: For the model in service, which enters the registry first when nothing has.
-        registry: Where the version goes.
+        store: The artefact store. Its model in service is registered first when the registry is empty.
+        registry: The model registry.
 
     Raises:
         InputError: The bundle cannot be loaded.
@@ -117,7 +117,7 @@ def _log(
     checkpoint = folder.parent / "checkpoint"
     if (checkpoint / OUTCOME_FILE).is_file():
         outcome = TrainedCheckpoint.load(checkpoint)
-        # The curves of another training that lies in the same folder would be a false history.
+        # The curves of another training in the same folder would be a false history.
         if outcome.weights_sha256[:8] in bundle.version:
             registry.log_curves(run_id, outcome.history)
     for split, scores in bundle.card.scores.items():
@@ -133,7 +133,7 @@ def _log(
 
 
 def main(arguments: list[str]) -> int:
-    """Register the bundle and say where it is; 2 when it cannot be used."""
+    """Register the bundle and print where it is; return the exit code, 2 when the bundle cannot be used."""
     if len(arguments) != 1:
         error_line("Give one bundle: python -m assets.training.register BUNDLE")
         return 2

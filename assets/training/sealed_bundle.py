@@ -17,7 +17,7 @@ Fitted = Mapping[str, "ModeCalibration"]
 
 
 def sealed(state: TrainingState, folder: Path, code_version: str, progress: Progress) -> "tuple[ModelBundle, Fitted]":
-    """The bundle of a training: sealed now, or the one sealed before from the same weights by the same code.
+    """Return the bundle of a training: sealed now, or sealed before from the same weights by the same code.
 
     A bundle says when it was made, so sealing again would make another model of the same weights.
     """
@@ -36,7 +36,7 @@ def sealed(state: TrainingState, folder: Path, code_version: str, progress: Prog
 
 
 def calibration_rows(fitted: Fitted) -> list[dict[str, Any]]:
-    """One row a band mode: what was fitted and what it did to the probabilities."""
+    """Return one row per band mode: what was fitted, and what it changed in the probabilities."""
     return [
         {
             "bands": mode,
@@ -52,7 +52,7 @@ def calibration_rows(fitted: Fitted) -> list[dict[str, Any]]:
 
 
 def calibration_metrics(fitted: Fitted) -> dict[str, float]:
-    """Metrics by name, such as `valid_vv_log_loss_before` and `valid_vv_iou`; undefined ones are left out."""
+    """Return metrics by name, such as `valid_vv_log_loss_before` and `valid_vv_iou`; undefined ones are left out."""
     values: dict[str, float | None] = {}
     for mode, item in fitted.items():
         values |= {f"valid_{mode}_{name}_before": value for name, value in item.before.model_dump().items()}
@@ -64,7 +64,7 @@ def calibration_metrics(fitted: Fitted) -> dict[str, float]:
 
 
 def score_rows(scores: Mapping[str, Mapping[str, Score]]) -> list[dict[str, Any]]:
-    """One row a figure, with its interval over chips."""
+    """Return one row per figure, with its interval over chips."""
     return [
         {"of": name, "figure": figure, "value": score.value, "low": score.low, "high": score.high}
         for name, figures in scores.items()
@@ -73,7 +73,7 @@ def score_rows(scores: Mapping[str, Mapping[str, Score]]) -> list[dict[str, Any]
 
 
 def reliability_diagrams(fitted: Fitted, folder: Path) -> dict[str, bytes]:
-    """A reliability diagram of the validation pixels a band mode, also written to `folder` for the registry."""
+    """Draw a reliability diagram of the validation pixels per band mode; also written to `folder` for the registry."""
     from drshym_pipeline.assessment.calibration import LogitHistogram
     from drshym_pipeline.evaluation.plots import reliability_of
 

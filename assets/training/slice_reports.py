@@ -32,7 +32,7 @@ from resources.store import ArtefactStore
 def slice_reports(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, engine: InferenceEngine
 ) -> MaterializeResult[Any]:
-    """Evaluate the sealed bundle. The verdict is data; `candidate_model` is registered with it, whatever it is."""
+    """Evaluate the sealed bundle. The candidate is registered with its verdict, whether that is good or bad."""
     from drshym_pipeline.evaluation.card import markdown
     from drshym_pipeline.model.bundle import ModelBundle
 

@@ -29,7 +29,7 @@ CODE_VERSION = "1"
 def trained_checkpoint(
     context: AssetExecutionContext, store: ArtefactStore, registry: ModelRegistry, links: PageLinks
 ) -> MaterializeResult[Any]:
-    """Train, or go on where a killed training stopped."""
+    """Train, or continue a training that was interrupted."""
     from drshym_pipeline.datasets.description import training_provenance
     from drshym_pipeline.evaluation.plots import training_curves
     from drshym_pipeline.training.train import train

@@ -1,4 +1,4 @@
-"""The checks of the training assets. A blocking one stops what follows in its own run; the assets guard as well."""
+"""The checks of the training assets. A blocking check stops only its own run; so the assets look at it too."""
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, asset_check
 
@@ -15,7 +15,7 @@ _TOLERANCE = 1e-6
 
 
 def _compare(store: ArtefactStore, state: TrainingState, figure: str) -> tuple[list[str], dict[str, float]]:
-    """What scaling did to a figure: how it rose, by band mode, and the figures before and after.
+    """Return how a figure changed by scaling: the rises by band mode, and the figures before and after.
 
     Raises:
         InputError: The training has no bundle.
@@ -55,7 +55,7 @@ def log_loss_does_not_rise(
     asset="calibration_temperature", description="Scaling by the temperature does not raise the calibration error."
 )
 def calibration_error_does_not_rise(context: AssetCheckExecutionContext, store: ArtefactStore) -> AssetCheckResult:
-    """ECE is not what the temperature minimises: it may rise a little, and someone should look when it does."""
+    """ECE is not what the temperature minimises: it may rise a little, and a person should look at it then."""
     with permanent_input_errors():
         state = TrainingState.take_over(RunNote(store, context), "calibration_temperature")
         rises, values = _compare(store, state, "ece")
