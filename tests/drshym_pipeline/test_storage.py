@@ -139,7 +139,7 @@ def left_by_a_killed_process(folder: Path) -> Path:
         "    (folder / 'half').write_text('x')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=60)
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=False, timeout=300)
     (left,) = folder.glob(".partial-*")
     return left
 
