@@ -218,8 +218,6 @@ def _is_there(predicted: PredictionFolder) -> bool:
     The time is set first. Retention takes the folder away under its name and looks at the time again before it deletes:
     either it sees the new time and puts the folder back, or the time cannot be set here any more.
     """
-    from drshym_pipeline.probabilities import open_probabilities
-
     try:
         os.utime(predicted.attributes_path)
         predicted.read()
@@ -344,7 +342,7 @@ def map_scene(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
-    """Map one scene: every stage in a work folder, then the products into `out`.
+    """Map one scene: all steps in a work folder, then move the products to `out`.
 
     Args:
         sources: One file with VV and perhaps VH, or one file per polarisation.
