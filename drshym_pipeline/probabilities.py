@@ -1,8 +1,8 @@
 """Calibrated probabilities: how they come from logits, how they are stored, and how a map cuts them.
 
 Probabilities are stored as whole steps of 1e-4, and every decision is made on the stored integers: the mask can be
-derived from the probability file alone, and a score counts the very pixels a map would show. How temperature and
-threshold are found is `calibration`'s task.
+derived from the probability file alone, and a score counts the very pixels a map would show. Temperature and
+threshold are found in `assessment`.
 """
 
 from __future__ import annotations

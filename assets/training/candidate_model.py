@@ -17,7 +17,7 @@ from resources.registry import CANDIDATE, CARDS_FOLDER, ModelRegistry
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
-# MLflow lists the package as a requirement but cannot say where it is to be had.
+# MLflow lists the package as a requirement but cannot say where to get it.
 LOADING = (
     f"Loading this version through MLflow takes drshym-pipeline {__version__}, installed from its checkout: it is in "
     "no package index, so `mlflow models serve` needs `--env-manager local`."

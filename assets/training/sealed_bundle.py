@@ -17,7 +17,7 @@ Fitted = Mapping[str, "ModeCalibration"]
 
 
 def sealed(state: TrainingState, folder: Path, code_version: str, progress: Progress) -> "tuple[ModelBundle, Fitted]":
-    """Return the bundle of a training: sealed now, or sealed before from the same weights by the same code.
+    """Return the bundle of a training: sealed now, or sealed before from the same weights with the same settings.
 
     A bundle says when it was made, so sealing again would make another model of the same weights.
     """
@@ -27,8 +27,13 @@ def sealed(state: TrainingState, folder: Path, code_version: str, progress: Prog
 
     checkpoint = TrainedCheckpoint.load(folder / CHECKPOINT)
     target, note = folder / BUNDLE_FOLDER, folder / "sealed.json"
-    origin = {"weights": checkpoint.weights_sha256, "code": code_version}
-    if target.is_dir() and note.is_file() and read_json(note) == origin:
+    origin = {
+        "weights": checkpoint.weights_sha256,
+        "code": code_version,
+        "evaluation": state.recipe.evaluation.model_dump(mode="json"),
+    }
+    # The note of an earlier release does not name the evaluation settings.
+    if target.is_dir() and note.is_file() and origin | read_json(note) == origin:
         return ModelBundle.load(target), read_calibration(target)
     bundle = seal(state.recipe, state.data(), checkpoint, target, progress=progress)
     write_json(note, origin)

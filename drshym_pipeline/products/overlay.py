@@ -81,7 +81,7 @@ class OverlayCanvas:
         Args:
             row: First row of the band.
             vv: (rows, width) VV as `sar.codes` stores it, 0 where not observed.
-            mask: (rows, width), values of `names.MASK_LEGEND`.
+            mask: (rows, width), values of `mask_values.MASK_LEGEND`.
         """
         observed = mask != MASK_NOT_OBSERVED
         layers = (

@@ -255,7 +255,7 @@ def flood_regions(
     """The flooded areas of a mask, strip by strip.
 
     Args:
-        mask: rasterio's reader of the mask raster (values of `names.MASK_LEGEND`).
+        mask: rasterio's reader of the mask raster (values of `mask_values.MASK_LEGEND`).
         probability: rasterio's reader of the stored probabilities, on the same grid.
         row_area_km2: (height,) area of one pixel of each row, in km2.
         fewest_pixels: Smaller areas are counted and not outlined.

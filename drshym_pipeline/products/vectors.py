@@ -63,6 +63,7 @@ def _geometries(polygons: Polygons, crs: str, scratch: Path) -> Sequence[str]:
         crs=crs,
         driver="GeoJSON",
         RFC7946="YES",
+        COORDINATE_PRECISION=str(_DIGITS),
     )
     features = sorted(json.loads(scratch.read_text("utf-8"))["features"], key=lambda item: item["properties"]["place"])
     scratch.unlink()
@@ -99,7 +100,7 @@ def write_flood_polygons(
     that the polygons and what was left out add up to the flooded area of the mask.
 
     Args:
-        mask: The mask raster (values of `names.MASK_LEGEND`).
+        mask: The mask raster (values of `mask_values.MASK_LEGEND`).
         probability: The stored probabilities, on the same grid.
         out: The GeoJSON file; an empty collection when nothing is flooded.
         crs: Coordinate reference system of the rasters.

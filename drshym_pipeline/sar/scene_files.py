@@ -31,7 +31,7 @@ _IN_PROGRESS: Final = (".part", ".tmp", "~")
 _COMPANIONS: Final = ("calibration-", "noise-")
 _PRODUCT_FOLDER: Final = ".safe"
 # Rasters this program writes beside a map's record: a folder that was mapped into itself must not map its own maps.
-_MAP_RASTERS: Final = ("_mask", "_proba")
+MAP_RASTERS: Final = ("_mask", "_proba")
 _LONGEST_NAME: Final = 120  # the names of the products begin with it and must fit any file system's 255 bytes
 
 Role = Literal["whole", "VV", "VH"]
@@ -93,7 +93,7 @@ def is_scene_name(name: str) -> bool:
 
 def is_map_raster(path: Path) -> bool:
     """Return whether a raster is the mask or the probability of a map that this program wrote."""
-    end = next((end for end in _MAP_RASTERS if path.stem.endswith(end)), None)
+    end = next((end for end in MAP_RASTERS if path.stem.endswith(end)), None)
     return end is not None and path.with_name(f"{path.stem.removesuffix(end)}_report.json").is_file()
 
 

@@ -15,6 +15,7 @@ from pyproj import Geod
 from rasterio.transform import from_origin
 from scipy import ndimage
 
+from drshym_pipeline.products import vectors
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.sar.georeference import pixel_area_km2
 
@@ -126,6 +127,16 @@ def test_polygons_across_the_antimeridian_are_cut(tmp_path):
     for part in shapely.geometry.shape(feature["geometry"]).geoms:
         assert part.bounds[2] - part.bounds[0] < 10, "no part may run around the world"
     assert feature["properties"]["pixels"] == 4000
+
+
+@pytest.mark.parametrize("left", [300_000, 500_000], ids=["across the antimeridian", "elsewhere"])
+def test_all_polygons_have_coordinates_of_the_same_precision(tmp_path, monkeypatch, left):
+    monkeypatch.setattr(vectors, "_DIGITS", 3)
+    collection, _ = write_polygons(
+        tmp_path, np.ones((10, 400), np.uint8), "EPSG:32601", from_origin(left, 6_600_000, 100, 100)
+    )
+    points = shapely.get_coordinates(shapely.geometry.shape(collection["features"][0]["geometry"]))
+    np.testing.assert_allclose(points, points.round(3), atol=1e-9)
 
 
 def test_a_dry_map_has_an_empty_collection(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drshym_pipeline.sar.scene_files import SceneGroup, is_scene_name, list_scenes, pair_files, scene_paths
+from drshym_pipeline.sar.scene_files import MAP_RASTERS, SceneGroup, is_scene_name, list_scenes, pair_files, scene_paths
+from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
 from tests.examples import examples
 
 NAMES = st.sampled_from(["a", "b", "\u6d2a\u6c34", "a_vv", "a_vh", "a_VV", "b-vh", "S1_20210111"])
@@ -101,3 +102,10 @@ def test_a_folder_that_cannot_be_read_is_an_error_and_never_an_empty_one(folder:
         scene_paths(folder, folder / "out")
     with pytest.raises(PermissionError):
         list_scenes(folder)
+
+
+def test_every_raster_of_a_map_is_known_as_one():
+    rasters = {
+        product_name("", kind).removesuffix(".tif") for kind in PRODUCT_KINDS if product_name("", kind).endswith(".tif")
+    }
+    assert set(MAP_RASTERS) == rasters, "a raster that is not listed would be mapped as a scene"
