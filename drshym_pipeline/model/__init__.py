@@ -1,1 +1,1 @@
-"""Networks, their training and the sealed bundle; no registry."""
+"""The network, its inputs, the sealed bundle and the model in service; no training and no registry."""

@@ -1,8 +1,8 @@
-"""The sealed model: weights, normalisation, calibration and card as one thing with one SHA-256.
+"""The sealed model: weights, normalisation, calibration and card together, with one SHA-256.
 
-A bundle is a directory of two files: `model.safetensors` (tensors, nothing executable) and `model.json`. Loading checks
-both against the hash and needs no torch; `build` does. Two cards for people, written from the record, lie beside them.
-Which bundle is in service is kept by `service_record`, how one comes about by `sealing`.
+A bundle is a directory with two files: `model.safetensors` (tensors, nothing executable) and `model.json`. Loading
+checks both files against the hash and does not need torch; `build` does. The directory also has two cards for people,
+written from the record. `service_record` stores which bundle is in service, and `training.sealing` makes bundles.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
 SHIPPED_NAME = "unet_resnet18_v0.1"
-SHIPPED: Literal["shipped"] = "shipped"  # where the checkpoint of the package says it comes from
+SHIPPED: Literal["shipped"] = "shipped"  # the source in the reference of the checkpoint of the package
 
 _PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"})
-# Versions of these are kept: the figures of a model depend on them.
+# The versions of these libraries are recorded, because the figures of a model depend on them.
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "lightning", "numpy")
 _PART_OF = {"vv": ("vv",), "vv_vh": ("vv_vh", "vv")}
 
 
 def served_modes(bands: BandMode) -> tuple[BandMode, ...]:
-    """Band modes a network of these bands can map, its own first."""
+    """Return the band modes that a network of these bands can map, its own mode first."""
     return _PART_OF[bands]  # type: ignore[return-value]  # mypy widens the literals of a dict
 
 
 @dataclass(frozen=True, eq=False)
 class ModelBundle:
-    """One model, whole: its record and the bytes of its weights.
+    """One complete model: its record and the bytes of its weights.
 
-    Both are held in memory, so what was verified on loading is what runs, whatever happens to the files afterwards.
-    `document` is the record as it stands in the file: the hash is over it, so that a later version of this program,
-    which might write the record differently, still knows the model by the same hash.
+    Both are held in memory, so later changes of the files have no effect on the verified model. `document` is the
+    record as it is in the file, and the hash is computed from it. A later version of this program may write the record
+    differently and still computes the same hash for this model.
     """
 
     record: BundleRecord
@@ -80,7 +80,7 @@ class ModelBundle:
         training: Mapping[str, Any] | None = None,
         weights_dtype: Literal["float16", "float32"] = "float16",
     ) -> ModelBundle:
-        """Pack a network's state with all that is needed to use it."""
+        """Build a bundle from a network's state and everything that is needed to use it."""
         weights = pack_weights(state, weights_dtype)
         record = BundleRecord(
             name=name,
@@ -120,17 +120,17 @@ class ModelBundle:
 
     @property
     def area_errors(self) -> dict[BandMode, AreaErrorModel]:
-        """Errors of whole-chip areas by band mode; empty for a model that was never validated here."""
+        """Errors of whole-chip areas by band mode; empty for a model that was never validated with this program."""
         return self.record.area_errors
 
     @property
     def card(self) -> ModelCard:
-        """What the model is, and how good."""
+        """Description and scores of the model."""
         return self.record.card
 
     @property
     def default_mode(self) -> BandMode:
-        """The band mode whose threshold stands first in `thresholds.json`."""
+        """The band mode whose threshold is the first in `thresholds.json`."""
         return self.record.default_mode
 
     @property
@@ -140,34 +140,35 @@ class ModelBundle:
 
     @cached_property
     def sha256(self) -> str:
-        """The model's identity: SHA-256 of the canonical record, which holds that of the weights."""
+        """The model's identity: SHA-256 of the canonical record, which contains the SHA-256 of the weights."""
         return sha256_json(self.document)
 
     def serving_mode(self, scene_mode: BandMode) -> BandMode:
-        """The mode a scene is mapped in: its own where the model has a calibration for it, else the model's default.
+        """Return the mode in which a scene is mapped.
 
-        A VV network maps a VV+VH scene by its VV; a network that was never calibrated for VV alone uses its default.
+        It is the scene's own mode where the model has a calibration for it, else the model's default mode. A VV network
+        maps a VV+VH scene from its VV band. A network that was never calibrated for VV alone uses its default mode.
         """
         return scene_mode if scene_mode in self.calibration else self.default_mode
 
     def reference(self, source: Literal["shipped", "registry", "checkpoint"]) -> ModelReference:
-        """The pinned reference written beside every map."""
+        """Return the reference with the hash that is written beside every map."""
         return ModelReference(name=self.name, version=self.version, sha256=self.sha256, source=source)
 
     def as_dict(self) -> dict[str, Any]:
-        """The record and its hash as plain JSON values: the contents of `model.json`."""
+        """Return the record and its hash as plain JSON values: the contents of `model.json`."""
         return {"sha256": self.sha256, **self.document}
 
     def save(self, directory: Path) -> Path:
-        """Write the two files and the cards into `directory`, which appears whole or not at all, and return it."""
+        """Write the two files and the cards into `directory` and return it; it appears only when it is complete."""
         with atomic_directory(directory) as temporary:
             self.write_files(temporary)
         return directory
 
     def write_files(self, directory: Path) -> None:
-        """Write the two files and the cards into a directory that exists.
+        """Write the two files and the cards into an existing directory.
 
-        For whoever makes a larger directory appear at once.
+        Use it when the bundle is part of a larger directory that is written atomically.
         """
         write_bytes(directory / WEIGHTS_FILE, self.weights)
         write_json(directory / RECORD_FILE, self.as_dict())
@@ -175,7 +176,7 @@ class ModelBundle:
         write_text(directory / DATASET_CARD_FILE, dataset_card_markdown(self.card))
 
     def model_card(self, measured: str | None = None) -> str:
-        """The model card as Markdown; see `model_card_markdown`."""
+        """Return the model card as Markdown; see `model_card_markdown`."""
         return model_card_markdown(
             self.card,
             sha256=self.sha256,
@@ -189,10 +190,10 @@ class ModelBundle:
         """Read and verify a bundle.
 
         Args:
-            path: Its directory, or either of its two files.
+            path: Directory of the bundle, or one of its two files.
 
         Raises:
-            InputError: A file is missing, is a pickle, was changed after sealing, or says something unknown.
+            InputError: A file is missing, is a pickle, was changed after sealing, or has unknown content.
         """
         directory = _bundle_directory(path)
         record_path, weights_path = directory / RECORD_FILE, directory / WEIGHTS_FILE
@@ -215,25 +216,25 @@ class ModelBundle:
         return cls(record, values, weights)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The weights as float32 tensors by name; integer buffers as they are."""
+        """Return the weights as float32 tensors by name; integer buffers keep their type."""
         return unpack_weights(self.weights)
 
     def build(self, device: str = "cpu") -> nn.Module:
-        """The network with its weights, in eval mode on `device`.
+        """Build the network with its weights, in eval mode on `device`.
 
         Raises:
-            InputError: The weights do not fit the architecture the record names.
+            InputError: The weights do not fit the architecture that the record names.
         """
         import torch
 
         from drshym_pipeline.model.network import build_network, load_state
 
-        # On the meta device nothing is allocated or drawn at random, which is most of the time of building a network.
+        # On the meta device no memory is allocated and no random numbers are drawn, which takes most of the time.
         try:
             with torch.device("meta"):
                 network = build_network(self.network)
         except RuntimeError:
-            # The mit encoders read values while they are built, which that device does not have.
+            # The mit encoders read values of tensors while they are built; tensors on the meta device have no values.
             network = build_network(self.network)
         load_state(network, self.state(), f"model {self.name}")
         return network.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
@@ -255,15 +256,15 @@ def _bundle_directory(path: Path) -> Path:
 
 
 def shipped_path() -> Path:
-    """The directory of the checkpoint that comes with the package."""
+    """Return the directory of the checkpoint that comes with the package."""
     return Path(__file__).resolve().parent.parent / "checkpoints" / SHIPPED_NAME
 
 
 def shipped_bundle() -> ModelBundle:
-    """The checkpoint that comes with the package.
+    """Load the checkpoint that comes with the package.
 
     Raises:
-        InputError: The installation lacks it.
+        InputError: The installation has no checkpoint.
     """
     path = shipped_path()
     if not path.is_dir():

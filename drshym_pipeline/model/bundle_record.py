@@ -14,7 +14,7 @@ from drshym_pipeline.settings import NetworkConfig
 class Normalisation(Record):
     """How dB became the network's input: clip((dB - low) / (high - low), 0, 1), 0 where not observed.
 
-    Only the range this program applies is allowed, so that a bundle made for another one is refused, not misread.
+    Only the range that this program uses is allowed, so a bundle with another range is refused instead of used wrongly.
     """
 
     unit: Literal["dB"] = "dB"
@@ -25,9 +25,9 @@ class Normalisation(Record):
 class BundleRecord(Record):
     """The contents of `model.json`, apart from its hash.
 
-    `calibration` and `area_errors` are by band mode: a `vv_vh` network serves scenes of VV alone as a mode of its own.
-    `training` is the recipe as plain values, None for a model converted from elsewhere: it is history, and an option
-    renamed later must not make an old bundle unreadable.
+    `calibration` and `area_errors` have one entry per band mode: for a `vv_vh` network, scenes with VV alone are a mode
+    of their own. `training` is the recipe as plain values, None for a converted model. It is not validated, because an
+    option that is renamed later must not make an old bundle unreadable.
     """
 
     format: Literal["drshym-bundle/2"] = "drshym-bundle/2"

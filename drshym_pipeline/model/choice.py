@@ -1,6 +1,6 @@
-"""Which model to use, and why: a given one, else the one in service, else the shipped one.
+"""Which model to use, and why: the given model, else the model in service, else the shipped model.
 
-The command and the Python functions choose here. Which model is in service is kept by `service_record`.
+The command and the Python functions use this module. `service_record` stores which model is in service.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Choice = Literal["given", "in_service", "shipped"]
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """A loaded model, its reference, and why it was taken.
+    """A loaded model, its reference, and why it was chosen.
 
     Args:
         bundle: The model.
-        reference: What is written beside every map.
-        choice: Whether it was given, is in service, or is the one of the package.
-        reason: The same in words, for people.
+        reference: The reference that is written beside every map.
+        choice: Whether the model was given, is in service, or is the shipped one.
+        reason: The reason for the choice in words, for people.
     """
 
     bundle: ModelBundle
@@ -35,7 +35,7 @@ class ChosenModel:
     reason: str
 
     def text(self) -> str:
-        """Such as `unet 1.2 (sha256 0123456789ab): given as runs/unet/bundle`."""
+        """Return a line such as `unet 1.2 (sha256 0123456789ab): given as runs/unet/bundle`."""
         return f"{self.reference.label} (sha256 {self.reference.sha256[:12]}): {self.reason}"
 
 
@@ -43,10 +43,10 @@ def choose_model(given: ModelBundle | str | os.PathLike[str] | None = None) -> C
     """Choose and load the model to use.
 
     Args:
-        given: A loaded model, or the directory of a sealed one; the model in service by default, else the shipped one.
+        given: A loaded model, or the directory of a sealed one; None for the model in service, else the shipped one.
 
     Raises:
-        InputError: It cannot be loaded, or the environment holds a value that cannot be used.
+        InputError: The model cannot be loaded, or an environment variable has a value that cannot be used.
     """
     if isinstance(given, ModelBundle):
         return ChosenModel(given, _reference(given), "given", "given as a loaded model")
@@ -65,7 +65,7 @@ def choose_model(given: ModelBundle | str | os.PathLike[str] | None = None) -> C
 
 
 def _reference(bundle: ModelBundle) -> ModelReference:
-    """The reference of a loaded model: where it comes from is seen by its hash, however it was loaded."""
+    """Return the reference of a loaded model; its hash decides whether it is the one in service or the shipped one."""
     record = in_service_record(PipelineSettings.from_environment().store_path)
     if record is not None and record.reference.sha256 == bundle.sha256:
         return record.reference

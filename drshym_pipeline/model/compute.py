@@ -1,8 +1,8 @@
-"""A network made ready to map: needless arithmetic left out, precision chosen, one tile or many at a time.
+"""A network prepared for mapping: with less arithmetic, in a given precision, for one tile or many tiles at a time.
 
-On a CPU tiles are independent work: as many are computed side by side as there are cores, each on one thread. Cores
-that wait for each other within a layer lose more than caches gain, and whatever else a tile needs (reading, encoding)
-runs on the same core right before and after. On a GPU tiles go in batches.
+On a CPU as many tiles are computed at the same time as there are cores, each by one thread. If several cores worked on
+one layer, waiting for each other would cost more than their caches save. Reading and encoding of a tile run on the same
+core right before and after. On a GPU tiles are computed in batches.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 
-_MOST_WORKERS = 8  # each holds the activations of a tile
+_MOST_WORKERS = 8  # every worker holds the activations of a tile in memory
 _GPU_BATCH = 8
 
 
 def pad_to_stride(inputs: NDArray[np.float32], stride: int = STRIDE) -> NDArray[np.float32]:
     """Mirror the last rows and columns of (N, C, H, W) until H and W are multiples of `stride`.
 
-    Zeros would show the network a dark, unobserved border next to real ground; a mirror image has the right texture.
+    Zeros would look like a dark, unobserved border next to real ground; a mirror image has the right texture.
     """
     height, width = inputs.shape[-2:]
     bottom, right = -height % stride, -width % stride
@@ -42,7 +42,7 @@ def pad_to_stride(inputs: NDArray[np.float32], stride: int = STRIDE) -> NDArray[
 
 
 def native_bf16(device: str) -> bool:
-    """Whether a device multiplies bfloat16 in hardware: others emulate it and are slower for it."""
+    """Return whether a device multiplies bfloat16 in hardware. Other devices emulate it and become slower."""
     if torch.device(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -50,9 +50,9 @@ def native_bf16(device: str) -> bool:
 
 
 def resolve_precision(precision: PrecisionOption, device: str = "cpu") -> Precision:
-    """What `auto` means on a device: bf16 where the hardware has it, otherwise fp32.
+    """Return the precision to use; `auto` is bf16 where the hardware has it, otherwise fp32.
 
-    On a CPU with AVX-512 BF16 or AMX a network takes half the time or less of fp32.
+    On a CPU with AVX-512 BF16 or AMX a network needs at most half the time of fp32.
     """
     if precision != "auto":
         return precision
@@ -60,24 +60,24 @@ def resolve_precision(precision: PrecisionOption, device: str = "cpu") -> Precis
 
 
 def best_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
+    """Return `cuda` where there is a CUDA device, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class _InFloat32(nn.Module):
-    """A last layer in full precision: bf16 has eight bits, too few for the logits themselves."""
+    """A last layer in full precision: bf16 has eight significant bits, too few for logits."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
         self.layer = layer.float()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(N, C, H, W) of any precision to float32."""
+        """Compute float32 outputs from (N, C, H, W) of any precision."""
         return self.layer(inputs.float())  # type: ignore[no-any-return]
 
 
 def _last_convolution(network: nn.Module) -> tuple[nn.Module, str]:
-    """The parent and name of the convolution defined last, which makes the logits."""
+    """Return the parent and name of the convolution that is defined last; it computes the logits."""
     found: tuple[nn.Module, str] | None = None
     for parent in network.modules():
         for name, child in parent.named_children():
@@ -89,12 +89,13 @@ def _last_convolution(network: nn.Module) -> tuple[nn.Module, str]:
 
 
 def prepare_network(network: nn.Module, precision: Precision = "fp32", device: str = "cpu") -> nn.Module:
-    """A copy of a network that computes the same logits faster.
+    """Return a copy of a network that computes the same logits faster.
 
     Args:
-        network: From `build_network`, on the CPU.
-        precision: With `bf16` everything but the last layer is bfloat16; inputs must be, too. Logits are float32.
-        device: Where to.
+        network: A network from `build_network`, on the CPU.
+        precision: Precision of the copy. With `bf16` all layers but the last are bfloat16, and inputs must be bfloat16
+            too. Logits are always float32.
+        device: Device of the copy.
     """
     ready = shortened(network)
     if precision == "bf16":
@@ -107,12 +108,12 @@ def prepare_network(network: nn.Module, precision: Precision = "fp32", device: s
 
 
 class TileNetwork:
-    """Logits of tiles, by a network made ready for a device and a precision.
+    """Computes logits of tiles with a network that is prepared for a device and a precision.
 
     Args:
-        network: From `ModelBundle.build`, on the CPU.
-        device: `cpu` or `cuda`.
-        precision: Of all layers but the last.
+        network: A network from `ModelBundle.build`, on the CPU.
+        device: Device to compute on, `cpu` or `cuda`.
+        precision: Precision of all layers but the last.
     """
 
     def __init__(self, network: nn.Module, device: str, precision: Precision) -> None:
@@ -121,17 +122,17 @@ class TileNetwork:
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
 
     def batch_of(self, wanted: int | None) -> int:
-        """Tiles a call: one on a CPU, where tiles go side by side in threads; on a GPU what is wanted, or several."""
+        """Return the number of tiles per call: 1 on a CPU, where threads compute tiles, else `wanted` or a default."""
         return (wanted or _GPU_BATCH) if torch.device(self.device).type == "cuda" else 1
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw outputs of a batch of tiles of any size; threads may call this at the same time.
+        """Compute the logits of a batch of tiles of any size; several threads may call this at the same time.
 
         Args:
             inputs: (N, C, H, W) float32 from `model.inputs`.
 
         Returns:
-            (N, H, W) float32.
+            (N, H, W) float32 logits.
         """
         height, width = inputs.shape[-2:]
         tiles = torch.from_numpy(pad_to_stride(inputs)).to(
@@ -144,13 +145,13 @@ class TileNetwork:
 
 @contextmanager
 def tiles_side_by_side(device: str, tiles: int) -> Iterator[int]:
-    """How many threads should compute tiles at the same time; each layer uses its share of the cores meanwhile.
+    """Yield how many threads should compute tiles at the same time, and limit the cores that each of them uses.
 
     On a GPU the threads only read and prepare tiles.
 
     Args:
-        device: Where the network is.
-        tiles: How many there are: a chip of one tile has all cores for itself.
+        device: Device of the network.
+        tiles: Number of tiles; a single tile uses all cores.
     """
     allowed = torch.get_num_threads()
     workers = max(1, min(allowed, _MOST_WORKERS, tiles))
@@ -169,10 +170,13 @@ _READY_LOCK = threading.Lock()
 
 
 def tile_network(bundle: ModelBundle, device: str, precision: Precision) -> TileNetwork:
-    """The network of a bundle, made ready once a process: an archive of chips is mapped by the same one."""
+    """Return the prepared network of a bundle.
+
+    It is prepared once per process, so all chips of an archive are mapped with the same one.
+    """
     key = (bundle.sha256, device, precision)
     with _READY_LOCK:
         if key not in _READY:
-            _READY.clear()  # two networks at a time would double the memory for nothing
+            _READY.clear()  # two networks at a time would double the memory without a benefit
             _READY[key] = TileNetwork(bundle.build(), device, precision)
         return _READY[key]

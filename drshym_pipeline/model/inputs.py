@@ -1,7 +1,7 @@
-"""What a network is shown: backscatter in dB turned into input channels.
+"""Input of a network: backscatter in dB turned into input channels.
 
-NumPy only, so that light code can import it. Reading and unit conversion happen in `sar`; batching and padding in
-`predict`. Training and mapping both come through here, which is what keeps them in step.
+NumPy only, so that the import is fast. Reading and unit conversion are in `sar`, batching and padding in `predict`.
+Training and mapping both use this module, so their inputs are always the same.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _CHANNELS: dict[BandMode, tuple[str, ...]] = {"vv": ("vv",), "vv_vh": ("vv", "vh
 
 
 def channels(bands: BandMode) -> tuple[str, ...]:
-    """Names of the input channels of a network.
+    """Return the names of the input channels of a network.
 
-    A `vv_vh` network has a third channel with the share of its bands that were measured: 1 both, 0.5 VV alone, 0
-    neither. What is absent would otherwise look like the darkest water: with it one network serves scenes with and
-    without VH, and the border of a scene is no shore.
+    A `vv_vh` network has a third channel with the share of its bands that were measured: 1 for both, 0.5 for VV alone,
+    0 for none. Without it an absent band would look like very dark water. With it one network can map scenes with and
+    without VH, and the border of a scene does not look like a shore.
     """
     return _CHANNELS[bands]
 
 
 def network_input(db: NDArray[np.floating], bands: BandMode) -> NDArray[np.float32]:
-    """The input channels of one tile.
+    """Compute the input channels of one tile.
 
     Args:
         db: (bands, height, width) backscatter in dB, VV first and VH second where there is one; NaN where not observed.
-        bands: What the network takes. A `vv` network ignores VH; a `vv_vh` network fed VV alone, or pixels whose VH
-            alone is NaN, sees 0 in `vh` and 0.5 in `observed`.
+        bands: Bands of the network. A `vv` network ignores VH. For a `vv_vh` network, pixels without VH have 0 in `vh`
+            and 0.5 in `observed`.
 
     Returns:
         (channels, height, width) float32 in [0, 1], 0 where not observed.
@@ -60,20 +60,20 @@ def network_input(db: NDArray[np.floating], bands: BandMode) -> NDArray[np.float
 
 
 def network_input_of_codes(codes: NDArray[np.uint16], bands: BandMode) -> NDArray[np.float32]:
-    """`network_input` of stored backscatter, without the way through dB: what a scene's tiles take.
+    """Compute the input channels of one tile from stored backscatter, without converting it to dB first.
 
     Args:
         codes: (bands, height, width) uint16 of `sar.backscatter`, VV first; 0 in every band where not observed.
-        bands: What the network takes.
+        bands: Bands of the network.
 
     Returns:
-        As `network_input` of the decoded values, to the last bits of a float32.
+        The same as `network_input` of the decoded values, up to the last bits of a float32.
     """
     out = np.zeros((len(channels(bands)), *codes.shape[1:]), dtype=np.float32)
     used = 1 if bands == "vv" else min(len(codes), 2)
     scaled = out[:used]
     np.multiply(codes[:used], np.float32(1.0 / (CODES_A_DB * DB_RANGE)), out=scaled, casting="unsafe")
-    # Not observed is code 0 and lies below the lowest dB: the clip makes it 0, as it has to be.
+    # Code 0, not observed, is below the lowest dB, so the clip turns it into 0 as required.
     scaled += np.float32((LOWEST_DB - 1.0 / CODES_A_DB - DB_FLOOR) / DB_RANGE)
     np.clip(scaled, 0.0, 1.0, out=scaled)
     if bands == "vv_vh":

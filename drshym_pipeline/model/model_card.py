@@ -1,7 +1,7 @@
-"""The cards that travel with a model, as Markdown: what it is and how good, and what it was trained on.
+"""The cards that are stored with a model, as Markdown: the model card and the card of its training data.
 
-Layout only: every figure stands in the bundle's `ModelCard` record, so that the cards can be written anew from a bundle
-at any time. Figures of other chips than the validation chips belong to `benchmark`.
+Layout only: every figure is in the bundle's `ModelCard` record, so the cards can be written again from a bundle at any
+time. Figures of other chips than the validation chips are passed in by the caller.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ DATASET_CARD_FILE = "DATASET_CARD.md"
 ETHICS = (
     "Uncertainty is always given: probabilities are calibrated on validation chips, and no area is printed without its "
     "interval. Pass both on with every map.",
-    "The map is a preliminary analysis that nobody has validated in the field. No life-safety decision (evacuation, "
-    "routing, where help goes first) may rest on it without review by people who know the place.",
-    "What it does not find may still be flooded. Water under forest and between buildings is largely hidden from the "
-    "radar, so that those who live there are counted too low; never read a dry map as proof that no one is affected.",
-    "Geographic bias: how well it maps a place depends on how much that place is like the scenes it was trained and "
-    "measured on. Deserts, snow, rice, mangroves and dense cities are where it has been measured least.",
-    "A map of who is flooded can be used against those people, by insurers or authorities. Share what is needed.",
+    "The map is a preliminary analysis that was not validated in the field. Do not base a life-safety decision "
+    "(evacuation, routing, where help goes first) on it without review by people who know the place.",
+    "Areas that the map shows as dry may still be flooded. Water under forest and between buildings is largely hidden "
+    "from the radar, so too few affected people are counted there. A dry map is not proof that no one is affected.",
+    "Geographic bias: the quality of a map depends on how similar the place is to the scenes that the model was "
+    "trained and measured on. It was measured least in deserts, snow, rice, mangroves and dense cities.",
+    "A map that shows who is flooded can be used against these people, by insurers or authorities. Share only what is "
+    "needed.",
 )
 
 _BY_EVENT = "No event is in two splits: chips of one event are not independent."
-_BY_CHIP = "The lists that come with the data. They part chips, not events: neighbours of training chips may be scored."
+_BY_CHIP = (
+    "The splits are the lists that come with the data. They divide chips, not events, so neighbours of training chips "
+    "may be scored."
+)
 _MODES: dict[str, str] = {"vv": "VV alone", "vv_vh": "VV and VH"}
 _FIGURES = {
     "iou": "IoU",
@@ -60,7 +64,7 @@ _RECIPE = (
 
 
 def summary(card: ModelCard) -> str:
-    """The card in a few lines of Markdown: for a place that has no room for tables."""
+    """Return the card in a few lines of Markdown, for places without room for tables."""
     lines = [f"# {card.name} {card.version}", f"{card.architecture}, {card.encoder}; {_bands(card.bands)}."]
     lines.append(f"Trained on {card.training_data}.")
     for key, scores in card.scores.items():
@@ -79,14 +83,14 @@ def model_card_markdown(
     recipe: Mapping[str, Any] | None = None,
     measured: str | None = None,
 ) -> str:
-    """The model card, ending with a newline.
+    """Return the model card as Markdown that ends with a newline.
 
     Args:
-        card: The record.
-        sha256: Identity of the bundle it belongs to.
+        card: The record of the card.
+        sha256: SHA-256 of the bundle that the card belongs to.
         calibration: The operating point, by band mode.
         recipe: The recipe of the training as plain values.
-        measured: More Markdown on how good it is, such as figures on real scenes; its headings are of level three.
+        measured: More Markdown with scores, such as figures on real scenes; its headings are of level three.
     """
     identity = [("version", card.version), ("architecture", card.architecture), ("encoder", card.encoder)]
     identity += [("parameters", f"{card.parameters:,}"), ("reads", _bands(card.bands))]
@@ -107,13 +111,14 @@ def model_card_markdown(
         markdown_table(("", ""), identity),
         f"## Intended use\n\n{card.intended_use}",
         "## Data",
-        f"Trained on {card.training_data} (content hash `{card.training_sha256[:12]}`). What these chips are stands in "
+        f"Trained on {card.training_data} (content hash `{card.training_sha256[:12]}`). These chips are described in "
         f"{DATASET_CARD_FILE} beside this card." + _evidence(card.data),
         *(("## Training", markdown_table(("", ""), _recipe_rows(recipe))) if recipe else ()),
         *(
             (
                 "## Operating point",
-                "The probability of water is sigmoid(logit / T + bias); a pixel is water from the threshold on.",
+                "The probability of water is sigmoid(logit / T + bias). A pixel is water when its probability is at "
+                "least the threshold.",
                 markdown_table(("bands", "T", "bias", "threshold"), operating),
             )
             if calibration
@@ -125,7 +130,8 @@ def model_card_markdown(
             (
                 "### Validation chips",
                 "Water is the positive class; unknown and unobserved pixels are not scored. In brackets: bootstrap "
-                "intervals over whole chips. The operating point was fitted on these very chips: the figures flatter.",
+                "intervals over whole chips. The operating point was fitted on the same chips, so these figures are "
+                "likely too optimistic.",
                 markdown_table(("bands", "figure", "value", "chips"), figures),
             )
             if card.scores
@@ -140,12 +146,12 @@ def model_card_markdown(
 
 
 def dataset_card_markdown(card: ModelCard) -> str:
-    """The card of the data a model was trained on, ending with a newline."""
+    """Return the card of the data that a model was trained on, as Markdown that ends with a newline."""
     data = card.data
     if data is None:
         return (
-            f"# Data set card: training data of {card.name}\n\nOf the data nothing more is known here than what the "
-            f"model card says: {card.training_data} (content hash `{card.training_sha256[:12]}`).\n"
+            f"# Data set card: training data of {card.name}\n\nThe only known facts about the data are those of the "
+            f"model card: {card.training_data} (content hash `{card.training_sha256[:12]}`).\n"
         )
     return "\n\n".join((f"# Data set card: {data.title}", *_data_parts(data))) + "\n"
 
@@ -174,12 +180,12 @@ def _data_parts(data: DataCard) -> Iterable[str]:
 
 
 def _evidence(data: DataCard | None) -> str:
-    """How the origin of the data is known; empty for a card that does not say it."""
+    """Return how the origin of the data is known; an empty string for a card that does not say it."""
     return f" {data.evidence}" if data is not None and data.evidence else ""
 
 
 def score_text(score: Score) -> str:
-    """Such as `0.812 (0.780 to 0.840)`; a figure without an interval stands alone."""
+    """Return a text such as `0.812 (0.780 to 0.840)`; without an interval, the figure alone."""
     if score.value is None:
         return "not defined"
     if score.low is None or score.high is None:
@@ -192,13 +198,13 @@ def _bands(mode: BandMode) -> str:
 
 
 def _of(key: str) -> str:
-    """Such as `valid_vv_vh` for people."""
+    """Return a key such as `valid_vv_vh` in words."""
     split, _, mode = key.partition("_")
     return f"{'validation' if split == 'valid' else split}, {_MODES.get(mode, mode)}"
 
 
 def _figure_name(name: str) -> str:
-    """Such as `ece_after` for people."""
+    """Return the name of a figure such as `ece_after` in words."""
     for moment in ("before", "after"):
         if name.endswith(f"_{moment}"):
             stem = name.removesuffix(f"_{moment}")
@@ -210,14 +216,14 @@ def _recipe_rows(recipe: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for title, path in _RECIPE:
         value: Any = recipe
         for key in path:
-            # Read as history: an option may have had another name when an old bundle was made.
+            # The recipe is not validated: an option may have had another name when an old bundle was made.
             value = value.get(key) if isinstance(value, Mapping) else None
         if value is not None:
             yield title, value
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; a bar in a cell is replaced, for it would end the cell."""
+    """Return a Markdown table; a bar in a cell is replaced, because it would end the cell."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "/") for cell in line) + " |" for line in lines)
 

@@ -1,11 +1,11 @@
-"""The network itself: a U-Net from segmentation-models-pytorch, with BatchNorm or GroupNorm throughout.
+"""The network: a U-Net from segmentation-models-pytorch, with BatchNorm or GroupNorm in all layers.
 
-With the stem `half` the U-Net works at half the resolution: each 2 x 2 block of pixels becomes channels, and a small
-head that sees those channels again puts the logits back on the pixels. That is over twice as fast, and every layer sees
-twice as much ground.
+With the stem `half` the U-Net works at half the resolution: each 2 x 2 block of pixels becomes channels. A small head,
+which gets those channels as a second input, computes the logits of all pixels. This is more than twice as fast, and
+every layer covers twice as much ground in each direction.
 
-Architecture only. Where initial weights come from is decided in `start`, how a network is trained in `training`, and
-what is sealed with it in `bundle`.
+Architecture only. The initial weights are chosen in `training.start`, networks are trained in `training`, and `bundle`
+defines what is sealed with a network.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from drshym_pipeline.model.inputs import channels
 from drshym_pipeline.settings import NetworkConfig
 
 STRIDE = 32
-"""Height and width of a network's input must be multiples of this: resolution is halved at most five times."""
+"""Height and width of a network's input must be multiples of this, because resolution is halved at most five times."""
 
-_MIN_STAGES, _MAX_STAGES = 3, 5  # what segmentation-models-pytorch's encoders offer
+_MIN_STAGES, _MAX_STAGES = 3, 5  # limits of the encoders of segmentation-models-pytorch
 _BLOCK = 2  # side of the block of pixels that the stem `half` turns into channels
 _DETAIL_WIDTH = 32
 _MAX_GROUPS = 32  # the group count of the GroupNorm paper (Wu and He 2018, section 4.1)
 
 
 def unknown_encoder(name: str) -> InputError:
-    """The error for an encoder nobody knows, with the nearest names that exist."""
+    """Return the error for an unknown encoder, with the most similar names that exist."""
     names = [known for known in get_encoder_names() if not known.startswith("timm-")]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     return InputError(
@@ -45,7 +45,7 @@ def unknown_encoder(name: str) -> InputError:
 
 
 def check_network(config: NetworkConfig) -> None:
-    """Refuse a configuration no network can be built from, before anything is built.
+    """Check a configuration before anything is built from it.
 
     Raises:
         InputError: The encoder is unknown, or the decoder's widths do not fit the stem.
@@ -64,24 +64,24 @@ def check_network(config: NetworkConfig) -> None:
         raise InputError(
             "network.decoder_channels",
             f"needs {_MIN_STAGES} to {most} positive widths with stem: {config.stem}, got {list(widths)}",
-            f"Write one a stage, such as {[256, 128, 64, 32, 16][:most]}",
+            f"Write one per stage, such as {[256, 128, 64, 32, 16][:most]}",
         )
 
 
 def _groups(width: int) -> int:
-    """The largest group count up to 32 that divides `width` and leaves at least two channels a group."""
+    """Return the largest group count up to 32 that divides `width` and leaves at least two channels per group."""
     return max(g for g in range(1, _MAX_GROUPS + 1) if width % g == 0 and (width // g >= 2 or g == 1))
 
 
 def _group_norm(norm: nn.BatchNorm2d) -> nn.Module:
     group = nn.GroupNorm(_groups(norm.num_features), norm.num_features, eps=norm.eps)
-    # timm fuses the activation into its BatchNorm; it must outlive the exchange.
+    # timm makes the activation a part of its BatchNorm; it must be kept when the norm is replaced.
     activation = getattr(norm, "act", None)
     return nn.Sequential(group, activation) if isinstance(activation, nn.Module) else group
 
 
 def replace_batch_norm(module: nn.Module) -> None:
-    """Exchange every BatchNorm2d below `module` for a GroupNorm of the same width, in place."""
+    """Replace every BatchNorm2d below `module` by a GroupNorm of the same width, in place."""
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d):
             setattr(module, name, _group_norm(child))
@@ -93,14 +93,14 @@ class HalfResolution(nn.Module):
     """A U-Net that works on blocks of 2 x 2 pixels.
 
     Space to depth and back (Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient
-    Sub-Pixel CNN, section 2.2). The head sees the blocks themselves beside the decoder's output: the finest features of
-    the encoder alone are four pixels wide, too coarse for a shore. Its second layer lets it average the speckle of a
-    pond of a few pixels before it decides.
+    Sub-Pixel CNN, section 2.2). The inputs of the head are the decoder's output and the blocks themselves, because the
+    finest features of the encoder are four pixels wide, too coarse for a shore. With its second layer the head can
+    average the speckle of a pond of a few pixels.
 
     Args:
-        unet: Takes `count` x 4 channels and returns `width` features a block.
-        count: Channels of the input.
-        width: Of the U-Net's output.
+        unet: Network that takes `count` x 4 channels and returns `width` features per block.
+        count: Number of channels of the input.
+        width: Number of channels of the U-Net's output.
     """
 
     def __init__(self, unet: nn.Module, count: int, width: int) -> None:
@@ -119,7 +119,7 @@ class HalfResolution(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(N, count, H, W) to logits (N, 1, H, W)."""
+        """Compute logits (N, 1, H, W) from inputs (N, count, H, W)."""
         blocks = F.pixel_unshuffle(inputs, _BLOCK).contiguous(memory_format=torch.channels_last)
         features = self.unet(blocks)
         return F.pixel_shuffle(self.head(torch.cat([features, blocks.to(features.dtype)], dim=1)), _BLOCK)
@@ -137,16 +137,16 @@ def _unet(config: NetworkConfig, count: int, classes: int, encoder_weights: str 
             decoder_channels=config.decoder_channels,
         )
     if len(config.decoder_channels) < _MAX_STAGES:
-        _drop_idle_stages(network, count)
+        _remove_unused_stages(network, count)
     return network
 
 
-def _drop_idle_stages(network: nn.Module, count: int) -> None:
-    """Take out the stages of a shallow encoder that are never run: they would be most of the bundle's size."""
+def _remove_unused_stages(network: nn.Module, count: int) -> None:
+    """Remove the stages of a shallow encoder that are never run: they would be most of the bundle's size."""
     called: set[str] = set()
     encoder: Any = network.encoder
     stages = dict(encoder.named_children())
-    # Some encoders walk through the parts of a stage themselves: a stage is in use when any part of it is.
+    # Some encoders call the parts of a stage directly, so a stage is in use when any of its parts is called.
     handles = [
         part.register_forward_hook(lambda *_, name=name: called.add(name))
         for name, stage in stages.items()
@@ -170,8 +170,8 @@ def build_network(config: NetworkConfig, *, encoder_weights: str | None = None) 
     logits of "flooded" as (N, 1, H, W).
 
     Args:
-        config: Encoder, stem, norm, bands and decoder widths, one a stage. `start` plays no part here.
-        encoder_weights: Name of pretrained encoder weights to fetch; for `start.initial_state` alone.
+        config: Encoder, stem, norm, bands and decoder widths, one per stage. `start` is not used here.
+        encoder_weights: Name of pretrained encoder weights to download; only `start.initial_state` sets it.
 
     Raises:
         InputError: The encoder is unknown, or cannot take this number of channels.
@@ -198,12 +198,12 @@ def load_state(network: nn.Module, state: dict[str, torch.Tensor], subject: str)
     """Put weights into a network; all of them must fit.
 
     Args:
-        network: Where they go.
+        network: The network that gets the weights.
         state: Tensors by name.
-        subject: What to call the weights in an error.
+        subject: Name of the weights in an error.
 
     Raises:
-        InputError: Names or shapes belong to another architecture; the first misfit is named.
+        InputError: Names or shapes belong to another architecture; the error names the first tensor that does not fit.
     """
     expected = network.state_dict()
     missing = sorted(expected.keys() - state.keys())

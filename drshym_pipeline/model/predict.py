@@ -1,6 +1,6 @@
-"""Logits of a batch of chips by a network as it is, in training or out of it.
+"""Logits of a batch of chips by an unchanged network, during training or after it.
 
-What maps scenes is `compute`, which makes a network ready first; both give the same logits up to rounding.
+Scenes are mapped with `compute`, which prepares a network first; both give the same logits up to rounding.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from drshym_pipeline.records import PrecisionOption
 def predict_logits(
     network: nn.Module, inputs: NDArray[np.float32], *, device: str = "cpu", precision: PrecisionOption = "fp32"
 ) -> NDArray[np.float32]:
-    """Logits of "flooded" for a batch of tiles of any size.
+    """Compute logits of "flooded" for a batch of tiles of any size.
 
     Args:
-        network: From `build_network` or `ModelBundle.build`, already on `device`. It is run in eval mode and left in
-            the mode it was in.
+        network: A network from `build_network` or `ModelBundle.build`, already on `device`. It runs in eval mode; its
+            former mode is restored afterwards.
         inputs: (N, C, H, W) float32 from `network_input`.
-        device: Where to compute.
-        precision: `bf16` runs under autocast; see `resolve_precision` for `auto`.
+        device: Device to compute on.
+        precision: Precision of the computation. `bf16` uses autocast; see `resolve_precision` for `auto`.
 
     Returns:
         (N, H, W) float32. A tile's logits do not depend on the other tiles of the batch.
@@ -38,8 +38,8 @@ def predict_logits(
     height, width = inputs.shape[-2:]
     kind = torch.device(device).type
     padded = torch.from_numpy(np.ascontiguousarray(pad_to_stride(inputs), dtype=np.float32))
-    # On a CPU one tile at a time is as fast as a batch, needs less memory, and takes the same kernels whatever the
-    # batch, so that not even rounding depends on it. A GPU needs the batch to be busy.
+    # On a CPU one tile at a time is as fast as a batch and needs less memory. It uses the same kernels for every size
+    # of the batch, so even rounding does not depend on the batch. A GPU needs a batch to use all its cores.
     chunks = torch.split(padded, 1) if kind == "cpu" else (padded,)
     was_training = network.training
     network.eval()

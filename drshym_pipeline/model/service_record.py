@@ -1,7 +1,7 @@
 """Which model is in service: one small JSON file in the store.
 
-Written when a model is promoted, read by every run that maps a scene. It names a bundle and pins it by hash; the
-registry that decides about promotion is not known here.
+The file is written when a model is promoted, and read by every run that maps a scene. It names a bundle and its hash.
+This module does not know the registry, which decides about promotion.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from drshym_pipeline.storage import read_json, write_json
 class ModelInService(Record):
     """The model that maps scenes now.
 
-    `path` is the bundle's directory, relative to the store when it lies inside, so that a store can be moved.
+    `path` is the bundle's directory. It is relative to the store when it is inside the store, so that a store can be
+    moved.
     """
 
     reference: ModelReference
@@ -29,17 +30,17 @@ class ModelInService(Record):
     reason: str
 
     def directory(self, store: Path) -> Path:
-        """The bundle's directory."""
+        """Return the bundle's directory."""
         return store / self.path  # an absolute path replaces the store
 
 
 def record_path(store: Path) -> Path:
-    """Where the record is kept in a store."""
+    """Return the path of the record in a store."""
     return store / "records" / "flood_model.json"
 
 
 def in_service_record(store: Path) -> ModelInService | None:
-    """The record of the model in service, or None when nothing was ever put there.
+    """Read the record of the model in service; None when no model was ever put in service.
 
     Raises:
         InputError: The record is damaged.
@@ -60,11 +61,11 @@ def write_in_service(store: Path, bundle: Path, reference: ModelReference, reaso
     Args:
         store: The artefact store.
         bundle: The bundle's directory.
-        reference: Its pinned reference.
-        reason: Why, for people.
+        reference: The reference with the bundle's hash.
+        reason: The reason in words, for people.
 
     Raises:
-        InputError: The bundle cannot be loaded or is not the one the reference pins; the old record then stays.
+        InputError: The bundle cannot be loaded or has another hash than the reference; the old record then stays.
     """
     verified_bundle(bundle, reference)
     directory = bundle.resolve()
@@ -76,7 +77,7 @@ def write_in_service(store: Path, bundle: Path, reference: ModelReference, reaso
 
 
 def model_in_service(store: Path) -> tuple[ModelBundle, ModelReference]:
-    """The model in service, verified against its record; the shipped checkpoint when there is no record.
+    """Load the model in service, verified against its record; the shipped checkpoint when there is no record.
 
     Raises:
         InputError: The recorded bundle is missing or has changed.
@@ -89,10 +90,10 @@ def model_in_service(store: Path) -> tuple[ModelBundle, ModelReference]:
 
 
 def verified_bundle(directory: Path, reference: ModelReference) -> ModelBundle:
-    """Load a bundle that a record pins.
+    """Load a bundle and check that it has the hash of a reference.
 
     Raises:
-        InputError: It cannot be loaded, or it is another model than the reference pins.
+        InputError: The bundle cannot be loaded, or it has another hash than the reference.
     """
     bundle = ModelBundle.load(directory)
     if bundle.sha256 != reference.sha256:

@@ -1,10 +1,11 @@
-"""Ways to the same logits with less arithmetic: what a network needs for training and not for mapping is taken out.
+"""The same logits with less arithmetic: operations that only training needs are removed from a network.
 
-Two rewrites, both exact up to rounding. Batch norms are folded into the convolutions before them. A convolution over a
-nearest-neighbour enlargement is computed on the small image: of the nine pixels under a 3 x 3 kernel several are copies
-of the same small one, so their weights are added up beforehand and four kernels of 2 x 2, one for each place of a pixel
-in its enlarged block, do with 16 multiplications what takes 36 (the opposite view of the sub-pixel convolution in Shi
-et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel CNN, section 2.2).
+There are two changes, both exact up to rounding. Batch norms are folded into the convolutions before them. A
+convolution over a nearest-neighbour enlargement is computed on the small image: several of the nine pixels under a 3 x
+3 kernel are copies of the same small pixel, so their weights can be added in advance. Four kernels of 2 x 2, one for
+each place of a pixel in its enlarged block, then need 16 multiplications instead of 36 (the inverse of the sub-pixel
+convolution in Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel CNN,
+section 2.2).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_PROBE = 64  # side of the tile that shows whether a rewrite changed the network
-_ALIKE = 1e-3  # of the spread of the logits
+_PROBE = 64  # side of the tile on which the changed network is compared with the original
+_ALIKE = 1e-3  # largest difference, as a share of the standard deviation of the logits
 _PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))  # row and column of a pixel in its enlarged block
 
 
@@ -33,7 +34,7 @@ def _fold(module: nn.Module) -> None:
             and before[1].out_channels == child.num_features
         ):
             setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            # timm fuses the activation into its BatchNorm; it must outlive the fold.
+            # timm makes the activation a part of its BatchNorm; it must be kept when the norm is folded.
             activation = getattr(child, "act", None)
             setattr(module, name, activation if isinstance(activation, nn.Module) else nn.Identity())
         else:
@@ -42,17 +43,20 @@ def _fold(module: nn.Module) -> None:
 
 
 def _summed(weight: Tensor, place: int, axis: int) -> Tensor:
-    """A kernel of three along an axis as one of two: the first pixel of a block shares its source with the next."""
+    """Turn a kernel of three weights along an axis into one of two; neighbouring pixels that are copies share a weight.
+
+    `place` is 0 for the first pixel of an enlarged block along the axis, and 1 for the second.
+    """
     first, middle, last = weight.unbind(axis)
     return torch.stack([first, middle + last] if place == 0 else [first + middle, last], dim=axis)
 
 
 class EnlargedConvolution(nn.Module):
-    """A 3 x 3 convolution over a doubled image and, beside it, one of full size; nothing is ever enlarged.
+    """A 3 x 3 convolution over a doubled image and an image of full size, computed without enlarging the first.
 
     Args:
-        convolution: Over the channels of the doubled image, then those of the other.
-        enlarged: How many of its input channels come from the doubled image.
+        convolution: The convolution over the channels of the doubled image, followed by those of the other image.
+        enlarged: Number of its input channels that come from the doubled image.
     """
 
     def __init__(self, convolution: nn.Conv2d, enlarged: int) -> None:
@@ -71,7 +75,7 @@ class EnlargedConvolution(nn.Module):
                 self.full.weight.copy_(full)
 
     def forward(self, small: Tensor, full: Tensor | None) -> Tensor:
-        """(N, enlarged, H, W) and perhaps (N, C, 2 H, 2 W) to (N, width, 2 H, 2 W)."""
+        """Compute (N, width, 2 H, 2 W) from (N, enlarged, H, W) and, where there is one, (N, C, 2 H, 2 W)."""
         count, _, height, width = small.shape
         phases = self.small(small)
         out: Tensor
@@ -80,14 +84,14 @@ class EnlargedConvolution(nn.Module):
         else:
             out = self.full(full)
         for index, (down, along) in enumerate(_PHASES):
-            # The border of one pixel around the small image gives one row and one column too many.
+            # With the border of one pixel around the small image there is one row and one column too many.
             found = phases[:, index * self.width : (index + 1) * self.width, down:, along:][..., :height, :width]
             out[:, :, down::2, along::2].add_(found)
         return out
 
 
 class _DecoderBlock(nn.Module):
-    """A decoder block whose first convolution never sees the enlarged image."""
+    """A decoder block whose first convolution does not need the enlarged image."""
 
     def __init__(self, block: UnetDecoderBlock, enlarged: int) -> None:
         super().__init__()
@@ -98,12 +102,12 @@ class _DecoderBlock(nn.Module):
     def forward(
         self, feature_map: Tensor, target_height: int, target_width: int, skip_connection: Tensor | None = None
     ) -> Tensor:
-        """As the block it stands for; the target is twice the feature map."""
+        """Compute the output of the original block; the target size is twice that of the feature map."""
         out: Tensor = self.rest(self.first(feature_map, skip_connection))
         return out
 
 
-def _takes_shortcut(block: UnetDecoderBlock) -> bool:
+def _can_be_replaced(block: UnetDecoderBlock) -> bool:
     convolution = block.conv1[0]
     return (
         block.interpolation_mode == "nearest"
@@ -114,8 +118,8 @@ def _takes_shortcut(block: UnetDecoderBlock) -> bool:
     )
 
 
-def _enlarge_nothing(network: nn.Module, probe: Tensor) -> None:
-    """Exchange the decoder blocks of a U-Net that double their input, in place."""
+def _replace_decoder_blocks(network: nn.Module, probe: Tensor) -> None:
+    """Replace the decoder blocks of a U-Net that double their input, in place."""
     channels: dict[str, int] = {}
 
     def look(name: str, given: tuple[Any, ...]) -> None:
@@ -132,19 +136,19 @@ def _enlarge_nothing(network: nn.Module, probe: Tensor) -> None:
     for hook in hooks:
         hook.remove()
     for name, enlarged in channels.items():
-        if _takes_shortcut(blocks[name]):
+        if _can_be_replaced(blocks[name]):
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, _DecoderBlock(blocks[name], enlarged))
 
 
 def shortened(network: nn.Module) -> nn.Module:
-    """A copy of a network in eval mode that computes the same logits with less arithmetic.
+    """Return a copy of a network in eval mode that computes the same logits with less arithmetic.
 
-    Modules are folded in the order they are defined in, which need not be the order they run in: the copy is compared
-    with the network on a probe, and where it differs an unchanged copy is returned.
+    Modules are folded in the order of their definition, which may differ from the order in which they run. Therefore
+    the copy is compared with the network on a probe, and an unchanged copy is returned where they differ.
 
     Args:
-        network: On the CPU, float32.
+        network: A float32 network on the CPU.
     """
     plain = copy.deepcopy(network).eval()
     candidate = copy.deepcopy(plain)
@@ -152,7 +156,7 @@ def shortened(network: nn.Module) -> nn.Module:
     count = getattr(network, "in_channels", first.in_channels)
     probe = torch.rand((1, count, _PROBE, _PROBE), generator=torch.Generator().manual_seed(42))
     _fold(candidate)
-    _enlarge_nothing(candidate, probe)
+    _replace_decoder_blocks(candidate, probe)
     with torch.inference_mode():
         expected, found = plain(probe), candidate(probe)
     spread = max(float(expected.std()), float(torch.finfo(torch.float32).tiny))

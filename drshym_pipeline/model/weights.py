@@ -1,4 +1,4 @@
-"""A network's tensors as safetensors bytes, and back: nothing executable, the same bytes for the same tensors."""
+"""Conversion of a network's tensors to safetensors bytes and back: nothing executable, always the same bytes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def pack_weights(state: Mapping[str, torch.Tensor], dtype: Literal["float16", "float32"]) -> bytes:
-    """Tensors as safetensors bytes, the same bytes for the same tensors.
+    """Return tensors as safetensors bytes; the same tensors give the same bytes.
 
-    Integer buffers keep their type; a tensor that would not stay finite in float16 stays float32.
+    Integer buffers keep their type. A tensor with values that are not finite in float16 stays float32.
     """
     import torch
     from safetensors.torch import save
@@ -29,7 +29,7 @@ def pack_weights(state: Mapping[str, torch.Tensor], dtype: Literal["float16", "f
 
 
 def unpack_weights(data: bytes) -> dict[str, torch.Tensor]:
-    """The inverse of `pack_weights`, floating tensors as float32."""
+    """Return the tensors that `pack_weights` packed, floating tensors as float32."""
     from safetensors.torch import load
 
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load(data).items()}

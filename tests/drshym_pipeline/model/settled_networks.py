@@ -1,4 +1,4 @@
-"""Small networks of every kind whose norms have seen something: fresh ones fold into nothing."""
+"""Small networks of every kind with trained norms: with their initial statistics, folding would change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NETWORKS = {
 
 
 def settled(config: NetworkConfig) -> nn.Module:
-    """The network of a configuration after three batches of noise."""
+    """Return the network of a configuration after three batches of noise."""
     torch.manual_seed(0)
     network = build_network(config).train()
     with torch.no_grad():

@@ -62,7 +62,7 @@ def saved(sealed: ModelBundle, tmp_path: Path) -> Path:
     return sealed.save(tmp_path / "bundle")
 
 
-def test_a_saved_bundle_comes_back_with_the_same_identity_and_output(sealed: ModelBundle, saved: Path) -> None:
+def test_a_saved_bundle_is_loaded_with_the_same_hash_and_output(sealed: ModelBundle, saved: Path) -> None:
     tiles = np.random.default_rng(3).random((2, 3, 64, 64), dtype=np.float32)
     expected = predict_logits(sealed.build(), tiles)
     for path in (saved, saved / "model.json", saved / "model.safetensors"):
@@ -79,7 +79,7 @@ def test_a_loaded_bundle_saved_again_is_the_same_bundle(saved: Path, tmp_path: P
         assert (again / name).read_bytes() == (saved / name).read_bytes()
 
 
-def test_half_precision_weights_keep_buffers_and_stay_close() -> None:
+def test_half_precision_weights_keep_buffers_and_differ_little() -> None:
     torch.manual_seed(0)
     net = build_network(NETWORK)
     net.train()
@@ -136,7 +136,7 @@ def test_a_pickle_is_refused_and_conversion_named(tmp_path: Path, suffix: str) -
         ModelBundle.load(path)
 
 
-def test_a_missing_bundle_and_a_foreign_folder_are_named(tmp_path: Path) -> None:
+def test_a_missing_bundle_and_a_folder_without_a_bundle_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such model bundle"):
         ModelBundle.load(tmp_path / "nothing")
     with pytest.raises(InputError, match="not a model bundle"):
@@ -149,13 +149,13 @@ def test_missing_weights_are_named(saved: Path) -> None:
         ModelBundle.load(saved)
 
 
-def test_the_shipped_checkpoint_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_shipped_checkpoint_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bundle_module, "shipped_path", lambda: tmp_path / "none")
     with pytest.raises(InputError, match="ships with the package is missing"):
         shipped_bundle()
 
 
-def test_a_mode_without_calibration_is_served_by_the_default(sealed: ModelBundle) -> None:
+def test_a_mode_without_calibration_uses_the_default_mode(sealed: ModelBundle) -> None:
     assert sealed.serving_mode("vv") == "vv"
     only = sealed.record.model_copy(update={"calibration": {"vv_vh": Calibration()}})
     assert ModelBundle(only, sealed.document, sealed.weights).serving_mode("vv") == "vv_vh"
@@ -176,7 +176,7 @@ def test_training_can_start_from_a_bundle(sealed: ModelBundle, saved: Path) -> N
     assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
-def test_a_bundle_of_another_architecture_is_no_start(saved: Path) -> None:
+def test_training_cannot_start_from_a_bundle_of_another_architecture(saved: Path) -> None:
     config = NetworkConfig(decoder_channels=(64, 32, 16, 16, 8), start=str(saved))
     with pytest.raises(InputError, match=r"network\.start .*another architecture"):
         initial_state(config)
@@ -190,7 +190,7 @@ def test_random_start_follows_the_seed() -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_pretrained_weights_out_of_reach_are_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pretrained_weights_that_cannot_be_downloaded_are_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
@@ -199,7 +199,7 @@ def test_pretrained_weights_out_of_reach_are_a_clear_error(monkeypatch: pytest.M
         initial_state(NetworkConfig(encoder="resnet34", start="imagenet"))
 
 
-def test_the_model_in_service_is_recorded_and_found_again(sealed: ModelBundle, tmp_path: Path) -> None:
+def test_the_model_in_service_is_recorded_and_loaded(sealed: ModelBundle, tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert in_service_record(store) is None
     directory = sealed.save(store / "models" / "tiny")
@@ -212,7 +212,7 @@ def test_the_model_in_service_is_recorded_and_found_again(sealed: ModelBundle, t
     assert model_in_service(moved)[1] == reference
 
 
-def test_a_bundle_exchanged_behind_the_record_is_refused(sealed: ModelBundle, tmp_path: Path) -> None:
+def test_a_bundle_that_was_replaced_after_it_was_recorded_is_refused(sealed: ModelBundle, tmp_path: Path) -> None:
     store = tmp_path / "store"
     directory = sealed.save(store / "models" / "tiny")
     write_in_service(store, directory, sealed.reference("registry"), "first model")

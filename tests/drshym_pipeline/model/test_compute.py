@@ -1,4 +1,4 @@
-"""A network made ready to map gives the logits of the network it was made from."""
+"""A network that was prepared for mapping gives the logits of the original network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.drshym_pipeline.model.settled_networks import NETWORKS, settled
 
 
 @pytest.mark.parametrize("name", ["full", "half"])
-def test_half_precision_stays_near_and_gives_logits_in_full(name):
+def test_bfloat16_gives_nearly_the_same_logits_in_full_precision(name):
     network = settled(NETWORKS[name])
     tiles = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
     exact = TileNetwork(network, "cpu", "fp32").logits(tiles)
@@ -26,7 +26,7 @@ def test_half_precision_stays_near_and_gives_logits_in_full(name):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_logits_are_the_same_bits_whoever_computes_them_beside(precision):
+def test_logits_are_bit_identical_when_other_threads_compute_at_the_same_time(precision):
     ready = TileNetwork(settled(NETWORKS["half"]), "cpu", precision)
     tiles = np.random.default_rng(0).random((6, 1, 3, 64, 64), dtype=np.float32)
     alone = [ready.logits(tile) for tile in tiles]
@@ -35,7 +35,7 @@ def test_logits_are_the_same_bits_whoever_computes_them_beside(precision):
             np.testing.assert_array_equal(first, second)
 
 
-def test_the_threads_of_torch_are_given_back():
+def test_the_number_of_threads_of_torch_is_restored():
     before = torch.get_num_threads()
     with pytest.raises(ValueError, match="stop"), tiles_side_by_side("cpu", 6) as workers:
         assert workers * torch.get_num_threads() <= max(before, 1)
@@ -43,19 +43,19 @@ def test_the_threads_of_torch_are_given_back():
     assert torch.get_num_threads() == before
 
 
-def test_a_model_is_made_ready_once_and_again_for_another_precision(random_bundle, monkeypatch):
+def test_a_model_is_prepared_once_per_precision(random_bundle, monkeypatch):
     monkeypatch.setattr(compute, "_READY", {})
     first = tile_network(random_bundle, "cpu", "fp32")
     assert tile_network(random_bundle, "cpu", "fp32") is first
     assert tile_network(random_bundle, "cpu", "bf16") is not first
 
 
-def test_a_network_without_a_convolution_is_no_network():
+def test_a_network_without_a_convolution_is_refused():
     with pytest.raises(ValueError, match="no convolution"):
         compute._last_convolution(nn.Linear(2, 2))
 
 
-def test_preparing_leaves_the_network_itself_alone():
+def test_preparing_does_not_change_the_original_network():
     network = settled(NETWORKS["half"])
     before = {name: value.clone() for name, value in network.state_dict().items()}
     prepare_network(network, "bf16")
@@ -65,7 +65,7 @@ def test_preparing_leaves_the_network_itself_alone():
 
 
 @pytest.mark.parametrize("tiles", [0, 1, 2, 1000])
-def test_no_more_threads_than_tiles_and_no_core_left_idle_by_a_single_one(tiles):
+def test_there_are_no_more_threads_than_tiles_and_a_single_tile_uses_all_cores(tiles):
     before = torch.get_num_threads()
     with tiles_side_by_side("cpu", tiles) as workers:
         assert workers <= max(tiles, 1)

@@ -21,7 +21,7 @@ def test_unobserved_pixels_are_zero_in_every_channel() -> None:
     assert (out[:, 1, 1] > 0).all()
 
 
-def test_vv_alone_tells_a_two_band_network_that_vh_is_absent() -> None:
+def test_the_input_of_a_two_band_network_shows_that_vh_is_absent() -> None:
     out = network_input(np.full((1, 3, 3), -10.0, dtype=np.float32), "vv_vh")
     assert out.shape == (len(channels("vv_vh")), 3, 3)
     assert (out[0] > 0).all()
@@ -29,7 +29,7 @@ def test_vv_alone_tells_a_two_band_network_that_vh_is_absent() -> None:
     assert (out[2] == 0.5).all()
 
 
-def test_vh_missing_in_some_pixels_leaves_their_vv() -> None:
+def test_pixels_without_vh_keep_their_vv() -> None:
     db = np.full((2, 1, 2), -10.0, dtype=np.float32)
     db[1, 0, 0] = NAN
     out = network_input(db, "vv_vh")

@@ -1,4 +1,4 @@
-"""The cards that travel with a model."""
+"""The cards that are stored with a model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def card() -> ModelCard:
     )
 
 
-def test_the_model_card_says_what_how_good_what_for_and_what_not_for(card: ModelCard) -> None:
+def test_the_model_card_has_the_description_scores_uses_and_limits(card: ModelCard) -> None:
     calibration = {"vv_vh": Calibration(T=1.5, bias=-0.25, threshold=0.4)}
     recipe = {"seed": 7, "training": {"loss": "bce", "renamed_since": 1}}
     text = model_card_markdown(card, sha256="ef" * 32, calibration=calibration, recipe=recipe, measured="### Real\n\nX")
@@ -87,7 +87,7 @@ def test_the_data_set_card_has_source_splits_licence_and_limits(card: ModelCard)
         "another set: 10 %",
     ):
         assert words in text, words
-    assert "nothing more is known" in dataset_card_markdown(card.model_copy(update={"data": None}))
+    assert "The only known facts" in dataset_card_markdown(card.model_copy(update={"data": None}))
 
 
 def test_a_figure_is_shown_with_its_interval_where_it_has_one() -> None:
@@ -101,7 +101,7 @@ def test_the_summary_is_short_enough_for_a_registry(card: ModelCard) -> None:
     assert len(text) < 2000
 
 
-def test_a_saved_bundle_holds_both_cards_and_a_card_changed_by_hand_does_not_make_it_another_model(
+def test_a_saved_bundle_holds_both_cards_and_editing_a_card_does_not_change_its_hash(
     random_bundle: ModelBundle, tmp_path: Path
 ) -> None:
     folder = random_bundle.save(tmp_path / "bundle")

@@ -35,16 +35,16 @@ def test_decoder_widths_must_fit_the_stem(stem: str, widths: tuple[int, ...]) ->
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("encoder", ["resnet18", "resnet50", "efficientnet-b0", "mobilenet_v2", "tu-resnet18"])
-def test_half_stem_maps_every_pixel(encoder: str, norm: str) -> None:
+def test_the_half_stem_gives_every_pixel_its_own_logit(encoder: str, norm: str) -> None:
     torch.manual_seed(0)
     net = build_network(NetworkConfig(encoder=encoder, stem="half", norm=norm, decoder_channels=(16, 16, 8, 8)))
     out = net(torch.rand(2, 3, 64, 96))
     assert out.shape == (2, 1, 64, 96)
-    # The four pixels of a block are told apart: nothing is merely enlarged.
+    # The four pixels of a block have different logits, so the output is not just enlarged.
     assert out[..., ::2, ::2].ne(out[..., 1::2, 1::2]).all()
 
 
-def test_a_shallow_network_carries_no_idle_weights() -> None:
+def test_a_shallow_network_has_no_unused_weights() -> None:
     net = build_network(NetworkConfig(stem="half", decoder_channels=(16, 16, 8, 8)))
     net(torch.rand(2, 3, 64, 64)).sum().backward()
     assert [name for name, parameter in net.named_parameters() if parameter.grad is None] == []
@@ -75,11 +75,11 @@ def test_input_channels_follow_the_bands(bands: str, count: int) -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_tile_does_not_depend_on_its_batch_mates(norm: str, precision: str) -> None:
+def test_a_tile_does_not_depend_on_the_other_tiles_of_its_batch(norm: str, precision: str) -> None:
     net = network(norm)
     rng = np.random.default_rng(42)
     net.train()
-    net(torch.from_numpy(rng.random((4, 3, 64, 64), dtype=np.float32)))  # moves the running statistics off their start
+    net(torch.from_numpy(rng.random((4, 3, 64, 64), dtype=np.float32)))  # changes the running statistics
     tiles = rng.random((3, 3, 64, 64), dtype=np.float32)
     tiles[2] = 0.0
     together = predict_logits(net, tiles, precision=precision)
@@ -104,12 +104,12 @@ def test_prediction_refuses_an_empty_batch() -> None:
         predict_logits(network(), np.zeros((0, 3, 32, 32), dtype=np.float32))
 
 
-def test_auto_precision_on_a_cpu_is_fp32() -> None:
+def test_auto_precision_on_a_cpu_is_bf16_only_with_hardware_support() -> None:
     assert resolve_precision("auto", "cpu") == ("bf16" if native_bf16("cpu") else "fp32")
     assert resolve_precision("bf16", "cpu") == "bf16"
 
 
-def test_weights_of_another_architecture_name_the_misfit() -> None:
+def test_the_error_for_weights_of_another_architecture_names_what_does_not_fit() -> None:
     wide = build_network(NetworkConfig(decoder_channels=(64, 32, 16, 16, 8)))
     with pytest.raises(InputError, match=r"w\.bin: the weights belong to another architecture"):
         load_state(network(), dict(wide.state_dict()), "w.bin")

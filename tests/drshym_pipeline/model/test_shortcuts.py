@@ -1,4 +1,4 @@
-"""A network with its needless arithmetic taken out gives the logits of the network it was made from."""
+"""A network with less arithmetic gives the logits of the original network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.drshym_pipeline.model.settled_networks import NETWORKS, settled
     bias=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_a_convolution_over_an_enlarged_image_needs_no_enlarged_image(small, full, height, width, bias, seed):
+def test_a_convolution_over_an_enlarged_image_is_computed_on_the_small_image(small, full, height, width, bias, seed):
     torch.manual_seed(seed)
     convolution = nn.Conv2d(small + full, 5, 3, padding=1, bias=bias)
     image = torch.randn(2, small, height, width)
@@ -34,7 +34,7 @@ def test_a_convolution_over_an_enlarged_image_needs_no_enlarged_image(small, ful
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_nothing_changes_but_the_time(name):
+def test_a_shortened_network_gives_the_same_logits(name):
     network = settled(NETWORKS[name])
     tiles = torch.rand(2, 3, 96, 64)
     with torch.inference_mode():
@@ -48,8 +48,8 @@ def test_batch_norms_are_gone_from_a_folded_network_and_still_in_the_original():
     assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
-class OtherWayRound(nn.Module):
-    """Defines a convolution before a norm and runs them the other way."""
+class OppositeOrder(nn.Module):
+    """A network that defines a convolution before a norm and runs them in the opposite order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,9 +61,9 @@ class OtherWayRound(nn.Module):
         return self.head(self.conv(torch.relu(self.norm(inputs))))
 
 
-def test_a_network_that_does_not_run_in_the_order_it_is_written_is_left_as_it_is():
+def test_a_network_that_does_not_run_in_the_order_of_its_definition_is_not_changed():
     torch.manual_seed(0)
-    network = OtherWayRound()
+    network = OppositeOrder()
     network.norm.running_mean.fill_(0.4)
     network.norm.running_var.fill_(0.1)
     network.eval()
@@ -73,12 +73,12 @@ def test_a_network_that_does_not_run_in_the_order_it_is_written_is_left_as_it_is
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("full", 5), ("half", 3), ("group", 5)])
-def test_every_enlargement_of_the_decoder_is_gone(name, blocks):
+def test_every_decoder_block_that_enlarges_is_replaced(name, blocks):
     ready = shortened(settled(NETWORKS[name]))
     assert sum(isinstance(module, EnlargedConvolution) for module in ready.modules()) == blocks
 
 
-def test_a_decoder_that_enlarges_smoothly_keeps_its_blocks():
+def test_a_decoder_with_bilinear_enlargement_keeps_its_blocks():
     network = settled(NETWORKS["full"])
     for block in network.decoder.blocks:
         block.interpolation_mode = "bilinear"
