@@ -1,1 +1,1 @@
-"""Evaluation cards: scores on labelled chips, error slices, baselines, verdicts."""
+"""Evaluation on labelled chips: scores, error slices, baselines, verdicts and cards."""

@@ -1,15 +1,15 @@
-"""Classical water maps to judge a network against: thresholds per chip, fixed thresholds, a pixel classifier.
+"""Classical water maps to compare a network with: thresholds per chip, fixed thresholds, a pixel classifier.
 
-No network, no torch; every method is a function from backscatter to a mask. Thresholds are put to the chip after a
-5 x 5 median, because a threshold on raw speckle would be an opponent of straw. The pixel classifier itself is in
-`pixel_classifier`, the median in `smoothing`; how masks are scored is in `evaluate`.
+No network, no torch; every method is a function from backscatter to a mask. Thresholds are applied after a 5 x 5
+median, because a threshold on raw speckle would be too easy to beat. The pixel classifier is in `pixel_classifier`, the
+median in `smoothing`; masks are scored in `evaluate`.
 
 N. Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE Transactions on Systems, Man, and Cybernetics 9
 (1979). J. Kittler and J. Illingworth, Minimum Error Thresholding, Pattern Recognition 19 (1986). The fixed thresholds
-are those usual for Sentinel-1 over Sen1Floods11's events.
+are the usual ones for Sentinel-1 on the events of Sen1Floods11.
 
-The oracle thresholds are no baseline: they are chosen with the truth of the very chip, to show how far any threshold
-could have come.
+The oracle thresholds are not baselines: they are chosen with the truth of the scored chip, and show the best score that
+any threshold could have.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _HISTOGRAM_BINS = 256
 
 
 def otsu_threshold(values: NDArray[np.float32]) -> float | None:
-    """The threshold that separates two classes best: largest variance between them.
+    """Compute Otsu's threshold, which gives the largest variance between two classes.
 
     Args:
         values: Backscatter in dB, any shape; NaN is left out.
@@ -69,20 +69,20 @@ def otsu_threshold(values: NDArray[np.float32]) -> float | None:
     separated = (below > 0) & (above > 0)
     gap = sums[:-1] / np.maximum(below, 1) - (sums[-1] - sums[:-1]) / np.maximum(above, 1)
     between = np.where(separated, below * above * gap**2, -1.0)
-    # An empty valley between the classes is one plateau of equal variance: its middle is the fair cut.
+    # Empty bins between the classes all have the same variance: the middle of them is used.
     best = np.flatnonzero(between >= between.max() * (1 - 1e-12))
     return float(edges[1:-1][best].mean())
 
 
 def kittler_threshold(values: NDArray[np.float32]) -> float | None:
-    """The threshold of the lowest classification error if each class were normally distributed.
+    """Compute the threshold with the lowest classification error for two normally distributed classes.
 
     Args:
         values: Backscatter in dB, any shape; NaN is left out.
 
     Returns:
-        The threshold in dB; None where the criterion has no minimum between two classes, which is the method's own
-        sign that there is only one.
+        The threshold in dB; None where the criterion has no minimum inside the range, which means that there is only
+        one class.
     """
     histogram = _histogram(values)
     if histogram is None:
@@ -96,7 +96,7 @@ def kittler_threshold(values: NDArray[np.float32]) -> float | None:
     criterion = np.ones(len(centres) - 1)
     for share, total, squares in (below, above):
         held = np.maximum(share, 1.0)
-        # Values spread over a bin have a variance even where all of them share it (Sheppard's correction).
+        # Values in one bin are spread over its width and have a variance (Sheppard's correction).
         variance = np.maximum(squares / held - (total / held) ** 2, 0.0) + width**2 / 12
         part = share / counts.sum()
         criterion += part * np.log(variance) - 2 * part * np.log(np.where(share > 0, part, 1.0))
@@ -109,7 +109,7 @@ def kittler_threshold(values: NDArray[np.float32]) -> float | None:
 
 
 def oracle_threshold(values: NDArray[np.float32], label: NDArray[np.int8], observed: NDArray[np.bool_]) -> float | None:
-    """The threshold with the best IoU on the very pixels it is scored on.
+    """Compute the threshold with the best IoU on the pixels that it is scored on.
 
     Args:
         values: (h, w) dB, NaN where not observed.
@@ -117,7 +117,7 @@ def oracle_threshold(values: NDArray[np.float32], label: NDArray[np.int8], obser
         observed: (h, w) bool, where the chip is scored.
 
     Returns:
-        A threshold such that `values < threshold` is the best mask; None without a labelled water pixel.
+        The threshold for which `values < threshold` is the best mask; None without a labelled water pixel.
     """
     scored = observed & (label >= 0) & np.isfinite(values)
     levels, index = np.unique(values[scored], return_inverse=True)
@@ -130,14 +130,14 @@ def oracle_threshold(values: NDArray[np.float32], label: NDArray[np.int8], obser
 
 
 def baseline_masks(db: NDArray[np.float32], smooth: NDArray[np.float32] | None = None) -> dict[str, NDArray[np.bool_]]:
-    """The mask of every baseline that the bands allow.
+    """Compute the masks of all baselines that are possible with the bands.
 
     Args:
         db: (bands, h, w) dB in order VV[, VH], NaN where not observed.
-        smooth: `smooth_bands(db)`, where it is at hand.
+        smooth: Result of `smooth_bands(db)`, where the caller has it already.
 
     Returns:
-        (h, w) bool by name, True for water and never where a band is not observed. Without VH only those of VV.
+        (h, w) bool by name, True for water, never True where a band is not observed. Without VH only the masks of VV.
     """
     from drshym_pipeline.evaluation.pixel_classifier import shipped_classifier
 
@@ -153,7 +153,7 @@ def baseline_masks(db: NDArray[np.float32], smooth: NDArray[np.float32] | None =
 def ceiling_masks(
     smooth: NDArray[np.float32], label: NDArray[np.int8], observed: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.bool_]]:
-    """The masks of the oracle thresholds; nothing is water on a chip without water."""
+    """Compute the masks of the oracle thresholds; a chip without water has no water in its mask."""
     return {
         name: _below(band, oracle_threshold(band, label, observed))
         for name, band in zip(CEILINGS, smooth, strict=False)
@@ -165,7 +165,7 @@ def _below(values: NDArray[np.float32], threshold: float | None) -> NDArray[np.b
 
 
 def _histogram(values: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """Counts and edges over the range of the observed values; None without two different values."""
+    """Return counts and edges over the range of the observed values; None without two different values."""
     observed = values[np.isfinite(values)].astype(np.float64)
     if len(observed) == 0 or observed.min() == observed.max():
         return None

@@ -1,4 +1,4 @@
-"""The card of a whole benchmark as Markdown: every data set and mode, every seed, every opponent. Layout only."""
+"""The card of a whole benchmark as Markdown: all data sets, modes, seeds and compared methods. Layout only."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from drshym_pipeline.evaluation.tables import figure, join, table, text
 def benchmark_markdown(
     parts: Sequence[Part], comparisons: Sequence[Mapping[str, Comparison]], pictures: Sequence[Mapping[str, str]]
 ) -> str:
-    """The card, ending with a newline.
+    """Return the card as Markdown that ends with a newline.
 
     Args:
-        parts: What was scored; the same checkpoints in all of them.
-        comparisons: Of each part, by opponent.
-        pictures: Of each part, paths relative to the card by title.
+        parts: The scored parts, all with the same checkpoints.
+        comparisons: For each part, the comparisons by the name of the other method.
+        pictures: For each part, the paths of the pictures relative to the card, by title.
     """
     first = parts[0].first
     model = first.model
@@ -86,7 +86,7 @@ def _part(part: Part, comparisons: Mapping[str, Comparison], pictures: Mapping[s
     return [
         f"## {part.title}\n\n{summary(first)}",
         sections.warnings(first),
-        "### Seeds" if len(part.seeds) > 1 else "### One seed\n\nHow much another seed would change is not known.",
+        "### Seeds" if len(part.seeds) > 1 else "### One seed\n\nThe difference to other seeds is not known.",
         _spread(part),
         f"### Against other methods\n\n{sections.scores(first, comparisons, part.others)}",
         flood and f"### Flood alone\n\nWithout the pixels of permanent water.\n\n{flood}",

@@ -1,4 +1,4 @@
-"""The card of one evaluation as Markdown: which parts stand on it, in which order. Their tables are in `sections`."""
+"""The card of one evaluation as Markdown: which parts it has, in which order. Their tables are in `sections`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def markdown(evaluation: Evaluation) -> str:
-    """The card as Markdown, ending with a newline."""
+    """Return the card as Markdown that ends with a newline."""
     model, unscored, flood = evaluation.model, sections.unscored(evaluation), sections.flood_alone(evaluation)
     return join(
         [
@@ -35,19 +35,19 @@ def markdown(evaluation: Evaluation) -> str:
 
 
 def preamble(evaluation: Evaluation) -> str:
-    """How the figures of a card are to be read."""
+    """Return the paragraph that explains the figures of a card."""
     return (
         "Water is the positive class; pixels that are labelled unknown or were not observed are not scored, and every "
         "method is scored on the same pixels. Intervals: "
         f"{100 * evaluation.level:.0f} %, bootstrap over whole chips ({evaluation.resamples} resamples). "
         '"False water" is the share of dry pixels mapped as water; wet chips are those with a labelled water pixel. '
-        "`better`, `worse` and `not distinguishable` are of this model against the method of the row, by a paired "
-        "bootstrap of the difference that stands beside them. A ceiling is no opponent: it was chosen with the truth."
+        "`better`, `worse` and `not distinguishable` compare this model with the method of the row, by a paired "
+        "bootstrap of the difference beside them. A ceiling was chosen with the truth, so it is not compared."
     )
 
 
 def summary(evaluation: Evaluation) -> str:
-    """How much was scored, in one paragraph."""
+    """Return one paragraph that says how many pixels and chips were scored."""
     wet, dry = evaluation.mean_chip_iou.chips, len(evaluation.dry_chips())
     return (
         f"{evaluation.pooled.pixels:,} pixels of {len(evaluation.counts)} chips, {wet} with water and {dry} dry. "

@@ -1,7 +1,7 @@
-"""A model against every other method on the same pixels: by the pool, and by the chips that have water.
+"""Comparison of a model with every other method on the same pixels, by pooled pixels and by the chips that have water.
 
-The pool is what one large flood says, the chips are what most floods say: a method is better only where its word says
-so, and both words are told. The oracle thresholds are no opponents and are compared with nothing.
+Pooled pixels are decided by the largest floods, the chips by most of the floods. Both verdicts are reported. The oracle
+thresholds are not compared with the model.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from drshym_pipeline.evaluation.verdict import Verdict, judged
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both words on one opponent.
+    """Both verdicts on a model against one other method.
 
     Args:
-        pooled: By the IoU pooled over pixels.
-        wet_chips: By the mean IoU over the chips that have water.
+        pooled: Verdict by the IoU pooled over pixels.
+        wet_chips: Verdict by the mean IoU over the chips that have water.
     """
 
     pooled: Verdict
     wet_chips: Verdict
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return both verdicts as a JSON value."""
         return {"pooled": self.pooled.to_dict(), "wet_chips": self.wet_chips.to_dict()}
 
 
@@ -39,12 +39,12 @@ def compare(evaluation: Evaluation, counts: pd.DataFrame, other: str) -> Compari
     """Compare a model with any method that was scored on the same chips.
 
     Args:
-        evaluation: Of the model.
-        counts: Of the other method, indexed by chip, in any order.
-        other: What to call it.
+        evaluation: Evaluation of the model.
+        counts: Counts of the other method, indexed by chip, in any order.
+        other: Name of the other method.
 
     Raises:
-        ValueError: The two were not scored on the same pixels of the same chips.
+        ValueError: Model and method were not scored on the same pixels of the same chips.
     """
     if set(evaluation.counts.index) != set(counts.index):
         raise ValueError("the two were not scored on the same chips")
@@ -62,11 +62,11 @@ def compare_all(evaluation: Evaluation, others: Mapping[str, Evaluation] | None 
     """Compare a model with its baselines and with other networks.
 
     Args:
-        evaluation: Of the model.
+        evaluation: Evaluation of the model.
         others: Evaluations of other models on the same chips, by name.
 
     Returns:
-        By the title of the baseline or the name of the other model.
+        The comparisons, by the title of the baseline or the name of the other model.
     """
     opponents = {TITLES[name]: counts for name, counts in evaluation.baselines.items()}
     opponents |= {name: other.counts for name, other in (others or {}).items()}

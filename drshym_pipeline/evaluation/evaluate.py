@@ -1,7 +1,7 @@
 """Score a sealed model on labelled chips: the network, the baselines and the slices on exactly the same pixels.
 
-Chips stream through: pixels of one batch are held at a time, counts and histograms are kept. What the figures mean is
-decided in `assessment`; how they are shown in `card` and `plots`.
+Chips are read batch by batch: only the pixels of one batch are in memory, counts and histograms are kept. Figures are
+defined in `assessment` and shown by `card` and `plots`.
 """
 
 from __future__ import annotations
@@ -60,25 +60,25 @@ def evaluate(
 ) -> Evaluation:
     """Run a model over chips and score it.
 
-    A pixel is scored when every band of the chip observed it and its label is known, whatever the mode: the figures of
-    two modes, of two models and of the baselines are then of the same pixels.
+    In every mode a pixel is scored when it was observed in all bands of the chip and its label is known. The figures of
+    two modes, of two models and of the baselines therefore belong to the same pixels.
 
     Args:
         bundle: The sealed model.
         refs: The chips, each once.
-        mode: Bands to use. `auto` takes VH where the chip has it and the model reads it.
-        invalid_label: What label -1 means, see `read_chip`.
-        config: Bootstrap resamples and level; the default ones when None.
-        batch_size: Chips a forward pass; chips of different size never share one.
-        device: Where the network runs.
-        precision: See `predict_logits`.
-        classical: Score the baselines and the oracle thresholds too. They do not depend on the model: a second one on
-            the same chips need not pay for them again.
-        provenance: Where the chips come from (`datasets.provenance`), for the card; None says nothing about it.
-        progress: Told after every chip.
+        mode: Bands to use. `auto` uses VH where the chip has it and the model reads it.
+        invalid_label: Meaning of the label -1, see `read_chip`.
+        config: Bootstrap resamples and level; the default values when None.
+        batch_size: Number of chips per forward pass; chips of different size are never in one pass.
+        device: Device on which the network runs.
+        precision: Precision of the network, see `predict_logits`.
+        classical: Whether the baselines and the oracle thresholds are scored too. They do not depend on the model, so
+            one evaluation of the same chips is enough.
+        provenance: Origin of the chips (`datasets.provenance`), for the card; None to leave it out.
+        progress: Called after every chip.
 
     Raises:
-        InputError: A chip is unreadable or named twice, or the model or a chip cannot serve the mode.
+        InputError: A chip is unreadable or named twice, or the mode is not possible with the model or a chip.
     """
     config = config or EvaluationConfig()
     _refuse_repeats(refs)
@@ -153,7 +153,7 @@ class _Run:
                 _count(self.flood_scores, name, chip, mask, observed & floodable)
 
     def result(self, data: str, config: EvaluationConfig) -> Evaluation:
-        """Close the accumulators."""
+        """Return the evaluation of all chips that were scored."""
         bundle = self.mapper.bundle
         tables = _tables(self.scores)
         counts = tables.pop(NETWORK, ChipScores().table()[["event", *COUNT_NAMES]])
@@ -195,13 +195,13 @@ def _count(
 
 
 def _tables(scores: dict[str, ChipScores]) -> dict[str, pd.DataFrame]:
-    """Counts by method, of the methods that could map every chip the network mapped."""
+    """Return the counts by method, of the methods that could map every chip that the network mapped."""
     chips = len(scores.get(NETWORK, ()))
     return {name: item.table()[["event", *COUNT_NAMES]] for name, item in scores.items() if len(item) == chips}
 
 
 def _floodable(chip: LabelledChip) -> NDArray[np.bool_] | None:
-    """(h, w) bool: where there is no permanent water, so that water is flood; None where that is not known."""
+    """Return where there is no permanent water, so that water is flood, as (h, w) bool; None where it is not known."""
     path = chip.ref.ancillary.get("permanent_water")
     if path is None:
         return None
@@ -212,7 +212,7 @@ def _floodable(chip: LabelledChip) -> NDArray[np.bool_] | None:
 def _batches(
     chips: Iterable[LabelledChip], mode_of: Callable[[LabelledChip], BandMode], batch_size: int
 ) -> Iterator[list[LabelledChip]]:
-    """Neighbouring chips of one size and one mode, at most `batch_size` together."""
+    """Yield consecutive chips of one size and one mode, at most `batch_size` together."""
     if batch_size < 1:
         raise InputError("batch-size", f"must be at least 1, got {batch_size}", "Choose a batch size such as 4")
     batch: list[LabelledChip] = []

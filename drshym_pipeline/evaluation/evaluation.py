@@ -1,8 +1,7 @@
-"""What an evaluation found: counts by chip, calibration and slices, and the figures that follow from them.
+"""Result of an evaluation: counts by chip, calibration and slices, and the figures that are computed from them.
 
-The network is run in `evaluate`, the Markdown card is laid out in `card`, the files are written by `files`, pictures
-are in `plots`.
-Figures are kept in full; rounding happens only where they are printed.
+The network runs in `evaluate`, the Markdown card is made in `card`, the files are written by `files`, pictures are in
+`plots`. Figures are not rounded here; they are rounded only where they are printed.
 """
 
 from __future__ import annotations
@@ -38,24 +37,26 @@ class Evaluation:
     """Scores of one model on one list of chips.
 
     Args:
-        model: `name`, `version`, `sha256` and `training`: on what it was trained, and for how many steps.
-        data: What the chips are: the title of their provenance, where it is known to the caller, and their splits.
-        counts: Indexed by chip, in the order given: `event`, `mode` (the bands it was mapped with), tp, fp, fn, tn.
-        baselines: The same for every baseline that could map all of these chips, without `mode`.
-        histograms_by_event: Logits by label, before any scaling, by event and band mode.
-        calibrations: The model's own calibration of those modes.
-        area_errors: The model's own area intervals, by band mode.
-        slices: See `SliceScores.table`.
-        ceilings: As `baselines`, for the thresholds chosen with the truth: a limit, not an opponent.
+        model: `name`, `version`, `sha256` and `training` of the model; `training` names its data and number of steps.
+        data: Description of the chips: the title of their provenance, where the caller knows it, and their splits.
+        counts: Table indexed by chip, in the given order: `event`, `mode` (the bands it was mapped with), tp, fp, fn,
+            tn.
+        baselines: The same tables without `mode`, for every baseline that could map all of these chips.
+        histograms_by_event: Logits by label, before scaling, by event and band mode.
+        calibrations: The model's calibration of those modes.
+        area_errors: The model's area intervals, by band mode.
+        slices: Table of the slices, see `SliceScores.table`.
+        ceilings: Tables such as `baselines`, for the thresholds that are chosen with the truth. They are a limit and
+            are not compared with the model.
         flood: Counts without the pixels of permanent water, of `network` and every baseline and ceiling, of the chips
             whose permanent water is known; empty when there are none.
-        shapes: Shores and water bodies.
-        unscored: Chips without a scored pixel, and why.
+        shapes: Scores of shores and water bodies.
+        unscored: Chips without a scored pixel, with the reason.
         weights_finite: False when a weight of the network is not finite.
-        not_finite_pixels: Observed pixels whose output was not finite; they count as dry.
-        notes: What a reader must know to read the figures.
+        not_finite_pixels: Number of observed pixels whose output was not finite; they count as dry.
+        notes: Notes that a reader needs to understand the figures.
         resamples: Bootstrap resamples of all intervals.
-        level: Of all intervals.
+        level: Level of all intervals.
     """
 
     model: Mapping[str, str]
@@ -83,7 +84,7 @@ class Evaluation:
 
     @property
     def pooled(self) -> ConfusionCounts:
-        """All chips together."""
+        """The counts of all chips together."""
         return ConfusionCounts(*(int(n) for n in self.counts[list(COUNT_NAMES)].sum()))
 
     @cached_property
@@ -97,7 +98,7 @@ class Evaluation:
 
     @property
     def main_mode(self) -> BandMode | None:
-        """The mode most pixels were mapped with; None when nothing was scored."""
+        """The mode with which most pixels were mapped; None when nothing was scored."""
         return max(self.histograms, key=lambda mode: self.histograms[mode].pixels, default=None)
 
     @cached_property
@@ -107,7 +108,7 @@ class Evaluation:
 
     @cached_property
     def mean_chip_iou(self) -> Score:
-        """The mean IoU of the chips that have water, which one large flood cannot dominate."""
+        """The mean IoU of the chips that have water, in which every chip has the same weight."""
         return self.mean_iou(self.counts)
 
     @cached_property
@@ -116,31 +117,31 @@ class Evaluation:
         return {str(event): self.score(part) for event, part in self.counts.groupby("event", sort=True)}
 
     def score(self, counts: pd.DataFrame) -> dict[Metric, Score]:
-        """Every figure of any table of counts, with this evaluation's intervals."""
+        """Compute every figure of a table of counts, with intervals of this evaluation's level."""
         array = count_array(counts)
         return {
             metric: bootstrap_score(array, metric, resamples=self.resamples, level=self.level) for metric in METRICS
         }
 
     def mean_iou(self, counts: pd.DataFrame) -> Score:
-        """The mean IoU of the chips that have water, of any table of counts."""
+        """Compute the mean IoU of the chips that have water, of a table of counts."""
         return bootstrap_mean(count_array(counts), "iou", resamples=self.resamples, level=self.level)
 
     def dry_chips(self) -> pd.DataFrame:
-        """The chips without a labelled water pixel, the share of them that is mapped as water in `false_water`."""
+        """Return the chips without labelled water; `false_water` is the share of each that is mapped as water."""
         table = self.chips()
         return table[table["tp"] + table["fn"] == 0]
 
     def chips(self) -> pd.DataFrame:
-        """The counts with every figure of every chip."""
+        """Return the counts and every figure of every chip."""
         return with_figures(self.counts)
 
     def calibration(self) -> dict[BandMode, dict[str, Any]]:
-        """By band mode: pixels, T, bias, and all `CalibrationFigures` before and after scaling."""
+        """Return by band mode: pixels, T, bias, threshold and all `CalibrationFigures` before and after scaling."""
         return {mode: self._calibration(mode, histogram) for mode, histogram in self.histograms.items()}
 
     def calibration_by_event(self) -> dict[str, dict[BandMode, dict[str, Any]]]:
-        """The same for each event alone."""
+        """Return the same values as `calibration` for each event alone."""
         return {
             event: {mode: self._calibration(mode, histogram) for mode, histogram in by_mode.items()}
             for event, by_mode in sorted(self.histograms_by_event.items())
@@ -158,7 +159,7 @@ class Evaluation:
         }
 
     def area_intervals(self) -> dict[str, dict[str, Any]]:
-        """By band mode: how often the model's area interval of a chip held the chip's true water area."""
+        """Return by band mode how often the model's area interval of a chip contains the chip's true water area."""
         report: dict[str, dict[str, Any]] = {}
         for mode, part in self.counts.groupby("mode", sort=True):
             if mode not in self.area_errors:
@@ -174,7 +175,7 @@ class Evaluation:
         return report
 
     def area_by_size(self) -> pd.DataFrame:
-        """Area errors of the chips by the share of each that is water, see `area_error_by_size`."""
+        """Return the area errors of the chips by their true share of water, see `area_error_by_size`."""
         predicted, true = area_shares(count_array(self.counts))
         held = np.zeros(len(true), dtype=bool)
         known = self.counts["mode"].isin(list(self.area_errors)).all()
@@ -184,7 +185,7 @@ class Evaluation:
         return area_error_by_size(predicted, true, held if known else None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as one JSON value, unrounded; undefined figures are null."""
+        """Return everything as one JSON value, not rounded; undefined figures are null."""
         chips = self.chips().reset_index()
         return {
             "model": dict(self.model),
@@ -215,7 +216,7 @@ class Evaluation:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON objects; missing values are None."""
+    """Return the rows of a table as JSON objects; missing values are None."""
     return [
         {str(key): None if value is pd.NA else value for key, value in row.items()}
         for row in frame.astype(object).to_dict("records")
@@ -223,7 +224,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def count_array(counts: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(chips, 4) int64, columns tp, fp, fn, tn."""
+    """Return the counts as (chips, 4) int64, columns tp, fp, fn, tn."""
     array: np.ndarray[Any, np.dtype[np.int64]] = counts[list(COUNT_NAMES)].to_numpy(dtype=np.int64)
     return array
 

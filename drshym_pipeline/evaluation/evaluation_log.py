@@ -1,7 +1,7 @@
 """The log of evaluations: one line for every time a checkpoint was scored on chips that are for reporting only.
 
-Figures on such chips mean less each time someone looks at them and decides something. The log is what tells how often
-that was. Lines are only ever added.
+Every time a decision is based on figures of such chips, these figures become less meaningful. The log shows how often
+the chips were used. Lines are added and never changed.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ COLUMNS = (
 
 
 def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[str, str]]:
-    """One row an evaluation, other networks included; figures with four decimals.
+    """Return one row per evaluation, including those of other networks; figures have four decimals.
 
-    An evaluation that stands in two parts, as that of a network with one mode does, is one look at the chips.
+    An evaluation that is in two parts, as that of a network with one mode, is counted once.
     """
     moment = when or now()
-    looks = {id(found): (part, found) for part in parts for found in (*part.seeds, *part.others.values())}
+    evaluations = {id(found): (part, found) for part in parts for found in (*part.seeds, *part.others.values())}
     return [
         evaluation_row(
             found.model,
@@ -60,7 +60,7 @@ def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[s
             ),
             when=moment,
         )
-        for part, found in looks.values()
+        for part, found in evaluations.values()
     ]
 
 
@@ -74,36 +74,36 @@ def evaluation_row(
     figures: tuple[float | None, float | None, float | None, float | None],
     when: datetime | None = None,
 ) -> dict[str, str]:
-    """One line of the log.
+    """Return one line of the log.
 
     Args:
-        model: `name`, `version` and `sha256`.
-        data: Of the chips.
-        split: Of the chips.
-        bands: The modes they were mapped in.
-        chips: How many were scored.
+        model: `name`, `version` and `sha256` of the model.
+        data: Name of the data set of the chips.
+        split: Split of the chips.
+        bands: The modes in which the chips were mapped.
+        chips: Number of scored chips.
         figures: Pooled IoU, mean IoU of wet chips, ECE and false water; None is an empty cell.
-        when: The moment; now when left out.
+        when: Time of the evaluation; None for the current time.
     """
-    told = [f"{model['name']} {model['version']}", model["sha256"][:12], data, split, bands, str(chips)]
-    cells = [f"{when or now():%Y-%m-%dT%H:%M:%SZ}", code_version(), *told, *map(_figure, figures)]
+    described = [f"{model['name']} {model['version']}", model["sha256"][:12], data, split, bands, str(chips)]
+    cells = [f"{when or now():%Y-%m-%dT%H:%M:%SZ}", code_version(), *described, *map(_figure, figures)]
     return dict(zip(COLUMNS, cells, strict=True))
 
 
 def check_log(path: Path) -> None:
-    """Refuse a file that lines of this log cannot be added to, before anything is scored for it.
+    """Check that lines can be added to a log, before anything is scored for it.
 
     Raises:
-        InputError: The path is a folder, cannot be read, or is a file of something else.
+        InputError: The path is a folder, cannot be read, or is another kind of file.
     """
     _existing(path)
 
 
 def append_log(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    """Add lines to the log, which is made when it is not there; all of them or none.
+    """Add lines to the log, all of them or none; the file is created when it does not exist.
 
     Raises:
-        InputError: See `check_log`.
+        InputError: The file cannot be used, see `check_log`.
     """
     text = _existing(path)
     lines = io.StringIO()
@@ -115,10 +115,10 @@ def append_log(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 
 def code_version(folder: Path = _HERE) -> str:
-    """The commit of the checkout that a folder is in, as `stated_commit` says it; `unknown` where it is in none.
+    """Return the commit of the checkout of a folder, as text from `stated_commit`; `unknown` without a checkout.
 
     Args:
-        folder: By default that of the code that runs.
+        folder: The folder; by default the folder of the running code.
     """
     command = ["git", "describe", "--always", f"--dirty={_DIRTY}", "--abbrev=12", "--exclude=*"]
     try:
@@ -129,18 +129,18 @@ def code_version(folder: Path = _HERE) -> str:
 
 
 def stated_commit(described: str) -> str:
-    """What a card or a log says about a commit that git describes.
+    """Return the text that a card or a log shows for a commit that git describes.
 
-    With uncommitted changes no commit holds the code that ran: then none is named.
+    With uncommitted changes no commit contains the code that ran, so no commit is named.
 
     Args:
-        described: By `git describe --dirty`; also as a file of an earlier release has it.
+        described: Output of `git describe --dirty`, also from a file of an earlier release.
     """
     return UNCOMMITTED if described.endswith(_DIRTY) else described
 
 
 def _existing(path: Path) -> str:
-    """What the log holds, empty when it is not there yet."""
+    """Read the log; an empty string when it does not exist yet."""
     if not path.exists():
         return ""
     try:

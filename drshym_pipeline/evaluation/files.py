@@ -15,8 +15,8 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> dict[str, Path]
     """Write evaluation.json, evaluation.md, chips.csv and slices.csv, each atomically; other files stay.
 
     Args:
-        evaluation: What was found.
-        directory: Where the files go; made when it is missing.
+        evaluation: The evaluation to write.
+        directory: Folder of the files; created when it is missing.
 
     Returns:
         The paths by file name. Undefined figures are empty cells in the tables.

@@ -1,7 +1,7 @@
-"""Pictures of chips as a person would check them: VV, VH, truth, map and difference side by side.
+"""Pictures of chips for a visual check: VV, VH, truth, map and difference side by side.
 
-Which chips are shown is decided from their scores; their masks are made anew, because an evaluation keeps counts and no
-pixels. Nothing is scored here.
+The chips are chosen by their scores. Their masks are computed again, because an evaluation keeps counts and no pixels.
+Nothing is scored here.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _COLUMNS = ("VV", "VH", "truth", "map", "difference")
 
 
 def worst_chips(evaluation: Evaluation, most: int = SHOWN) -> list[str]:
-    """The chips to look at first: all of a small set, else the worst ones.
+    """Return the chips to show: all chips of a small set, else the worst ones.
 
     Args:
-        evaluation: Of the chips.
-        most: How many of a larger set. A third of them are places for the dry chips with the most false water; the
-            rest are the wet chips of the lowest IoU.
+        evaluation: Evaluation of the chips.
+        most: Number of chips to show of a larger set. Up to a third of them are the dry chips with the most false
+            water; the others are the wet chips with the lowest IoU.
 
     Returns:
-        Chips by name, worst first.
+        Names of the chips: the wet chips, worst first, then the dry chips, worst first.
     """
     table = evaluation.chips()
     wet = table[table["tp"] + table["fn"] > 0].sort_values("iou", kind="stable")
@@ -63,16 +63,16 @@ def worst_chips(evaluation: Evaluation, most: int = SHOWN) -> list[str]:
 
 
 def draw_gallery(refs: Sequence[ChipRef], chips: Sequence[str], mapper: ChipMapper, evaluation: Evaluation) -> bytes:
-    """Draw chips, one a row.
+    """Draw chips, one per row.
 
     Args:
         refs: The chips of the evaluation.
-        chips: Which of them, in this order.
+        chips: Names of the chips to draw, in this order.
         mapper: The model in the mode of the evaluation.
-        evaluation: Its figures, written beside the chips.
+        evaluation: Evaluation whose figures are written above the chips.
 
     Returns:
-        A PNG; VV and VH from -25 to 0 and -32 to -5 dB.
+        A PNG; VV is shown from -25 to 0 dB and VH from -32 to -5 dB.
     """
     from PIL import Image, ImageDraw, ImageFont
 
@@ -103,13 +103,13 @@ def draw_gallery(refs: Sequence[ChipRef], chips: Sequence[str], mapper: ChipMapp
 def difference_codes(
     water: NDArray[np.bool_], label: NDArray[np.int8], observed: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Every pixel's place in the legend: found, false, missed, dry, unknown, not observed; arrays are (h, w)."""
+    """Return the index of every pixel in the legend: found, false, missed, dry, unknown, not observed, (h, w)."""
     codes = np.select([~observed, label < 0, water & (label == 1), water, label == 1], [5, 4, 0, 1, 2], default=3)
     return np.asarray(codes, dtype=np.int64)
 
 
 def truth_codes(label: NDArray[np.int8], observed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The truth alone in the same places of the legend; arrays are (h, w)."""
+    """Return the index of every pixel of the truth in the legend; arrays are (h, w)."""
     return difference_codes(label == 1, label, observed)
 
 

@@ -1,7 +1,7 @@
 """One sealed model on labelled chips: which bands a chip is mapped with, its logits and its mask.
 
-The same road as a map takes (`probability`, `encode`, `is_water`), so that what is scored and what is shown is what a
-map would say. What the masks are compared with is `evaluate`'s business.
+Masks are computed with the same functions as a map (`probability`, `encode`, `is_water`), so the scores are those of a
+map. The masks are compared with the truth in `evaluate`.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _BOTH = 2
 
 
 def usable_logits(chip: LabelledChip, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(h, w) outputs of a chip, NaN where nothing can be said: a band was not observed, or the output is not finite."""
+    """Return the (h, w) outputs of a chip, NaN where a band was not observed or the output is not finite."""
     return np.where(observed_everywhere(chip.db) & np.isfinite(logits), logits, np.float32(np.nan))
 
 
 class ChipMapper:
-    """A network built once, in one mode.
+    """A network that is built once and maps chips in one mode.
 
     Args:
         bundle: The sealed model.
-        mode: Bands to use. `auto` takes VH where the chip has it and the model reads it.
-        device: Where the network runs.
-        precision: See `predict_logits`.
+        mode: Bands to use. `auto` uses VH where the chip has it and the model reads it.
+        device: Device on which the network runs.
+        precision: Precision of the network, see `predict_logits`.
 
     Raises:
-        InputError: The model cannot serve the mode.
+        InputError: The model has no calibration for the mode.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ChipMapper:
         )
 
     def mode_of(self, chip: LabelledChip) -> BandMode:
-        """The bands a chip is mapped with.
+        """Return the bands that a chip is mapped with.
 
         Raises:
             InputError: The chip lacks one of them.
@@ -75,18 +75,18 @@ class ChipMapper:
         return self.mode
 
     def logits(self, chips: Sequence[LabelledChip], mode: BandMode) -> NDArray[np.float32]:
-        """(chips, h, w) raw outputs of chips of one size."""
+        """Compute the logits of chips of one size, (chips, h, w)."""
         from drshym_pipeline.model.inputs import network_input
 
         bands = 1 if mode == "vv" else _BOTH
         return self._predict(np.stack([network_input(chip.db[:bands], self.bundle.network.bands) for chip in chips]))
 
     def water(self, usable: NDArray[np.float32], mode: BandMode) -> NDArray[np.bool_]:
-        """The (h, w) mask of `usable_logits`: never water where they are NaN."""
+        """Compute the (h, w) mask of `usable_logits`; pixels with NaN are never water."""
         calibration = self.bundle.calibration[mode]
         return is_water(encode(probability(usable, calibration)), calibration.threshold)
 
     def map_chip(self, chip: LabelledChip) -> NDArray[np.bool_]:
-        """The (h, w) mask of one chip."""
+        """Compute the (h, w) mask of one chip."""
         mode = self.mode_of(chip)
         return self.water(usable_logits(chip, self.logits([chip], mode)[0]), mode)

@@ -1,9 +1,8 @@
-"""A logistic regression on six features of a pixel: what can be had without a network.
+"""A logistic regression on up to six features of a pixel, as a baseline without a network.
 
-It is fitted on the training chips of a recipe and its threshold on that recipe's validation chips, as the network's is,
-so that the comparison is of methods and not of data. Its coefficients are a JSON file of a few numbers that comes with
-the package; `drshym baseline` fits them anew. scikit-learn is needed for that only. How its masks are scored is in
-`evaluate`.
+Like the network it is fitted on the training chips of a recipe, and its threshold on the validation chips of the
+recipe, so that methods are compared and not data. Its coefficients are a few numbers in a JSON file of the package.
+`drshym baseline` fits them again; only this needs scikit-learn. The masks are scored in `evaluate`.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from drshym_pipeline.settings import SEED
 from drshym_pipeline.storage import read_json, write_json
 
 SHIPPED_FILE = Path(__file__).resolve().parent / "data" / "pixel_classifier.json"
-PIXELS_A_CHIP = 400
+PIXELS_PER_CHIP = 400
 MODES: tuple[BandMode, ...] = ("vv", "vv_vh")
-# The mean and not the median of the difference: that of the medians would be the sum of two features that are there.
+# The difference is smoothed by a mean, because the difference of the medians would be a sum of two other features.
 _FEATURES: dict[BandMode, tuple[str, ...]] = {
     "vv": ("vv", "vv_median", "vv_spread"),
     "vv_vh": ("vv", "vh", "vv_median", "vh_median", "vv_minus_vh_mean", "vv_spread"),
@@ -40,9 +39,9 @@ class PixelModel(Record):
     """One logistic regression: probability of water = 1 / (1 + exp(-(intercept + weights . features))).
 
     Args:
-        weights: By feature, a dB.
-        intercept: In units of the logit.
-        threshold: Smallest probability that is mapped as water, of the best F1 on the validation chips.
+        weights: Weights by feature, in logits per dB.
+        intercept: Intercept of the regression, in logits.
+        threshold: Smallest probability that is mapped as water; it gives the best F1 on the validation chips.
     """
 
     weights: dict[str, float]
@@ -50,26 +49,26 @@ class PixelModel(Record):
     threshold: float = Field(gt=0.0, lt=1.0)
 
     def logits(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(...) logits of (features, ...), in the order of `weights`; NaN stays NaN."""
+        """Compute the logits (...) of features (features, ...) in the order of `weights`; NaN stays NaN."""
         weights = np.array(list(self.weights.values()))
         return np.tensordot(weights, features, axes=1) + self.intercept
 
     def mask(self, features: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """True for water, never where a feature is NaN."""
+        """Compute the mask, True for water; it is never True where a feature is NaN."""
         cut = float(np.log(self.threshold / (1.0 - self.threshold)))
         water: NDArray[np.bool_] = self.logits(features) >= cut
         return water
 
 
 class PixelClassifier(Record):
-    """The classifiers with and without VH, and what they were fitted on.
+    """The classifiers with and without VH, and their training data.
 
     Args:
-        models: By band mode.
+        models: The classifiers by band mode.
         training_data: Name of the recipe.
-        training_sha256: Of the labelled chips.
-        chips: Training chips with a labelled pixel.
-        pixels: Sampled training pixels.
+        training_sha256: Hash of the labelled chips.
+        chips: Number of training chips with a labelled pixel.
+        pixels: Number of sampled training pixels.
     """
 
     models: dict[BandMode, PixelModel]
@@ -79,18 +78,18 @@ class PixelClassifier(Record):
     pixels: int
 
     def masks(self, db: NDArray[np.float32], smooth: NDArray[np.float32]) -> dict[BandMode, NDArray[np.bool_]]:
-        """(h, w) bool by mode, the modes that the bands allow; arguments as in `features`."""
+        """Compute the (h, w) bool masks of all modes that are possible with the bands; arguments as in `features`."""
         modes = MODES if len(db) > 1 else MODES[:1]
         return {mode: self.models[mode].mask(features(db, smooth, mode)) for mode in modes}
 
 
 def features(db: NDArray[np.float32], smooth: NDArray[np.float32], mode: BandMode) -> NDArray[np.float64]:
-    """The features of every pixel.
+    """Compute the features of every pixel.
 
     Args:
         db: (bands, h, w) dB, VV first; NaN where not observed.
         smooth: The same after the median, NaN in every band where one was not observed.
-        mode: `vv` has three features, `vv_vh` six.
+        mode: Band mode; `vv` has three features, `vv_vh` six.
 
     Returns:
         (features, h, w) float64 in dB, NaN where a band was not observed.
@@ -123,15 +122,15 @@ def fit(
     """Fit both classifiers.
 
     Args:
-        train: Chips with VV and VH; 400 labelled pixels of each are drawn, as many of a chip's as there are.
-        valid: Chips the thresholds are chosen on.
-        name: Of the data, for the record.
-        sha256: Of the data.
-        seed: Of the draw.
-        progress: Told after every chip.
+        train: Chips with VV and VH; up to 400 labelled pixels of each chip are drawn.
+        valid: Chips on which the thresholds are chosen.
+        name: Name of the data, for the record.
+        sha256: Hash of the data, for the record.
+        seed: Seed of the random draw.
+        progress: Called after every chip.
 
     Raises:
-        InputError: A chip is unreadable or has no VH, or there is no water or no dry land among the pixels drawn.
+        InputError: A chip is unreadable or has no VH, or the drawn pixels have no water or no dry land.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -141,7 +140,7 @@ def fit(
     done, total = 0, len(train) + len(valid)
     for chip in map(read_chip, train):
         places = np.flatnonzero(chip.label >= 0)
-        chosen = rng.choice(places, size=min(PIXELS_A_CHIP, len(places)), replace=False)
+        chosen = rng.choice(places, size=min(PIXELS_PER_CHIP, len(places)), replace=False)
         for mode, layers in _all_features(chip).items():
             drawn[mode].append(layers.reshape(len(layers), -1)[:, chosen])
         labels.append(chip.label.ravel()[chosen])
@@ -154,7 +153,7 @@ def fit(
         values = np.concatenate(drawn[mode], axis=1)
         middle, scale = values.mean(axis=1), np.maximum(values.std(axis=1), 1e-9)
         regression = LogisticRegression(max_iter=1000).fit(((values - middle[:, None]) / scale[:, None]).T, truth)
-        # In dB, so that the file can be read and used without knowing how the fit was scaled.
+        # The weights are stored per dB, so that the file can be used without the scaling of the fit.
         weights = regression.coef_[0] / scale
         fitted[mode] = PixelModel(
             weights=dict(zip(_FEATURES[mode], weights.tolist(), strict=True)),
@@ -183,17 +182,17 @@ def load(path: Path) -> PixelClassifier:
     """Read a classifier.
 
     Raises:
-        InputError: The file is missing or says something else.
+        InputError: The file is missing or has other content.
     """
     try:
         return PixelClassifier.model_validate(read_json(path))
     except ValidationError as error:
-        raise InputError(path, describe_validation(error), "Fit it anew with `drshym baseline`") from error
+        raise InputError(path, describe_validation(error), "Fit it again with `drshym baseline`") from error
 
 
 @cache
 def shipped_classifier() -> PixelClassifier:
-    """The classifier that comes with the package."""
+    """Return the classifier that comes with the package."""
     return load(SHIPPED_FILE)
 
 

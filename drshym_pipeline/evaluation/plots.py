@@ -1,7 +1,7 @@
-"""Pictures of an evaluation and of a training, as PNG bytes small enough for a record.
+"""Plots of an evaluation and of a training, as PNG bytes that are small enough for a record.
 
-Drawing only: every figure shown is computed in `evaluation` and `assessment`. matplotlib is loaded when a plot is asked
-for, and never its global state, so that plots can be made in any thread.
+Drawing only: all figures are computed in `evaluation` and `assessment`. matplotlib is imported when a plot is
+requested. Its global state is never used, so plots can be made in any thread.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, DPI = 620, 420, 100
 MAX_HEIGHT = 640
-# Blue, orange, green and grey of the Okabe-Ito palette, which colour-blind readers can tell apart.
+# Blue, orange, green and grey of the Okabe-Ito palette, which colour-blind readers can distinguish.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 _NAMED_CHIPS = 30
 
 
 def reliability_of(histogram: LogitHistogram, item: Calibration, title: str) -> bytes:
-    """The reliability diagram of one histogram of logits under a calibration."""
+    """Draw the reliability diagram of one histogram of logits under a calibration."""
     figure, (top, bottom) = _figure(2, HEIGHT + 60, heights=[3, 1])
     if not histogram.pixels:
-        return _nothing(figure, top, f"{title}: no pixel counted")
+        return _empty_plot(figure, top, f"{title}: no pixel counted")
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
     for label, T, bias, color in (
         ("before", 1.0, 0.0, ORANGE),
@@ -65,11 +65,11 @@ def reliability_of(histogram: LogitHistogram, item: Calibration, title: str) -> 
 
 
 def precision_recall(evaluation: Evaluation, mode: BandMode | None = None) -> bytes:
-    """Precision against recall over all thresholds, with the threshold in use and the baselines as points."""
+    """Draw precision against recall over all thresholds, with the threshold in use and the baselines as points."""
     mode = mode or evaluation.main_mode
     figure, (axes,) = _figure(1, HEIGHT)
     if mode is None:
-        return _nothing(figure, axes, "Precision and recall: no scored pixel")
+        return _empty_plot(figure, axes, "Precision and recall: no scored pixel")
     histogram, item = evaluation.histograms[mode], evaluation.calibrations[mode]
     thresholds = np.arange(1, PROBABILITY_STEPS) / PROBABILITY_STEPS
     tp, fp, fn, _ = histogram.curve(thresholds, item.T, item.bias).T
@@ -92,12 +92,12 @@ def precision_recall(evaluation: Evaluation, mode: BandMode | None = None) -> by
 
 
 def chip_scores(evaluation: Evaluation) -> bytes:
-    """IoU of every chip that has water, from the worst to the best, coloured by event."""
+    """Draw the IoU of every chip that has water, from the worst to the best, coloured by event."""
     table = evaluation.chips()
     known = table[(table["tp"] + table["fn"] > 0) & table["iou"].notna()].sort_values("iou")
     figure, (axes,) = _figure(1, HEIGHT)
     if known.empty:
-        return _nothing(figure, axes, "IoU by chip: no chip has water")
+        return _empty_plot(figure, axes, "IoU by chip: no chip has water")
     from matplotlib import colormaps
 
     events = sorted(known["event"].unique())
@@ -119,12 +119,12 @@ def chip_scores(evaluation: Evaluation) -> bytes:
 
 
 def slice_bars(evaluation: Evaluation, slicing: str, metric: str = "iou") -> bytes:
-    """One figure by class of a slicing, with intervals over chips and the number of pixels."""
+    """Draw one figure by class of a slicing, with intervals over chips and the number of pixels."""
     table = evaluation.slices[evaluation.slices["slicing"] == slicing]
     title = {"iou": "IoU", "f1": "F1", "false_water": "share of dry land mapped as water"}.get(metric, metric)
     figure, (axes,) = _figure(1, min(MAX_HEIGHT, 130 + 40 * max(len(table), 4)))
     if table.empty:
-        return _nothing(figure, axes, f"{title} by {slicing}: no scored pixel")
+        return _empty_plot(figure, axes, f"{title} by {slicing}: no scored pixel")
     for place, row in enumerate(table.to_dict("records")):
         if pd.isna(row[metric]):
             axes.text(0.01, place, "not defined", va="center", fontsize=8, color=GREY)
@@ -144,17 +144,17 @@ def slice_bars(evaluation: Evaluation, slicing: str, metric: str = "iou") -> byt
 
 
 def training_curves(history: Sequence[Mapping[str, float]]) -> bytes:
-    """Losses above, scores below, by step or epoch.
+    """Draw losses (above) and scores (below) by step or epoch.
 
     Args:
-        history: One mapping a validation. `step` or `epoch` is the horizontal axis; of the rest, names with `loss` go
+        history: One mapping per validation. `step` or `epoch` is the horizontal axis. Names with `loss` are drawn
             above, names with `iou` or `f1` below, and others are left out. A name may be missing in some entries.
     """
     frame = pd.DataFrame(list(history))
     axis = next((name for name in ("step", "epoch") if name in frame), None)
     figure, (top, bottom) = _figure(2, HEIGHT + 60, heights=[1, 1])
     if frame.empty:
-        return _nothing(figure, top, "Training: nothing recorded yet")
+        return _empty_plot(figure, top, "Training: nothing recorded yet")
     along = frame[axis] if axis else pd.Series(np.arange(1, len(frame) + 1))
     palette = (BLUE, ORANGE, GREEN, GREY)
     for axes, words, label in ((top, ("loss",), "loss (nats)"), (bottom, ("iou", "f1"), "score")):
@@ -189,13 +189,13 @@ def _figure(rows: int, height: int, heights: list[int] | None = None) -> tuple[F
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    # Without the software tag the same figures give the same bytes.
+    # Without the software tag the bytes do not depend on the version of matplotlib.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _nothing(figure: Figure, axes: Axes, title: str) -> bytes:
-    """A picture that says there is nothing to show, in place of an empty frame."""
+def _empty_plot(figure: Figure, axes: Axes, title: str) -> bytes:
+    """Return a picture whose title says that there is nothing to show, instead of an empty frame."""
     for other in figure.axes:
         other.set_axis_off()
     axes.set_title(title)

@@ -1,6 +1,6 @@
-"""The files of a benchmark: card.md, card.json, chips.csv and pictures, all there or none.
+"""The files of a benchmark: card.md, card.json, chips.csv and pictures; the card is written last.
 
-What stands in them is decided by `benchmark_card`, `plots` and `gallery`.
+Their content comes from `benchmark_card`, `plots` and `gallery`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _COLOURS = 32
 
 
 def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) -> dict[str, Path]:
-    """Write a benchmark.
+    """Write the files of a benchmark.
 
     Args:
-        parts: What was scored.
+        parts: The scored parts.
         bundle: The first checkpoint, to draw its maps.
-        directory: Where to; files of the same names are replaced, others stay. The card is written last.
+        directory: Folder of the files; files of the same names are replaced, others stay. The card is written last.
 
     Returns:
         The paths of card, data and table by file name.
@@ -58,7 +58,10 @@ def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) ->
 
 
 def chip_table(parts: Sequence[Part]) -> pd.DataFrame:
-    """One row a chip, mode and method: data, split, bands, role, checkpoint, chip, event, counts and every figure."""
+    """Return one row per chip, mode and method.
+
+    The columns are data, split, checkpoint, role, chip, event, mode, the counts and every figure.
+    """
     frames = []
     for part in parts:
         roles = {f"seed {place}": found for place, found in enumerate(part.seeds, start=1)} | dict(part.others)
@@ -73,12 +76,12 @@ def chip_table(parts: Sequence[Part]) -> pd.DataFrame:
 
 
 def benchmark_document(parts: Sequence[Part], comparisons: Sequence[Mapping[str, Comparison]]) -> dict[str, Any]:
-    """Everything as one JSON value, unrounded; undefined figures are null.
+    """Return everything as one JSON value, not rounded; undefined figures are null.
 
-    Keys: `created_at`, `commit`, `checkpoints` (name, version, sha256, training; first the one the card is about),
+    Keys: `created_at`, `commit`, `checkpoints` (name, version, sha256, training; the first is the subject of the card),
     `compared` (the same by name) and `parts`, each with `data`, `split`, `bands`, `evaluation` (as in evaluation.json,
     without its logits), `seeds` (mean, deviation, low, high and values of every figure), `others` (their figures) and
-    `comparisons` (both verdicts by opponent).
+    `comparisons` (both verdicts by the name of the other method).
     """
     return {
         "created_at": now().isoformat(),
@@ -121,7 +124,7 @@ def _pictures(part: Part, bundle: ModelBundle) -> dict[str, bytes]:
 
 
 def _smaller(png: bytes) -> bytes:
-    """The same picture in few colours: a card is kept in a repository beside its code."""
+    """Return the same picture in fewer colours, because cards are stored in a repository."""
     from PIL import Image
 
     buffer = io.BytesIO()

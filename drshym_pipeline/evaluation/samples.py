@@ -1,4 +1,4 @@
-"""From folders and splits to the chips a benchmark scores, each set under a name of its own."""
+"""From folders and splits to the chips that a benchmark scores, with a name for every set."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PARTIAL = "Only those present are scored: these are not the figures of the whole
 
 
 def open_samples(folders: Sequence[Path], splits: Sequence[str], *, present_only: bool = False) -> list[Sample]:
-    """The chips to be scored.
+    """Collect the chips to be scored.
 
     Args:
-        folders: Labelled sets, told by their layout.
-        splits: Of each set those that it has; it must have one of them.
-        present_only: Take what is there of an incomplete copy, and say how much is not.
+        folders: Folders of labelled sets, recognised by their layout.
+        splits: Splits to score. Splits that a set does not have are skipped; it must have at least one of them.
+        present_only: Whether the present chips of an incomplete copy are scored, with a note on the absent ones.
 
     Raises:
         InputError: A folder holds no known set, has none of the splits, or lacks a chip.
@@ -40,15 +40,15 @@ def open_samples(folders: Sequence[Path], splits: Sequence[str], *, present_only
 
 
 def note_on_absent(data: LabelledSet, split: str) -> str:
-    """How many chips of a split are not there, for the card; empty where its list says that none is missing."""
+    """Return a note for the card on the absent chips of a split; empty where a list shows that no chip is absent."""
     absent = data.absent(split)
     if not data.has_lists:
-        return f"{absent:,} chips are incomplete and left out; no list tells how many others are absent. {PARTIAL}"
+        return f"{absent:,} chips are incomplete and left out; no list shows how many others are absent. {PARTIAL}"
     return f"{absent:,} of the chips that the split lists are absent. {PARTIAL}" if absent else ""
 
 
 def _name(found: Provenance, folder: Path) -> str:
-    """What the chips are, by their provenance; a simulated set goes by the name of its folder."""
+    """Return the title of the provenance of the chips; a simulated set is named after its folder."""
     if found.origin != "simulated":
         return found.title
     name = folder.resolve().name

@@ -1,6 +1,6 @@
-"""The parts a card is made of, each a table of one evaluation as Markdown. Layout only; figures come from `evaluation`.
+"""The sections of a card, each a table of one evaluation as Markdown. Layout only; figures come from `evaluation`.
 
-Headings are the cards' own. A part with nothing to say is an empty string.
+The cards add the headings. A section without content is an empty string.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CALIBRATION = {
 
 
 def warnings(evaluation: Evaluation) -> str:
-    """What a reader must know first."""
+    """Return the notes and warnings that a reader must know first."""
     lines = list(evaluation.notes)
     if not evaluation.weights_finite:
         lines.append("A weight of the network is not finite.")
@@ -45,7 +45,7 @@ def warnings(evaluation: Evaluation) -> str:
 def scores(
     evaluation: Evaluation, comparisons: Mapping[str, Comparison], others: Mapping[str, Evaluation] | None = None
 ) -> str:
-    """The model, other networks, the baselines and the ceilings on the same pixels, with both words on each."""
+    """Return the scores of the model, other networks, baselines and ceilings, with the verdicts of the comparisons."""
     head = ["method", "pooled IoU", "mean IoU of wet chips", "precision", "recall", "false water"]
     head += ["this model by the pool", "this model by wet chips"]
     methods = {THIS_MODEL: evaluation.counts}
@@ -69,7 +69,7 @@ def scores(
 
 
 def flood_alone(evaluation: Evaluation) -> str:
-    """The same without permanent water; empty where it is not known."""
+    """Return the scores without permanent water; empty where permanent water is not known."""
     rows = []
     for name, counts in evaluation.flood.items():
         found = evaluation.score(counts)
@@ -81,7 +81,7 @@ def flood_alone(evaluation: Evaluation) -> str:
 
 
 def by_event(evaluation: Evaluation) -> str:
-    """Every event alone."""
+    """Return the scores of every event alone."""
     rows = []
     for event, found in evaluation.by_event.items():
         counts = evaluation.counts[evaluation.counts["event"] == event]
@@ -91,12 +91,12 @@ def by_event(evaluation: Evaluation) -> str:
 
 
 def calibration(evaluation: Evaluation) -> str:
-    """Before and after scaling, by band mode."""
+    """Return the calibration figures before and after scaling, by band mode."""
     return table(["mode", "scaling", *_CALIBRATION.values()], _calibration_rows(evaluation, evaluation.calibration()))
 
 
 def calibration_by_event(evaluation: Evaluation) -> str:
-    """The same for every event."""
+    """Return the calibration figures of every event."""
     rows = (
         [event, *row]
         for event, report in evaluation.calibration_by_event().items()
@@ -106,7 +106,7 @@ def calibration_by_event(evaluation: Evaluation) -> str:
 
 
 def shapes(evaluation: Evaluation) -> str:
-    """Boundary scores, and the water bodies found by size."""
+    """Return the boundary scores and the recall of water bodies by size."""
     shores = evaluation.shapes.shores
     line = (
         f"Boundary F1 {figure(shores.f1)}, precision {figure(shores.precision)}, recall {figure(shores.recall)} "
@@ -127,7 +127,7 @@ def shapes(evaluation: Evaluation) -> str:
 
 
 def areas(evaluation: Evaluation) -> str:
-    """Area errors by size, and how often the intervals held."""
+    """Return the area errors by size, and how often the intervals contain the truth."""
     rows = (
         [
             "no water" if row["high"] == 0 else _range(100 * row["low"], 100 * row["high"], "%"),
@@ -150,7 +150,7 @@ def areas(evaluation: Evaluation) -> str:
 
 
 def dry_chips(evaluation: Evaluation) -> str:
-    """The chips without any labelled water."""
+    """Return the false water of the chips without labelled water."""
     dry = evaluation.dry_chips()
     rows = (
         [chip, f"{row['fp'] + row['tn']:,}", f"{row['fp']:,}", _percent(row["false_water"])]
@@ -160,14 +160,14 @@ def dry_chips(evaluation: Evaluation) -> str:
 
 
 def chips(evaluation: Evaluation) -> str:
-    """Every chip."""
+    """Return the scores of every chip."""
     boundary = evaluation.shapes.boundary
     rows = (
         [
             chip,
             row["event"],
             _percent((row["tp"] + row["fn"]) / sum(row[name] for name in ("tp", "fp", "fn", "tn"))),
-            # Where there is no water, scores of water are 0 or not defined and say nothing; false water says all.
+            # Without water in the truth, scores of water are 0 or not defined; only false water has a meaning.
             *(figure(row[metric]) if row["tp"] + row["fn"] or metric == "false_water" else "dry" for metric in METRICS),
             figure(boundary[str(chip)].f1),
             *(figure(_of(counts, chip)) for counts in evaluation.ceilings.values()),
@@ -179,17 +179,17 @@ def chips(evaluation: Evaluation) -> str:
 
 
 def slices(evaluation: Evaluation) -> str:
-    """By land cover, slope and backscatter."""
+    """Return the scores by land cover, slope and backscatter."""
     head = ["slicing", "slice", "chips", "pixels", *(METRIC_TITLES[metric] for metric in _SLICE_METRICS)]
     return table(head, _slice_rows(evaluation.slices))
 
 
 def unscored(evaluation: Evaluation) -> str:
-    """Chips that take no part; empty when there are none."""
+    """Return the chips that are not scored; empty when there are none."""
     if not evaluation.unscored:
         return ""
     rows = ([chip, reason] for chip, reason in evaluation.unscored.items())
-    head = f"{len(evaluation.unscored)} chips are there but take no part in any figure."
+    head = f"{len(evaluation.unscored)} chips are present but not part of any figure."
     return f"{head}\n\n{table(['chip', 'reason'], rows)}"
 
 

@@ -1,7 +1,6 @@
-"""What four counts cannot say of a map: where its shores lie, and which water bodies it finds.
+"""Scores of shores and of water bodies, which cannot be computed from four counts.
 
-Gathered one chip at a time; what shores and bodies are is decided in `assessment.boundary` and
-`assessment.small_floods`.
+They are added one chip at a time. Shores and bodies are defined in `assessment.boundary` and `assessment.small_floods`.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class ShapeScores:
     """Shores by chip, and water bodies by size over all chips.
 
     Args:
-        boundary: By chip.
-        bodies: Of all chips together.
+        boundary: Counts of shore pixels by chip.
+        bodies: Water bodies of all chips together.
     """
 
     boundary: Mapping[str, BoundaryCounts] = field(default_factory=dict)
@@ -38,14 +37,14 @@ class ShapeScores:
         return sum(self.boundary.values(), BoundaryCounts())
 
     def with_chip(self, chip: LabelledChip, water: NDArray[np.bool_], observed: NDArray[np.bool_]) -> ShapeScores:
-        """These scores and one chip more; the masks are (h, w) bool."""
+        """Return these scores with one more chip; the masks are (h, w) bool."""
         across, down = pixel_size_metres(chip.crs, chip.transform, chip.label.shape[0])
         counts = boundary_counts(water, chip.label, observed)
         found = size_recall(water, chip.label, observed, across * down / _SQUARE_METRES_PER_HECTARE)
         return ShapeScores({**self.boundary, chip.ref.chip_id: counts}, self.bodies + found)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON: pooled boundary figures, counts by chip, recall by size of the water body."""
+        """Return a JSON value: pooled boundary figures, counts by chip, recall by size of the water body."""
         shores, table = self.shores, self.bodies.table()
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         for row in rows:

@@ -1,8 +1,8 @@
-"""Where a water map errs: scores by land cover, slope and backscatter.
+"""Where a water map is wrong: scores by land cover, slope and backscatter.
 
-A slicing gives every pixel of a chip one class; counts gather per class and chip, so memory grows with chips and
-classes only. A chip without the raster a slicing needs is counted whole under `unknown` of that slicing and nowhere
-else in it; the other slicings still see it. Plots are in `plots`.
+A slicing gives every pixel of a chip one class. Counts are kept per class and chip, so memory grows only with chips and
+classes. If a chip lacks the raster that a slicing needs, all its pixels count as `unknown` in this slicing; the other
+slicings are not affected. Plots are in `plots`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Slicing:
     """The class of every pixel of a chip.
 
     Args:
-        names: The classes in the order they are shown; the last is `unknown`.
+        names: The classes in the order in which they are shown; the last is `unknown`.
         codes: (h, w) int64, index into `names`.
     """
 
@@ -59,19 +59,19 @@ class Slicing:
 
 
 def class_names(edges: tuple[float, ...], unit: str) -> tuple[str, ...]:
-    """Names of the classes between edges, such as `< 2 degrees`, `2 to 5 degrees`, `>= 20 degrees`, then `unknown`."""
+    """Return class names such as `< 2 degrees`, `2 to 5 degrees`, `>= 20 degrees`, and `unknown` as the last."""
     inner = [f"{low:g} to {high:g} {unit}" for low, high in pairwise(edges)]
     return (f"< {edges[0]:g} {unit}", *inner, f">= {edges[-1]:g} {unit}", UNKNOWN)
 
 
 def by_edges(values: NDArray[np.floating[Any]], edges: tuple[float, ...], unit: str) -> Slicing:
-    """Classes of a continuous field; a value on an edge belongs to the class above, NaN to `unknown`."""
+    """Return the classes of a continuous field; a value on an edge belongs to the class above, NaN to `unknown`."""
     codes = np.digitize(values, edges).astype(np.int64)
     return Slicing(class_names(edges, unit), np.where(np.isfinite(values), codes, len(edges) + 1))
 
 
 def by_land_cover(classes: NDArray[Any] | None, shape: tuple[int, int]) -> Slicing:
-    """WorldCover classes; codes that WorldCover does not have, and no raster at all, are `unknown`."""
+    """Return the WorldCover classes; other codes, and all pixels without a raster, are `unknown`."""
     names = (*WORLDCOVER_NAMES.values(), UNKNOWN)
     codes = np.full(shape, len(WORLDCOVER_NAMES), dtype=np.int64)
     if classes is not None:
@@ -81,12 +81,12 @@ def by_land_cover(classes: NDArray[Any] | None, shape: tuple[int, int]) -> Slici
 
 
 def pixel_size_metres(crs: str, transform: Any, height: int) -> tuple[float, float]:
-    """(x, y) sides of a pixel in metres; in degrees they are taken at the middle row of the chip.
+    """Return the (x, y) sides of a pixel in metres; for a grid in degrees, those at the middle row of the chip.
 
     Args:
-        crs: Anything pyproj understands; empty is taken as metres.
-        transform: The chip's affine.
-        height: Rows of the chip.
+        crs: Coordinate reference system as text for pyproj; an empty text means a grid in metres.
+        transform: The chip's affine transform.
+        height: Number of rows of the chip.
     """
     from pyproj import CRS
 
@@ -102,26 +102,26 @@ def pixel_size_metres(crs: str, transform: Any, height: int) -> tuple[float, flo
 
 
 def slope_degrees(dem: NDArray[np.floating[Any]], size: tuple[float, float]) -> NDArray[np.float64]:
-    """Steepest slope of a DEM by central differences.
+    """Compute the steepest slope of a DEM by central differences.
 
     Args:
         dem: (h, w) metres, NaN where unknown.
         size: (x, y) sides of a pixel in metres.
 
     Returns:
-        (h, w) float64 degrees in [0, 90), NaN where the DEM or a neighbour is NaN; flat on an axis one pixel long.
+        (h, w) float64 degrees in [0, 90), NaN where the DEM or a neighbour is NaN. An axis of one pixel has no slope.
     """
     heights = np.asarray(dem, dtype=np.float64)
     down = np.gradient(heights, size[1], axis=0) if heights.shape[0] > 1 else heights * 0.0
     across = np.gradient(heights, size[0], axis=1) if heights.shape[1] > 1 else heights * 0.0
     degrees: NDArray[np.float64] = np.rad2deg(np.arctan(np.hypot(down, across)))
-    # Central differences look past the pixel itself.
+    # Central differences do not use the pixel itself, so its NaN must be set here.
     degrees[np.isnan(heights)] = np.nan
     return degrees
 
 
 def read_ancillary(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """The first band of a raster on the chip's grid, float64 with NaN where it is nodata.
+    """Read the first band of a raster on the chip's grid, float64 with NaN where it is nodata.
 
     Raises:
         InputError: The file cannot be read, or has another shape than the chip.
@@ -143,10 +143,10 @@ def read_ancillary(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def slice_chip(chip: LabelledChip) -> dict[str, Slicing]:
-    """All slicings of a chip; those whose raster it lacks put every pixel into `unknown`.
+    """Return all slicings of a chip; without the raster of a slicing every pixel is `unknown` in it.
 
     Raises:
-        InputError: An ancillary raster is there but does not fit.
+        InputError: An ancillary raster cannot be read or has another shape than the chip.
     """
     shape = chip.label.shape[0], chip.label.shape[1]
     rasters: Mapping[str, Path] = chip.ref.ancillary
@@ -166,7 +166,7 @@ def slice_chip(chip: LabelledChip) -> dict[str, Slicing]:
 def confusion_by_class(
     prediction: NDArray[np.bool_], label: NDArray[np.int8], observed: NDArray[np.bool_], slicing: Slicing
 ) -> dict[str, ConfusionCounts]:
-    """Counts of the scored pixels of each class that has any; arrays are (h, w) as in `metrics.confusion`."""
+    """Count the scored pixels of each class that has scored pixels; arrays are (h, w) as in `metrics.confusion`."""
     scored = observed & (label >= 0)
     # Outcomes in the order tp, fp, fn, tn.
     outcome = 2 * (~prediction[scored]).astype(np.int64) + (label[scored] == 0)
@@ -179,7 +179,7 @@ def confusion_by_class(
 
 
 class SliceScores:
-    """Counts by slicing and class, gathered one chip at a time."""
+    """Counts by slicing and class, added one chip at a time."""
 
     def __init__(self) -> None:
         self._scores: dict[tuple[str, str], ChipScores] = {}
@@ -200,12 +200,12 @@ class SliceScores:
                 scores.add(chip.ref.chip_id, chip.ref.event, counts)
 
     def table(self, *, resamples: int = 1000, level: float = 0.9) -> pd.DataFrame:
-        """One row a class that has pixels.
+        """Return one row per class that has pixels.
 
         Returns:
             Columns `slicing`, `slice`, `chips`, `pixels`, `water` (labelled water pixels), and for every figure of
             `metrics.METRICS` its value, `<figure>_low` and `<figure>_high` (Float64, NA where not defined; intervals
-            over chips). A class seen on one chip only has no intervals.
+            over chips). A class that occurs on one chip only has no intervals.
         """
         rows: list[dict[str, Any]] = []
         for title, names in self._order.items():

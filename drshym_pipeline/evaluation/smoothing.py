@@ -1,6 +1,6 @@
 """Filters over the observed pixels around a pixel: median, mean and spread. No threshold, no label.
 
-What was not observed takes no part: a border is cut, not filled.
+Pixels that were not observed are not used: at a border the square is cut, not filled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ROWS_AT_ONCE = 64
 
 
 def median_filter(db: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float32]:
-    """The median of the observed pixels in a square around each pixel.
+    """Compute the median of the observed pixels in a square around each pixel.
 
     Args:
         db: (h, w) dB, NaN where not observed.
@@ -31,7 +31,7 @@ def median_filter(db: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float
         rows = min(_ROWS_AT_ONCE, height - top)
         band = padded[top : top + rows + 2 * reach]
         squares = np.lib.stride_tricks.sliding_window_view(band, (side, side)).reshape(rows, width, side * side)
-        # Sorting puts NaN last, so the middle of the first n values is the median of the observed ones.
+        # Sorting puts NaN last, so the middle of the first n values is the median of the observed values.
         ranked = np.sort(squares, axis=2)
         observed = np.maximum(side * side - np.isnan(ranked).sum(axis=2), 1)[..., None]
         low = np.take_along_axis(ranked, (observed - 1) // 2, axis=2)
@@ -42,18 +42,18 @@ def median_filter(db: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float
 
 
 def observed_everywhere(db: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(h, w) bool: where every band of (bands, h, w) dB was observed."""
+    """Return where every band of (bands, h, w) dB was observed, as (h, w) bool."""
     return np.asarray(np.isfinite(db).all(axis=0))
 
 
 def smooth_bands(db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(bands, h, w) dB after the median, NaN in every band where one was not observed."""
+    """Return (bands, h, w) dB after the median, NaN in every band where one was not observed."""
     observed = observed_everywhere(db)
     return np.stack([median_filter(np.where(observed, band, np.float32(np.nan))) for band in db])
 
 
 def local_mean(values: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float64]:
-    """The mean of the observed pixels in a square around each pixel.
+    """Compute the mean of the observed pixels in a square around each pixel.
 
     Args:
         values: (h, w), NaN where not observed.
@@ -69,8 +69,8 @@ def local_mean(values: NDArray[np.float32], side: int = SIDE) -> NDArray[np.floa
 
 
 def local_spread(values: NDArray[np.float32], side: int = SIDE) -> NDArray[np.float64]:
-    """The standard deviation of the observed pixels in a square around each pixel, NaN where `values` is NaN."""
-    # Around a common middle the squares stay small, and their difference exact.
+    """Compute the standard deviation of the observed pixels around each pixel, NaN where `values` is NaN."""
+    # With the overall mean subtracted, the squares are small and their difference is exact.
     middle = np.float32(np.nanmean(values)) if np.isfinite(values).any() else np.float32(0.0)
     centred = values - middle
     variance = local_mean(centred**2, side) - local_mean(centred, side) ** 2

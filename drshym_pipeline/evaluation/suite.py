@@ -1,9 +1,9 @@
-"""Checkpoints on data sets: which is scored on which chips in which mode, and what comes of it.
+"""Scores of checkpoints on data sets: which checkpoint is scored on which chips in which mode, and the results.
 
-One `Part` is one split of one data set in one band mode. The first checkpoint is the one a card is about; the others
-are the same recipe from other seeds, and say how much of a figure is luck. What is compared is scored on the same
-pixels; baselines, which depend on no checkpoint, are scored once a split. The card is laid out in `benchmark_card`,
-files are written by `report`.
+One `Part` is one split of one data set in one band mode. The first checkpoint is the subject of the card. The others
+are trained with the same recipe and other seeds, and show how much of a figure is chance. All compared methods are
+scored on the same pixels. Baselines do not depend on a checkpoint and are scored once per split. The card is made in
+`benchmark_card`, files are written by `report`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from drshym_pipeline.settings import EvaluationConfig
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
-# Figures of a seed that are averaged over seeds, by the title they are shown under.
+# Figures of a seed that are averaged over seeds, by the title under which they are shown.
 FIGURES: dict[str, Callable[[Evaluation], float | None]] = {
     "pooled IoU": lambda found: found.scores["iou"].value,
     "mean IoU of wet chips": lambda found: found.mean_chip_iou.value,
@@ -47,9 +47,9 @@ class Sample:
 
     Args:
         data: Name of the data set.
-        split: Of the data set.
+        split: Name of the split.
         refs: The chips, each once.
-        notes: What a reader must know of them, such as how their origin is known.
+        notes: Notes on the chips for the reader, such as how their origin is known.
     """
 
     data: str
@@ -63,28 +63,28 @@ class Spread:
     """One figure over several seeds.
 
     Args:
-        figures: By checkpoint, in the order given; None where the figure is not defined.
+        figures: The figure of each checkpoint, in the given order; None where it is not defined.
     """
 
     figures: tuple[float | None, ...]
 
     @property
     def known(self) -> tuple[float, ...]:
-        """The defined ones."""
+        """The defined figures."""
         return tuple(value for value in self.figures if value is not None)
 
     @property
     def mean(self) -> float | None:
-        """Their mean."""
+        """The mean of the defined figures; None without any."""
         return float(np.mean(self.known)) if self.known else None
 
     @property
     def deviation(self) -> float | None:
-        """Their standard deviation (n - 1); None below two."""
+        """The standard deviation (n - 1) of the defined figures; None with fewer than two."""
         return float(np.std(self.known, ddof=1)) if len(self.known) > 1 else None
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON."""
+        """Return mean, deviation, low, high and all values as a JSON value."""
         ends = {"low": min(self.known), "high": max(self.known)} if self.known else {"low": None, "high": None}
         return {"mean": self.mean, "deviation": self.deviation, **ends, "values": list(self.figures)}
 
@@ -95,8 +95,8 @@ class Part:
 
     Args:
         sample: The chips.
-        mode: What was asked for; `auto` takes VH where there is one.
-        seeds: Evaluations of the checkpoints; the first is the one the card is about, and the one with baselines.
+        mode: The requested mode; `auto` uses VH where there is one.
+        seeds: Evaluations of the checkpoints. The first is the subject of the card and has the baselines.
         others: Evaluations of other networks, by name.
     """
 
@@ -107,7 +107,7 @@ class Part:
 
     @property
     def first(self) -> Evaluation:
-        """Of the checkpoint the card is about."""
+        """The evaluation of the checkpoint that is the subject of the card."""
         return self.seeds[0]
 
     @property
@@ -118,16 +118,16 @@ class Part:
 
     @property
     def title(self) -> str:
-        """Such as `sen1floods11, test, VV+VH`."""
+        """A title such as `sen1floods11, test, VV+VH`."""
         return f"{self.sample.data}, {self.sample.split}, {self.bands}"
 
     def spread(self) -> dict[str, Spread]:
-        """Every figure over the seeds."""
+        """Return every figure over the seeds."""
         return {title: Spread(tuple(of(found) for found in self.seeds)) for title, of in FIGURES.items()}
 
 
 def calibrated(evaluation: Evaluation, name: str) -> float | None:
-    """A calibration figure after scaling, of the mode most pixels were mapped with."""
+    """Return a calibration figure after scaling, of the mode with which most pixels were mapped."""
     mode = evaluation.main_mode
     return None if mode is None else evaluation.calibration()[mode]["after"][name]
 
@@ -144,14 +144,14 @@ def run_suite(
     """Score checkpoints on data sets.
 
     Args:
-        samples: What on.
-        checkpoints: The one the card is about, then its seeds.
-        others: Networks to compare the first with, by name; each in the mode of the part where it serves it, else in
-            its own.
-        modes: Which band modes; empty for `auto`, and VV alone beside it where the first checkpoint mapped a chip with
-            VH and can do without.
+        samples: The data sets to score on.
+        checkpoints: The checkpoint that is the subject of the card, then those of other seeds.
+        others: Networks to compare the first checkpoint with, by name. Each is scored in the mode of the part where it
+            has a calibration for it, else in its own mode.
+        modes: Band modes. Empty for `auto`, followed by VV alone where the first checkpoint mapped a chip with VH and
+            also has a calibration for VV alone.
         config: Bootstrap resamples and level.
-        progress: Told after every chip of every evaluation.
+        progress: Called after every chip of every evaluation.
 
     Raises:
         InputError: There is no checkpoint or no sample, a checkpoint is named twice, or a chip is unreadable.
@@ -172,7 +172,7 @@ def run_suite(
 
 @dataclass(frozen=True)
 class _Suite:
-    """What stays the same from part to part."""
+    """The arguments that are the same for all parts."""
 
     checkpoints: Sequence[ModelBundle]
     others: Mapping[str, ModelBundle]
@@ -180,16 +180,24 @@ class _Suite:
     progress: Progress
 
     def part(self, sample: Sample, mode: Mode, scored: Part | None) -> Part:
-        """Score one part; `scored` is another of the same sample, whose baselines are these.
+        """Score one part.
 
-        A network that mapped all of that sample in this very mode before, because it has no other, is not run again.
+        `scored` is another part of the same sample; its baselines are used again. A network that has only one mode, and
+        mapped the whole sample in this mode before, is not run again.
         """
 
         def run(bundle: ModelBundle, chosen: Mode, label: str, classical: bool = False) -> Evaluation:
-            def told(stage: str, done: int, total: int) -> None:
+            def report_progress(stage: str, done: int, total: int) -> None:
                 self.progress(f"{sample.data} {sample.split} {chosen}: {label}", done, total)
 
-            return evaluate(bundle, sample.refs, mode=chosen, config=self.config, classical=classical, progress=told)
+            return evaluate(
+                bundle,
+                sample.refs,
+                mode=chosen,
+                config=self.config,
+                classical=classical,
+                progress=report_progress,
+            )
 
         seeds = [
             run(bundle, mode, f"{bundle.name} {bundle.version}", classical=scored is None and place == 0)
@@ -223,7 +231,7 @@ def _check(samples: Sequence[Sample], checkpoints: Sequence[ModelBundle]) -> Non
         raise InputError(
             "--checkpoint",
             f"{repeated.name} {repeated.version} is given twice",
-            "Give every seed once: the spread over copies of one model would be none",
+            "Give every seed once, because copies of one model have no spread",
         )
     names = [(sample.data, sample.split) for sample in samples]
     again = next((name for name in names if names.count(name) > 1), None)

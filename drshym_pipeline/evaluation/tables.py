@@ -13,17 +13,17 @@ NOT_DEFINED = "not defined"
 
 
 def figure(value: Any) -> str:
-    """A figure with three decimals, or `not defined`."""
+    """Return a figure with three decimals, or `not defined`."""
     return NOT_DEFINED if value is None or value is pd.NA else f"{float(value):.3f}"
 
 
 def text(score: Score) -> str:
-    """Such as `0.812 (0.780 to 0.840)`; without an interval it says so."""
+    """Return a text such as `0.812 (0.780 to 0.840)`, or `0.812 (no interval)`."""
     return interval(score.value, score.low, score.high)
 
 
 def interval(value: Any, low: Any, high: Any) -> str:
-    """A figure and its interval; `not defined` without a figure."""
+    """Return a figure and its interval; `not defined` without a figure."""
     if value is None or value is pd.NA:
         return NOT_DEFINED
     if low is None or low is pd.NA:
@@ -32,7 +32,7 @@ def interval(value: Any, low: Any, high: Any) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; `None.` without rows."""
+    """Return a Markdown table; `None.` without rows."""
     lines = [[str(cell).replace("|", "/") for cell in row] for row in rows]
     if not lines:
         return "None."
@@ -40,5 +40,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def join(parts: Iterable[str]) -> str:
-    """Paragraphs of a page, ending with a newline."""
+    """Join the paragraphs of a page; the result ends with a newline."""
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"

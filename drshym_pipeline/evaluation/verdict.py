@@ -1,7 +1,8 @@
-"""Is a candidate better than what it would replace? A pure function of counts; what follows from it is policy.
+"""Whether a candidate is better than the model that it would replace: a pure function of counts.
 
-A verdict is data. Models are compared on the same pixels of the same chips, by a paired bootstrap over chips: only a
-difference whose whole interval lies on one side of zero has a winner.
+A verdict is data; other modules decide what is done with it. Models are compared on the same pixels of the same chips,
+by a paired bootstrap over chips. One model is better only if the whole interval of the difference is on one side of
+zero.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ Word = Literal["better", "not distinguishable", "worse", "broken"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One word, why, and the figures behind it.
+    """One word, the reason, and the figures behind it.
 
     Args:
-        word: `better` or `worse` when the interval of the difference lies on one side of zero, `broken` when the
+        word: `better` or `worse` when the interval of the difference is on one side of zero, `broken` when the
             candidate must not be used, else `not distinguishable`.
         reason: One sentence with the figures.
-        difference: Candidate minus the other; None when nothing was compared.
-        metric: Which figure was compared.
+        difference: Figure of the candidate minus that of the other model; None when nothing was compared.
+        metric: The figure that was compared.
     """
 
     word: Word
@@ -38,7 +39,7 @@ class Verdict:
     metric: Metric = "iou"
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as JSON."""
+        """Return the verdict as a JSON value."""
         return asdict(self)
 
 
@@ -58,23 +59,23 @@ def verdict(
 
     Args:
         candidate: Counts by chip (index chip; columns tp, fp, fn, tn), such as `Evaluation.counts`.
-        in_service: The counts of what it is compared with on the same chips, in any order; None when there is none.
+        in_service: Counts of the other model on the same chips, in any order; None when there is no other model.
         floors: Pooled IoU and F1 below which the candidate is broken.
         finite: False when a weight or an output of the candidate is not finite.
-        other: What to call the opponent.
+        other: Name of the other model in the reason.
         metric: The pooled figure to compare.
         resamples: Bootstrap resamples over chips.
-        level: Of the interval.
-        seed: Of the bootstrap.
+        level: Level of the interval.
+        seed: Seed of the bootstrap.
 
     Raises:
-        ValueError: The two were not scored on the same pixels of the same chips.
+        ValueError: The two models were not scored on the same pixels of the same chips.
     """
     fault = _fault(candidate, floors, finite)
     if fault:
         return Verdict("broken", fault, metric=metric)
     if in_service is None:
-        return Verdict("not distinguishable", f"There is nothing to compare with in place of {other}.", metric=metric)
+        return Verdict("not distinguishable", f"Nothing was compared with {other}.", metric=metric)
     if set(candidate.index) != set(in_service.index):
         raise ValueError("the two were not scored on the same chips")
     difference = paired_difference(
@@ -94,7 +95,7 @@ def _array(counts: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _fault(counts: pd.DataFrame, floors: Floors, finite: bool) -> str | None:
-    """Why a candidate must not be used; None when it may be."""
+    """Return why a candidate must not be used; None when it may be used."""
     if not finite:
         return "A weight or an output of the network is not finite."
     pooled = ConfusionCounts(*(int(n) for n in _array(counts).sum(axis=0)))
@@ -109,14 +110,14 @@ def _fault(counts: pd.DataFrame, floors: Floors, finite: bool) -> str | None:
 def judged(
     difference: PairedDifference, other: str, metric: Metric, level: float, *, figure: str = "Pooled"
 ) -> Verdict:
-    """The word for a paired difference.
+    """Return the verdict for a paired difference.
 
     Args:
-        difference: Candidate minus the other.
-        other: What to call the opponent.
-        metric: What was compared.
-        level: Of the interval.
-        figure: How the figure was made of the chips, as the first word of a sentence.
+        difference: Figure of the candidate minus that of the other model.
+        other: Name of the other model in the reason.
+        metric: The figure that was compared.
+        level: Level of the interval.
+        figure: How the chips were combined, as the first word of a sentence.
     """
     name = {"iou": "IoU", "f1": "F1"}.get(metric, metric.replace("_", " "))
     if difference.value is None:

@@ -50,7 +50,7 @@ def test_mean_and_spread_are_those_of_the_observed_pixels_in_the_square(db) -> N
         assert spread[row, col] == pytest.approx(np.nanstd(square), abs=0.02)
 
 
-def test_a_chip_taller_than_one_block_has_no_seams() -> None:
+def test_a_chip_taller_than_one_block_is_filtered_without_seams() -> None:
     db = np.random.default_rng(1).normal(-15, 3, (150, 12)).astype(np.float32)
     whole = median_filter(db)
     assert np.array_equal(whole[60:75], median_filter(db[50:90])[10:25])
@@ -86,7 +86,7 @@ def test_every_baseline_finds_calm_water() -> None:
         assert (mask == water).mean() > 0.95
 
 
-def test_the_fixed_thresholds_are_those_named_and_strict() -> None:
+def test_pixels_below_the_fixed_thresholds_are_water_and_pixels_on_them_are_not() -> None:
     level = np.full((8, 8), FIXED_VV_DB, np.float32)
     below = np.stack([level - 0.01, np.full((8, 8), FIXED_VH_DB - 0.01, np.float32)])
     at = np.stack([level, np.full((8, 8), FIXED_VH_DB, np.float32)])
@@ -119,8 +119,8 @@ def test_a_chip_of_one_value_or_none_has_no_otsu_water() -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.85])
-def test_the_minimum_error_threshold_lies_where_two_normal_classes_cross(share) -> None:
-    """Unequal classes pull Otsu's threshold into the larger one; the crossing of the densities stays."""
+def test_the_minimum_error_threshold_is_where_two_normal_densities_cross(share) -> None:
+    """With classes of unequal size Otsu's threshold moves into the larger class; this one does not."""
     rng = np.random.default_rng(42)
     n = 40_000
     values = np.concatenate([rng.normal(-21, 1.2, int(n * share)), rng.normal(-11, 2.0, n - int(n * share))])
@@ -133,7 +133,7 @@ def test_the_minimum_error_threshold_lies_where_two_normal_classes_cross(share) 
     assert kittler_threshold(values.astype(np.float32)) == pytest.approx(crossing, abs=0.5)
 
 
-def test_one_normal_class_has_no_minimum_error_threshold_that_cuts_it() -> None:
+def test_the_minimum_error_threshold_does_not_divide_one_normal_class() -> None:
     values = np.random.default_rng(3).normal(-10, 1.5, 50_000).astype(np.float32)
     threshold = kittler_threshold(values)
     assert threshold is None or not 0.01 < (values < threshold).mean() < 0.99
@@ -141,7 +141,7 @@ def test_one_normal_class_has_no_minimum_error_threshold_that_cuts_it() -> None:
 
 @examples(60)
 @given(fields, st.data())
-def test_no_threshold_beats_the_oracle_and_it_is_never_given_to_a_dry_chip(db, data) -> None:
+def test_no_threshold_is_better_than_the_oracle_and_a_dry_chip_has_no_oracle(db, data) -> None:
     label = np.array(data.draw(hnp.arrays(np.int8, db.shape, elements=st.sampled_from([-1, 0, 1]))))
     observed = np.isfinite(db)
     best = oracle_threshold(db, label, observed)
@@ -153,7 +153,7 @@ def test_no_threshold_beats_the_oracle_and_it_is_never_given_to_a_dry_chip(db, d
         assert (confusion(db < cut, label, observed).iou or 0.0) <= reached + 1e-12
 
 
-def test_ceilings_are_never_below_the_thresholds_they_bound() -> None:
+def test_ceilings_are_never_worse_than_the_thresholds_that_they_limit() -> None:
     db, water = two_classes(7)
     label, observed = water.astype(np.int8), np.ones(water.shape, bool)
     smooth = smooth_bands(db)

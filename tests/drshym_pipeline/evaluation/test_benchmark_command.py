@@ -1,4 +1,4 @@
-"""`drshym benchmark`, `drshym baseline` and the log of evaluations, as a user meets them."""
+"""`drshym benchmark`, `drshym baseline` and the log of evaluations, called as a user calls them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def refused(capfd, arguments, *words) -> None:
         assert str(word) in line
 
 
-def test_the_command_writes_the_card_of_all_it_was_given_and_logs_it(capfd, tmp_path, simulated_chips, saved) -> None:
+def test_the_command_writes_the_card_of_all_checkpoints_and_adds_them_to_the_log(
+    capfd, tmp_path, simulated_chips, saved
+) -> None:
     out, log = tmp_path / "card", tmp_path / "log.csv"
     command = ["benchmark", "--data", simulated_chips, "--split", "test", "--split", "hard", "--mode", "vv_vh",
                "--checkpoint", saved[0], "--checkpoint", saved[1], "--compare", f"VV network={saved[2]}",
@@ -54,7 +56,7 @@ def row(number: int) -> dict[str, str]:
     return {name: f"{name} {number}" for name in COLUMNS}
 
 
-def test_the_log_only_ever_grows(tmp_path) -> None:
+def test_lines_of_the_log_are_never_changed(tmp_path) -> None:
     log = tmp_path / "log.csv"
     append_log(log, [row(1)])
     before = log.read_text()
@@ -63,7 +65,7 @@ def test_the_log_only_ever_grows(tmp_path) -> None:
     assert list(csv.DictReader(log.open())) == [row(1), row(2), row(3)]
 
 
-def test_a_row_after_a_line_that_a_person_left_open_is_a_row_of_its_own(tmp_path) -> None:
+def test_a_row_is_added_correctly_after_a_last_line_without_a_newline(tmp_path) -> None:
     log = tmp_path / "log.csv"
     append_log(log, [row(1)])
     log.write_text(log.read_text().rstrip("\n"))
@@ -71,7 +73,7 @@ def test_a_row_after_a_line_that_a_person_left_open_is_a_row_of_its_own(tmp_path
     assert list(csv.DictReader(log.open())) == [row(1), row(2)]
 
 
-def test_a_row_that_cannot_be_written_leaves_the_log_as_it_was(tmp_path) -> None:
+def test_a_row_that_cannot_be_written_does_not_change_the_log(tmp_path) -> None:
     log = tmp_path / "log.csv"
     append_log(log, [row(1)])
     before = log.read_bytes()
@@ -80,7 +82,7 @@ def test_a_row_that_cannot_be_written_leaves_the_log_as_it_was(tmp_path) -> None
     assert log.read_bytes() == before
 
 
-def test_another_file_is_not_made_a_log(capfd, tmp_path, simulated_chips, saved) -> None:
+def test_a_file_that_is_not_a_log_is_refused_and_not_changed(capfd, tmp_path, simulated_chips, saved) -> None:
     other = tmp_path / "notes.csv"
     other.write_text("mine\n")
     with pytest.raises(InputError, match="not a log"):
@@ -92,7 +94,7 @@ def test_another_file_is_not_made_a_log(capfd, tmp_path, simulated_chips, saved)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_chip_never_silently_shrinks_the_set(capfd, tmp_path, simulated_chips, saved) -> None:
+def test_a_missing_chip_is_refused_and_not_left_out_silently(capfd, tmp_path, simulated_chips, saved) -> None:
     chips = shutil.copytree(simulated_chips, tmp_path / "chips")
     gone = sorted((chips / HAND_FOLDER / "S1Hand").glob("*.tif"))[3]
     gone.unlink()
@@ -107,18 +109,18 @@ def test_a_comparison_needs_a_name_and_a_bundle(capfd, tmp_path, simulated_chips
     refused(capfd, [*command, "--compare", given], "--compare", "NAME=BUNDLE")
 
 
-def test_a_folder_that_is_no_labelled_set_is_refused(capfd, tmp_path, saved) -> None:
+def test_a_folder_that_is_not_a_labelled_set_is_refused(capfd, tmp_path, saved) -> None:
     command = ["benchmark", "--data", tmp_path, "--checkpoint", saved[0], "--out", tmp_path / "out"]
     refused(capfd, command, tmp_path, "layout")
 
 
-def test_one_mode_can_be_scored_quickly(capfd, simulated_chips, saved) -> None:
+def test_one_mode_can_be_scored_alone(capfd, simulated_chips, saved) -> None:
     command = ["evaluate", "--data", simulated_chips, "--split", "hard", "--mode", "vv", "--checkpoint", saved[0]]
     assert main([str(part) for part in command]) == 0
     assert "| vv |" in capfd.readouterr().out
 
 
-def test_scoring_a_partial_copy_says_how_many_chips_are_absent(capfd, partial_chips, saved) -> None:
+def test_scoring_a_partial_copy_prints_how_many_chips_are_absent(capfd, partial_chips, saved) -> None:
     command = ["evaluate", "--data", partial_chips, "--checkpoint", saved[0], "--present-only"]
     assert main([str(part) for part in command]) == 0
     assert "2 of the chips that the split lists are absent." in capfd.readouterr().out

@@ -78,7 +78,7 @@ def evaluation(bundle: ModelBundle, refs: list[ChipRef]) -> Evaluation:
 
 
 def scored_pixels(bundle: ModelBundle, refs: list[ChipRef]) -> pd.DataFrame:
-    """Every scored pixel on its own, computed without any of the accumulators."""
+    """Return every scored pixel, computed without any of the accumulators."""
     network, calibration = bundle.build(), bundle.calibration["vv_vh"]
     parts = []
     for ref in refs:
@@ -92,7 +92,7 @@ def scored_pixels(bundle: ModelBundle, refs: list[ChipRef]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def test_scores_are_those_of_every_scored_pixel_counted_on_its_own(bundle, refs, evaluation) -> None:
+def test_scores_agree_with_scores_of_all_pixels_in_one_table(bundle, refs, evaluation) -> None:
     pixels = scored_pixels(bundle, refs)
     water = np.rint(pixels["p"] * 10_000) >= 5200
     assert 0 < water.sum() < len(water)
@@ -138,7 +138,7 @@ def test_modes_use_their_own_bands_and_calibration_on_the_same_pixels(bundle, re
 
 def rewrite(ref: ChipRef, folder: Path, name: str, *, bands: list[int] | None = None, label: int | None = None,
             value: float | None = None) -> ChipRef:  # fmt: skip
-    """A copy of a chip with fewer bands, one label everywhere, or one value everywhere."""
+    """Write a copy of a chip with fewer bands, one label everywhere, or one value everywhere."""
     copied = {}
     for kind, source in (("image", ref.image), ("label", ref.label)):
         with rasterio.open(source) as dataset:
@@ -154,7 +154,9 @@ def rewrite(ref: ChipRef, folder: Path, name: str, *, bands: list[int] | None = 
     return replace(ref, chip_id=name, **copied)
 
 
-def test_chips_without_a_scored_pixel_are_listed_and_change_no_figure(bundle, refs, evaluation, tmp_path) -> None:
+def test_chips_without_a_scored_pixel_are_listed_and_do_not_change_the_figures(
+    bundle, refs, evaluation, tmp_path
+) -> None:
     extra = [
         replace(refs[0], chip_id="Sim_nolabel", label=None),
         rewrite(refs[1], tmp_path, "Sim_unknown", label=-1),
@@ -171,7 +173,7 @@ def test_chips_without_a_scored_pixel_are_listed_and_change_no_figure(bundle, re
     assert "Sim_blind" in markdown(found)
 
 
-def test_a_chip_of_vv_alone_is_mapped_in_that_mode_and_the_vh_baselines_step_aside(bundle, refs, tmp_path) -> None:
+def test_a_chip_with_vv_alone_is_mapped_in_that_mode_and_the_vh_baselines_are_left_out(bundle, refs, tmp_path) -> None:
     single = rewrite(refs[0], tmp_path, "Sim_single", bands=[1])
     found = evaluate(bundle, [single, *refs[1:]], config=QUICK)
     assert found.counts.loc["Sim_single", "mode"] == "vv"
@@ -183,7 +185,7 @@ def test_a_chip_of_vv_alone_is_mapped_in_that_mode_and_the_vh_baselines_step_asi
         evaluate(bundle, [single], mode="vv_vh", config=QUICK)
 
 
-def test_nothing_scored_has_no_figures_and_is_broken(bundle, refs, tmp_path) -> None:
+def test_an_evaluation_without_scored_pixels_has_no_figures_and_is_broken(bundle, refs, tmp_path) -> None:
     found = evaluate(bundle, [replace(refs[0], label=None)], config=QUICK)
     assert found.scores["iou"].value is None
     assert found.mean_chip_iou.value is None
@@ -217,7 +219,7 @@ def test_wrong_requests_are_refused(case, message, refs) -> None:
             evaluate(make_bundle(NETWORK.model_copy(update={"bands": "vv"})), refs, mode="vv_vh", config=QUICK)
 
 
-def test_written_tables_hold_the_counts_and_full_figures(evaluation, tmp_path) -> None:
+def test_written_tables_hold_the_counts_and_unrounded_figures(evaluation, tmp_path) -> None:
     paths = write_evaluation(evaluation, tmp_path / "slices")
     assert sorted(path.name for path in (tmp_path / "slices").iterdir()) == sorted(paths)
     chips = pd.read_csv(paths["chips.csv"], index_col="chip")
@@ -233,10 +235,10 @@ def test_written_tables_hold_the_counts_and_full_figures(evaluation, tmp_path) -
 
 
 def test_progress_reaches_the_number_of_chips(bundle, refs) -> None:
-    heard: list[tuple[int, int]] = []
-    evaluate(bundle, refs, config=QUICK, progress=lambda stage, done, total: heard.append((done, total)))
-    assert heard[0] == (0, len(refs))
-    assert heard[-1] == (len(refs), len(refs))
+    calls: list[tuple[int, int]] = []
+    evaluate(bundle, refs, config=QUICK, progress=lambda stage, done, total: calls.append((done, total)))
+    assert calls[0] == (0, len(refs))
+    assert calls[-1] == (len(refs), len(refs))
 
 
 def reliability(evaluation: Evaluation) -> bytes:
@@ -255,14 +257,14 @@ def test_plots_are_small_pictures_that_differ_with_what_they_show(bundle, refs, 
         assert here != draw(other)
 
 
-def test_an_empty_reliability_diagram_says_so(evaluation) -> None:
+def test_a_reliability_diagram_without_pixels_is_drawn(evaluation) -> None:
     item = evaluation.calibrations["vv_vh"]
     empty = reliability_of(LogitHistogram(), item, "reliability")
     assert Image.open(BytesIO(empty)).width <= 640
     assert empty != reliability(evaluation)
 
 
-def test_training_curves_show_what_was_recorded_so_far() -> None:
+def test_training_curves_show_all_recorded_validations() -> None:
     history = [{"step": 10, "train_loss": 0.9}, {"step": 20, "train_loss": 0.5, "valid_loss": 0.6, "valid_iou": 0.4}]
     assert training_curves(history) != training_curves(history[:1])
     assert training_curves([]) != training_curves(history)

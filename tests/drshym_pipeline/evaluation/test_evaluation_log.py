@@ -1,4 +1,4 @@
-"""What a card and the log say about the code that ran."""
+"""The commit of the running code, as cards and the log show it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_clean_checkout_is_named_by_its_commit(checkout: Path) -> None:
     assert re.fullmatch("[0-9a-f]{12}", code_version(checkout))
 
 
-def test_uncommitted_changes_leave_no_commit_to_name(checkout: Path) -> None:
+def test_with_uncommitted_changes_no_commit_is_named(checkout: Path) -> None:
     (checkout / "code.py").write_text("value = 2\n")
     assert code_version(checkout) == UNCOMMITTED == "unknown (uncommitted changes)"
 

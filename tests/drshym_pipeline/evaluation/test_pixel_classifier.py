@@ -36,8 +36,8 @@ def fitted(data) -> PixelClassifier:
     return fit(data.chips("train"), data.chips("valid"), name="tiny", sha256=data.sha256())
 
 
-def test_the_fit_is_that_of_the_raw_features_and_does_not_depend_on_how_it_was_scaled(data, fitted) -> None:
-    """Independent judge: scikit-learn on all pixels in dB, without scaling, drawing or folding of coefficients."""
+def test_the_fit_agrees_with_a_fit_of_all_pixels_without_scaling(data, fitted) -> None:
+    """The reference is scikit-learn on all pixels in dB, without drawing pixels and without scaling the features."""
     rows, labels = [], []
     for chip in map(read_chip, data.chips("train")):
         known = chip.label >= 0
@@ -50,7 +50,7 @@ def test_the_fit_is_that_of_the_raw_features_and_does_not_depend_on_how_it_was_s
     assert ((ours > 0) == (theirs > 0)).mean() > 0.93
 
 
-def test_the_threshold_is_the_best_of_the_validation_pixels(data, fitted) -> None:
+def test_the_threshold_has_the_best_f1_on_the_validation_pixels(data, fitted) -> None:
     logits, labels = [], []
     for chip in map(read_chip, data.chips("valid")):
         known = chip.label >= 0
@@ -71,12 +71,12 @@ def test_nothing_is_water_where_a_band_was_not_observed_and_vh_is_not_needed(dat
     assert tuple(fitted.masks(chip.db[:1], smooth_bands(chip.db[:1]))) == ("vv",)
 
 
-def test_a_classifier_survives_its_file(fitted, tmp_path) -> None:
+def test_a_saved_classifier_is_loaded_unchanged(fitted, tmp_path) -> None:
     save(fitted, tmp_path / "classifier.json")
     assert load(tmp_path / "classifier.json") == fitted
 
 
-def test_the_shipped_classifier_knows_where_it_comes_from() -> None:
+def test_the_shipped_classifier_has_both_modes_and_separates_calm_water_from_land() -> None:
     shipped = shipped_classifier()
     assert set(shipped.models) == set(MODES)
     assert shipped.chips > 0
@@ -87,7 +87,7 @@ def test_the_shipped_classifier_knows_where_it_comes_from() -> None:
     assert not any(mask.any() for mask in shipped.masks(land, land).values())
 
 
-def test_chips_without_any_water_cannot_be_fitted_on(data) -> None:
+def test_a_fit_on_chips_without_water_is_refused(data) -> None:
     dry = [ref for ref in data.chips("train") if not (read_chip(ref).label == 1).any()]
     with pytest.raises(InputError, match="no water or no dry land"):
         fit(dry, [], name="dry chips", sha256="0" * 64)

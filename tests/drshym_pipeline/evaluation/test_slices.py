@@ -50,7 +50,7 @@ def write(path: Path, values: np.ndarray, nodata: float | None = None) -> Path:
 
 
 @pytest.mark.parametrize("degrees", [0.0, 3.0, 30.0])
-def test_the_slope_of_a_plane_is_its_slope_in_any_direction(degrees) -> None:
+def test_the_slope_of_a_plane_is_correct_in_any_direction(degrees) -> None:
     rows, cols = np.mgrid[0:9, 0:11]
     rise = np.tan(np.deg2rad(degrees))
     for x, y in ((1.0, 0.0), (0.0, 1.0), (0.6, -0.8)):
@@ -76,7 +76,7 @@ def test_edges_belong_to_the_class_above_and_nan_to_unknown() -> None:
     assert slicing.codes.tolist() == [[0, 1, 2, 3]]
 
 
-def test_land_cover_is_named_and_unheard_codes_are_unknown() -> None:
+def test_land_cover_classes_have_names_and_other_codes_are_unknown() -> None:
     slicing = by_land_cover(np.array([[10.0, 80.0, 7.0, np.nan]]), (1, 4))
     names = [slicing.names[code] for code in slicing.codes[0]]
     assert names == ["tree cover", "permanent water bodies", UNKNOWN, UNKNOWN]
@@ -122,7 +122,7 @@ def test_a_chip_without_a_raster_is_unknown_in_that_slicing_only(tmp_path) -> No
     assert 0.0 <= table.loc[(SLOPE, UNKNOWN), "iou_low"] <= table.loc[(SLOPE, UNKNOWN), "iou"]
 
 
-def test_no_chip_gives_an_empty_table_with_all_columns() -> None:
+def test_the_table_without_chips_is_empty_and_has_all_columns() -> None:
     table = SliceScores().table()
     assert table.empty
     assert {"slicing", "slice", "pixels", "iou", "iou_low", "false_water_high"} <= set(table.columns)
@@ -134,7 +134,7 @@ def test_a_raster_of_another_shape_is_refused_by_name(tmp_path) -> None:
         slice_chip(chip(ancillary={"dem": dem}))
 
 
-def test_nodata_of_the_dem_is_unknown_slope(tmp_path) -> None:
+def test_the_slope_is_unknown_where_the_dem_has_nodata(tmp_path) -> None:
     dem = np.zeros(SHAPE, np.float32)
     dem[6, 8] = -9999
     target = chip(ancillary={"dem": write(tmp_path / "dem.tif", dem, nodata=-9999)})

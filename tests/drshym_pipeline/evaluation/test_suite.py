@@ -1,4 +1,4 @@
-"""Several checkpoints, modes and opponents on several sets, and the card that comes of it."""
+"""Several checkpoints, modes and compared methods on several sets, and the card of their scores."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_both_modes_are_scored_by_default_and_every_method_on_the_same_pixels(pa
     alone = evaluate(seeds[1], sample.refs, mode="vv", config=QUICK)
     pd.testing.assert_frame_equal(parts[1].seeds[1].counts, alone.counts)
     assert set(parts[0].others["VV network"].counts["mode"]) == {"vv"}
-    # It has one mode: the second part shows the same evaluation, and the log counts one look.
+    # It has one mode: the second part shows the same evaluation, and the log has one line for both.
     assert parts[1].others["VV network"] is parts[0].others["VV network"]
     logged = [(row["sha256"], row["bands"]) for row in log_rows(parts)]
     assert len(logged) == len(set(logged)) == sum(len(part.seeds) for part in parts) + 1
 
 
-def test_a_mode_that_is_asked_for_is_the_only_one(sample, seeds) -> None:
+def test_only_the_requested_mode_is_scored(sample, seeds) -> None:
     found = run_suite([sample], seeds[:1], modes=["vv"], config=QUICK)
     assert [part.bands for part in found] == ["VV"]
 
@@ -93,14 +93,14 @@ def test_flood_alone_leaves_permanent_water_out_for_every_method(parts, sample) 
             assert row["fp"] + row["tn"] == np.count_nonzero(scored & (chip.label == 0))
 
 
-def test_without_reference_water_nothing_is_called_flood_alone(sample, seeds) -> None:
+def test_without_reference_water_there_are_no_scores_of_flood_alone(sample, seeds) -> None:
     refs = [replace(ref, ancillary={}) for ref in sample.refs[:2]]
     found = evaluate(seeds[0], refs, config=QUICK)
     assert not found.flood
     assert "Flood alone" not in markdown(found)
 
 
-def test_the_words_are_of_the_pool_and_of_the_wet_chips(parts) -> None:
+def test_there_is_a_verdict_on_pooled_pixels_and_one_on_wet_chips(parts) -> None:
     first = parts[0].first
     comparisons = compare_all(first, parts[0].others)
     assert set(comparisons) == {*(TITLES[name] for name in BASELINES), "VV network"}
@@ -115,7 +115,7 @@ def test_the_words_are_of_the_pool_and_of_the_wet_chips(parts) -> None:
         compare(first, first.counts.iloc[1:], "a part")
 
 
-def test_the_card_has_every_part_and_its_figures_stand_in_the_json(parts, seeds, tmp_path) -> None:
+def test_the_card_has_every_part_and_the_json_has_its_figures(parts, seeds, tmp_path) -> None:
     paths = write_report(parts, seeds[0], tmp_path / "card")
     card, document = paths["card.md"].read_text(), json.loads(paths["card.json"].read_text())
     first = parts[0].first
@@ -163,7 +163,7 @@ def test_every_pixel_of_a_difference_has_one_meaning() -> None:
     assert difference_codes(water, label, observed).tolist() == [[0, 1, 2, 3, 4, 5]]
 
 
-def test_a_partial_copy_says_on_its_card_how_many_chips_are_absent(partial_chips, seeds, tmp_path) -> None:
+def test_the_card_of_a_partial_copy_says_how_many_chips_are_absent(partial_chips, seeds, tmp_path) -> None:
     (partial,) = open_samples([partial_chips], ["test"], present_only=True)
     parts = run_suite([partial], seeds[:1], modes=["vv_vh"], config=QUICK)
     note = f"2 of the chips that the split lists are absent. {PARTIAL}"
@@ -172,19 +172,19 @@ def test_a_partial_copy_says_on_its_card_how_many_chips_are_absent(partial_chips
     assert note in write_report(parts, seeds[0], tmp_path)[CARD].read_text("utf-8")
 
 
-def test_a_whole_copy_is_not_called_partial(simulated_chips) -> None:
+def test_a_complete_copy_has_no_note_on_absent_chips(simulated_chips) -> None:
     (sample,) = open_samples([simulated_chips], ["test"], present_only=True)
     assert not any(PARTIAL in note for note in sample.notes)
 
 
-def test_a_set_without_lists_says_that_what_is_absent_is_not_known(tmp_path) -> None:
+def test_the_note_for_a_set_without_lists_says_that_other_absent_chips_are_not_known(tmp_path) -> None:
     (sample,) = open_samples([write_etci(tmp_path)], ["delta"], present_only=True)
     assert (
-        sample.notes[-1] == f"0 chips are incomplete and left out; no list tells how many others are absent. {PARTIAL}"
+        sample.notes[-1] == f"0 chips are incomplete and left out; no list shows how many others are absent. {PARTIAL}"
     )
 
 
-def test_splits_are_those_a_set_has_and_one_is_needed(simulated_chips) -> None:
+def test_splits_that_a_set_does_not_have_are_skipped_but_it_must_have_one(simulated_chips) -> None:
     found = open_samples([simulated_chips], ["test", "bolivia", "hard"])
     assert [(sample.split, len(sample.refs)) for sample in found] == [("test", 5), ("hard", 3)]
     assert found[0].data == "simulated chips"
@@ -193,7 +193,7 @@ def test_splits_are_those_a_set_has_and_one_is_needed(simulated_chips) -> None:
 
 
 @pytest.mark.parametrize(("case", "message"), [("seed", "given twice"), ("data", "given twice"), ("none", "no data")])
-def test_what_would_count_twice_is_refused(case, message, sample, seeds) -> None:
+def test_a_checkpoint_or_a_set_that_is_given_twice_is_refused(case, message, sample, seeds) -> None:
     samples = {"seed": [sample], "data": [sample, sample], "none": []}[case]
     with pytest.raises(InputError, match=message):
         run_suite(samples, [seeds[0], seeds[0]] if case == "seed" else seeds[:1], config=QUICK)

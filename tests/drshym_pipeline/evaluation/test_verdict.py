@@ -14,7 +14,7 @@ NO_FLOORS = Floors()
 
 
 def table(hits: float, chips: int = 20, seed: int = 42, noise: float = 0.0) -> pd.DataFrame:
-    """Chips of the same water and dry pixels whose share of found water is about `hits`."""
+    """Return counts of chips with the same water and dry pixels whose share of found water is about `hits`."""
     water = np.random.default_rng(1).integers(100, 400, chips)
     rng = np.random.default_rng(seed)
     found = np.clip(hits + rng.normal(0, noise, chips), 0, 1)
@@ -45,7 +45,7 @@ def test_the_order_of_the_chips_does_not_matter() -> None:
     assert verdict(candidate, in_service.iloc[::-1], NO_FLOORS) == verdict(candidate, in_service, NO_FLOORS)
 
 
-def test_a_difference_by_luck_is_seldom_called_one() -> None:
+def test_a_random_difference_is_seldom_called_better_or_worse() -> None:
     words = [
         verdict(table(0.8, noise=0.1, seed=2 * n), table(0.8, noise=0.1, seed=2 * n + 1), NO_FLOORS, resamples=300).word
         for n in range(100)
@@ -62,7 +62,7 @@ def test_a_difference_by_luck_is_seldom_called_one() -> None:
         (table(0.9).iloc[:0], NO_FLOORS, True, "no water among 0 scored pixels"),
     ],
 )
-def test_a_broken_candidate_is_named_broken_whatever_it_is_compared_with(counts, floors, finite, reason) -> None:
+def test_a_broken_candidate_is_broken_in_every_comparison(counts, floors, finite, reason) -> None:
     for other in (None, table(0.1)):
         found = verdict(counts, other, floors, finite=finite)
         assert found.word == "broken"
@@ -75,13 +75,13 @@ def test_a_candidate_on_its_floor_is_not_broken() -> None:
     assert verdict(counts, None, Floors(iou=0.5)).word == "not distinguishable"
 
 
-def test_one_chip_decides_nothing() -> None:
+def test_one_chip_is_not_enough_for_a_verdict() -> None:
     found = verdict(table(0.9, chips=1), table(0.2, chips=1), NO_FLOORS)
     assert found.word == "not distinguishable"
     assert "too few" in found.reason
 
 
-def test_other_chips_are_not_compared() -> None:
+def test_verdicts_on_different_chips_are_refused() -> None:
     with pytest.raises(ValueError, match="same chips"):
         verdict(table(0.9), table(0.9, chips=19), NO_FLOORS)
 
