@@ -1,1 +1,1 @@
-"""Experiments and comparisons that take hours or real data: sweep, leave-one-out, seeds, card, simulator statistics."""
+"""Experiments that take hours or need real data: sweep, leave-one-out, seeds, card, simulator statistics."""

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-# Modules with a `main(arguments)`, loaded only when asked for: each needs libraries that the others do not.
+# Modules with a `main(arguments)`. A module is imported only when it is requested, because each needs other libraries.
 EXPERIMENTS = {
     "card": "experiments.card",
     "leave-one-out": "experiments.leave_one_out",
@@ -18,10 +18,10 @@ EXPERIMENTS = {
 
 
 def main(arguments: list[str]) -> None:
-    """Run the experiment that is named first, with the options after its name.
+    """Run the experiment that the first argument names, with the options after its name.
 
     Args:
-        arguments: Of the command line, without the program.
+        arguments: Arguments of the command line, without the program.
     """
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("name", choices=sorted(EXPERIMENTS))

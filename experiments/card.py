@@ -1,9 +1,10 @@
-"""Every figure of the shipped checkpoint's card, by one command: `python -m experiments card`, or `make card`.
+"""Compute every figure of the shipped checkpoint's card: `python -m experiments card`, or `make card`.
 
 The shipped checkpoint and the other seeds of its recipe (`experiments/seeds/*`) are scored on simulated chips that no
-model was trained on, and on the real labelled chips where DRSHYM_REAL_DATA names them, beside every baseline and the
-original system's network, which is trained on the same chips first. What was looked at on real chips is logged. Long
-parts go on where they were interrupted.
+model was trained on, and on the real labelled chips in the folder DRSHYM_REAL_DATA. The baselines and the original
+system's network are scored on the same chips; this network is first trained on the same training chips. Every
+evaluation on real chips is logged. After an interruption, call the command again: it continues with the unfinished
+training.
 """
 
 from __future__ import annotations
@@ -32,17 +33,19 @@ REAL_SETS = ("sen1floods11", "stac_overflow")
 
 
 def seed_bundles(folder: Path) -> list[ModelBundle]:
-    """The sealed models in the folders of a folder, by name of the folder; none when it is not there."""
+    """Load the sealed models in the subfolders of a folder, sorted by name; an empty list when there is no folder."""
     from drshym_pipeline.model.bundle import RECORD_FILE, ModelBundle
 
     return [ModelBundle.load(path.parent) for path in sorted(folder.glob(f"*/{RECORD_FILE}"))]
 
 
 def original_bundle(config: Path, work: Path) -> ModelBundle:
-    """The original system's network on our chips: trained on the first call, which can be interrupted and called again.
+    """Return the original system's network, trained on our chips.
+
+    It is trained on the first call. An interrupted call can be repeated and continues the training.
 
     Args:
-        config: Its recipe.
+        config: Recipe of the original system's network.
         work: Folder of the training.
     """
     from drshym_pipeline.datasets.prepare import prepare
@@ -61,7 +64,7 @@ def original_bundle(config: Path, work: Path) -> ModelBundle:
 
 
 def real_samples(folder: Path) -> list[Sample]:
-    """The labelled dB chips of a folder of real data that are for reporting only.
+    """Collect the labelled dB chips of a folder of real data; they are for reporting only.
 
     Raises:
         InputError: A set is missing.
@@ -72,7 +75,7 @@ def real_samples(folder: Path) -> list[Sample]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Score, log and write the card."""
+    """Score the checkpoints, add to the log and write the card."""
     parser = argparse.ArgumentParser(prog="python -m experiments card", description=__doc__)
     parser.add_argument("--card", type=Path, default=ROOT / "docs" / "card", help="folder of the card")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "card", help="folder of chips and trainings")
@@ -85,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     real = os.environ.get(REAL_DATA)
     if not chosen.no_real and not real:
-        raise InputError(REAL_DATA, "is not set", "Name the folder of the real data, or say --no-real")
+        raise InputError(REAL_DATA, "is not set", "Name the folder of the real data, or use --no-real")
 
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows

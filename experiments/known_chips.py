@@ -1,7 +1,7 @@
-"""Write the short hashes that tell chips of published sets: `python -m experiments known-chips --data DIR`.
+"""Write the short hashes that identify chips of published sets: `python -m experiments known-chips --data DIR`.
 
-Of Sen1Floods11 the names in its official lists are hashed; of the other sets the files of every chip that is at hand.
-What the hashes are used for is decided in `drshym_pipeline.datasets.known_sets`.
+For Sen1Floods11 the names in its official lists are hashed, for the other sets the files of every chip in the folder.
+The hashes are used in `drshym_pipeline.datasets.known_sets`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FOLDERS: dict[str, Callable[[Path], LabelledSet]] = {
 
 
 def known_chips(root: Path) -> dict[str, dict[str, str]]:
-    """Short hashes by set and list, sorted and joined by spaces.
+    """Compute the short hashes by set and list, sorted and joined by spaces.
 
     Args:
         root: Folder of the real data.

@@ -1,11 +1,12 @@
-"""Do real 8-bit sets help? Every real event is held out once, with and without the others in training.
+"""Measure whether real 8-bit sets help in training: every real event is held out once.
 
 `python -m experiments leave-one-out --data REAL_ROOT --out FILE.json --steps N`
 
-At equal steps a network is trained (a) on simulated chips alone and (b) on the same chips and all real events but the
-one held out, and both map that event at their own operating points. The floods of OMBRIA are held out in two groups,
-those of 2021 and all others, because most of its tiles do not say which flood they show. Fits are kept in a folder
-beside FILE and never made twice; one that was interrupted goes on. FILE gets every figure, FILE.md the table.
+With the same number of steps a network is trained (a) on simulated chips alone and (b) on the same chips and all real
+events except the one that is held out. Both map the held-out event, each with its own operating point. The floods of
+OMBRIA are held out in two groups, those of 2021 and all others, because most of its tiles do not say which flood they
+show. Fits are kept in a folder beside FILE and are not repeated; an interrupted fit is continued. FILE contains every
+figure, FILE.md the table.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ SIMULATED = "simulated"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is held equal in all fits.
+    """The settings that are the same in all fits.
 
     Args:
-        recipe: Of every fit, with its steps; its own sources are left out.
-        share: Of all crops of a mixed fit, how many are real; the sets divide it evenly.
-        label_weight: Of real labels in the loss.
-        most: Chips of a held-out event that are scored, drawn evenly.
+        recipe: Recipe of every fit, with its steps; its own sources are not used.
+        share: Share of real crops in all crops of a mixed fit; it is divided evenly among the sets.
+        label_weight: Weight of real labels in the loss.
+        most: Largest number of chips of a held-out event that are scored; they are drawn evenly.
     """
 
     recipe: TrainConfig
@@ -58,10 +59,10 @@ class Plan:
 
 
 def open_sets(root: Path) -> dict[SetKind, LabelledSet]:
-    """The real 8-bit sets below a folder.
+    """Open the real 8-bit sets below a folder.
 
     Raises:
-        InputError: None of them is there, or one does not have its layout.
+        InputError: The folder has none of the sets, or a set does not have its layout.
     """
     found: dict[SetKind, LabelledSet] = {
         kind: open_labelled_set(kind, root / kind) for kind in KINDS if (root / kind).is_dir()
@@ -72,14 +73,14 @@ def open_sets(root: Path) -> dict[SetKind, LabelledSet]:
 
 
 def groups_of(sets: Mapping[SetKind, LabelledSet]) -> dict[str, str]:
-    """The group of each event too small, or too little known, to be held out alone."""
+    """Return the group of each event that is too small, or not known well enough, to be held out alone."""
     ombria = sets.get("ombria")
     events = ombria.events() if ombria else ()
     return {event: "ombria-unnamed" if event == "unnamed" else "ombria-2021" for event in events}
 
 
 def sources_without(sets: Mapping[SetKind, LabelledSet], kept: Sequence[ChipRef], plan: Plan) -> list[SourceConfig]:
-    """Training sources of the events that are not held out."""
+    """Return the training sources of the events that are not held out."""
     events = {ref.event for ref in kept}
     used = {
         kind: names for kind, data in sets.items() if (names := tuple(name for name in data.events() if name in events))
@@ -99,22 +100,22 @@ def sources_without(sets: Mapping[SetKind, LabelledSet], kept: Sequence[ChipRef]
 
 
 def thin(refs: Sequence[ChipRef], most: int) -> list[ChipRef]:
-    """At most so many chips, spread evenly over the list."""
+    """Return at most `most` chips, spread evenly over the list."""
     chosen = np.unique(np.linspace(0, len(refs) - 1, min(most, len(refs))).round().astype(int))
     return [refs[index] for index in chosen]
 
 
 def fit(plan: Plan, folder: Path, sources: Sequence[SourceConfig], progress: Progress = silent) -> ModelBundle:
-    """The sealed network of a fit, trained if it is not there yet.
+    """Return the sealed network of a fit; it is trained if it does not exist yet.
 
     Args:
-        plan: What all fits share.
-        folder: Holds the simulated chips of all fits and a folder a fit.
+        plan: The settings of all fits.
+        folder: Folder with the simulated chips of all fits and one folder per fit.
         sources: Real events to train on as well.
-        progress: Told of every step.
+        progress: Called after every step.
 
     Raises:
-        InputError: The folder holds a fit of other settings, or a chip cannot be used.
+        InputError: The folder holds a fit with other settings, or a chip cannot be used.
     """
     held = sorted(event for source in sources for event in source.events)
     own = folder / "-".join([SIMULATED, *held])
@@ -129,7 +130,7 @@ def fit(plan: Plan, folder: Path, sources: Sequence[SourceConfig], progress: Pro
 
 
 def compare(alone: pd.DataFrame, mixed: pd.DataFrame) -> dict[str, Any]:
-    """Figures of both fits on the same chips, and what the real events change."""
+    """Return the figures of both fits on the same chips, and their difference."""
     before, after = (frame[list(COUNT_NAMES)].to_numpy(np.int64) for frame in (alone, mixed))
     rows: dict[str, Any] = {}
     for name, counts in (("simulation", before), ("with_real_events", after)):
@@ -168,11 +169,12 @@ def _figure(values: Mapping[str, Any], sign: str = "") -> str:
 
 
 def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
-    """The rows as a table; figures with 90 % bootstrap intervals over chips."""
+    """Return the rows as a Markdown table; figures have 90 % bootstrap intervals over chips."""
     lines = [
-        f"{plan.recipe.training.max_steps} steps a fit, seed {plan.recipe.seed}; {plan.share:.0%} of the crops of a "
-        f"mixed fit are real, their labels worth {plan.label_weight:g}. One fit of each kind: another seed would "
-        "give other figures. Tiles of one event are neighbours: intervals over them are narrower than over events.",
+        f"{plan.recipe.training.max_steps} steps per fit, seed {plan.recipe.seed}; {plan.share:.0%} of the crops of a "
+        f"mixed fit are real, and their labels have the weight {plan.label_weight:g}. There is one fit of each kind; "
+        "another seed would give other figures. Tiles of one event are neighbours, so intervals over tiles are "
+        "narrower than intervals over events.",
         "",
         "| held out | chips | figure | simulation alone | with the other real events | difference |",
         "|---|---|---|---|---|---|",
@@ -188,14 +190,14 @@ def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse, run, and write the table after every event."""
+    """Parse the options, run the comparison, and write the table after every event."""
     parser = argparse.ArgumentParser(prog="python -m experiments leave-one-out", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds etci2021, emsr763 and ombria")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; fits go to a folder beside it")
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps of every fit")
     parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of all fits")
     parser.add_argument("--share", type=float, default=Plan.share, help="real share of the crops of a mixed fit")
-    parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="of real labels in the loss")
+    parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="weight of real labels")
     parser.add_argument("--most", type=int, default=Plan.most, help="chips of an event that are scored")
     options = parser.parse_args(arguments)
     recipe = load_config(options.config, TrainConfig)

@@ -1,4 +1,4 @@
-"""What is measured of one scene, real or simulated, and kept for the comparison and its plot."""
+"""The measurements of one scene, real or simulated, for the comparison and its plot."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ BIN = 0.5  # dB
 _FIRST_EDGES = (-40.0, -46.0, -10.0)
 _BINS = 90
 JOINT_EDGES = (np.arange(-32.0, 4.01, 0.5), np.arange(-42.0, -1.99, 0.5))
-_LEAST_PIXELS = 200  # of a land cover class in a chip
+_LEAST_PIXELS = 200  # least number of pixels of a land cover class in a chip
 
 
 def edges(index: int) -> NDArray[np.float64]:
-    """Edges of the bins of the histogram of VV (0), VH (1) or VV-VH (2), dB."""
+    """Return the edges of the bins of the histogram of VV (0), VH (1) or VV-VH (2), in dB."""
     return np.asarray(_FIRST_EDGES[index] + BIN * np.arange(_BINS + 1), np.float64)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is kept of a scene.
+    """The measurements of a scene.
 
     Args:
-        name: Of the scene.
-        measures: By name, see `scene_measures.measure`.
+        name: Name of the scene.
+        measures: Measures by name, see `scene_measures.measure`.
         histograms: (3, bins) shares of the observed pixels of VV, VH and VV-VH over their `edges`.
-        joint: (VV bins, VH bins) counts.
+        joint: (VV bins, VH bins) counts of pixels.
         cover: Median VV and VH in dB by land cover.
-        water_share: Of the observed pixels, NaN where unknown.
+        water_share: Share of water in the observed pixels, NaN where unknown.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Measured:
     water_share: float
 
 
-def _take(scene: Scene) -> Measured | None:
+def _measured(scene: Scene) -> Measured | None:
     measures = measure_scene(scene.db)
     if measures is None:
         return None
@@ -64,6 +64,6 @@ def _take(scene: Scene) -> Measured | None:
     return Measured(scene.name, measures, histograms, joint, cover, scene.water_share)
 
 
-def take_all(scenes: Iterable[Scene]) -> list[Measured]:
-    """Measure scenes, leaving out those of which hardly anything is observed."""
-    return [taken for scene in scenes if (taken := _take(scene)) is not None]
+def measure_all(scenes: Iterable[Scene]) -> list[Measured]:
+    """Measure scenes; scenes with hardly any observed pixel are left out."""
+    return [found for scene in scenes if (found := _measured(scene)) is not None]

@@ -1,4 +1,4 @@
-"""How figures become files small enough for the documentation."""
+"""Figures as files that are small enough for the documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def png_of_few_colors(figure: Figure, dpi: int, colors: int) -> bytes:
-    """A figure as PNG with a palette: speckle does not compress, and a palette keeps the file at a third."""
+    """Return a figure as PNG with a palette, a third of the size; speckle does not compress well without one."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,7 +1,8 @@
-"""Picture every real dB chip beside its truth and its map: `python -m experiments real-chips`.
+"""Draw every real dB chip beside its truth and its map: `python -m experiments real-chips`.
 
-For looking, not for tuning: these chips are for reporting only, so every picture is a line of the log of evaluations.
-The map of a chip is the one `evaluate` scores (`evaluation.mapper`), cut at the model's own threshold.
+The picture is for visual checks, not for tuning. These chips are for reporting only, so every picture adds a line to
+the log of evaluations. The map of a chip is the one that `evaluate` scores (`evaluation.mapper`), with the model's own
+threshold.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 IMAGE = ROOT / "docs" / "images" / "real_chips.png"
 LABEL_NOT_KNOWN = "truth not known"
-# Blue, orange and purple of the Okabe-Ito palette on light and middle grey: colour-blind readers can tell them apart.
+# Blue, orange and purple of the Okabe-Ito palette on light and middle grey: colour-blind readers can distinguish them.
 HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
 DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
 _COLORS = np.array((HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED), np.uint8)  # in the order of the gallery's codes
@@ -51,11 +52,11 @@ class MappedChip:
     """One row of the picture; all arrays are (h, w).
 
     Args:
-        name: The chip's.
+        name: Name of the chip.
         db: (2, h, w) float32 dB, NaN where not observed.
         label: int8, 1 water, 0 dry, -1 not known.
         water_probability: float32 in [0, 1], NaN where not observed.
-        water: The mask.
+        water: bool, the mask.
     """
 
     name: str
@@ -66,11 +67,11 @@ class MappedChip:
 
     @property
     def counts(self) -> ConfusionCounts:
-        """Of the observed pixels whose label is known."""
+        """The counts of the observed pixels with a known label."""
         return confusion(self.water, self.label, observed_everywhere(self.db))
 
     def caption(self) -> str:
-        """The chip's score, or why it has none."""
+        """Return the chip's score, or the reason why it has no score."""
         counts = self.counts
         if not observed_everywhere(self.db).any():
             return "not observed"
@@ -82,10 +83,10 @@ class MappedChip:
 
 
 def real_chips(root: Path) -> list[ChipRef]:
-    """All real dB chips with VV and VH under the folder of the real data, labelled or not.
+    """List all real dB chips with VV and VH in the folder of the real data, with and without a label.
 
     Raises:
-        InputError: There are none.
+        InputError: The folder has no such chips.
     """
     images = sorted((root / "sen1floods11" / "v1.1" / HAND_FOLDER / "S1Hand").glob("*_S1Hand.tif"))
     refs = []
@@ -103,7 +104,7 @@ def real_chips(root: Path) -> list[ChipRef]:
 
 
 def map_chip(mapper: ChipMapper, ref: ChipRef) -> MappedChip:
-    """Read a chip and map it with the bands it has."""
+    """Read a chip and map it with the bands that it has."""
     chip = read_chip(ref)
     mode = mapper.mode_of(chip)
     usable = usable_logits(chip, mapper.logits([chip], mode)[0])
@@ -112,17 +113,17 @@ def map_chip(mapper: ChipMapper, ref: ChipRef) -> MappedChip:
 
 
 def truth_colors(chip: MappedChip) -> NDArray[np.uint8]:
-    """(h, w, 3): water, dry, not known, not observed."""
+    """Return the colours of the truth, (h, w, 3): water, dry, not known, not observed."""
     return _COLORS[truth_codes(chip.label, observed_everywhere(chip.db))]
 
 
 def difference_colors(chip: MappedChip) -> NDArray[np.uint8]:
-    """(h, w, 3): hit, false, missed, rightly dry, not known, not observed."""
+    """Return the colours of the difference, (h, w, 3): hit, false, missed, dry in both, not known, not observed."""
     return _COLORS[difference_codes(chip.water, chip.label, observed_everywhere(chip.db))]
 
 
 def draw(chips: list[MappedChip], title: str) -> bytes:
-    """The picture, one row a chip, as a PNG of few colours."""
+    """Draw the picture with one row per chip, as a PNG with few colours."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -173,7 +174,7 @@ def _outline(axes: Axes, water: NDArray[np.bool_]) -> None:
 
 
 def log_row(bundle: ModelBundle, chips: Sequence[MappedChip]) -> dict[str, str]:
-    """The line of the log for a picture: scores of its labelled chips, at the model's own threshold."""
+    """Return the line of the log for a picture: scores of its labelled chips, at the model's own threshold."""
     counts = [chip.counts for chip in chips if chip.counts.pixels]
     pooled = sum(counts, ConfusionCounts())
     wet = bootstrap_mean(np.array([item.as_tuple() for item in counts], np.int64), "iou")
@@ -188,7 +189,7 @@ def log_row(bundle: ModelBundle, chips: Sequence[MappedChip]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Map all chips, draw, write, log, and print a line a chip."""
+    """Map all chips, write the picture, add to the log, and print one line per chip."""
     parser = argparse.ArgumentParser(prog="python -m experiments real-chips", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--checkpoint", type=Path, default=None, help="a bundle; the shipped one when not given")
@@ -206,6 +207,6 @@ def main(arguments: list[str]) -> None:
     except InputError as error:
         parser.error(str(error))
     append_log(given.log, [log_row(bundle, chips)])
-    write_bytes(given.out, draw(chips, f"All real dB chips at hand, mapped by {bundle.name} {bundle.version}"))
+    write_bytes(given.out, draw(chips, f"All available real dB chips, mapped by {bundle.name} {bundle.version}"))
     for chip in chips:
         print(f"{chip.name}: {chip.caption()}")

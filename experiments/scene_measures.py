@@ -1,7 +1,7 @@
-"""What is measured of one dB scene: brightness, texture, correlation, spectra, edges. Pure arithmetic on arrays.
+"""The measures of one dB scene: brightness, texture, correlation, spectra, edges. Arithmetic on arrays only.
 
-Every measure is a plain number with a name of its own, so that scenes can be tabled and compared one by one. Which
-scenes are read is decided in `unlabelled_scenes`; nothing here knows files or labels.
+Every measure is one number with a name, so scenes can be put in a table and compared. The scenes are read in
+`unlabelled_scenes`; this module knows neither files nor labels.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ _EDGE_QUANTILES = (50, 90, 99)
 _BLOCKS = (4, 16, 64)
 _DARK = {"VV": (-16.0, -19.0, -22.0), "VH": (-22.0, -25.0, -28.0)}
 _BRIGHT_VV = -4.0
-WINDOW = 256  # scenes are measured in windows of a simulated chip's size: spreads grow with the extent
+WINDOW = 256  # size of a simulated chip in pixels; larger windows would have larger spreads
 _MEAN_WINDOW = 9
 _TEXTURE_WINDOW = 5
 _POINT_STEP = 8.0  # dB from the median of the surroundings
-_LEAST_SHARE = 0.5  # of a window that must be observed
+_LEAST_SHARE = 0.5  # least share of a window that must be observed
 
 
 def local_mean(values: _Float, side: int) -> _Float:
-    """Mean of a square window: (h, w) float32, NaN where any pixel of the window is not observed."""
+    """Compute the mean of a square window: (h, w) float32, NaN where any pixel of the window is not observed."""
     missing = ndimage.uniform_filter(np.isnan(values).astype(np.float32), side)
     mean = ndimage.uniform_filter(np.nan_to_num(values).astype(np.float64), side)
     return np.where(missing > 1e-6, np.nan, mean).astype(np.float32)
 
 
 def local_deviation(values: _Float, side: int) -> _Float:
-    """Standard deviation in a square window: (h, w) float32, NaN where any pixel of the window is not observed."""
-    # Large levels would leave no digits to the difference of squares.
+    """Compute the standard deviation in a square window.
+
+    The result is (h, w) float32, NaN where any pixel of the window is not observed.
+    """
+    # The mean is subtracted first, because the difference of large squares would lose its digits.
     centred = (values - np.nanmean(values)).astype(np.float32)
     mean = local_mean(centred, side)
     squares = local_mean(centred * centred, side)
@@ -47,7 +50,7 @@ def local_deviation(values: _Float, side: int) -> _Float:
 
 
 def correlation(first: _Float, second: _Float) -> float:
-    """Pearson's correlation over the pixels observed in both; NaN where one of them does not vary."""
+    """Compute Pearson's correlation over the pixels observed in both; NaN where one of them does not vary."""
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 3:
         return float("nan")
@@ -58,7 +61,7 @@ def correlation(first: _Float, second: _Float) -> float:
 
 
 def autocorrelation(values: _Float, lag: int, axis: int) -> float:
-    """Correlation of an (h, w) field with itself `lag` pixels on along `axis`."""
+    """Compute the correlation of an (h, w) field with itself, shifted by `lag` pixels along `axis`."""
     length = values.shape[axis]
     return correlation(
         np.take(values, np.arange(length - lag), axis=axis), np.take(values, np.arange(lag, length), axis=axis)
@@ -66,7 +69,7 @@ def autocorrelation(values: _Float, lag: int, axis: int) -> float:
 
 
 def block_deviation(values: _Float, side: int) -> float:
-    """Standard deviation of the means of `side` x `side` blocks; blocks that are half or less observed are left out."""
+    """Compute the standard deviation of the means of `side` x `side` blocks that are more than half observed."""
     height, width = (length // side for length in values.shape)
     quartered = values[: height * side, : width * side].reshape(height, side, width, side)
     blocks = quartered.swapaxes(1, 2).reshape(-1, side * side)
@@ -75,10 +78,11 @@ def block_deviation(values: _Float, side: int) -> float:
 
 
 def ring_spectrum(values: _Float) -> tuple[float, ...]:
-    """Mean power between the wavelengths of `WAVELENGTHS`: one number a ring, in dB of dB squared a pixel.
+    """Compute the mean power between the wavelengths of `WAVELENGTHS`, one number per ring.
 
-    The largest square in the upper left corner under a Hann window; pixels not observed are put at the mean, which
-    lowers the power by the share of them.
+    The unit is dB of dB squared per pixel.
+    The largest square in the upper left corner is used, with a Hann window. Pixels that are not observed are set to the
+    mean, which lowers the power by their share.
     """
     side = min(values.shape)
     field = np.nan_to_num(values[:side, :side] - np.nanmean(values[:side, :side]))
@@ -125,13 +129,13 @@ def _band(name: str, values: _Float) -> dict[str, float]:
 
 
 def measure(db: _Float) -> dict[str, float]:
-    """All measures of one window.
+    """Compute all measures of one window.
 
     Args:
         db: (2, h, w) float32 VV and VH in dB, NaN where not observed.
 
     Returns:
-        Numbers by name; NaN where the window does not hold what is measured.
+        Numbers by name; NaN where a measure cannot be computed for the window.
     """
     vv, vh = db
     measures = {**_band("VV", vv), **_band("VH", vh), **_quantiles("VV-VH", vv - vh, QUANTILES)}
@@ -144,11 +148,11 @@ def measure(db: _Float) -> dict[str, float]:
 
 
 def windows(db: _Float, side: int = WINDOW) -> list[_Float]:
-    """Windows of a scene that are at least half observed.
+    """Return the windows of a scene that are more than half observed.
 
     Args:
         db: (2, h, w) float32 dB, NaN where not observed.
-        side: Their height and width in pixels; they do not overlap. A smaller scene is its own window.
+        side: Height and width of the windows in pixels; they do not overlap. A smaller scene is one window.
     """
     height, width = db.shape[1:]
     if height < side or width < side:
@@ -163,7 +167,7 @@ def windows(db: _Float, side: int = WINDOW) -> list[_Float]:
 
 
 def measure_scene(db: _Float) -> dict[str, float] | None:
-    """Measures of a scene of any size: the median over its windows, None where hardly anything is observed."""
+    """Measure a scene of any size: the median over its windows, None where hardly any pixel is observed."""
     found = [measure(piece) for piece in windows(db)]
     if not found:
         return None

@@ -1,6 +1,6 @@
 """The pictures of the comparison of simulated chips with real scenes.
 
-Drawing only; the figures are made in `scene_statistics`.
+Drawing only; the figures are computed in `scene_statistics`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from experiments.unlabelled_scenes import Scene
 
-# Okabe-Ito and black: eight lines that colour-blind readers can tell apart, told apart by their dashes too.
+# Okabe-Ito palette and black: colour-blind readers can distinguish the eight lines. They also have different dashes.
 _COLORS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 _DASHES = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 _BAND = "#BBBBBB"
@@ -61,7 +61,7 @@ def _style(index: int) -> dict[str, Any]:
 
 
 def _curves(axes: Axes, x: NDArray[Any], simulated: NDArray[Any], real: list[tuple[str, NDArray[Any]]]) -> None:
-    """The chips as a band (5 to 95 %) with its median, the real scenes as lines."""
+    """Draw the chips as a band (5 to 95 %) with its median, and the real scenes as lines."""
     low, middle, high = np.nanpercentile(simulated, (5, 50, 95), axis=0)
     axes.fill_between(x, low, high, color=_BAND, alpha=0.6, linewidth=0, label="simulated chips, 5-95 %")
     axes.plot(x, middle, color="#555555", linewidth=2.2, alpha=0.8, label="simulated, median")
@@ -100,14 +100,14 @@ def _smooth(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mass_levels(density: NDArray[np.float64], shares: Sequence[float]) -> list[float]:
-    """Densities above which the given shares of the whole lie, ascending for descending shares."""
+    """Return the densities above which the given shares of the pixels are, ascending for descending shares."""
     ordered = np.sort(density.ravel())[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
     return [float(ordered[min(int(np.searchsorted(mass, share)), ordered.size - 1)]) for share in shares]
 
 
 def _places(axes: Axes, real: list[Measured], result: dict[str, Any]) -> None:
-    """Each real value on the scale of the chips: 0 at their 5 %, 1 at their 95 %."""
+    """Draw each real value on the scale of the chips: 0 at their 5 %, 1 at their 95 %."""
     axes.axvspan(0, 1, color=_BAND, alpha=0.6, linewidth=0)
     for row, name in enumerate(_PLACES):
         of = result["measures"][name]["simulated"]
@@ -122,7 +122,7 @@ def _places(axes: Axes, real: list[Measured], result: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.set_xticks([-1, 0, 1, 2], ["one width below", "5 %", "95 %", "one width above"], fontsize=8)
     axes.set_xlim(-1.1, 2.1)
-    axes.set_title("Where each real scene lies within the simulated spread", fontsize=10)
+    axes.set_title("Position of each real scene in the simulated spread", fontsize=10)
     axes.grid(alpha=0.25, axis="x")
 
 
@@ -130,15 +130,15 @@ def draw(path: Path, real: list[Measured], chips: list[Measured], result: dict[s
     """Write the picture of the curves.
 
     Args:
-        path: A PNG.
+        path: Path of the PNG.
         real: The real scenes.
-        chips: The simulated ones.
-        result: Of `scene_statistics.compare`.
+        chips: The simulated chips.
+        result: Result of `scene_statistics.compare`.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 16.5), layout="constrained")
-    # Two figures in one: the long names of the lower one must not narrow the upper one.
+    # The figure has two subfigures, so that the long names in the lower one do not make the upper one narrower.
     upper, lower = np.asarray(figure.subfigures(2, 1, height_ratios=[3, 1.6]), object)
     grid = upper.add_gridspec(3, 3)
     chip_histograms = np.array([chip.histograms for chip in chips]) / BIN
@@ -182,12 +182,12 @@ def draw(path: Path, real: list[Measured], chips: list[Measured], result: dict[s
 
 
 def draw_examples(path: Path, real: list[Scene], simulated: list[Scene]) -> None:
-    """Write a picture of real scenes beside simulated ones, pixel for pixel on the same dB scales.
+    """Write a picture of real scenes and simulated chips, pixel for pixel on the same dB scales.
 
     Args:
-        path: A PNG.
+        path: Path of the PNG.
         real: The real scenes.
-        simulated: Chips, evenly picked from.
+        simulated: Simulated chips; some of them are chosen evenly.
     """
     from matplotlib.figure import Figure
 

@@ -1,8 +1,9 @@
-"""Hold simulated chips against real scenes: `python -m experiments scene-statistics`.
+"""Compare simulated chips with real scenes: `python -m experiments scene-statistics`.
 
-Every measure of `scene_measures` is taken of each real scene without a flood label and of each simulated chip; a real
-scene outside the middle 90 % of the chips shows what the simulator does not make yet, and in which direction. The
-figures go into a JSON, the curves into a picture (`scene_plot`), a table of what lies outside onto the terminal.
+Every measure of `scene_measures` is computed for each real scene without a flood label and for each simulated chip. A
+real scene outside the middle 90 % of the chips shows what the simulator does not produce yet, and in which direction.
+The figures are written to a JSON file and the curves to a picture (`scene_plot`). A table of the measures with values
+outside is printed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.storage import write_json
 from experiments import scene_plot
-from experiments.measured_scene import Measured, take_all
+from experiments.measured_scene import Measured, measure_all
 from experiments.paths import ROOT
 from experiments.unlabelled_scenes import real_scenes, simulated_scenes, simulator_version
 
@@ -26,7 +27,7 @@ _SPREAD = (5, 50, 95)
 
 
 def spread(values: list[float]) -> dict[str, float] | None:
-    """The 5, 50 and 95 % quantiles of what is known of some chips; None where nothing is."""
+    """Return the 5, 50 and 95 % quantiles of the finite values of some chips; None without finite values."""
     known = np.array(values, np.float64)
     known = known[np.isfinite(known)]
     if not known.size:
@@ -35,7 +36,7 @@ def spread(values: list[float]) -> dict[str, float] | None:
 
 
 def place(value: float, of: dict[str, float] | None) -> str:
-    """Where a real value lies: `below`, `inside` or `above` the middle 90 % of the chips, `unknown` without either."""
+    """Return whether a real value is `below`, `inside` or `above` the middle 90 % of the chips, or `unknown`."""
     if of is None or not np.isfinite(value):
         return "unknown"
     return "below" if value < of["5 %"] else "above" if value > of["95 %"] else "inside"
@@ -46,7 +47,7 @@ def _known(value: float) -> float | None:
 
 
 def compare(real: list[Measured], simulated: list[Measured]) -> dict[str, Any]:
-    """The figures of the comparison, ready for JSON."""
+    """Return the figures of the comparison as a JSON value."""
     dry = [one for one in simulated if one.water_share < _DRY_SHARE]
     measures: dict[str, Any] = {}
     for name in simulated[0].measures:
@@ -82,7 +83,7 @@ def compare(real: list[Measured], simulated: list[Measured]) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Every measure with a real scene outside, one a line."""
+    """Return every measure with a real scene outside, one per line."""
     lines = [f"{'measure':<48} {'5 %':>8} {'50 %':>8} {'95 %':>8}  real scenes outside"]
     for name, row in result["measures"].items():
         if row["outside"]:
@@ -90,19 +91,19 @@ def table(result: dict[str, Any]) -> str:
             outside = ", ".join(f"{scene} {row['real'][scene]:.2f}" for scene in row["outside"])
             lines.append(f"{name:<48} {of['5 %']:>8.2f} {of['50 %']:>8.2f} {of['95 %']:>8.2f}  {outside}")
     lines.append(
-        f"{result['share_inside']:.0%} of the real scenes' values lie within the middle 90 % of "
+        f"{result['share_inside']:.0%} of the real scenes' values are within the middle 90 % of "
         f"{result['chips']} simulated chips"
     )
     return "\n".join(lines)
 
 
 def main(arguments: list[str]) -> None:
-    """Compare, draw, write."""
+    """Compare the scenes, draw the pictures and write the figures."""
     parser = argparse.ArgumentParser(prog="python -m experiments scene-statistics", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--simulated", type=Path, required=True, help="a simulated set in Sen1Floods11's layout")
-    parser.add_argument("--split", default="train", help="which of its splits")
-    parser.add_argument("--chips", type=int, default=300, help="how many of its chips at most")
+    parser.add_argument("--split", default="train", help="split of this set")
+    parser.add_argument("--chips", type=int, default=300, help="largest number of its chips")
     parser.add_argument("--out", type=Path, default=IMAGE, help="the picture of the curves")
     parser.add_argument("--json", type=Path, default=None, help="the figures; beside the picture when not given")
     parser.add_argument("--examples", type=Path, default=None, help="a picture of real and simulated scenes")
@@ -112,7 +113,7 @@ def main(arguments: list[str]) -> None:
         simulated = list(simulated_scenes(given.simulated, given.chips, given.split))
     except InputError as error:
         parser.error(str(error))
-    measured, chips = take_all(real), take_all(simulated)
+    measured, chips = measure_all(real), measure_all(simulated)
     result = {"simulator": simulator_version(given.simulated), "split": given.split, **compare(measured, chips)}
     write_json(given.json or given.out.with_suffix(".json"), result)
     scene_plot.draw(given.out, measured, chips, result)

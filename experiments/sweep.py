@@ -1,12 +1,12 @@
-"""A search over encoder, stem, loss and the settings that matter most, each trial a short training run.
+"""Search for the best encoder, stem, loss and other important settings; each trial is a short training run.
 
 `python -m experiments sweep --data FOLDER --out FOLDER --trials N --steps N`
 
-The first trials are the recipe's own settings on several networks; the others are drawn by a tree-structured Parzen
-estimator. The score is the mean IoU over validation chips with water, plus a quarter of the same on VV alone: VV+VH
-decides, VV breaks ties. Trials are judged on the validation split of simulated chips, never on real labels. Trials and
-their order are kept in `--out`; a sweep that was interrupted goes on in the middle of the trial it was in, and ends as
-the unbroken one would have. One sweep at a time may use a folder.
+The first trials have the recipe's own settings with several networks. The others are drawn by a tree-structured Parzen
+estimator. The score is the mean IoU over validation chips with water, plus a quarter of the same on VV alone, so VV+VH
+has the most influence. Trials are judged on the validation split of simulated chips, never on real labels. Trials and
+their order are kept in `--out`. An interrupted sweep continues in the middle of its trial and has the same result as an
+uninterrupted one. Only one sweep at a time may use a folder.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-# Encoder and network of the first trials: all else is the recipe's own, so that they can be held against each other.
+# Encoder and network of the first trials. All other settings are those of the recipe, so these trials can be compared.
 CONTROLS = (("resnet18", "half-4"), ("resnet18", "full-5"), ("resnet34", "half-4"), ("resnet18", "half-3"))
 
 
 def control_params(base: TrainConfig, encoder: str, network: str) -> dict[str, Any]:
-    """The parameters of a first trial: the recipe's own on another network."""
+    """Return the parameters of a first trial: those of the recipe with another network."""
     training = base.training
     return {
         "encoder": encoder,
@@ -64,7 +64,7 @@ def control_params(base: TrainConfig, encoder: str, network: str) -> dict[str, A
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """The parameters of a trial."""
+    """Draw the parameters of a trial."""
     return {
         "encoder": trial.suggest_categorical("encoder", ["resnet18", "resnet34"]),
         "network": trial.suggest_categorical("network", list(NETWORKS)),
@@ -77,7 +77,7 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def recipe_of(base: TrainConfig, params: dict[str, Any], steps: int) -> TrainConfig:
-    """The recipe of a trial: `base` with the parameters in it, `steps` long and without an early stop."""
+    """Return the recipe of a trial: `base` with the parameters, `steps` steps and no early stop."""
     network = base.network.model_copy(update={"encoder": params["encoder"], **NETWORKS[params["network"]]})
     searched = {key: params[key] for key in ("loss", "learning_rate", "water_share", "ema", "drop_vh")}
     length = {
@@ -92,12 +92,12 @@ def recipe_of(base: TrainConfig, params: dict[str, Any], steps: int) -> TrainCon
 
 
 def folder_of(out: Path, params: dict[str, Any]) -> Path:
-    """Where the run of these parameters lies: parameters that come up again find it finished, or go on with it."""
+    """Return the folder of the run with these parameters; the same parameters use the same run again."""
     return out / "runs" / sha256_json(params)[:12]
 
 
 def _open_study(out: Path, base: TrainConfig) -> optuna.Study:
-    """The study in `out`, with the controls in its queue when new; an interrupted trial is put back in the queue."""
+    """Open the study in `out`. A new study gets the first trials, and an interrupted trial is put back in the queue."""
     out.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=_STUDY,
@@ -115,10 +115,10 @@ def _open_study(out: Path, base: TrainConfig) -> optuna.Study:
 
 
 def _run_trial(trial: optuna.Trial, base: TrainConfig, data: Sen1Floods11, out: Path, progress: Progress) -> float:
-    """Train one trial and note what it cost.
+    """Train one trial and record its time, scores and size.
 
     Raises:
-        optuna.TrialPruned: The training diverged, which is an answer too.
+        optuna.TrialPruned: The training diverged; this counts as a finished trial.
     """
     params = suggest(trial)
     config = recipe_of(base, params, base.training.max_steps)
@@ -138,22 +138,22 @@ def _run_trial(trial: optuna.Trial, base: TrainConfig, data: Sen1Floods11, out: 
 def sweep(
     data: Sen1Floods11, out: Path, base: TrainConfig, *, trials: int, progress: Progress = silent
 ) -> list[dict[str, Any]]:
-    """Run trials until there are `trials` finished ones, and write `trials.json`, `.csv` and `.md`.
+    """Run trials until `trials` of them are finished, and write `trials.json`, `.csv` and `.md`.
 
     Args:
-        data: Splits `train` and `valid` are used.
+        data: The chips; the splits `train` and `valid` are used.
         out: The sweep's own folder.
-        base: What is not searched, `training.max_steps` among it; takes VV and VH.
-        trials: How many, those of earlier calls counted.
-        progress: Told of every step.
+        base: Recipe with the settings that are not searched, such as `training.max_steps`; it uses VV and VH.
+        trials: Number of finished trials, including those of earlier calls.
+        progress: Called after every step.
 
     Returns:
-        One dict a trial, the best first, those that diverged last.
+        One dict per trial, the best first, diverged trials last.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = _open_study(out, base)
     while (done := len(study.get_trials(deepcopy=False, states=_FINISHED))) < trials:
-        # A sampler seeded once would repeat its first draws after an interruption.
+        # A sampler with a fixed seed would repeat its first draws after an interruption.
         study.sampler = optuna.samplers.TPESampler(seed=SEED + done)
         trial = study.ask()
         try:
@@ -168,7 +168,7 @@ def sweep(
 
 
 def rows_of(study: optuna.Study) -> list[dict[str, Any]]:
-    """The finished trials, numbered in the order they ended; the best first."""
+    """Return the finished trials, the best first, numbered in the order in which they ended."""
     finished = study.get_trials(deepcopy=False, states=_FINISHED)
     rows = [
         {"trial": number, "score": trial.value, **trial.user_attrs, **trial.params}
@@ -178,7 +178,7 @@ def rows_of(study: optuna.Study) -> list[dict[str, Any]]:
 
 
 def table_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """All values of all trials, empty where a trial diverged."""
+    """Return all values of all trials as CSV, empty where a trial diverged."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, restval="", lineterminator="\n")
@@ -188,11 +188,11 @@ def table_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def table_markdown(rows: Sequence[dict[str, Any]], steps: int) -> str:
-    """The table for `docs/training_results.md`."""
+    """Return the table for `docs/training_results.md`."""
     lines = [
-        f"{len(rows)} trials of {steps} steps, one seed each: small differences are luck. Score: mean IoU over "
+        f"{len(rows)} trials of {steps} steps, one seed each: small differences are chance. Score: mean IoU over "
         f"validation chips with water (VV+VH), plus {VV_SHARE} of the same on VV alone, at a threshold chosen on those "
-        "chips. Seconds a step include validation.",
+        "chips. Seconds per step include validation.",
         "",
         "| trial | score | VV+VH | VV | s / step | parameters | encoder | network | loss | learning rate "
         "| water share | EMA | VH dropped |",
@@ -223,15 +223,15 @@ def table_markdown(rows: Sequence[dict[str, Any]], steps: int) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Parse, run and print the table."""
+    """Parse the options, run the sweep and print the table."""
     parser = argparse.ArgumentParser(prog="python -m experiments sweep", description=__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="chips in Sen1Floods11's layout, such as simulated ones"
     )
     parser.add_argument("--out", type=Path, required=True, help="the sweep's own folder")
-    parser.add_argument("--trials", type=int, required=True, help="finished trials there shall be")
+    parser.add_argument("--trials", type=int, required=True, help="number of finished trials")
     parser.add_argument("--steps", type=int, required=True, help="optimiser steps of a trial")
-    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of all that is not searched")
+    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of the settings not searched")
     options = parser.parse_args(arguments)
     recipe = load_config(options.config, TrainConfig)
     base = recipe.model_copy(update={"training": recipe.training.model_copy(update={"max_steps": options.steps})})

@@ -1,7 +1,8 @@
-"""The real scenes the simulator may be held against, and the simulated chips held against them.
+"""The real scenes with which the simulator may be compared, and the simulated chips for the comparison.
 
-Only scenes without a flood label are read, by name: a labelled chip that shaped the simulator could no longer judge the
-networks trained on it. The same guard keeps real chips out of what is read as simulated.
+Only scenes without a flood label are read, from a list of names. A labelled chip that influenced the simulator could no
+longer be used to judge the networks that are trained on simulated chips. For the same reason real chips are refused in
+the folder of simulated chips.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SITES = ("282D_485L_3_3", "38D_378R_2_3", "433D_629L_3_1", "609U_541L_3_0", "637
 _CHIPS = ("Ghana_124834", "India_80221")
 _STAC_CHIP = "ayt12"
 _SIMULATED_PREFIX = "Sim-"
-# The Esri land cover classes as the TerraMind sites number them: consecutive, without Esri's own gaps.
+# The Esri land cover classes with the numbers of the TerraMind sites, which are consecutive, unlike Esri's own.
 LAND_COVER = {1: "water", 2: "trees", 4: "crops", 5: "built", 6: "bare", 7: "snow", 9: "rangeland"}
 # The simulator's classes (ESA WorldCover codes) under the same names.
 _SIMULATED_COVER = {10: "trees", 20: "rangeland", 30: "rangeland", 40: "crops", 50: "built", 60: "bare", 90: "wetland"}
@@ -33,10 +34,10 @@ class Scene:
     """A dB scene.
 
     Args:
-        name: How it is called in tables.
+        name: Name of the scene in tables.
         db: (2, h, w) float32 VV and VH in dB, NaN where not observed.
         cover: (h, w) land cover names; empty where unknown.
-        water_share: Of the observed pixels; NaN where no label says.
+        water_share: Share of water in the observed pixels; NaN without a label.
     """
 
     name: str
@@ -46,7 +47,7 @@ class Scene:
 
 
 def _read(path: Path) -> NDArray[Any]:
-    """(bands, h, w) of a raster, nodata as NaN where it is a float."""
+    """Read a raster as (bands, h, w), with nodata as NaN where the values are floats."""
     import rasterio
 
     if not path.is_file():
@@ -74,10 +75,10 @@ def _no_cover(db: NDArray[np.float32]) -> NDArray[np.str_]:
 
 
 def real_scenes(root: Path) -> Iterator[Scene]:
-    """The real scenes without a flood label under the folder of the real data.
+    """Read the real scenes without a flood label in the folder of the real data.
 
     Raises:
-        InputError: One of them is missing.
+        InputError: One of the scenes is missing.
     """
     for site in SITES:
         db = _read(root / "terramind" / "S1RTC" / f"{site}.tif")
@@ -92,15 +93,15 @@ def real_scenes(root: Path) -> Iterator[Scene]:
 
 
 def simulated_scenes(root: Path, limit: int, split: str = "train") -> Iterator[Scene]:
-    """Chips of a simulated set in Sen1Floods11's layout, evenly picked from a split.
+    """Read chips of a simulated set in Sen1Floods11's layout, chosen evenly from a split.
 
     Args:
         root: Folder of the set.
-        limit: How many chips at most.
-        split: Which split.
+        limit: Largest number of chips.
+        split: Name of the split.
 
     Raises:
-        InputError: The folder holds other chips than simulated ones.
+        InputError: The folder holds chips that are not simulated.
     """
     chips = Sen1Floods11(root).chips(split)
     for chip in chips:
@@ -112,7 +113,7 @@ def simulated_scenes(root: Path, limit: int, split: str = "train") -> Iterator[S
     for chip in chips[::step]:
         db = _read(chip.image)
         if chip.label is None:
-            raise InputError(chip.image, "has no label beside it", "Simulate the set anew")
+            raise InputError(chip.image, "has no label beside it", "Simulate the set again")
         label = _read(chip.label)[0]
         observed = np.isfinite(db).all(axis=0)
         cover = _no_cover(db)
@@ -125,6 +126,6 @@ def simulated_scenes(root: Path, limit: int, split: str = "train") -> Iterator[S
 
 
 def simulator_version(root: Path) -> int | None:
-    """The simulator that wrote a set, None where its settings are not beside it."""
+    """Return the version of the simulator that wrote a set; None without the marker of the simulator."""
     marker = root / "simulation.json"
     return int(read_json(marker)["simulator"]) if marker.is_file() else None

@@ -169,7 +169,7 @@ def fit_area_errors(predicted: NDArray[np.float64], true: NDArray[np.float64], l
         raise ValueError(f"{len(mapped)} predicted shares and {len(labelled)} true ones")
     both = np.concatenate([mapped, labelled])
     if not bool(np.all((both >= 0.0) & (both <= 1.0))):
-        raise ValueError("water shares must lie in [0, 1]")
+        raise ValueError("water shares must be in [0, 1]")
     chips = len(mapped)
     if chips == 0:
         return AreaErrorModel(level=level, nominal_level=level)

@@ -2,7 +2,7 @@
 
 An 8-bit picture has no dB: its grey values were stretched, and how is not documented. This module finds the grey values
 of land and of water in the pictures and maps them to the usual levels of land and water in calibrated scenes, linearly
-between and beyond. This is a modelling choice, not a calibration. The level of such a chip says nothing about the
+between and beyond. This is a modelling choice, not a calibration. The level of such a chip has no meaning for the
 ground, and the tails are clipped (water that was cut off at 0 has one flat value, without speckle). Tiles that share a
 stretch share one mapping; otherwise every tile has its own. Labels are never used to find a mapping, so chips may be
 scored under it.

@@ -1,4 +1,4 @@
-"""The one command that prints every figure of the shipped checkpoint's card, on a tiny recipe."""
+"""The command that computes every figure of the shipped checkpoint's card, with a tiny recipe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def recipes(tmp_path):
             "--card", str(tmp_path / "card"), "--log", str(tmp_path / "log.csv")]  # fmt: skip
 
 
-def test_the_card_of_the_shipped_checkpoint_with_another_seed_and_the_originals_network(
+def test_the_card_compares_the_shipped_checkpoint_with_another_seed_and_the_originals_network(
     capsys, tmp_path, recipes, random_bundle
 ) -> None:
     random_bundle.save(tmp_path / "seeds" / "43")
@@ -45,7 +45,7 @@ def test_the_card_of_the_shipped_checkpoint_with_another_seed_and_the_originals_
     assert trained.stat().st_mtime_ns == first, "a finished training is not repeated"
 
 
-def test_real_chips_are_not_left_out_without_a_word(monkeypatch, recipes) -> None:
+def test_a_missing_folder_of_real_chips_is_refused_without_the_option(monkeypatch, recipes) -> None:
     monkeypatch.delenv(card.REAL_DATA, raising=False)
     with pytest.raises(InputError, match=r"DRSHYM_REAL_DATA.*--no-real"):
         card.main(recipes)

@@ -1,4 +1,4 @@
-"""Held-out events: the same chips for both fits, none of the held-out ones in training, finished fits kept."""
+"""Held-out events: both fits are scored on the same chips, no held-out chip is in training, finished fits are kept."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def root(tmp_path) -> Path:
     return tmp_path
 
 
-def test_no_fit_is_trained_on_the_event_it_is_judged_on(root, plan):
+def test_no_fit_is_trained_on_its_held_out_event(root, plan):
     sets = open_sets(root)
     folds = list(leave_one_event_out(list(sets.values()), groups_of(sets)))
     assert [name for name, _, _ in folds] == ["delta", "emsr763", "ombria-2021", "ombria-unnamed", "plain"]
@@ -47,7 +47,7 @@ def test_no_fit_is_trained_on_the_event_it_is_judged_on(root, plan):
         assert sum(source.weight for source in sources) == pytest.approx(plan.share)
 
 
-def test_both_fits_are_compared_on_the_same_chips_and_finished_ones_are_kept(tmp_path, plan):
+def test_both_fits_are_compared_on_the_same_chips_and_finished_fits_are_not_repeated(tmp_path, plan):
     write_etci(tmp_path / "real" / "etci2021", SCENES, tiles=1)
     sets = open_sets(tmp_path / "real")
     first = list(leave_one_out(sets, plan, tmp_path / "fits"))
@@ -61,7 +61,7 @@ def test_both_fits_are_compared_on_the_same_chips_and_finished_ones_are_kept(tmp
     assert table.count("\n|") == 2 + 2 * len(first)
 
 
-def test_a_lone_event_cannot_be_held_out(tmp_path, plan):
+def test_a_single_event_cannot_be_held_out(tmp_path, plan):
     write_etci(tmp_path / "real" / "etci2021", SCENES[:1], tiles=1)
     with pytest.raises(InputError, match="delta: is the only real event"):
         next(leave_one_out(open_sets(tmp_path / "real"), plan, tmp_path / "fits"))

@@ -1,4 +1,4 @@
-"""The picture of real chips: which are shown, what the colours say, what stands below a row."""
+"""The picture of real chips: the chips that it shows, the meaning of the colours and the captions of the rows."""
 
 import io
 
@@ -33,7 +33,7 @@ def chip(label, water, missing=()):
     return MappedChip("chip", db, label, np.where(np.isnan(db[0]), np.nan, water.astype(np.float32)), water)
 
 
-def test_colours_tell_hits_false_and_missed_water_and_what_is_not_known():
+def test_hits_false_and_missed_water_and_unknown_pixels_have_different_colours():
     shown = chip([1, 0, 1, 0, -1, -1], [True, True, False, False, True, False], missing=[5])
     assert [tuple(color) for color in difference_colors(shown)[0]] == [HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED]
     assert [tuple(color) for color in truth_colors(shown)[0]] == [HIT, DRY, HIT, DRY, IGNORED, NOT_OBSERVED]
@@ -48,11 +48,11 @@ def test_colours_tell_hits_false_and_missed_water_and_what_is_not_known():
         (chip([-1, -1], [False, False], missing=[0, 1]), "not observed"),
     ],
 )
-def test_a_row_says_its_score_or_why_it_has_none(shown, caption):
+def test_the_caption_of_a_row_is_its_score_or_the_reason_for_no_score(shown, caption):
     assert shown.caption() == caption
 
 
-def test_a_picture_is_a_line_of_the_log_with_the_scores_of_its_labelled_chips(random_bundle):
+def test_a_picture_adds_a_line_to_the_log_with_the_scores_of_its_labelled_chips(random_bundle):
     shown = [chip([1, 1, 0, 0], [True, False, True, False]), chip([0, 0], [False, False]), chip([-1], [True])]
     row = log_row(random_bundle, shown)
     assert row["sha256"] == random_bundle.sha256[:12]

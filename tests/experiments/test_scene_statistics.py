@@ -1,4 +1,4 @@
-"""Simulated chips held against real scenes: the measures, the guard against labelled chips and the whole comparison."""
+"""Simulated chips compared with real scenes: the measures, the refusal of labelled chips and the whole comparison."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_local_statistics_are_those_of_the_window(values):
     assert local_deviation(values, 5)[5, 6] == pytest.approx(window.std(), abs=2e-2)
 
 
-def test_a_window_with_a_missing_pixel_says_nothing():
+def test_a_window_with_a_missing_pixel_has_no_mean():
     values = np.zeros((15, 15), np.float32)
     values[7, 7] = np.nan
     mean = local_mean(values, 5)
@@ -56,7 +56,7 @@ def test_a_window_with_a_missing_pixel_says_nothing():
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_autocorrelation_against_numpy(axis):
+def test_the_autocorrelation_agrees_with_numpy(axis):
     values = np.random.default_rng(1).normal(size=(60, 70)).cumsum(axis=axis).astype(np.float32)
     turned = np.moveaxis(values, axis, 0)
     for lag in (1, 3):
@@ -64,7 +64,7 @@ def test_autocorrelation_against_numpy(axis):
         assert autocorrelation(values, lag, axis) == pytest.approx(expected, abs=1e-6)
 
 
-def test_block_deviation_by_hand():
+def test_the_block_deviation_is_that_of_the_block_means():
     values = np.kron(np.array([[0.0, 2.0], [4.0, 6.0]]), np.ones((4, 4))).astype(np.float32)
     assert block_deviation(values, 4) == pytest.approx(np.std([0, 2, 4, 6]))
     assert np.isnan(block_deviation(values, 8))
@@ -77,7 +77,7 @@ def test_the_spectrum_peaks_at_the_wavelength_of_a_wave(wavelength):
     assert WAVELENGTHS[ring + 1] < wavelength <= WAVELENGTHS[ring]
 
 
-def test_a_scene_is_measured_where_it_is_observed():
+def test_only_the_observed_part_of_a_scene_is_measured():
     db = speckled(2)
     cut = db.copy()
     cut[:, :20] = np.nan
@@ -87,7 +87,7 @@ def test_a_scene_is_measured_where_it_is_observed():
     assert measure_scene(np.full((2, 64, 64), np.nan, np.float32)) is None
 
 
-def test_sharper_speckle_shows_in_the_measures():
+def test_the_measures_show_sharper_speckle():
     rng = np.random.default_rng(3)
     rough = np.stack([10 * np.log10(speckle(rng, (96, 96), 2.0, (0.3, 0.3))) for _ in range(2)])
     smooth, sharp = measure(speckled(3)), measure(rough)
@@ -96,7 +96,7 @@ def test_sharper_speckle_shows_in_the_measures():
     assert sharp["VV residual correlation along rows, lag 1"] < smooth["VV residual correlation along rows, lag 1"]
 
 
-def test_a_value_is_placed_within_the_middle_of_the_chips():
+def test_a_value_is_compared_with_the_middle_of_the_chips():
     of = spread([float(value) for value in range(101)])
     assert of == {"5 %": 5.0, "50 %": 50.0, "95 %": 95.0}
     assert [place(value, of) for value in (4.0, 5.0, 95.0, 96.0, float("nan"))] == [
@@ -120,7 +120,7 @@ def write_raster(path: Path, pixels) -> None:
 
 @pytest.fixture(scope="module")
 def real_root(tmp_path_factory):
-    """A folder laid out like the real data, with a labelled chip that nobody may read."""
+    """Write a folder with the layout of the real data, with labelled chips that must not be read."""
     root = tmp_path_factory.mktemp("real")
     for seed, site in enumerate(SITES):
         write_raster(root / "terramind" / "S1RTC" / f"{site}.tif", speckled(seed).astype(np.float64))
@@ -178,4 +178,4 @@ def test_the_comparison_writes_its_figures_and_pictures(real_root, simulated_roo
     assert set(row["real"]) == {*SITES, "ayt12", "Ghana_124834", "India_80221"}
     assert row["simulated"]["5 %"] <= row["simulated"]["50 %"] <= row["simulated"]["95 %"]
     assert figures["land_cover_medians_db"]["crops"]["VV"]["real"]["282D_485L_3_3"] == pytest.approx(-10.4, abs=0.5)
-    assert "of the real scenes' values lie within" in capsys.readouterr().out
+    assert "of the real scenes' values are within" in capsys.readouterr().out

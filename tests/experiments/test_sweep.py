@@ -1,4 +1,4 @@
-"""The sweep: trials that go on where they were interrupted, and a table of all of them."""
+"""The sweep: interrupted trials are continued, and a table shows all trials."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def without_times(rows: list[dict]) -> list[dict]:
     return [{key: value for key, value in row.items() if key != "seconds_a_step"} for row in rows]
 
 
-def test_an_interrupted_sweep_ends_as_the_unbroken_one(chips: Sen1Floods11, tmp_path: Path, monkeypatch) -> None:
-    # Shallow and narrow: the resume points of the real ones are hundreds of megabytes.
+def test_an_interrupted_sweep_has_the_same_result_as_an_uninterrupted_one(
+    chips: Sen1Floods11, tmp_path: Path, monkeypatch
+) -> None:
+    # The networks are small, because the resume points of real networks have hundreds of megabytes.
     tiny = {f"tiny-{width}": {"stem": "half", "decoder_channels": (width, 8, 8)} for width in (8, 16)}
     monkeypatch.setattr("experiments.sweep.NETWORKS", tiny)
     monkeypatch.setattr("experiments.sweep.CONTROLS", (("resnet18", "tiny-16"),))
@@ -86,7 +88,7 @@ def test_an_interrupted_sweep_ends_as_the_unbroken_one(chips: Sen1Floods11, tmp_
     assert all(f"| {row['trial']} | {row['score']:.4f} |" in table for row in unbroken)
 
 
-def test_a_trial_that_diverges_is_an_answer_and_not_the_end(chips: Sen1Floods11, tmp_path: Path, monkeypatch) -> None:
+def test_a_trial_that_diverges_is_a_finished_trial(chips: Sen1Floods11, tmp_path: Path, monkeypatch) -> None:
     def wild(base: TrainConfig, params: dict, steps: int) -> TrainConfig:
         return recipe_of(base, {**params, **PARAMS, "learning_rate": 1e30}, steps)
 
@@ -108,7 +110,7 @@ def test_every_recipe_of_the_search_can_be_trained(network: str, loss: str) -> N
     build_network(config.network)
 
 
-def test_the_first_trials_differ_in_nothing_but_the_network() -> None:
+def test_the_first_trials_differ_only_in_the_network() -> None:
     controls = [control_params(BASE, *names) for names in CONTROLS]
     assert len({(params["encoder"], params["network"]) for params in controls}) == len(controls) >= 3
     assert len({tuple(sorted({**params, "encoder": "", "network": ""}.items())) for params in controls}) == 1
@@ -120,7 +122,7 @@ def test_the_command_prints_the_table(chips: Sen1Floods11, tmp_path: Path, capsy
     monkeypatch.setattr("experiments.sweep.CONTROLS", (("resnet18", "half-3"),))
     folders = ["--data", str(chips.root), "--out", str(tmp_path / "out"), "--config", str(recipe)]
     main([*folders, "--trials", "1", "--steps", "2"])
-    told = capsys.readouterr().out
-    assert told.startswith("  step 2 of 2\n1 trials of 2 steps")
-    assert (tmp_path / "out" / "trials.md").read_text() in told
-    assert "| resnet18 | half-3 |" in told
+    printed = capsys.readouterr().out
+    assert printed.startswith("  step 2 of 2\n1 trials of 2 steps")
+    assert (tmp_path / "out" / "trials.md").read_text() in printed
+    assert "| resnet18 | half-3 |" in printed
