@@ -1,1 +1,1 @@
-"""Measurements, printed as ratios of what ran side by side in one session: `make bench`."""
+"""Measurements, printed as ratios of programs that ran in turn in one session: `make bench`."""

@@ -1,8 +1,8 @@
 """Run the measurements and write `docs/benchmarks.md` and `docs/benchmarks.json`.
 
-`python -m benchmarks` runs all but the longest of them; `python -m benchmarks load chip` only those named, and the rows
-measured before stay as they were. `python -m benchmarks profile-scene --help` is a tool with options of its own: it
-shows where the time of one scene goes.
+`python -m benchmarks` runs all measurements except the longest one. `python -m benchmarks load chip` runs only the
+named ones and keeps the earlier rows of the others. `python -m benchmarks profile-scene` is a tool with its own options
+(see `--help`); it shows which functions take the time of mapping one scene.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from benchmarks.measure import ROOT, Row, machine
 from drshym_pipeline.storage import read_json, write_json, write_text
 
 TABLE = ROOT / "docs" / "benchmarks.md"
-NOTES = ROOT / "docs" / "benchmarks_notes.md"  # what the figures mean, and why some fall short; closes the table
+NOTES = ROOT / "docs" / "benchmarks_notes.md"  # explains figures and aims that were not reached; follows the table
 DATA = ROOT / "docs" / "benchmarks.json"
-# Functions that measure, loaded only when asked for: some need libraries that only a benchmark does.
+# Functions that measure. A module is imported only when it is requested: some need libraries that nothing else needs.
 GROUPS = {
     "load": "load_time:measure",
     "chip": "chip_overhead:measure",
@@ -35,19 +35,19 @@ GROUPS = {
     "demo": "whole_commands:measure_demo",
     "test": "whole_commands:measure_test",
 }
-# Measured only when they are named: they take long.
+# Measured only when they are named, because they take long.
 NAMED_ONLY = ("large-full",)
-# Modules with a `main(arguments)`, loaded only when asked for.
+# Modules with a `main(arguments)`, imported only when they are requested.
 TOOLS = {"profile-scene": "benchmarks.profile_scene"}
 
 
 def markdown(groups: dict[str, Any]) -> str:
-    """The table of all rows measured so far."""
+    """Return the page with the table of all measured rows."""
     lines = [
         "# Benchmarks",
         "",
-        "Measured by `make bench`, which writes this page and `benchmarks.json` (every sample). What is compared ran",
-        "in turn in one session; figures are medians. Machines differ: the ratios travel, the seconds do not.",
+        "Measured by `make bench`, which writes this page and `benchmarks.json` (every sample). Compared programs ran",
+        "in turn in one session; figures are medians. On another machine seconds differ, but ratios are similar.",
         "",
         "| what | measured | aim | reached | command | date |",
         "|---|---|---|---|---|---|",
@@ -64,7 +64,7 @@ def markdown(groups: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Run a tool, or measure the groups asked for and write the table."""
+    """Run a tool, or measure the requested groups and write the table."""
     if len(sys.argv) > 1 and sys.argv[1] in TOOLS:
         importlib.import_module(TOOLS[sys.argv[1]]).main(sys.argv[2:])
         return

@@ -1,4 +1,4 @@
-"""The network alone: as many forward passes as a scene has tiles, on tensors that lie in memory already."""
+"""The network alone: as many forward passes as a scene has tiles, on tensors that are already in memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
-_DIFFERENT = 8  # tensors that are gone through in turn
+_DIFFERENT = 8  # number of tensors that are used in turn
 
 
 def bare_forward(
     bundle: ModelBundle, shape: tuple[int, int], precision: Literal["fp32", "bf16"], *, side_by_side: bool = False
 ) -> Callable[[], None]:
-    """Passes through the network as the engine prepares it, one tile a call as the engine does it on a CPU.
+    """Return a function that runs the forward passes of the prepared network, one tile per call as on a CPU.
 
     Args:
         bundle: The model.
         shape: Rows and columns of the scene whose tiles are counted.
-        precision: Of the network and its inputs.
-        side_by_side: Tiles are computed at the same time, each by one thread, as the engine does it; otherwise all
-            threads work on one tile, as PyTorch does by itself. What is held against us is the faster of the two.
+        precision: Precision of the network and its inputs.
+        side_by_side: Whether several tiles are computed at the same time, each by one thread, as when a scene is
+            mapped. Otherwise all threads work on one tile, the default of PyTorch. Our time is compared with the faster
+            way.
     """
     import torch
 

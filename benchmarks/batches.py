@@ -1,4 +1,4 @@
-"""Many scenes: an archive of chips as one backfill against `predict-folder`, and ticks over many objects."""
+"""Many scenes: an archive of chips as one backfill against `predict-folder`, and sensor ticks over many objects."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.measure import ROOT, Row, run, timed
 COMMAND = "python -m benchmarks batches"
 OVER_FOLDER = 1.3
 CHIPS = 100
-# Objects listed, new ones among them, seconds allowed.
+# Number of listed objects, number of new ones among them, allowed seconds.
 FOLDER_TICK = (10_000, 10, 2.0)
 LISTED_TICK = (100_000, 10, 15.0)
 _CHAIN = "group:inference"
 
 
 def _backfill(home: Path, names: list[str]) -> None:
-    """The run that the daemon launches for a backfill of all these partitions."""
+    """Run the command that the daemon launches for a backfill of all these partitions."""
     dagster = str(Path(sys.executable).parent / "dagster")
     partitions = f"{names[0]}...{names[-1]}"
     command = [dagster, "asset", "materialize", "-f", "definitions.py", "--select", _CHAIN]
@@ -32,7 +32,7 @@ def _backfill(home: Path, names: list[str]) -> None:
 
 
 def _fresh_home(home: Path, chips: list[Path]) -> list[str]:
-    """A Dagster home with all chips in its inbox and their partitions announced, as the sensor does it."""
+    """Prepare a Dagster home with all chips in its inbox and their partitions added, as the sensor does it."""
     from assets.partitions import scenes
     from deploy import local
     from resources.store import ArtefactStore
@@ -50,7 +50,7 @@ def _fresh_home(home: Path, chips: list[Path]) -> list[str]:
 
 
 def measure_archive(count: int = CHIPS, repeats: int = 2) -> Row:
-    """Map the same chips both ways in turn, each time from nothing."""
+    """Map the same chips both ways in turn, each time with new folders."""
     drshym = str(Path(sys.executable).parent / "drshym")
     samples: dict[str, list[float]] = {"backfill": [], "predict-folder": []}
     with tempfile.TemporaryDirectory() as name:
@@ -83,7 +83,7 @@ def measure_archive(count: int = CHIPS, repeats: int = 2) -> Row:
 
 
 def _tick_seconds(home: Path, listed: int, new: int, *, stub: bool) -> float:
-    """Seconds of the tick that requests new scenes among many known ones; listed from a folder, or by a stub."""
+    """Return the seconds of a tick that requests new scenes among many known ones, with a real listing or a stub."""
     from drshym_pipeline.sar.scene_files import SourceFile, list_scenes
     from resources import bucket
     from sensors.new_scenes import SEEN
@@ -115,7 +115,7 @@ def _tick_seconds(home: Path, listed: int, new: int, *, stub: bool) -> float:
 
 
 def measure_tick(listed: int, new: int, allowed: float, *, stub: bool, repeats: int = 3) -> Row:
-    """One tick over many objects, each repeat on an instance of its own."""
+    """Measure a tick over many objects; every repeat uses a new instance."""
     found = []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as name:
@@ -132,7 +132,7 @@ def measure_tick(listed: int, new: int, allowed: float, *, stub: bool, repeats: 
 
 
 def measure() -> list[Row]:
-    """All rows."""
+    """Measure all rows."""
     return [
         measure_archive(),
         measure_tick(*FOLDER_TICK, stub=False),

@@ -1,7 +1,7 @@
-"""Scenes of any size on disk, made in the memory of one block.
+"""Scenes of any size on disk, written with the memory of one block.
 
-One simulated block is laid out again and again, mirrored so that neighbours meet without a seam, each with a gain
-of its own. What the maps of such a scene look like means nothing; what they cost is what a scene of that size costs.
+One simulated block is repeated, mirrored so that there is no seam between neighbours, each time with another gain. The
+maps of such a scene have no meaning, but time and memory are those of a real scene of this size.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DN_DB = 50.0  # DN of 1 in dB, nominal
 
 
 def _blocks(shape: tuple[int, int], seed: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """First row and column of every block, and its (2, h, w) float32 dB, NaN at the scene's left border."""
+    """Yield the first row and column of every block, and its (2, h, w) float32 dB, NaN at the scene's left border."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
 
     side = min(_BLOCK, max(shape))
@@ -46,7 +46,7 @@ def _blocks(shape: tuple[int, int], seed: int) -> Iterator[tuple[int, int, NDArr
 
 
 def _whole_rows(shape: tuple[int, int], seed: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """The same by bands of whole rows, for a file that is stored row by row."""
+    """Yield the same in bands of whole rows, for a file that is stored row by row."""
     band: list[NDArray[np.float32]] = []
     for row, col, pixels in _blocks(shape, seed):
         band.append(pixels)
@@ -71,16 +71,16 @@ def _ground_control(shape: tuple[int, int]) -> list[GroundControlPoint]:
 def write_big_scene(
     path: Path, shape: tuple[int, int], form: SceneForm = "db", seed: int = _SEED, *, tiled: bool = True
 ) -> Path:
-    """Write a scene of VV and VH.
+    """Write a scene with VV and VH.
 
     Args:
-        path: The GeoTIFF, deflated.
+        path: Path of the GeoTIFF, which is deflated.
         shape: Rows and columns.
-        form: `db` is float32 in UTM, NaN not observed; `dn` is uint16 with control points and no transform, 0 not
-            observed.
-        seed: Of the block.
-        tiled: In blocks of 512 x 512 as products come; else in strips of one row, GDAL's default layout, which costs
-            most to read a tile of.
+        form: `db` is float32 in UTM, NaN where not observed; `dn` is uint16 with control points and no transform, 0
+            where not observed.
+        seed: Seed of the block.
+        tiled: Whether the file has blocks of 512 x 512, as products have. Otherwise it has strips of one row, GDAL's
+            default layout, in which reading one tile takes longest.
     """
     profile: dict[str, Any] = {
         "driver": "GTiff", "count": 2, "height": shape[0], "width": shape[1], "compress": "deflate", "zlevel": 1,

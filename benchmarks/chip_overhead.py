@@ -1,4 +1,4 @@
-"""What Dagster costs a 512 x 512 chip: the run of `map_scene` against `drshym segment` on the same file."""
+"""Overhead of Dagster for a 512 x 512 chip: the run of `map_scene` against `drshym segment` on the same file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SENSOR_INTERVAL = 2
 
 
 def write_chip(folder: Path, seed: int) -> Path:
-    """One simulated chip, different for every seed."""
+    """Write one simulated chip, which is different for every seed."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_scene
 
@@ -30,12 +30,12 @@ def drop_and_wait(home: Path, chip: Path, patience: float = WAIT_SECONDS) -> tup
     """Copy a scene into the inbox and wait for its map.
 
     Args:
-        home: Of a running instance.
+        home: Dagster home of a running instance.
         chip: The scene.
-        patience: Seconds after which to give up.
+        patience: Seconds after which the wait ends with an error.
 
     Returns:
-        Seconds from the drop to the end of the run, and from the run's launch to its end (without the sensor's wait).
+        Seconds from the drop to the end of the run, and from the run's launch to its end (without the sensor's delay).
     """
     from dagster import RunsFilter
 
@@ -56,7 +56,7 @@ def drop_and_wait(home: Path, chip: Path, patience: float = WAIT_SECONDS) -> tup
 
 
 def measure(repeats: int = 3) -> list[Row]:
-    """Drop chips one after another, and segment the same files by command in between."""
+    """Drop chips one after another, and map the same files with `drshym segment` in between."""
     drshym = str(Path(sys.executable).parent / "drshym")
     samples: dict[str, list[float]] = {"drop to map": [], "run": [], "drshym segment": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def measure(repeats: int = 3) -> list[Row]:
                         [drshym, "segment", str(chip), "--out", str(scratch / f"out{index}")], env=environment
                     )
                 )
-                if index:  # the first one warms the disk cache for both
+                if index:  # the first chip only fills the disk cache for both
                     samples["drop to map"].append(whole)
                     samples["run"].append(run_seconds)
                     samples["drshym segment"].append(segment)

@@ -1,7 +1,7 @@
-"""What a user would pick instead for the same network and file: torchgeo's grid sampler, MONAI's sliding window.
+"""Alternatives that a user could choose for the same network and file: torchgeo's grid sampler, MONAI's sliding window.
 
-Both run the network in our precision with all threads, and write mask and probability. They are dependencies of the
-benchmark alone.
+Both run the network in our precision with all threads, and write mask and probability. Only the benchmark depends on
+them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STRIDE = DEFAULT_TILE - DEFAULT_OVERLAP
 
 
 def _network_of(bundle: ModelBundle, bf16: bool) -> Callable[[torch.Tensor], torch.Tensor]:
-    """(N, C, H, W) input to (N, 1, H, W) float32 probability, as a user of PyTorch writes it."""
+    """Return a function from (N, C, H, W) input to (N, 1, H, W) float32 probability, as a user of PyTorch writes it."""
     import torch
 
     calibration = bundle.calibration["vv_vh"]
@@ -42,7 +42,7 @@ def _network_of(bundle: ModelBundle, bf16: bool) -> Callable[[torch.Tensor], tor
 
 
 def map_with_monai(source: Path, out: Path, bundle: ModelBundle, *, bf16: bool) -> None:
-    """`monai.inferers.sliding_window_inference` over the whole scene as one tensor."""
+    """Map a scene with `monai.inferers.sliding_window_inference` over the whole scene as one tensor."""
     import torch
     from monai.inferers import sliding_window_inference
 
@@ -63,7 +63,7 @@ def map_with_monai(source: Path, out: Path, bundle: ModelBundle, *, bf16: bool) 
 
 
 def map_with_torchgeo(source: Path, out: Path, bundle: ModelBundle, *, bf16: bool, workers: int = 0) -> None:
-    """Torchgeo's `RasterDataset`, `GridGeoSampler` and a `DataLoader`, stitched by averaging."""
+    """Map a scene with torchgeo's `RasterDataset` and `GridGeoSampler` and a `DataLoader`; overlaps are averaged."""
     import torch
     from torch.utils.data import DataLoader
     from torchgeo.datasets import RasterDataset, stack_samples
@@ -85,14 +85,14 @@ def map_with_torchgeo(source: Path, out: Path, bundle: ModelBundle, *, bf16: boo
     network = _network_of(bundle, bf16)
     with rasterio.open(source) as scene:
         height, width, transform = scene.height, scene.width, scene.transform
-    # The sampler's last row and column of windows reach past the scene.
+    # The last row and column of the sampler's windows extend beyond the scene.
     padded = (height + DEFAULT_TILE, width + DEFAULT_TILE)
     total, count = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
     observed = np.zeros(padded, bool)
     for batch in loader:
         found: NDArray[np.float32] = network(batch["image"])[:, 0].numpy()
         for values, seen, (x, y, _) in zip(found, batch["observed"].numpy(), batch["bounds"], strict=True):
-            # Windows are counted from the lower left corner there, and so begin above the scene at its top.
+            # The sampler counts windows from the lower left corner, so the top windows begin above the scene.
             col, row = round((x.start - transform.c) / transform.a), round((y.stop - transform.f) / transform.e)
             top = max(row, 0)
             place = (slice(top, row + values.shape[0]), slice(col, col + values.shape[1]))

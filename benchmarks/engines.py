@@ -1,7 +1,7 @@
-"""Ways to run the shipped network on a CPU, one tile a call and many: time, and whether the masks stay the same.
+"""Ways to run the shipped network on a CPU, with one tile per call and with many: time, and equality of the masks.
 
-Whatever is fastest and keeps the masks should be the engine; what an engine needs before its first tile is told as
-well, for a chip is mapped in less time than some of them take to convert a network.
+The fastest engine that does not change the masks should be used. The time that an engine needs before its first tile is
+reported too, because a chip is mapped in less time than some engines need to convert a network.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 COMMAND = "python -m benchmarks engines"
 SAME_PIXELS, MEAN_DIFFERENCE = 0.999, 0.01
 _SIDE = 512
-_SCENES = 6  # simulated tiles the masks are compared on
-_MANY = 36  # tiles that go through one after the other
+_SCENES = 6  # number of simulated tiles on which the masks are compared
+_MANY = 36  # number of tiles when many are computed
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def _tiles(bundle: ModelBundle) -> list[NDArray[np.float32]]:
-    """Network input of simulated tiles, (1, C, 512, 512) each."""
+    """Return the network input of simulated tiles, (1, C, 512, 512) each."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.model.inputs import network_input
 
@@ -119,7 +119,7 @@ def _onnxruntime(bundle: ModelBundle) -> Run:
 
 
 def _many_by_us(bundle: ModelBundle, tiles: list[NDArray[np.float32]]) -> Callable[[], None]:
-    """Tiles side by side in threads, as a scene is mapped."""
+    """Return a function that computes tiles in several threads, as when a scene is mapped."""
     from drshym_pipeline.model.compute import TileNetwork, tiles_side_by_side
 
     network = TileNetwork(bundle.build(), "cpu", "bf16")
@@ -132,7 +132,7 @@ def _many_by_us(bundle: ModelBundle, tiles: list[NDArray[np.float32]]) -> Callab
 
 
 def _many_by_openvino(bundle: ModelBundle, tiles: list[NDArray[np.float32]]) -> Callable[[], None]:
-    """Tiles in OpenVINO's own queue, compiled for throughput."""
+    """Return a function that computes tiles in OpenVINO's own queue, compiled for throughput."""
     import openvino
 
     compiled = openvino.Core().compile_model(
@@ -149,7 +149,7 @@ def _many_by_openvino(bundle: ModelBundle, tiles: list[NDArray[np.float32]]) -> 
 
 
 def measure_many(repeats: int = 5) -> Row:
-    """A scene's worth of tiles by the two fastest engines."""
+    """Measure the tiles of a scene with the two fastest engines."""
     from drshym_pipeline.model.bundle import shipped_bundle
 
     bundle = shipped_bundle()
@@ -167,7 +167,7 @@ def measure_many(repeats: int = 5) -> Row:
 
 
 def measure(repeats: int = 15) -> list[Row]:
-    """One row an engine, against plain PyTorch in fp32, and one on many tiles."""
+    """Measure one row per engine, against plain PyTorch in fp32, and one row for many tiles."""
     from drshym_pipeline.model.bundle import shipped_bundle
 
     bundle = shipped_bundle()

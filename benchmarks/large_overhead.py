@@ -1,6 +1,6 @@
-"""What Dagster costs a large scene: from the drop to the report against `drshym segment` on the same file.
+"""Overhead of Dagster for a large scene: from the drop to the report against `drshym segment` on the same file.
 
-The file is stored in strips of one row, GDAL's default layout: reading it tile by tile, or twice, takes long.
+The file is stored in strips of one row, GDAL's default layout, in which reading tile by tile, or twice, takes long.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SMALL = (512, 512)
 
 
 def measure_shape(shape: tuple[int, int], command: str) -> Row:
-    """Map one scene both ways, after a small one that warms the disk cache for both."""
+    """Map one scene both ways, after a small scene that fills the disk cache for both."""
     drshym = str(Path(sys.executable).parent / "drshym")
     with tempfile.TemporaryDirectory() as folder:
         home, scratch = Path(folder, "home"), Path(folder, "scratch")
@@ -50,10 +50,10 @@ def measure_shape(shape: tuple[int, int], command: str) -> Row:
 
 
 def measure() -> list[Row]:
-    """A large scene; minutes."""
+    """Measure a large scene, which takes minutes."""
     return [measure_shape(LARGE_SCENE, "python -m benchmarks large")]
 
 
 def measure_full() -> list[Row]:
-    """A full scene; a quarter of an hour and 10 GB of disk."""
+    """Measure a full scene, which takes a quarter of an hour and 10 GB of disk."""
     return [measure_shape(FULL_SCENE, "python -m benchmarks large-full")]

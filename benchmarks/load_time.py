@@ -1,4 +1,4 @@
-"""How long Dagster needs to load this code location, against a project with one empty file."""
+"""Time that Dagster needs to load this code location, against a project with one empty file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORKSPACE = "load_from:\n  - python_file:\n      relative_path: definitions.py\n
 
 
 def measure(repeats: int = 5) -> list[Row]:
-    """`dagster definitions validate` on us and on an empty project, in turn."""
+    """Run `dagster definitions validate` on this project and on an empty project, in turn."""
     dagster = str(Path(sys.executable).parent / "dagster")
     with tempfile.TemporaryDirectory() as folder:
         empty, home = Path(folder, "empty"), Path(folder, "home")

@@ -1,4 +1,4 @@
-"""Timing side by side: machines are noisy, so what is compared runs in turn and the median counts."""
+"""Timing of programs in turn: times vary from run to run, so compared programs run in turn and medians are used."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Row:
     """One line of the table.
 
     Attributes:
-        what: What was measured.
+        what: Description of the measurement.
         measured: The figure with its unit.
-        asked: The figure aimed at.
+        asked: The aim.
         met: Whether the aim was reached.
-        command: What prints this row.
+        command: The command that measures this row.
         samples: All single measurements, in seconds, by name.
     """
 
@@ -37,12 +37,12 @@ class Row:
     samples: dict[str, list[float]]
 
     def as_dict(self) -> dict[str, Any]:
-        """For the JSON beside the table."""
+        """Return the row as a JSON value."""
         return asdict(self)
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
+    """Return the wall seconds of one call."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
@@ -64,12 +64,12 @@ def interleave(actions: Mapping[str, Callable[[], object]], repeats: int) -> dic
 
 
 def ratio(samples: Mapping[str, Sequence[float]], ours: str, other: str) -> float:
-    """Median over the pairs of ours / other."""
+    """Return the median over the pairs of ours / other."""
     return statistics.median(a / b for a, b in zip(samples[ours], samples[other], strict=True))
 
 
 def run(command: Sequence[str], **options: Any) -> None:
-    """Run a command quietly; its output is shown only when it fails."""
+    """Run a command without output; its output is shown only when it fails."""
     result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if result.returncode:
         sys.stderr.write(result.stdout + result.stderr)
@@ -77,9 +77,9 @@ def run(command: Sequence[str], **options: Any) -> None:
 
 
 def peak_bytes() -> int:
-    """Peak memory of this process so far.
+    """Return the peak memory of this process so far, in bytes.
 
-    Not `getrusage`: there a process starts with the peak of the one it was forked from, which a benchmark has filled.
+    `getrusage` is not used: its peak includes that of the process that forked this one, here a large benchmark.
     """
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
@@ -87,7 +87,7 @@ def peak_bytes() -> int:
 
 
 def machine() -> str:
-    """Processor, cores and the versions that matter, on one line."""
+    """Return processor, cores and the versions of the main libraries on one line."""
     info = Path("/proc/cpuinfo")
     model = platform.processor() or platform.machine()
     if info.is_file():

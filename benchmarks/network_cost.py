@@ -1,7 +1,7 @@
-"""What tiles cost in the shipped network: time against a ResNet18 U-Net of the usual form, peak memory of a batch.
+"""Cost of tiles in the shipped network: time against a ResNet18 U-Net of the usual form, and peak memory of a batch.
 
-One thread, so that the ratio does not depend on what else the machine does. Tiles take the road they take when a scene
-is mapped. Memory is measured in a process of its own, whose peak is that of one batch and of what was loaded for it.
+One thread is used, so that the ratio depends less on other programs of the machine. Memory is measured in a process of
+its own, whose peak is that of one batch and of the libraries for it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PEAK = "--peak"
 
 
 def _tiles(count: int, channels: int) -> NDArray[np.float32]:
-    """(count, channels, 512, 512) float32 network input in [0, 1]; the same every time."""
+    """Return (count, channels, 512, 512) float32 network input in [0, 1], the same values every time."""
     return np.random.default_rng(42).random((count, channels, SIDE, SIDE), dtype=np.float32)
 
 
 def batch_peak() -> int:
-    """Peak memory of this process in bytes once the shipped network has seen one batch of tiles."""
+    """Run one batch of tiles in the shipped network and return the peak memory of this process in bytes."""
     from drshym_pipeline.model.bundle import shipped_bundle
     from drshym_pipeline.model.inputs import channels
     from drshym_pipeline.model.predict import predict_logits
@@ -38,7 +38,7 @@ def batch_peak() -> int:
 
 
 def measure(repeats: int = 7) -> list[Row]:
-    """One tile through both networks in turn, and the peak of a batch in a new process."""
+    """Measure one tile in both networks in turn, and the peak memory of a batch in a new process."""
     import torch
 
     from drshym_pipeline.model.bundle import shipped_bundle
@@ -64,14 +64,14 @@ def measure(repeats: int = 7) -> list[Row]:
     finally:
         torch.set_num_threads(threads)
     value = ratio(samples, "shipped", "usual")
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "benchmarks.network_cost", _PEAK],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     ).stdout
-    gigabytes = int(told) / 1e9
+    gigabytes = int(printed) / 1e9
     return [
         Row(
             what="512 x 512 tile in the shipped network against a ResNet18 U-Net, one thread",

@@ -1,6 +1,6 @@
-"""How the system this one follows maps a scene: in memory, fp32, one tile a call, overlaps averaged by count.
+"""The method of the original system: in memory, fp32, one tile per call, overlaps averaged by count.
 
-Written here, with the same tiles, overlap and number of threads as ours.
+It is written again here, with the same tiles, overlap and number of threads as ours.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def write_maps(
     source: Path, out: Path, probability: NDArray[np.float32], observed: NDArray[np.bool_], threshold: float
 ) -> None:
-    """Mask and probability as plain deflated GeoTIFFs on the source's grid.
+    """Write mask and probability as plain deflated GeoTIFFs on the source's grid.
 
     Args:
         source: The scene.
-        out: Folder.
+        out: Folder to write to.
         probability: (h, w) float32 in [0, 1].
-        observed: (h, w).
-        threshold: From which a pixel is water.
+        observed: (h, w) bool.
+        threshold: Probability from which a pixel is water.
     """
     out.mkdir(parents=True, exist_ok=True)
     with rasterio.open(source) as scene:
@@ -43,7 +43,7 @@ def write_maps(
 
 
 def map_in_memory(source: Path, out: Path, bundle: ModelBundle) -> None:
-    """Map a scene of VV and VH in dB."""
+    """Map a scene with VV and VH in dB."""
     import torch
 
     from drshym_pipeline.model.inputs import network_input

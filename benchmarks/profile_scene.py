@@ -1,7 +1,7 @@
-"""Where the time of a large scene goes: `python -m benchmarks profile-scene`.
+"""Find the functions that take the time of mapping a large scene: `python -m benchmarks profile-scene`.
 
-py-spy looks at all threads of a process that maps the scene, a hundred times a second, and the samples are added up by
-the function of this project they were in, and by the innermost function of all.
+py-spy samples all threads of a process that maps the scene, a hundred times per second. The samples are added up by the
+innermost function of this project, and by the innermost function of any library.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from benchmarks.measure import ROOT, machine
 
 OUT = ROOT / "docs" / "measured" / "profile_5120.txt"
 _RATE = 100
-# Innermost functions of threads that wait in C for something to do, which py-spy takes for busy.
+# Innermost functions of threads that wait in C code for work; py-spy counts these threads as busy.
 _WAITING = ("_worker (", "EpollSelector.select (", "SimpleQueue.get (")
 _SHOWN = 25
 
 
 def summarise(raw: str) -> tuple[int, Counter[str], Counter[str]]:
-    """Add up py-spy's raw stacks (`frame;frame;... count` a line), without threads that wait.
+    """Add up py-spy's raw stacks (one line `frame;frame;... count` per stack), without threads that wait.
 
     Returns:
-        All samples; samples by the innermost function of this project; samples by the innermost function.
+        Number of samples; samples by the innermost function of this project; samples by the innermost function.
     """
     ours: Counter[str] = Counter()
     innermost: Counter[str] = Counter()
@@ -46,14 +46,14 @@ def summarise(raw: str) -> tuple[int, Counter[str], Counter[str]]:
 
 
 def table(title: str, counts: Counter[str], total: int) -> list[str]:
-    """The largest shares, one a line."""
+    """Return the lines of a table of the largest shares, one share per line."""
     lines = [title, "-" * len(title)]
     lines += [f"{100 * count / total:6.1f} %  {name}" for name, count in counts.most_common(_SHOWN)]
     return [*lines, ""]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Profile and write."""
+    """Profile a scene, write the table and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks profile-scene", description=__doc__)
     parser.add_argument("--side", type=int, default=USUAL_SCENE[0], help="rows and columns of the scene")
     parser.add_argument("--out", type=Path, default=OUT, help="text file")
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         total, ours, innermost = summarise(raw.read_text("utf-8").replace(f"{ROOT}/", ""))
     lines = [
         f"{chosen.side} x {chosen.side} x 2, dB float32, from the start of the process to its end; {machine()}.",
-        f"py-spy, {_RATE} looks a second at the threads that were busy; {total} samples.",
+        f"py-spy, {_RATE} samples per second of the threads that were busy; {total} samples.",
         "",
         *table("By the innermost function of this project", ours, total),
         *table("By the innermost function", innermost, total),

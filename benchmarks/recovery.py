@@ -1,4 +1,4 @@
-"""Seconds from the moment a scene's run is killed until the scene is mapped, with the settings of `make ui`."""
+"""Seconds from the kill of a scene's run until the scene is mapped, with the settings of `make ui`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 900.0
 
 
 def measure(repeats: int = 3) -> list[Row]:
-    """Kill the run's process alone, and it together with the daemon and all the daemon started."""
+    """Measure the time after a kill of the run's process, and after a kill of the daemon and all its processes."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_scene
 
@@ -83,11 +83,11 @@ def _in_stage(instance: DagsterInstance, partition: str) -> DagsterRun:
             if any(entry.dagster_event and entry.dagster_event.step_key == STAGE for entry in events):
                 return run
         time.sleep(0.1)
-    raise TimeoutError(f"{partition} did not come to {STAGE} within {PATIENCE_SECONDS:.0f} s")
+    raise TimeoutError(f"{partition} did not reach {STAGE} within {PATIENCE_SECONDS:.0f} s")
 
 
 def _kill(instance: DagsterInstance, run: DagsterRun, daemon: int | None) -> None:
-    """Kill the process of a run, and a daemon with all it started."""
+    """Kill the process of a run, and a daemon with all its child processes when one is given."""
     from resources.dagster_internals import processes_of
 
     pids = [pid for pid, _ in processes_of(instance, run.run_id)]

@@ -1,6 +1,7 @@
 """Peak memory and time of whole scenes, each mapped in a process of its own.
 
-The full scene takes minutes: this is a benchmark, not a test. A small version of each property is a test.
+The full scene takes minutes, so this is a benchmark and not a test. The tests check the same properties on small
+scenes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _MODULE = "benchmarks.scene_memory"
 
 
 def map_once(source: Path, out: Path) -> dict[str, float]:
-    """Map a scene in this process: seconds, and bytes of memory at its peak."""
+    """Map a scene in this process and return the seconds and the peak memory in bytes."""
     from drshym_pipeline.mapping import map_scene
     from drshym_pipeline.model.bundle import shipped_bundle
 
@@ -44,7 +45,7 @@ def measured(folder: Path, shape: tuple[int, int], form: SceneForm) -> dict[str,
 
 
 def measure(usual: tuple[int, int] = USUAL_SCENE, full: tuple[int, int] = FULL_SCENE) -> list[Row]:
-    """The rows of peak memory and of time a megapixel: a full scene against a usual one of the same form."""
+    """Measure peak memory and time per megapixel: a full scene against a usual one of the same form."""
     forms: dict[SceneForm, str] = {"db": "dB float32", "dn": "DN u16 with control points"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

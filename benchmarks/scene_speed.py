@@ -1,6 +1,6 @@
 """A large scene from its GeoTIFF to all its products, against the network alone and against other ways to map it.
 
-Everything that is compared runs in turn in this process, after one run of each that is not counted.
+All compared functions run in turn in this process, after one run of each that is not counted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OF_BARE, OVER_ORIGINAL, OVER_OTHERS, MOST_DRAWING = 0.90, 4.0, 1.3, 0.12
 
 
 def large_bundle(like: ModelBundle) -> ModelBundle:
-    """A U-Net ResNet50 at full resolution with random weights: what it maps means nothing, what it costs is real."""
+    """Return a U-Net ResNet50 at full resolution with random weights; its maps have no meaning, but its speed has."""
     import torch
 
     from drshym_pipeline.model.bundle import ModelBundle
@@ -50,7 +50,7 @@ def large_bundle(like: ModelBundle) -> ModelBundle:
 
 
 class _Ours:
-    """Our road, as the command takes it; keeps the records of its maps."""
+    """Maps the scene as the command does, and keeps the records of the maps."""
 
     def __init__(self, source: Path, out: Path, bundle: ModelBundle) -> None:
         self._source, self._out, self._bundle = source, out, bundle
@@ -64,7 +64,7 @@ class _Ours:
 
 
 def _share_of_bare(samples: dict[str, list[float]], scene: str) -> Row:
-    """Against the faster way to run the bare passes."""
+    """Return the row that compares our speed with the faster way to run the bare passes."""
     bare = min(_BARE, key=lambda way: statistics.median(samples[way]))
     value = statistics.median(a / b for a, b in zip(samples[bare], samples["ours"], strict=True))
     alone, ours = (statistics.median(samples[key]) for key in (bare, "ours"))
@@ -97,7 +97,7 @@ def _faster(samples: dict[str, list[float]], other: str, what: str, asked: float
 def _rows_of(
     name: str, bundle: ModelBundle, source: Path, out: Path, *, shape: tuple[int, int], repeats: int
 ) -> list[Row]:
-    """The rows of one network."""
+    """Measure the rows of one network."""
     from drshym_pipeline.model.compute import resolve_precision
 
     precision = resolve_precision("auto")
@@ -135,7 +135,7 @@ def _rows_of(
 
 
 def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = 2) -> list[Row]:
-    """The rows of one scene size, for the shipped network and for the one the original had."""
+    """Measure the rows of one scene size, for the shipped network and for that of the original system."""
     from drshym_pipeline.model.bundle import shipped_bundle
 
     shipped = shipped_bundle()

@@ -1,8 +1,8 @@
-"""A step of training against the bare forward and backward pass of the same network on crops that lie in memory.
+"""A step of training against the bare forward and backward pass of the same network on crops that are in memory.
 
-Ours is a whole step of `train`: crop, forward, loss, backward, clipping, optimiser, average of the weights. It is timed
-from one progress report to the next, so that neither set-up nor validation is in it; the bare passes take the same
-batches, loss and precision. Both are timed in turn, some steps at a time.
+Our step is a complete step of `train`: crop, forward, loss, backward, clipping, optimiser, average of the weights. It
+is timed from the end of one step to the end of the next, so set-up and validation are not counted. The bare passes use
+the same batches, loss and precision. Both are timed in turn, some steps at a time.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from benchmarks.measure import ROOT, Row
 OF_BARE = 0.85
 RECIPE = ROOT / "configs" / "simulated.yaml"
 _CHIPS = {"train": 48, "valid": 4, "test": 4, "hard": 0}
-_WARM = 4  # first steps, which no one counts
+_WARM = 4  # number of first steps that are not counted
 
 
 def _bare(module: Any, batches: list[Any], precision: str) -> float:
-    """Seconds of one forward and backward pass, the mean over the batches."""
+    """Return the seconds of one forward and backward pass, the mean over the batches."""
     import torch
 
     from drshym_pipeline.training.losses import loss_function
@@ -40,7 +40,7 @@ def _bare(module: Any, batches: list[Any], precision: str) -> float:
 
 
 def measure(rounds: int = 4, steps: int = 16) -> list[Row]:
-    """Time rounds of some steps, the bare passes before each."""
+    """Measure rounds of some steps, with the bare passes before each round."""
     import lightning.pytorch as pl
     from torch.utils.data import DataLoader, Subset
 

@@ -1,4 +1,4 @@
-"""The two commands of the README as a user runs them, after installation."""
+"""Time of `make demo` and `make test` as a user runs them, after installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEST_SECONDS = 720.0
 
 
 def measure_demo() -> list[Row]:
-    """`make demo` on an instance that has never run, then once more on the finished one."""
+    """Measure `make demo` on a new instance, and a second time on the finished one."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "DAGSTER_HOME": str(Path(folder, "home"))}
         command = [sys.executable, "demo.py"]
@@ -32,7 +32,7 @@ def measure_demo() -> list[Row]:
 
 
 def measure_test() -> list[Row]:
-    """`make test` after installation."""
+    """Measure `make test` after installation."""
     seconds = timed(lambda: run(["make", "test"], cwd=ROOT))
     return [
         Row(

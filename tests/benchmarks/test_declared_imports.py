@@ -1,4 +1,4 @@
-"""On a fresh clone `make bench` finds every library that a measurement imports."""
+"""`make bench` installs every library that a measurement imports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
 
 
 def imported(files: Iterable[Path]) -> dict[str, str]:
-    """Top-level modules that files import, wherever in the file, with one file that does."""
+    """Return the top-level modules that files import anywhere, each with the name of one of these files."""
     found: dict[str, str] = {}
     for path in files:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -36,7 +36,7 @@ def imported(files: Iterable[Path]) -> dict[str, str]:
 
 
 def declared(extra: str) -> set[str]:
-    """Modules of the libraries that `make` installs for an extra, torchgeo among them for `bench`."""
+    """Return the modules of the libraries that `make` installs for an extra; for `bench` they include torchgeo."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     requirements = [*project["dependencies"], *project["optional-dependencies"][extra]]
     by_hand = re.findall(r"--no-deps '([^']+)'", (ROOT / "Makefile").read_text("utf-8")) if extra == "bench" else []
@@ -59,7 +59,7 @@ def test_a_library_that_is_not_declared_is_found(tmp_path: Path, line: str) -> N
     assert undeclared([tmp_path / "measure_it.py"], "bench") == {"no_such_library": "measure_it.py"}
 
 
-def test_what_make_installs_without_dependencies_is_imported_once_before_it_counts_as_installed() -> None:
+def test_a_library_installed_without_dependencies_is_imported_before_it_counts_as_installed() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     recipe = makefile.split("$(VENV)/.bench:")[1].split("\n\n")[0].splitlines()
     for number, line in enumerate(recipe):

@@ -1,4 +1,4 @@
-"""What large scenes cost, proven on small ones; the full size is a benchmark."""
+"""Properties of large scenes, tested on small ones; the benchmarks measure the full size."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from drshym_pipeline.tiling import TileGrid
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_scene(tmp_path: Path):
     peaks = {side: scene_memory.measured(tmp_path, (side, side), "db")["peak"] / 2**20 for side in (1024, 4096)}
-    # Sixteen times the pixels: what grows is a row of tiles, GDAL's cache up to its bound, and the outlines of a strip.
-    # Measured: 220 MiB, and 280 on a busy machine, where more tiles wait for one another. Held whole, backscatter (two
-    # bands), network input (three), logits and probabilities of 4,096 x 4,096 pixels would be 448 MiB of float32.
+    # With sixteen times the pixels only a row of tiles, GDAL's cache up to its limit and the outlines of a strip grow.
+    # Measured: 220 MiB, and 280 on a busy machine, where more tiles wait for one another. Backscatter (two bands),
+    # network input (three), logits and probabilities of all 4,096 x 4,096 pixels would be 448 MiB of float32.
     assert peaks[4096] < peaks[1024] + 400, peaks
 
 
@@ -38,7 +38,7 @@ def test_a_scene_in_strips_has_the_same_pixels(tmp_path: Path):
 
 
 @pytest.mark.parametrize("form", ["db", "dn"])
-def test_a_laid_out_scene_is_one_that_is_mapped(tmp_path: Path, random_bundle, form):
+def test_a_written_big_scene_can_be_mapped(tmp_path: Path, random_bundle, form):
     source = write_big_scene(tmp_path / "scene.tif", (300, 420), form)
     with rasterio.open(source) as scene:
         assert scene.shape == (300, 420)
@@ -58,13 +58,13 @@ def test_the_original_method_and_ours_agree_away_from_the_seams(tmp_path: Path, 
     with rasterio.open(files[0]) as theirs, rasterio.open(files[1]) as ours:
         first, second = theirs.read(1).astype(int), ours.read(1).astype(int)
     np.testing.assert_array_equal(first == 65_535, second == 65_535)
-    # In one tile alone both are the network's own answer; steps of 1/400 dB are all that lies between.
+    # Inside one tile both are the output of the network; they differ only by the rounding to steps of 1/400 dB.
     inside = (slice(0, 180), slice(40, 80))
     assert np.abs(first - second)[inside].max() <= 300
     assert np.median(np.abs(first - second)[inside]) <= 10
 
 
-def test_as_many_tiles_go_through_the_bare_network_as_the_scene_has(random_bundle, monkeypatch):
+def test_the_bare_network_computes_as_many_tiles_as_the_scene_has(random_bundle, monkeypatch):
     seen = []
 
     class Counted(torch.nn.Module):
@@ -79,14 +79,14 @@ def test_as_many_tiles_go_through_the_bare_network_as_the_scene_has(random_bundl
     assert seen == [(1, 3, 512, 512)] * len(TileGrid(1000, 1500))
 
 
-def test_the_rows_of_memory_and_pace_come_from_processes_of_their_own():
+def test_memory_and_time_are_measured_in_processes_of_their_own():
     rows = scene_memory.measure(usual=(520, 520), full=(600, 700))
     assert [row.command for row in rows] == [scene_memory.COMMAND] * 4
     assert "700 x 600 x 2" in rows[0].what
     assert all(values for row in rows for values in row.samples.values())
 
 
-def test_a_profile_is_added_up_by_our_functions_and_by_the_innermost():
+def test_a_profile_is_added_up_by_our_functions_and_by_the_innermost_functions():
     raw = (
         "a (x.py:1);b (drshym_pipeline/y.py:2);c (torch/z.py:3) 6\na (x.py:1) 2\na (x.py:1);_worker (thread.py:81) 9\n"
     )

@@ -1,4 +1,4 @@
-"""What a model says of real sets it was trained on."""
+"""The description of real sets that a model was trained on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from drshym_pipeline.settings import DataConfig, SimulatedData, SourceConfig
 
 
 @pytest.mark.real
-def test_sets_trained_on_beside_the_main_one_are_named_with_their_share_and_licence(
-    real_data: Path, tmp_path: Path
-) -> None:
+def test_additional_training_sets_are_described_with_their_share_and_licence(real_data: Path, tmp_path: Path) -> None:
     sizes = SimulatedData(train=1, valid=1, test=1, hard=0, size=64)
     chips = Sen1Floods11(write_dataset(tmp_path / "set", sizes))
     source = SourceConfig(kind="etci2021", root=real_data / "etci2021", weight=0.2, label_weight=0.5)

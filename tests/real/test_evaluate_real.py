@@ -1,4 +1,4 @@
-"""The evaluation on real labelled chips: what is scored, and how far the classical baselines come."""
+"""The evaluation on real labelled chips: the scored pixels and the scores of the classical baselines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 
 
 def untrained(seed: int) -> ModelBundle:
-    """Random weights: what is proven with them is the road of the pixels, not a figure."""
+    """Return a model with random weights; tests with it check which pixels are used, not the quality of the figures."""
     torch.manual_seed(seed)
     network = NetworkConfig(encoder="resnet18", decoder_channels=(8, 8, 8, 8, 8))
     card = ModelCard(
@@ -53,8 +53,8 @@ def test_only_labelled_and_observed_pixels_of_real_chips_are_scored(evaluation) 
     assert evaluation.finite
 
 
-def test_baselines_see_calm_water_and_only_vh_sees_wind_roughened_water(evaluation) -> None:
-    """Spain's flood is calm in both bands; on Sri-Lanka's, wind lifts VV almost to the level of land."""
+def test_baselines_find_calm_water_and_only_vh_finds_wind_roughened_water(evaluation) -> None:
+    """The flood in Spain is dark in both bands; in Sri Lanka wind raises VV almost to the level of land."""
     iou = {name: with_figures(counts)["iou"] for name, counts in evaluation.baselines.items()}
     ceilings = {name: with_figures(counts)["iou"] for name, counts in evaluation.ceilings.items()}
     assert tuple(iou) == BASELINES
@@ -69,14 +69,14 @@ def test_baselines_see_calm_water_and_only_vh_sees_wind_roughened_water(evaluati
     assert not evaluation.baselines["fixed_vh"].loc["Ghana_53713", ["tp", "fp"]].any()
 
 
-def test_real_chips_without_side_rasters_are_sliced_by_backscatter_alone(evaluation) -> None:
+def test_real_chips_without_additional_rasters_are_sliced_by_backscatter_alone(evaluation) -> None:
     table = evaluation.slices.set_index("slicing")
     assert table.loc[[LAND_COVER], "slice"].tolist() == [UNKNOWN]
     assert table.loc[[SLOPE], "slice"].tolist() == [UNKNOWN]
     assert len(table.loc[[INTENSITY]]) >= 5
 
 
-def test_one_benchmark_covers_both_real_sets_and_says_they_are_partial(real_data, tmp_path) -> None:
+def test_the_card_of_a_benchmark_on_both_real_sets_says_that_they_are_partial(real_data, tmp_path) -> None:
     bundle = untrained(7)
     folders = [real_data / "sen1floods11", real_data / "stac_overflow"]
     samples = open_samples(folders, ["test"], present_only=True)

@@ -1,4 +1,4 @@
-"""The published sets at hand are recognised, and the hashes in the package are those of their files."""
+"""The available published sets are recognised, and the hashes in the package are those of their files."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def test_the_hashes_in_the_package_are_up_to_date(real_data: Path) -> None:
         ("emsr763", "emsr763", "EMSR763 (9 images)"),
     ],
 )
-def test_real_chips_are_recognised_and_a_part_is_called_one(
-    real_data: Path, folder: str, split: str, title: str
-) -> None:
+def test_real_chips_are_recognised_with_their_number(real_data: Path, folder: str, split: str, title: str) -> None:
     data = detect_set(real_data / folder)
     found = provenance_of(data, data.chips(split, present_only=True))
     assert (found.origin, found.title) == ("recognised", title)

@@ -1,4 +1,4 @@
-"""The real sets through their loaders: counts, truth, levels of dB, and the faults found by looking at them."""
+"""The loaders on the real sets: counts, truth, levels of dB, and the known faults of the sets."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_stac_overflow_has_four_labelled_chips_one_of_them_partly_observed(real_
         assert -40 < np.nanmedian(chip.db[1]) < np.nanmedian(chip.db[0]) < 5
 
 
-def test_etci_has_two_events_and_the_boxes_in_nebraskas_masks_say_nothing(real_data, caplog):
+def test_etci_has_two_events_and_the_boxes_in_nebraskas_masks_are_ignored(real_data, caplog):
     data = Etci2021(real_data / "etci2021")
     with caplog.at_level(logging.WARNING):
         nebraska, northal = data.chips("nebraska"), data.chips("northal")
     assert (len(nebraska), len(northal), caplog.text) == (198, 356, "")
     boxed = next(ref for ref in nebraska if ref.chip_id.endswith("_x-7_y-10"))
     assert (read_chip(boxed).label == -1).sum() == 57088
-    # Water and land of an event lie where they were laid, and the swath border is not observed.
+    # Water and land of an event have the assumed levels, and the swath border is not observed.
     chips = [read_chip(ref) for ref in northal[::12]]
     vv, label = np.stack([chip.db[0] for chip in chips]), np.stack([chip.label for chip in chips])
     assert np.median(vv[label == 1]) < -16

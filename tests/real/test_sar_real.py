@@ -1,4 +1,4 @@
-"""Real Sentinel-1 chips, and files made to break readers."""
+"""Real Sentinel-1 chips, and damaged files that are meant to crash readers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OBSERVED_CHIPS = 7
 
 
 def observed_chips(real_data) -> list[Path]:
-    """The chips that hold measurements; a loop over none of them would prove nothing."""
+    """Return the chips that have measurements; a loop over an empty list would test nothing."""
     found = sorted(path for path in (real_data / S1HAND).glob("*.tif") if not path.name.startswith("Paraguay"))
     assert len(found) == OBSERVED_CHIPS
     return found
@@ -46,7 +46,7 @@ def test_a_chip_in_degrees_is_read_as_it_is(real_data, tmp_path):
         np.testing.assert_array_equal(reader.read(Window(100, 200, 64, 32)), expected[:, 100:164, 200:232])
 
 
-def test_a_chip_of_nothing_but_nan_is_valid_and_says_so(real_data):
+def test_a_chip_with_only_nan_is_accepted_with_a_warning(real_data):
     meta = describe_scene([real_data / S1HAND / "Paraguay_34417_S1Hand.tif"])
     assert (meta.observed_fraction, meta.statistics, meta.units) == (0.0, {}, "db")
     assert any("not observed anywhere" in warning for warning in meta.warnings)
@@ -61,7 +61,7 @@ def test_a_chip_of_nothing_but_nan_is_valid_and_says_so(real_data):
         ("qxb32", "EPSG:32644", 1.0),
     ],
 )
-def test_a_pair_in_utm_with_zero_as_nodata(real_data, chip, crs, observed):
+def test_a_pair_in_utm_with_zero_as_nodata_is_described(real_data, chip, crs, observed):
     folder = real_data / "stac_overflow"
     meta = describe_scene([folder / f"{chip}_vh.tif", folder / f"{chip}_vv.tif"])
     assert (meta.scene_id, meta.crs, meta.units, meta.mode) == (chip, crs, "db", "vv_vh")
@@ -74,7 +74,7 @@ def test_a_pair_in_utm_with_zero_as_nodata(real_data, chip, crs, observed):
     assert np.isfinite(db[0]).mean() == pytest.approx(meta.observed_fraction)
 
 
-def test_rtc_chips_of_double_precision(real_data):
+def test_rtc_chips_in_double_precision_are_described(real_data):
     files = sorted((real_data / "terramind" / "S1RTC").glob("*.tif"))
     assert len(files) == 5
     for path in files:
@@ -82,7 +82,7 @@ def test_rtc_chips_of_double_precision(real_data):
         assert (meta.units, meta.dtype, meta.observed_fraction, meta.warnings) == ("db", "float64", 1.0, ())
 
 
-def test_real_backscatter_as_linear_power_is_never_taken_for_anything_else(real_data, tmp_path):
+def test_real_backscatter_in_linear_power_is_always_recognised(real_data, tmp_path):
     for path in observed_chips(real_data):
         with rasterio.open(path) as source:
             profile, db = source.profile, source.read()
@@ -103,15 +103,15 @@ def test_swapped_bands_of_real_chips_are_noticed(real_data, tmp_path):
         assert [band.band for band in meta.bands] == [2, 1], path.name
 
 
-def test_a_single_look_complex_is_refused_with_a_way_out(real_data):
+def test_a_single_look_complex_product_is_refused_with_an_alternative(real_data):
     with pytest.raises(InputError, match=r"complex.*SLC.*GRD or RTC"):
         describe_scene([real_data / "ancillary" / "sentinel1a_slc_gcps.tif"])
 
 
-def test_a_label_and_a_land_cover_are_no_backscatter(real_data):
+def test_a_label_and_a_land_cover_are_refused(real_data):
     folder = real_data / "sen1floods11/v1.1/data/flood_events/HandLabeled/LabelHand"
     for path in (folder / "Spain_7370579_LabelHand.tif", real_data / "stac_overflow" / "ayt12_jrc_seasonality.tif"):
-        with pytest.raises(InputError, match="units beyond recognition"):
+        with pytest.raises(InputError, match=r"units .*recogni"):
             describe_scene([path])
 
 
@@ -127,15 +127,15 @@ def test_hostile_files_are_refused_or_read(real_data):
             read += 1
         except InputError as error:
             assert "\n" not in str(error) and path.name in str(error)
-        # None of them has a place on Earth, a CRS and backscatter: none may become a scene.
+        # No file has a georeference, a CRS and backscatter, so no file may be accepted as a scene.
         with pytest.raises(InputError):
             describe_scene([path], units="db")
     assert read == 9
     assert {path: path.stat().st_mtime_ns for path in sorted((real_data / "hostile_tiffs").iterdir())} == before
 
 
-def test_the_control_points_of_a_real_product_put_an_image_on_the_map(real_data, tmp_path):
-    """The pixels of that file are complex, so its 210 points are given to an image of our own."""
+def test_the_control_points_of_a_real_product_give_the_right_place_on_the_map(real_data, tmp_path):
+    """The pixels of that file are complex, so its 210 points are used with a simulated image."""
     with rasterio.open(real_data / "ancillary" / "sentinel1a_slc_gcps.tif") as product:
         points, crs = product.gcps
         shape = product.shape
@@ -154,7 +154,7 @@ def test_the_control_points_of_a_real_product_put_an_image_on_the_map(real_data,
         x, y = to_map.transform(point.x, point.y)
         assert left - 1 <= x <= right + 1
         assert bottom - 1 <= y <= top + 1
-    # Every point of the spline is met: a patch around one lands around it on the map.
+    # The spline passes through every point: a patch around a point is around the same point on the map.
     point = points[115]
     stored = np.full(shape, 1000, np.uint16)
     row, col = int(point.row), int(point.col)
@@ -167,14 +167,14 @@ def test_the_control_points_of_a_real_product_put_an_image_on_the_map(real_data,
     assert place.transform[5] + (rows.mean() + 0.5) * place.transform[4] == pytest.approx(y, abs=3 * place.transform[0])
 
 
-def test_the_spline_meets_a_real_point_that_it_was_not_given(real_data):
+def test_the_spline_is_accurate_at_a_real_point_that_was_left_out(real_data):
     path = real_data / "ancillary" / "sentinel1a_slc_gcps.tif"
     with open_scene_file(path) as product:
         points = control_points(product, path)
     given = gdal_points(points, "EPSG:32618")
 
     def missed(*, tps: bool) -> float:
-        """Root mean square in metres over all points, each left out in turn."""
+        """Return the root mean square error in metres over all points, each left out in turn."""
         misses = []
         for index, point in enumerate(given):
             with GCPTransformer(given[:index] + given[index + 1 :], tps=tps) as transformer:

@@ -1,4 +1,4 @@
-"""Real Sentinel-1 scenes on the road from file to map."""
+"""Real Sentinel-1 scenes, from the file to the map."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_chip_of_spain_becomes_a_map_on_its_own_grid(real_data, bundle, tmp_pa
     # The chip is 512 pixels of 8.98e-5 degrees at 38 degrees north: 5.12 km x cos(38) x 5.12 km.
     assert record.observed_km2 == pytest.approx(5.12 * 5.12 * np.cos(np.radians(38.1)) * (~hidden).mean(), rel=0.02)
     assert record.flooded.low_km2 <= record.flooded.km2 <= record.flooded.high_km2
-    # Drawn with true proportions, and small areas counted instead of outlined.
+    # The picture has true proportions. Small areas are counted and not outlined.
     with Image.open(tmp_path / record.files["thumbnail"]) as thumbnail:
         assert thumbnail.width / thumbnail.height == pytest.approx(np.cos(np.radians(38.1)), rel=0.01)
     sizes = np.bincount(ndimage.label(mask == 1)[0].ravel())[1:]
@@ -57,7 +57,7 @@ def test_a_chip_of_spain_becomes_a_map_on_its_own_grid(real_data, bundle, tmp_pa
     assert not any("VV alone" in warning for warning in record.warnings)
 
 
-def test_a_scene_of_vv_alone_repeats_the_figure_of_the_models_card(real_data, bundle, tmp_path):
+def test_the_warning_for_a_scene_with_vv_alone_has_the_figure_of_the_models_card(real_data, bundle, tmp_path):
     source = real_data / "stac_overflow" / "qxb32_vv.tif"
     record = map_scene([source], tmp_path, bundle, bundle.reference("checkpoint"))
     figure = score_text(bundle.card.scores["valid_vv"]["iou"])
@@ -66,7 +66,7 @@ def test_a_scene_of_vv_alone_repeats_the_figure_of_the_models_card(real_data, bu
     assert figure in record.caption
 
 
-def test_a_chip_without_one_measurement_says_that_nothing_was_observed(real_data, bundle, tmp_path):
+def test_the_caption_of_a_chip_without_measurements_says_that_nothing_was_observed(real_data, bundle, tmp_path):
     source = next(chips(real_data).glob("Paraguay_34417*"))
     record = map_scene([source], tmp_path, bundle, bundle.reference("checkpoint"))
     assert (check_grid(source, tmp_path / record.files["mask"]) == 255).all()
@@ -76,7 +76,7 @@ def test_a_chip_without_one_measurement_says_that_nothing_was_observed(real_data
     assert "km2" not in record.caption
 
 
-def test_one_file_a_polarisation_in_utm_is_mapped(real_data, bundle, tmp_path):
+def test_one_file_per_polarisation_in_utm_is_mapped(real_data, bundle, tmp_path):
     folder = real_data / "stac_overflow"
     sources = [folder / "pxs10_vv.tif", folder / "pxs10_vh.tif"]
     record = map_scene(sources, tmp_path, bundle, bundle.reference("checkpoint"))
@@ -85,7 +85,7 @@ def test_one_file_a_polarisation_in_utm_is_mapped(real_data, bundle, tmp_path):
     mask = check_grid(sources[0], tmp_path / record.files["mask"])
     with rasterio.open(sources[0]) as original:
         assert original.crs.is_projected
-    # 20 m or 10 m pixels: whatever they are, UTM areas are those of the pixels within 0.2 %.
+    # For every pixel size, UTM areas agree with the areas of the pixels within 0.2 %.
     area = abs(original.transform.a * original.transform.e) / 1e6
     assert record.observed_km2 == pytest.approx((mask != 255).sum() * area, rel=2e-3)
 

@@ -1,4 +1,4 @@
-"""Real Sen1Floods11 chips through our loader: official lists, counts of labels, a copy that is incomplete."""
+"""The loader on real Sen1Floods11 chips: official lists, counts of labels, an incomplete copy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drshym_pipeline.errors import InputError
 
 pytestmark = pytest.mark.real
 
-# Pixels of (ignored, dry, water) in the labels, as found in the official files.
+# Numbers of (ignored, dry, water) pixels in the official labels.
 COUNTS = {
     "Ghana_53713": (0, 262144, 0),
     "Ghana_83483": (262144, 0, 0),
@@ -43,11 +43,11 @@ def test_every_chip_that_is_present_is_read_with_the_right_truth(data):
         assert chip.db.shape == (2, 512, 512)
         assert chip.crs == "EPSG:4326"
         if np.isfinite(chip.db).any():
-            # dB, VV before VH: co-polarised return is the stronger one over nearly all ground.
+            # Values are dB and VV is the first band: over nearly all ground VV is stronger than VH.
             assert -40 < np.nanmedian(chip.db[1]) < np.nanmedian(chip.db[0]) < 5
 
 
-def test_a_chip_without_one_observed_pixel_has_no_truth_under_either_choice(data):
+def test_a_chip_without_observed_pixels_has_no_truth_for_both_options(data):
     ref = next(ref for ref in data.chips("test", present_only=True) if ref.chip_id == "Paraguay_34417")
     for choice in ("ignore", "non_flood"):
         chip = read_chip(ref, choice)
@@ -55,7 +55,7 @@ def test_a_chip_without_one_observed_pixel_has_no_truth_under_either_choice(data
         assert (chip.label == -1).all()
 
 
-def test_a_label_of_only_ignored_pixels_is_dry_only_when_asked(data):
+def test_a_label_with_only_ignored_pixels_is_dry_only_on_request(data):
     ref = next(ref for ref in data.chips("test", present_only=True) if ref.chip_id == "Ghana_83483")
     assert count(read_chip(ref).label) == (512 * 512, 0, 0)
     assert count(read_chip(ref, "non_flood").label) == (0, 512 * 512, 0)
@@ -66,7 +66,7 @@ def test_an_incomplete_copy_is_refused_by_the_name_of_a_missing_chip(data):
         data.chips("test")
 
 
-def test_chips_without_a_label_are_read_and_wholly_ignored(data):
+def test_chips_without_a_label_are_read_and_every_pixel_is_ignored(data):
     for name in ("India_80221", "Ghana_124834"):
         image = data.root / "data/flood_events/HandLabeled/S1Hand" / f"{name}_S1Hand.tif"
         chip = read_chip(ChipRef(name, name.split("_")[0], "unlabelled", image))

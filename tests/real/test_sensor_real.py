@@ -1,4 +1,4 @@
-"""Real Sentinel-1 scenes through the real sensor and job, mapped by the checkpoint that ships with the package."""
+"""Real Sentinel-1 scenes with the real sensor and job, mapped by the checkpoint that ships with the package."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ CHECKS = {
 
 @pytest.fixture
 def lineage(tmp_path: Path) -> Lineage:
-    """Nothing has been promoted here, so that the shipped checkpoint is in service."""
+    """Return a lineage in which no model was promoted, so the shipped checkpoint is in service."""
     return Lineage(tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_a_sen1floods11_chip_becomes_a_map_on_exactly_its_own_grid(lineage: Line
         np.testing.assert_array_equal(mask.read(1) != MASK_NOT_OBSERVED, observed)
 
 
-def test_a_chip_without_an_observed_pixel_says_so_everywhere(lineage: Lineage, real_data: Path):
+def test_mask_and_record_of_a_chip_without_observed_pixels_say_so(lineage: Lineage, real_data: Path):
     source = lineage.drop(chip(real_data, "Paraguay_34417"))
     folder = mapped(lineage, "Paraguay_34417_S1Hand")
     assert_same_grid(source, folder)
