@@ -9,9 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(if $(DAGSTER_HOME),$(abspath $(DAGSTER_HOME)),$(CURDIR)/.dagster)
 PYTEST_ARGS ?=
-# Groups of measurements; all of them where none is named.
+# Groups of measurements; all groups if none is named.
 BENCH ?=
-# Two workers on two cores: each test process keeps to one thread, or they fight for both.
+# Two workers on two cores: each test process uses one thread, so that they do not slow each other down.
 TEST_WORKERS ?= 2
 SEED ?=
 UI_PORT ?= 3000
@@ -19,11 +19,11 @@ MLFLOW_PORT ?= 5000
 
 export DAGSTER_HOME := $(STATE)
 export PYTHONHASHSEED := 0
-# Neither Dagster nor MLflow reports to its makers, whatever is started below.
+# Switch off the telemetry of Dagster and MLflow for everything that is started below.
 export DAGSTER_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
-# Links between Dagster and MLflow lead where `make ui` and `make mlflow` serve them.
+# Links between Dagster and MLflow use the addresses of `make ui` and `make mlflow`.
 export DRSHYM_DAGSTER_UI ?= http://127.0.0.1:$(UI_PORT)
 export DRSHYM_MLFLOW_UI ?= http://127.0.0.1:$(MLFLOW_PORT)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -46,9 +46,9 @@ $(VENV)/.dev: $(VENV)/.product
 
 $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	# Without its dependencies: those of its trainers, which are not used, bring a parser that breaks Dagster's and pytest.
+	# Without its dependencies: its trainers, which are not used, need a parser that breaks Dagster and pytest.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torchgeo>=0.8.1,<0.9'
-	# What torchgeo imports is declared in pyproject.toml. Something missing is found here, not after an hour of measuring.
+	# pyproject.toml declares what torchgeo imports. A missing package is found here, not after an hour of measuring.
 	$(BIN)/python -c 'import torchgeo.datasets, torchgeo.samplers'
 	touch $@
 
@@ -58,14 +58,14 @@ $(STATE)/dagster.yaml: dagster.yaml
 
 setup: $(VENV)/.product $(STATE)/dagster.yaml ## make .venv and the local Dagster instance
 
-demo: setup ## train, drop two scenes into the watched folder, map them; under six minutes
+demo: setup ## train, copy two scenes into the watched folder, map them; under six minutes
 	$(BIN)/python demo.py
 
 test: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not system' -n $(TEST_WORKERS) --dist loadfile \
 		--cov --cov-report=term:skip-covered $(if $(PYTEST_ARGS),--cov-fail-under=0 $(PYTEST_ARGS))
 
-# One after the other: they start real services and watch them.
+# These tests run one after the other, because they start real services and observe them.
 test-system: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests that need system packages (strace, iproute2)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
 
@@ -94,5 +94,5 @@ bench: $(VENV)/.bench $(STATE)/dagster.yaml ## measure, and write docs/benchmark
 card: setup ## score the shipped checkpoint, its seeds and every opponent, and write docs/card
 	$(BIN)/python -m experiments card
 
-clean-state: ## forget all runs, maps and models of the local instance (.dagster)
+clean-state: ## delete all runs, maps and models of the local instance (.dagster)
 	rm -rf $(CURDIR)/.dagster

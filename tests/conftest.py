@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("drshym")
 _ASKED_FOR = "DRSHYM_REAL_DATA"
 
 
-# What a developer's shell sets for the program does not reach the tests. Here and not in a fixture, because the code
+# Settings in a developer's shell must not change the tests. Done here and not in a fixture, because the code
 # location reads its environment when a test module imports it.
 for _name in list(os.environ):
     if _name == "DAGSTER_HOME" or (_name.startswith("DRSHYM_") and _name != _ASKED_FOR):
@@ -40,7 +40,7 @@ switch_off()
 def real_data() -> Path:
     """The folder of real Sentinel-1 data.
 
-    Without it the real-data tests say that they did not run; in CI its absence is an error, not a skip.
+    Without it the tests on real data are skipped with a reason; in CI a missing folder is an error, not a skip.
     """
     folder = os.environ.get(_ASKED_FOR)
     if folder and Path(folder).is_dir():
@@ -53,7 +53,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def random_bundle() -> ModelBundle:
-    """A sealed model of a real architecture with random weights: its maps mean nothing, its road is the real one."""
+    """A sealed model of a real architecture with random weights: its maps mean nothing, but all code is used."""
     import torch
 
     from drshym_pipeline.assessment.area import AreaErrorModel
@@ -72,7 +72,7 @@ def random_bundle() -> ModelBundle:
             ramp = torch.linspace(0.2, 0.8, 64).expand(2, 3, 64, 64)
             network(ramp + 0.2 * torch.rand(2, 3, 64, 64))
             logits = network.eval()(ramp + 0.2 * torch.rand(2, 3, 64, 64))
-        # Random weights answer nearly the same everywhere; stretched like this, maps have both classes.
+        # Random weights give nearly the same logit everywhere; stretched like this, maps have both classes.
         T = float(logits.std())
         bias = -float(logits.median()) / T
     errors = AreaErrorModel(floor=0.01, quantile=0.3, chips=24)

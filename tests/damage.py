@@ -1,4 +1,4 @@
-"""Ways in which what a stage stored can be broken, by the check that must notice; each leaves really broken files.
+"""Ways to damage the stored results of a stage, by the check that must find the damage. The files are really broken.
 
 Every check of the code location has its entry here: `tests/assets/test_every_check.py` says so.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from drshym_pipeline.mapping import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 
-# Is given what the stage left: its folder of the scene, the tiles, the prediction or the map.
+# Receives the result of the stage: the folder of the scene, the tiles, the prediction or the map.
 Damage = Callable[[Any], None]
 
 
@@ -159,7 +159,7 @@ def _mask_missing(folder: MapFolder) -> None:
     folder.product("mask").unlink()
 
 
-# By asset, blocking check and what is broken: the damage, and a word of the sentence that must be said of it.
+# By asset, blocking check and damaged part: the damage, and words that the failure must contain.
 BLOCKING_SCENE_CHECKS: Mapping[tuple[str, str], Mapping[str, tuple[Damage, str]]] = {
     ("raw_scenes", "scene_is_readable_and_georeferenced"): {
         "a cut file": (_cut_backscatter, "is not whole"),

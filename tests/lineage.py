@@ -1,4 +1,4 @@
-"""The code location on a folder of its own, driven as the daemon drives it: ticks, run requests, jobs."""
+"""The code location with its own folder of state, used as the daemon uses it: ticks, run requests, jobs."""
 
 import logging
 import shutil
@@ -42,7 +42,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 
 class ExplicitSettings(PipelineSettings):
-    """Settings that are what they were told to be, whatever the environment of whoever runs the tests says."""
+    """Settings that ignore the environment of the user who runs the tests."""
 
     @classmethod
     def settings_customise_sources(
@@ -51,14 +51,14 @@ class ExplicitSettings(PipelineSettings):
         init_settings: PydanticBaseSettingsSource,
         **others: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what the constructor is given."""
+        """Use only the arguments of the constructor."""
         del settings_cls, others
         return (init_settings,)
 
 
 @dataclass
 class Lineage:
-    """One instance with its inbox, store and cursor.
+    """One Dagster instance with its inbox, store and cursor.
 
     Args:
         home: Folder of all state.
@@ -92,7 +92,7 @@ class Lineage:
         return target
 
     def tick(self, sensor: str = "new_scenes") -> list[RunRequest]:
-        """One tick of a sensor as the daemon makes it: the cursor is carried over, partitions are added."""
+        """Run one tick of a sensor as the daemon does: keep the cursor and add partitions."""
         resources = build_resources(self.settings, CHECKOUT)
         with build_sensor_context(
             instance=self.instance, cursor=self.cursor, repository_def=self.repository, resources=resources
@@ -111,13 +111,13 @@ class Lineage:
         return [outcome] if isinstance(outcome, RunRequest) else []
 
     def run(self, job: str, partition: str | None = None, **options: Any) -> ExecuteInProcessResult:
-        """Execute a job as the run coordinator does, and answer with its result whether it succeeded or not."""
+        """Execute a job as the run coordinator does, and return its result whether it succeeded or not."""
         return self.repository.get_job(job).execute_in_process(
             instance=self.instance, partition_key=partition, raise_on_error=False, **options
         )
 
     def map_all(self, ticks: int = 2) -> dict[str, ExecuteInProcessResult]:
-        """Tick, run what was requested, and answer with the results by partition."""
+        """Run a tick and the requested runs, and return the results by partition."""
         results = {}
         for _ in range(ticks):
             for request in self.tick():
@@ -130,7 +130,7 @@ class Lineage:
 
         Args:
             partitions: Neighbours in the order they were added.
-            names: Of the assets; the whole chain by default.
+            names: Names of the assets; the whole chain by default.
         """
         selection = None if names is None else [AssetKey(name) for name in names]
         return self.repository.get_job("map_scene").execute_in_process(

@@ -1,4 +1,4 @@
-"""Running a program where only loopback exists, and finding out which addresses it tried to reach."""
+"""Run a program in a network with only loopback, and find which addresses it tried to reach."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _CONNECT = re.compile(r"connect\(\d+, \{sa_family=(\w+)(.*)")
 _PORT = re.compile(r"sin6?_port=htons\((\d+)\)")
 _ADDRESS = re.compile(r'(?:sin_addr=inet_addr\(|inet_pton\(AF_INET6, )"([^"]+)"')
 _DNS_PORT = 53
-# Sockets of this machine. AF_UNSPEC takes an address back; AF_NETLINK asks the kernel about its own interfaces.
+# Sockets of this machine. AF_UNSPEC removes an address; AF_NETLINK asks the kernel about its own interfaces.
 _OF_THIS_MACHINE = {"AF_UNIX", "AF_UNSPEC", "AF_NETLINK"}
 _NAME_SERVICE = "systemd/resolve"
 
 
 def attempts(trace: Iterable[str]) -> set[str]:
-    """What the `connect` calls of a trace tried to reach outside of this machine.
+    """Return the addresses outside this machine that the `connect` calls of a trace tried to reach.
 
     A question to a name server counts wherever that server is: on many machines it listens on loopback, and a program
     asks it for the address of a host that it wants to reach.
@@ -28,7 +28,7 @@ def attempts(trace: Iterable[str]) -> set[str]:
         trace: Lines of `strace -f -e trace=connect`.
 
     Returns:
-        Addresses with their ports, and the raw call where neither is understood.
+        Addresses with their ports, or the raw call if it is not understood.
     """
     found = set()
     for line in trace:
@@ -63,19 +63,19 @@ def run_offline(
     folder: Path,
     seconds: float,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with all its processes under strace, in a network of its own that has loopback only.
+    """Run a command with all its processes under strace, in a separate network that has only loopback.
 
     Returns when the last of these processes has ended.
 
     Args:
         command: What to run.
-        system_tool: Gives the path of a program.
+        system_tool: Returns the path of a program.
         trace: File for the `connect` calls.
         environment: The whole environment of the command.
         folder: Working directory.
         seconds: Longest time; then `subprocess.TimeoutExpired` is raised.
     """
-    # Processes of their own as well: all of them end with this one, also when it is interrupted.
+    # In a new process namespace as well: all processes end with this one, also when it is interrupted.
     unshare = [system_tool("unshare"), "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
     unshare += ["--map-root-user"] if os.geteuid() else []
     strace = [

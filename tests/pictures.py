@@ -13,7 +13,7 @@ SIDE = 128
 
 
 def grey(seed: int, band: int = 0, *, side: int = SIDE, water: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
-    """Speckled land with water where `water` says so; a lake over the left third by default."""
+    """Return speckled land with water where `water` is true; by default a lake over the left third."""
     lake = lake_mask(side) if water is None else water
     rng = np.random.default_rng([seed, band])
     values = np.where(lake, WATER[band], LAND[band]) + rng.normal(0, 8, (side, side))

@@ -1,4 +1,4 @@
-"""Imports run one way, and the science knows neither Dagster nor MLflow."""
+"""Imports go one way, and the science imports neither Dagster nor MLflow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEAVY = ("torch", "mlflow", "rasterio", "lightning", "matplotlib", "geopandas", 
 
 
 def modules_imported(path: Path) -> Iterator[str]:
-    """Every absolute module name a file imports, wherever in the file."""
+    """Yield every absolute module name that a file imports, anywhere in the file."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -67,7 +67,7 @@ def test_the_table_of_modules_in_the_documentation_has_the_same_order() -> None:
 
 
 def imports_upward(root: Path, layers: list[str]) -> list[str]:
-    """Imports of a layer from one that comes later in `layers`, as `file imports module`."""
+    """Return the imports of a layer from a later one in `layers`, as `file imports module`."""
     return [
         f"{path.relative_to(root)} imports {module}"
         for number, layer in enumerate(layers)
@@ -78,7 +78,7 @@ def imports_upward(root: Path, layers: list[str]) -> list[str]:
 
 
 def import_circle(root: Path, tops: list[str]) -> list[str]:
-    """Modules that import one another in a circle, wherever in their files the imports are; empty without one."""
+    """Return modules that import one another in a circle, anywhere in their files; empty if there is none."""
     files = {
         ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
         for top in tops
@@ -115,7 +115,7 @@ def test_an_upward_import_and_a_circle_are_found(tmp_path: Path) -> None:
 
 
 def loaded_by(statement: str) -> set[str]:
-    """Top-level modules a fresh interpreter holds after a statement."""
+    """Return the top-level modules that a new interpreter has loaded after a statement."""
     code = f"import sys; {statement}; print('\\n'.join({{name.split('.')[0] for name in sys.modules}}))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(result.stdout.split())

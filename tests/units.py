@@ -10,7 +10,7 @@ from drshym_pipeline.sar.radiometry import DN_OFFSET_DB
 
 
 def from_db(db: NDArray[np.float32], units: Units) -> NDArray[np.float64]:
-    """What `to_db` undoes: dB in, values in `units` out, NaN kept."""
+    """Return dB values converted to `units`, the inverse of `to_db`; NaN stays NaN."""
     data = db.astype(np.float64)
     if units == "db":
         return data

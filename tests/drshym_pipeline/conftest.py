@@ -1,4 +1,4 @@
-"""Tiny scenes for the tests of the mapping road."""
+"""Tiny scenes for the tests of the mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions other programs call, and the examples of the documentation as they are printed there."""
+"""The functions for other programs, and the unchanged examples of the documentation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_pair_is_one_scene_in_either_order(tmp_path, pair, checkpoint):
     np.testing.assert_array_equal(pixels(tmp_path / "out", record), pixels(tmp_path / "turned", turned))
 
 
-def test_the_model_is_the_given_one_else_the_one_in_service_else_the_shipped_one(
+def test_the_model_is_the_given_one_or_the_one_in_service_or_the_shipped_one(
     tmp_path, home, pair, checkpoint, random_bundle
 ):
     def mapped_by(name, model=None):
@@ -89,21 +89,21 @@ def test_the_model_is_the_given_one_else_the_one_in_service_else_the_shipped_one
 
 
 @pytest.mark.parametrize("files", [[], ["x_vv.tif", "x_vh.tif", "x_vv.tif"], ["gone.tif"]])
-def test_what_is_no_scene_is_refused_and_nothing_is_left(tmp_path, pair, checkpoint, files):
+def test_an_input_that_is_not_a_scene_is_refused_and_nothing_is_left(tmp_path, pair, checkpoint, files):
     with pytest.raises(InputError) as refused:
         map_scene([tmp_path / name for name in files], tmp_path / "out", checkpoint)
     assert refused.value.remedy
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_that_is_not_there_is_refused(tmp_path, pair):
+def test_a_missing_model_is_refused(tmp_path, pair):
     for load in (lambda: load_model(tmp_path / "gone"), lambda: map_scene(pair, tmp_path / "out", tmp_path / "gone")):
         with pytest.raises(InputError, match="no such model bundle"):
             load()
     assert not (tmp_path / "out").exists()
 
 
-def test_the_package_offers_these_names_and_no_others():
+def test_the_package_has_these_public_names_and_no_others():
     assert {"load_model", "map_scene"} <= set(dir(drshym_pipeline))
     assert all(getattr(drshym_pipeline, name) for name in drshym_pipeline.__all__)
     with pytest.raises(AttributeError, match="no attribute 'map_scenes'"):
@@ -117,7 +117,7 @@ def examples(document: str) -> list[str]:
 @pytest.mark.parametrize(
     ("document", "lines", "expected"), [("README.md", 3, "scene_mask.tif"), ("docs/command.md", 4, "90 % interval")]
 )
-def test_the_printed_example_works_as_it_stands(tmp_path, scene_file, document, lines, expected):
+def test_the_printed_example_works_unchanged(tmp_path, scene_file, document, lines, expected):
     (example,) = examples(document)
     assert sum(bool(line.strip()) for line in example.splitlines()) == lines
     scene_file(tmp_path / "scene.tif", shape=(64, 80))
@@ -133,7 +133,7 @@ def test_the_printed_example_works_as_it_stands(tmp_path, scene_file, document, 
 
 @pytest.mark.parametrize("name", ["load_model", "map_scene"])
 def test_a_type_checker_sees_the_functions(name):
-    # `make lint` checks the package; here only that the lazy names are not hidden from whoever uses it.
+    # `make lint` checks the package; this checks that the lazy names are visible to users of the package.
     tree = ast.parse((ROOT / "drshym_pipeline" / "__init__.py").read_text("utf-8"))
     (guarded,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     assert name in {alias.name for line in guarded.body for alias in line.names}

@@ -1,4 +1,4 @@
-"""The `drshym` command as a user meets it: what it prints, what it leaves, how it ends."""
+"""The `drshym` command as a user sees it: its output, its files and its exit codes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def labelled(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def chips(labelled, tmp_path) -> Path:
-    """Labelled chips of one's own, to be spoilt."""
+    """Labelled chips for one test, which may damage them."""
     return Path(shutil.copytree(labelled, tmp_path / "set"))
 
 
@@ -79,12 +79,12 @@ def left(out: Path) -> list[str]:
 
 
 def refuses(capfd, arguments, *words, out: Path | None = None) -> str:
-    """The command ends with 2, one error line that has the words, nothing on stdout and nothing left behind."""
+    """Check that the command ends with 2, prints one error line with these words, and leaves no file behind."""
     capfd.readouterr()
     assert main([str(argument) for argument in arguments]) == 2
     printed = capfd.readouterr()
     assert printed.out == ""
-    # Commands that map say first which model they take.
+    # Commands that map scenes print first which model they use.
     lines = [line for line in printed.err.splitlines() if not line.startswith("model: ")]
     assert len(lines) == 1, printed.err
     assert lines[0].startswith("error: ")
@@ -162,7 +162,7 @@ def test_a_scene_without_vv_is_refused(refused, tmp_path, scene_file):
     refused(path, words=[path, "VV"])
 
 
-def test_a_file_that_is_no_tiff_is_refused(refused, tmp_path):
+def test_a_file_that_is_not_a_tiff_is_refused(refused, tmp_path):
     path = tmp_path / "text.tif"
     path.write_text("this is no raster\n" * 40)
     refused(path, words=[path, "not a TIFF"])
@@ -186,7 +186,7 @@ def test_a_truncated_scene_is_refused(refused, tmp_path, scene_file, percent):
     refused(path, words=[path])
 
 
-def test_units_beyond_recognition_are_refused(refused, tmp_path, scene_file):
+def test_units_that_cannot_be_recognised_are_refused(refused, tmp_path, scene_file):
     path = scene_file(tmp_path / "odd.tif", shape=(64, 64))
     with rasterio.open(path, "r+") as target:
         target.write(np.random.default_rng(0).normal(-3e6, 10, (2, 64, 64)).astype(np.float32))
@@ -197,7 +197,7 @@ def test_an_overlap_as_large_as_the_tile_is_refused(refused, good):
     refused(good, "--tile", "64", "--overlap", "64", words=["overlap", "smaller than the tile"])
 
 
-def test_a_batch_of_nothing_is_refused(refused, good):
+def test_an_empty_batch_is_refused(refused, good):
     refused(good, "--batch-size", "0", words=["batch-size"])
 
 
@@ -228,7 +228,7 @@ def test_an_output_folder_that_is_a_file_is_refused(capfd, tmp_path, good, check
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_pickle_is_no_checkpoint(capfd, tmp_path, good):
+def test_a_pickle_is_refused_as_a_checkpoint(capfd, tmp_path, good):
     path = tmp_path / "best.pt"
     path.write_bytes(b"\x80\x04.")
     refuses(
@@ -240,7 +240,7 @@ def test_a_pickle_is_no_checkpoint(capfd, tmp_path, good):
     )
 
 
-def test_training_with_an_unknown_encoder_is_refused_before_anything_is_made(capfd, tmp_path):
+def test_training_with_an_unknown_encoder_is_refused_before_anything_is_written(capfd, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("network:\n  encoder: resnet81\n")
     refuses(capfd, ["train", "--config", recipe, "--out", tmp_path / "out"], "resnet81", out=tmp_path / "out")
@@ -321,7 +321,7 @@ def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp
 
 
 def spoil_label(chips: Path, split: str) -> tuple[Path, Path]:
-    """Cut a row off the label of a split's first chip; the label and its image."""
+    """Cut a row off the label of the first chip of a split; return the label and its image."""
     listed = (chips / HAND_SPLITS / split_file(split)).read_text().splitlines()[0]
     image, label = (
         chips / HAND_FOLDER / folder / name
@@ -371,7 +371,7 @@ def test_a_recipe_that_cannot_be_trained_is_refused_before_data_is_simulated(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_is_no_recipe(capfd, tmp_path):
+def test_a_folder_is_refused_as_a_recipe(capfd, tmp_path):
     refuses(capfd, ["train", "--config", tmp_path, "--out", tmp_path / "out"], tmp_path, "cannot be read")
     assert not (tmp_path / "out").exists()
 
@@ -399,11 +399,11 @@ def test_a_model_trained_by_the_command_is_scored_and_maps(capfd, tmp_path, good
     assert main(["segment", str(good), "--out", str(tmp_path / "out"), *bundle, *SMALL]) == 0
 
 
-def test_a_split_that_is_not_there_is_refused(capfd, tmp_path, checkpoint):
+def test_a_missing_split_is_refused(capfd, tmp_path, checkpoint):
     refuses(capfd, ["evaluate", "--checkpoint", checkpoint, "--data", tmp_path / "none"], tmp_path / "none")
 
 
-def test_a_checkpoint_of_the_original_is_taken_over_but_never_into_a_full_folder(capfd, tmp_path, good, random_bundle):
+def test_a_checkpoint_of_the_original_is_converted_but_never_into_a_full_folder(capfd, tmp_path, good, random_bundle):
     import torch
 
     source, out = tmp_path / "best.pt", tmp_path / "bundle"
@@ -418,7 +418,7 @@ def test_a_checkpoint_of_the_original_is_taken_over_but_never_into_a_full_folder
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["segment", "--tile", "x"], ["train"], ["--no-such-option"]])
-def test_a_wrong_call_is_told_in_one_line(capfd, arguments):
+def test_a_wrong_call_is_reported_in_one_line(capfd, arguments):
     refuses(capfd, arguments)
 
 
@@ -508,7 +508,7 @@ def test_commands_and_options_are_completed_in_every_shell_without_a_heavy_impor
     ],
 )
 def test_the_script_of_each_shell_can_be_shown(shell, expected):
-    # Which shell runs the tests must not matter: the variable makes the option take the shell's name.
+    # Which shell runs the tests must not matter: with this variable the option accepts the name of a shell.
     done = subprocess.run(
         [sys.executable, "-m", "drshym_pipeline", "--show-completion", shell],
         env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
@@ -521,7 +521,7 @@ def test_the_script_of_each_shell_can_be_shown(shell, expected):
     assert expected in done.stdout
 
 
-def test_completion_is_installed_for_the_shell_at_hand(tmp_path):
+def test_completion_is_installed_for_the_current_shell(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "drshym_pipeline", "--install-completion", "bash"],
         env={**os.environ, "HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},

@@ -1,4 +1,4 @@
-"""Tables as they are read: in a wide terminal, in a narrow one, and by another program."""
+"""Tables in a wide terminal, in a narrow terminal, and for another program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "S1A_IW_GRDH_1SDV_20210111T002612_20210111T002637_036086_043AD1_5FA3"
 
 
 def in_terminal(columns: int) -> list[str]:
-    """What the code prints in a real terminal of this width."""
+    """Return what the code prints in a real terminal of this width."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
     with subprocess.Popen([sys.executable, "-c", CODE], stdout=follower, env=environment) as process:
@@ -29,7 +29,7 @@ def in_terminal(columns: int) -> list[str]:
         while True:
             try:
                 part = os.read(leader, 4096)
-            except OSError:  # Linux reports the end of a terminal so
+            except OSError:  # Linux reports the end of a terminal in this way
                 break
             if not part:
                 break
@@ -43,7 +43,7 @@ def piped() -> list[str]:
     return subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_a_narrow_terminal_gets_a_few_lines_for_each_row_and_no_cell_is_broken():
+def test_a_narrow_terminal_gets_several_lines_per_row_and_no_cell_is_broken():
     assert in_terminal(80) == [
         "2 scenes",
         NAME,
@@ -57,7 +57,7 @@ def test_a_narrow_terminal_gets_a_few_lines_for_each_row_and_no_cell_is_broken()
 
 
 @pytest.mark.parametrize("lines", [lambda: in_terminal(250), piped], ids=["wide terminal", "pipe"])
-def test_elsewhere_each_row_is_one_line_in_columns(lines):
+def test_without_a_terminal_each_row_is_one_line_in_columns(lines):
     title, header, first, second = lines()
     assert title == "2 scenes"
     for name, cells in (("open water", ("12.3 km2", "none")), ("mask", (f"maps/{NAME}", "b.tif"))):

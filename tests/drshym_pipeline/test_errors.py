@@ -1,4 +1,4 @@
-"""The errors a user reads."""
+"""The errors that users read."""
 
 import pickle
 

@@ -36,7 +36,7 @@ class FileCounts:
 
 
 COUNTS = FileCounts()
-sys.addaudithook(COUNTS.audit)  # cannot be removed again, only left without work
+sys.addaudithook(COUNTS.audit)  # cannot be removed again, only switched off
 
 
 @pytest.fixture

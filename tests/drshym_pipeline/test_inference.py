@@ -78,7 +78,7 @@ def test_each_row_of_tiles_is_one_file(meta, run, random_bundle, tmp_path):
     assert len(shards) == grid.shape[0] == 3
 
 
-def test_a_scene_smaller_than_a_tile_is_not_observed_past_its_end(meta, run, random_bundle, tmp_path):
+def test_a_scene_smaller_than_a_tile_is_not_observed_beyond_its_end(meta, run, random_bundle, tmp_path):
     grid = TileGrid(meta.height, meta.width, 192, 16)
     run(meta, random_bundle, tmp_path / "p.zarr", grid)
     stored = zarr.open_array(str(tmp_path / "p.zarr"), mode="r")[:]
@@ -88,7 +88,7 @@ def test_a_scene_smaller_than_a_tile_is_not_observed_past_its_end(meta, run, ran
     assert (stored[0, :150, 5:100] != NOT_OBSERVED).all()
 
 
-def test_vv_mode_does_not_look_at_vh(meta, staged, run, random_bundle, tmp_path):
+def test_vv_mode_does_not_read_vh(meta, staged, run, random_bundle, tmp_path):
     grid = TileGrid(meta.height, meta.width, 64, 16)
     run(meta, random_bundle, tmp_path / "p.zarr", grid, mode="vv")
     stored = zarr.open_array(str(tmp_path / "p.zarr"), mode="r")[3]

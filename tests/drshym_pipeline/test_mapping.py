@@ -1,4 +1,4 @@
-"""From a GeoTIFF to a finished map, stage by stage and in one go."""
+"""From a GeoTIFF to a finished map, stage by stage and with one call."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def finished(tmp_path_factory, source, random_bundle) -> MapFolder:
 
 @pytest.fixture
 def copied(finished, tmp_path) -> MapFolder:
-    """A copy of the finished map, with the scene around it."""
+    """A copy of the finished map, with its scene."""
     scene = SceneFolder(Path(shutil.copytree(finished.scene.directory, tmp_path / "copy")))
     return scene.map(finished.version)
 
@@ -69,7 +69,7 @@ def prediction_of(found: MapFolder):
     return tiles_of(found).prediction(path.relative_to(found.scene.directory).as_posix())
 
 
-def test_a_map_lies_exactly_on_the_sources_grid(mapped, source):
+def test_a_map_has_exactly_the_grid_of_the_source(mapped, source):
     out, record = mapped
     with rasterio.open(source) as original:
         for kind in ("mask", "proba"):
@@ -210,7 +210,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_another_model_makes_another_map_and_the_delivered_one_is_never_touched(copied, random_bundle):
+def test_another_model_makes_another_map_and_the_finished_one_is_never_changed(copied, random_bundle):
     before, old = content(copied.products), prediction_of(copied)
     tiles = mapping.write_tiles(copied.scene, **TILE)
     predicted = mapping.predict(tiles, random_bundle, another(random_bundle))
@@ -237,7 +237,7 @@ def test_the_same_scene_and_model_make_nothing_twice(copied, random_bundle):
     assert mapping.report(mapping.stitch(predicted)) == copied
     after = {path: path.stat().st_mtime_ns for path in copied.scene.directory.rglob("*") if path.is_file()}
     changed = {path.relative_to(copied.scene.directory) for path in after if before.get(path) != after[path]}
-    # The time of the last use, which retention goes by.
+    # The time of the last use, which the retention uses.
     assert changed == {predicted.attributes_path.relative_to(copied.scene.directory)}
 
 
@@ -323,7 +323,7 @@ def test_drawing_again_writes_the_same_bytes(copied):
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut"])
-def test_a_part_of_the_probabilities_that_is_gone_is_an_error_and_never_not_observed(copied, random_bundle, damage):
+def test_a_missing_part_of_the_probabilities_is_an_error_and_never_not_observed(copied, random_bundle, damage):
     predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
     shard = predicted.path / "c" / "1" / "0" / "0"
     if damage == "deleted":
@@ -347,7 +347,7 @@ def test_a_scene_in_which_nothing_is_observed_has_all_its_probabilities_on_disk(
     assert len([path for path in (predicted.path / "c").rglob("*") if path.is_file()]) == 3
 
 
-def test_a_source_that_changed_in_its_place_is_not_taken_for_the_staged_one(tmp_path, scene_file):
+def test_a_source_that_has_changed_is_not_taken_for_the_staged_one(tmp_path, scene_file):
     source = scene_file(tmp_path / "a.tif", shape=(64, 64))
     folder = mapping.stage([source], tmp_path / "store", copy=False)
     assert not (folder.directory / "source").exists()
@@ -380,7 +380,7 @@ def test_the_same_scene_gives_the_same_mask_every_time_at_every_precision(source
 
     found = set()
     for turn in range(3):
-        compute._READY.clear()  # the network is made ready anew, as in a process of its own
+        compute._READY.clear()  # the network is prepared again, as in a new process
         out = tmp_path / str(turn)
         record = map_scene(
             [source], out, random_bundle, random_bundle.reference("checkpoint"), precision=precision, **TILE
@@ -401,7 +401,7 @@ def test_a_stage_without_the_one_before_names_the_missing_file(tmp_path, scene_f
         folder.tiles(folder.grid_name(96, 24)).grid()
 
 
-def test_a_scene_without_one_observed_pixel_says_so_and_states_no_area(tmp_path, scene_file, random_bundle):
+def test_a_scene_without_an_observed_pixel_says_so_and_states_no_area(tmp_path, scene_file, random_bundle):
     source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
     record = map_scene(
         [source], tmp_path / "out", random_bundle, random_bundle.reference("checkpoint"), units="db", **TILE
@@ -416,7 +416,7 @@ def test_a_scene_without_one_observed_pixel_says_so_and_states_no_area(tmp_path,
     assert "nothing was observed" in (tmp_path / "out" / "blind_report.html").read_text()
 
 
-def test_tiles_without_a_pixel_never_reach_the_network(tmp_path, scene_file, random_bundle):
+def test_tiles_without_an_observed_pixel_are_not_given_to_the_network(tmp_path, scene_file, random_bundle):
     source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
     folder = mapping.stage([source], tmp_path / "store", units="db")
     tiles = mapping.write_tiles(folder, tile=32, overlap=0)
@@ -424,7 +424,7 @@ def test_tiles_without_a_pixel_never_reach_the_network(tmp_path, scene_file, ran
     assert (summary.predicted, summary.skipped, summary.mean) == (0, 9, None)
 
 
-def test_one_file_a_polarisation_is_the_same_scene_as_both_in_one(tmp_path, scene_file, random_bundle):
+def test_one_file_per_polarisation_is_the_same_scene_as_one_file_with_both(tmp_path, scene_file, random_bundle):
     both = scene_file(tmp_path / "both.tif", shape=(96, 96))
     with rasterio.open(both) as source:
         for band, name in ((1, "pair_vv.tif"), (2, "pair_vh.tif")):
@@ -459,7 +459,9 @@ def test_linear_power_gives_the_map_of_decibels(tmp_path, scene_file, random_bun
     assert np.abs(a - b).max() <= 20
 
 
-def test_another_scenes_files_of_the_same_name_are_not_replaced_unless_told(tmp_path, scene_file, random_bundle):
+def test_files_of_another_scene_with_the_same_name_are_replaced_only_with_overwrite(
+    tmp_path, scene_file, random_bundle
+):
     reference = random_bundle.reference("checkpoint")
     out = tmp_path / "out"
     first = scene_file(tmp_path / "a" / "scene.tif", shape=(64, 64))

@@ -1,4 +1,4 @@
-"""`configs/sen1floods11.yaml` from end to end on a small set in the official layout, before anyone has the data.
+"""`configs/sen1floods11.yaml` from start to end on a small set in the official layout, without the real data.
 
 The chips are simulated; their names, folders and lists are the official ones.
 """
@@ -40,7 +40,7 @@ ORIGIN = "of unknown origin, in the layout of Sen1Floods11"
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The set: hand-labelled chips with their four lists, and weakly labelled ones in a folder of their own."""
+    """The set: hand-labelled chips with their four lists, and weakly labelled ones in another folder."""
     place = tmp_path_factory.mktemp("official")
     count = sum(len(names) for names in OFFICIAL.values()) + len(WEAK)
     sizes = SimulatedData(train=count, valid=1, test=1, hard=0, size=64)
@@ -94,7 +94,7 @@ def trained(official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "run"
 
 
-def test_hand_labels_from_a_random_start_make_a_model_that_says_what_it_was_trained_on(trained: Path) -> None:
+def test_training_on_hand_labels_from_a_random_start_makes_a_model_with_its_data_on_its_card(trained: Path) -> None:
     bundle = ModelBundle.load(trained / "bundle")
     assert bundle.card.training_data.startswith(
         "4 chips (hand labels) of unknown origin, in the layout of Sen1Floods11, validated on 2"
@@ -116,7 +116,7 @@ def test_the_trained_model_is_scored_on_the_official_splits_with_intervals(
     assert "## Scores" in (tmp_path / "evaluation.md").read_text("utf-8")
 
 
-def test_combined_labels_from_a_bundle_start_with_its_weights_and_leave_the_unseen_event_out(
+def test_training_on_combined_labels_from_a_bundle_starts_with_its_weights_and_leaves_the_unseen_event_out(
     official: Path, trained: Path, tmp_path: Path
 ) -> None:
     changes = {"data__labels": "combined", "network__start": str(trained / "bundle")}
@@ -147,7 +147,7 @@ def test_another_seed_is_another_run_of_the_same_name(
     assert "holds a training run that differs in 'seed'" in capfd.readouterr().err
 
 
-def test_a_start_that_must_be_fetched_says_what_to_do_without_a_connection(
+def test_a_start_that_must_be_downloaded_says_what_to_do_without_a_connection(
     official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import huggingface_hub.constants
@@ -286,7 +286,7 @@ def test_a_folder_without_the_layout_is_refused_saying_what_is_expected(
     assert "HandLabeled/S1Hand" in told
 
 
-def test_the_recipe_as_it_stands_fits_the_data_set(official: Path) -> None:
+def test_the_unchanged_recipe_fits_the_data_set(official: Path) -> None:
     values = yaml.safe_load(RECIPE.read_text("utf-8"))
     assert values["data"]["kind"] == "sen1floods11"
     assert values["evaluation"]["floors"]["sen1floods11"] == {"iou": 0.55, "f1": 0.70}

@@ -1,4 +1,4 @@
-"""An archive of scenes mapped by one command in one process."""
+"""An archive of scenes, mapped by one command in one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def checkpoint(tmp_path_factory, random_bundle) -> Path:
 
 @pytest.fixture
 def archive(tmp_path, scene_file) -> Path:
-    """Two scenes of one name in two folders, a pair, a file that is no TIFF, and what is not a scene."""
+    """Two scenes with one name in two folders, a pair, a file that is not a TIFF, and files that are not scenes."""
     folder = tmp_path / "archive"
     scene_file(folder / "rome" / "s.tif", shape=(64, 70))
     scene_file(folder / "milan" / "s.tif", shape=(70, 64), seed=7)
@@ -53,7 +53,7 @@ def test_every_scene_of_a_folder_is_mapped_and_a_bad_one_stops_none(capfd, tmp_p
     assert json.loads((out / "p_report.json").read_text())["modality"] == "sentinel1_sar_vv_vh"
 
 
-def test_the_spellings_of_the_original_are_taken(tmp_path, archive, checkpoint):
+def test_the_option_names_of_the_original_are_accepted(tmp_path, archive, checkpoint):
     (archive / "bad.tif").unlink()
     out = tmp_path / "out"
     assert command("--ckpt", checkpoint, "--scenes_dir", archive, "--proba_dir", out, "--batch_size", 2) == 0
@@ -78,6 +78,6 @@ def test_a_folder_without_scenes_is_refused(capfd, tmp_path, checkpoint):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_is_no_folder(capfd, tmp_path, archive, checkpoint):
+def test_a_file_is_refused_as_a_folder(capfd, tmp_path, archive, checkpoint):
     assert command("--ckpt", checkpoint, "--in", archive / "bad.tif", "--out", tmp_path / "out") == 2
     assert "is not a folder" in capfd.readouterr().err

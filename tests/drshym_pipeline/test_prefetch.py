@@ -1,4 +1,4 @@
-"""Items made ahead come in order, and the thread that makes them is never left behind."""
+"""Items computed ahead come in order, and their thread always ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def alive() -> int:
     return sum(thread.name == "prefetch" for thread in threading.enumerate())
 
 
-def test_items_come_once_and_in_order_and_again_when_asked_again():
+def test_items_come_once_and_in_order_and_again_in_a_second_iteration():
     numbers = Prefetched(range(50), 3)
     assert len(numbers) == 50
     assert list(numbers) == list(numbers) == list(range(50))
     assert alive() == 0
 
 
-def test_no_more_is_made_ahead_than_was_allowed():
+def test_no_more_items_are_computed_ahead_than_allowed():
     made = []
 
     def items():
@@ -36,7 +36,7 @@ def test_no_more_is_made_ahead_than_was_allowed():
     assert list(iterator) == list(range(1, 20))
 
 
-def test_an_exception_comes_out_in_its_place():
+def test_an_exception_is_raised_in_the_place_of_its_item():
     def items():
         yield 1
         raise ValueError("chip 7")
@@ -48,19 +48,19 @@ def test_an_exception_comes_out_in_its_place():
     assert alive() == 0
 
 
-def test_leaving_early_ends_the_thread():
+def test_stopping_the_iteration_early_ends_the_thread():
     for number in Prefetched(iter(int, 1), 2):
         assert number == 0
         break
     assert alive() == 0
 
 
-def test_a_depth_of_nothing_is_refused():
+def test_a_depth_of_zero_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         Prefetched([], 0)
 
 
-def test_what_makes_the_items_is_told_that_nobody_waits_any_more():
+def test_the_code_that_computes_items_is_notified_when_the_iteration_ends():
     left = threading.Event()
 
     def items():

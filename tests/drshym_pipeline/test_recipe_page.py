@@ -44,7 +44,7 @@ def test_values_and_defaults_are_those_of_the_program() -> None:
 
 def test_a_key_without_a_description_is_found() -> None:
     class Bare(BaseModel):
-        """A section with a key that nobody described."""
+        """A section with a key without a description."""
 
         key: int = 1
 

@@ -1,4 +1,4 @@
-"""The tile record is the published one to the letter, and a wrong record is refused by its field."""
+"""The tile record is exactly the published one, and the error about a wrong record names the field."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def example() -> dict[str, Any]:
     }
 
 
-def test_the_contracts_example_is_read_and_written_to_the_letter() -> None:
+def test_the_example_of_the_contract_is_read_and_written_unchanged() -> None:
     record = read_drshym_record(json.dumps(example()))
     assert json.loads(record.to_json()) == example()
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_published_schemas_are_the_ones_in_force(name: str) -> None:
+def test_published_schemas_are_up_to_date(name: str) -> None:
     published = json.loads((FOLDER / name).read_text())
     assert published == schema(name), "docs/schemas is out of date: python -m docs.schemas writes it"
 
@@ -71,7 +71,7 @@ def test_every_published_schema_has_its_own_lasting_id() -> None:
     assert len(set(ids.values())) == len(ids)
 
 
-def test_published_schema_takes_the_contracts_example() -> None:
+def test_the_published_schema_accepts_the_example_of_the_contract() -> None:
     schema = json.loads((FOLDER / "drshym_record-0.1.json").read_text())
     jsonschema.validate(example(), schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -1,4 +1,4 @@
-"""What has become of a scene: mapped, waiting or failed, by the small files of the store."""
+"""The state of a scene (mapped, waiting or failed), from the small files of the store."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_release_0_1_0_wrote_is_read(store: SceneStore):
     assert store.note(SCENE, "a run") == WorkNote(version="abc")
 
 
-def test_a_damaged_file_names_itself(store: SceneStore):
+def test_an_error_names_the_damaged_file(store: SceneStore):
     write_json(store.folder / SCENE / "current.json", {"map": 3})
     with pytest.raises(InputError, match=r"current\.json"):
         store.current(SCENE)
@@ -118,7 +118,7 @@ def test_status_shows_waiting_and_failed_scenes_other_failures_and_the_disk(
     assert "Did you mean 'S1_x'" in capfd.readouterr().err
 
 
-def test_sizes_are_written_in_the_unit_that_fits(tmp_path: Path):
+def test_sizes_are_written_in_a_suitable_unit(tmp_path: Path):
     assert [size_text(count) for count in (0, 999, 1000, 12_345_678, 3 * 10**12)] == [
         "0 bytes",
         "999 bytes",

@@ -1,4 +1,4 @@
-"""Every shipped configuration is valid, and a wrong one says which key and what to do."""
+"""Every shipped configuration is valid, and the error about a wrong one names the key and what to do."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_config_with_an_unknown_key_names_it_and_the_nearest(tmp_path: Path) -> None:
+def test_an_error_about_an_unknown_key_names_it_and_the_nearest_known_key(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_config(write(tmp_path, "training: {lerning_rate: 0.1}"), TrainConfig)
     message = str(caught.value)
     assert message.endswith("recipe.yaml: unknown key 'training.lerning_rate'. Did you mean 'learning_rate'?")
 
 
-def test_unknown_key_without_a_near_one_lists_the_known(tmp_path: Path) -> None:
+def test_an_error_about_an_unknown_key_without_a_similar_one_lists_the_known_keys(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Known keys here: name, seed, data"):
         load_config(write(tmp_path, "zzz: 1"), TrainConfig)
 
@@ -65,7 +65,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "nothing.yaml", TrainConfig)
 
 
-def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_a_configuration(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the configuration cannot be read"):
         load_config(tmp_path, TrainConfig)
 
@@ -103,7 +103,7 @@ def test_a_bad_environment_is_one_line_that_names_the_variable(
         assert word in message
 
 
-def test_a_good_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRSHYM_TILE", "128")
     monkeypatch.setenv("DRSHYM_OVERLAP", "32")
     settings = PipelineSettings.from_environment()

@@ -42,7 +42,7 @@ def stitched(tiles: np.ndarray, grid: TileGrid) -> np.ndarray:
 
 
 def error_bound(grid: TileGrid) -> float:
-    """The largest relative error of the weighted mean of n equal float32 values, where n tiles hold a pixel.
+    """Return the largest relative error of the weighted mean of n equal float32 values, if n tiles contain a pixel.
 
     The sum of products has n roundings, the sum of the weights n - 1, the division one, each at most half an epsilon:
     2 n eps / 2, and a hundredth more for the products of these errors.
@@ -82,7 +82,7 @@ ERROR = 2e-3
 
 
 def shifted_maps(stitch, tile: int, overlap: int, shift: tuple[int, int], phase: float) -> float:
-    """Largest difference of two maps of one smooth field by grids shifted against each other, where both have it.
+    """Return the largest difference of two maps of one smooth field, made with grids that are shifted to each other.
 
     Each tile errs as a network does at the borders of what it sees: most at the border, nothing `overlap` pixels
     inside, and with another sign on the other side. At the ends of a scene no neighbour can help; those are left out.
@@ -116,7 +116,7 @@ def test_a_shifted_grid_changes_a_smooth_field_by_less_than_a_thousandth_though_
 
 
 def cut_hard(tiles: np.ndarray, grid: TileGrid) -> np.ndarray:
-    """Every pixel from one tile, the change in the middle of the overlap."""
+    """Return a map with every pixel from one tile; the tile changes in the middle of the overlap."""
     half = grid.overlap // 2
     owner = [
         max(i for i, start in enumerate(grid.row_starts) if i == 0 or p >= start + half) for p in range(grid.height)
@@ -141,7 +141,7 @@ def test_where_one_tile_does_not_observe_a_pixel_the_others_decide():
     assert np.isfinite(result).all()
 
 
-def test_only_one_row_of_tiles_is_asked_for_at_a_time():
+def test_only_one_row_of_tiles_is_read_at_a_time():
     grid = TileGrid(100, 30, 10, 2)
 
     class Watched:

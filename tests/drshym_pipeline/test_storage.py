@@ -105,7 +105,7 @@ def leave(folder: Path, name: str | None) -> None:
         raise RuntimeError("stopped")
 
 
-def test_a_folder_made_for_results_goes_when_nothing_came_into_it(tmp_path: Path) -> None:
+def test_a_folder_made_for_results_is_deleted_if_it_stays_empty(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         leave(tmp_path / "a" / "b", None)
     assert list(tmp_path.iterdir()) == []
@@ -114,7 +114,7 @@ def test_a_folder_made_for_results_goes_when_nothing_came_into_it(tmp_path: Path
     assert (tmp_path / "a" / "b" / "result").is_file()
 
 
-def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
+def test_an_empty_folder_of_the_user_is_not_deleted(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(RuntimeError):
         leave(tmp_path / "mine", None)
@@ -122,7 +122,7 @@ def test_an_empty_folder_of_the_users_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_file_is_no_folder_for_results(tmp_path: Path, name: str) -> None:
+def test_a_file_is_refused_as_a_folder_for_results(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="cannot be used as a folder"):
         storage.make_directory(tmp_path / name)
@@ -130,7 +130,7 @@ def test_a_file_is_no_folder_for_results(tmp_path: Path, name: str) -> None:
 
 
 def left_by_a_killed_process(folder: Path) -> Path:
-    """What a process that is killed in the middle of its work leaves."""
+    """The files that a process leaves when it is killed while it works."""
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -144,7 +144,7 @@ def left_by_a_killed_process(folder: Path) -> Path:
     return left
 
 
-def test_what_a_killed_process_has_left_is_deleted_and_the_work_of_a_living_one_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_deleted_and_files_of_a_running_one_are_not(tmp_path: Path) -> None:
     left = left_by_a_killed_process(tmp_path)
     with storage.temporary_directory(tmp_path) as own:
         assert storage.remove_abandoned(tmp_path) == [left]
@@ -154,7 +154,7 @@ def test_what_a_killed_process_has_left_is_deleted_and_the_work_of_a_living_one_
 
 
 @pytest.mark.parametrize("name", [".partial-abc123", ".partial-another.host.12.34-abc"])
-def test_a_temporary_folder_without_a_known_owner_is_left_for_a_week(tmp_path: Path, name: str) -> None:
+def test_a_temporary_folder_without_a_known_owner_is_kept_for_a_week(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     assert storage.remove_abandoned(tmp_path) == []
     moment = (datetime.now(UTC) - timedelta(days=8)).timestamp()
@@ -162,7 +162,7 @@ def test_a_temporary_folder_without_a_known_owner_is_left_for_a_week(tmp_path: P
     assert storage.remove_abandoned(tmp_path) == [tmp_path / name]
 
 
-def test_another_process_with_the_same_number_does_not_keep_a_folder(tmp_path: Path) -> None:
+def test_a_folder_is_deleted_although_another_process_has_the_same_id(tmp_path: Path) -> None:
     with storage.temporary_directory(tmp_path) as own:
         started = storage.process_start(os.getpid())
         assert started is not None
@@ -177,7 +177,7 @@ def test_the_next_command_on_a_folder_cleans_up_after_a_killed_one(tmp_path: Pat
         assert not left.exists()
 
 
-def test_a_deleted_directory_is_gone_at_once_for_every_reader(tmp_path: Path) -> None:
+def test_a_deleted_directory_disappears_in_one_step(tmp_path: Path) -> None:
     (tmp_path / "map").mkdir()
     (tmp_path / "map" / "file").write_text("x")
     storage.delete_directory(tmp_path / "map")

@@ -1,4 +1,4 @@
-"""The grid covers a scene exactly and its weights are a partition of unity, whatever the sizes."""
+"""The grid covers a scene exactly, and the weights of every pixel sum to one, for all sizes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_tile_is_whole_unless_the_scene_is_smaller(grid: TileGrid) -> None
 
 
 @given(grids())
-def test_neighbours_overlap_by_at_least_what_was_asked(grid: TileGrid) -> None:
+def test_neighbours_overlap_by_at_least_the_requested_pixels(grid: TileGrid) -> None:
     for starts in (grid.row_starts, grid.col_starts):
         steps = np.diff(starts)
         assert (steps > 0).all()

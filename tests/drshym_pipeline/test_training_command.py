@@ -1,4 +1,4 @@
-"""`drshym train` as a user sees it: the loss, the validations, the start, and where everything is."""
+"""`drshym train` as a user sees it: the loss, the validations, the start, and the folders of the results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def chips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def train(tmp_path: Path, chips: Path) -> Callable[..., Path]:
-    """A function that trains four steps by the command and returns the folder of the run."""
+    """A function that trains four steps with the command and returns the folder of the run."""
 
     def run(name: str, start: str = "random", root: Path = chips) -> Path:
         recipe = tmp_path / f"{name}.yaml"
@@ -89,7 +89,7 @@ def test_asking_for_the_start_does_not_change_the_run(train: Callable[..., Path]
     assert silent.weights_sha256 == TrainedCheckpoint.load(second / "checkpoint").weights_sha256
 
 
-def test_the_origin_of_the_data_is_asked_for_where_it_is_not_known(
+def test_the_command_asks_for_the_origin_of_the_data_if_it_is_unknown(
     train: Callable[..., Path], chips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import shutil
@@ -106,7 +106,7 @@ def test_the_origin_of_the_data_is_asked_for_where_it_is_not_known(
 
 
 class Recorded:
-    """A display that keeps what it is given."""
+    """A display that records its input."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -144,7 +144,7 @@ def test_a_resumed_run_does_not_say_which_validation_is_the_best() -> None:
     assert "best" not in display.lines[0]
 
 
-def test_the_outcome_of_an_earlier_release_is_still_read(train: Callable[..., Path]) -> None:
+def test_the_result_of_an_earlier_release_is_still_read(train: Callable[..., Path]) -> None:
     folder = train("first") / "checkpoint"
     values = read_json(folder / OUTCOME_FILE)
     values.pop("start")

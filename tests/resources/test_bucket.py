@@ -28,7 +28,7 @@ def touch(path: Path, content: bytes = b"x") -> None:
         "scene.tif.aux.xml",
     ],
 )
-def test_uploads_in_progress_hidden_files_and_other_formats_are_left_alone(tmp_path: Path, name: str):
+def test_uploads_in_progress_hidden_files_and_other_formats_are_ignored(tmp_path: Path, name: str):
     touch(tmp_path / name)
     assert SceneBucket(root=str(tmp_path)).listing() == ()
 
@@ -46,7 +46,7 @@ def test_scenes_of_all_folders_are_listed_with_size_and_an_etag_that_changes(tmp
     assert after[2].fingerprint != before[2].fingerprint
 
 
-def test_a_folder_that_is_gone_is_an_error_not_an_empty_listing(tmp_path: Path):
+def test_a_missing_folder_is_an_error_not_an_empty_listing(tmp_path: Path):
     with pytest.raises(OSError, match="not there"):
         SceneBucket(root=str(tmp_path / "unmounted")).listing()
 
@@ -66,7 +66,7 @@ def test_a_subfolder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch
         SceneBucket(root=str(tmp_path)).listing()
 
 
-def test_our_own_folder_is_made_on_first_use(tmp_path: Path):
+def test_the_default_folder_is_created_on_first_use(tmp_path: Path):
     assert SceneBucket(root=str(tmp_path / "inbox"), create=True).listing() == ()
     assert (tmp_path / "inbox").is_dir()
 
@@ -77,7 +77,7 @@ def test_a_dangling_link_does_not_stop_the_others(tmp_path: Path):
     assert [file.key for file in SceneBucket(root=str(tmp_path)).listing()] == ["a.tif"]
 
 
-def test_a_link_out_of_the_folder_is_left_out_with_a_note_and_one_inside_is_a_scene(tmp_path: Path):
+def test_a_link_to_outside_the_folder_is_ignored_with_a_note_and_a_link_inside_is_a_scene(tmp_path: Path):
     inbox = tmp_path / "inbox"
     touch(inbox / "kept" / "a.tif")
     touch(tmp_path / "secret.tif")
@@ -106,7 +106,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path):
 
 
 @pytest.mark.parametrize("key", ["../secret.tif", "/etc/passwd", "a/../../secret.tif"])
-def test_a_key_cannot_lead_out_of_the_folder(tmp_path: Path, key: str):
+def test_a_key_cannot_point_outside_the_folder(tmp_path: Path, key: str):
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     touch(tmp_path / "secret.tif")
@@ -114,12 +114,12 @@ def test_a_key_cannot_lead_out_of_the_folder(tmp_path: Path, key: str):
         SceneBucket(root=str(inbox)).local_path(key)
 
 
-def test_a_file_that_has_left_the_folder_is_an_input_error(tmp_path: Path):
+def test_a_file_that_was_deleted_from_the_folder_is_an_input_error(tmp_path: Path):
     with pytest.raises(InputError, match="no longer"):
         SceneBucket(root=str(tmp_path)).local_path("a.tif")
 
 
-def test_what_may_have_been_meant_as_a_scene_is_named_and_nothing_else(tmp_path: Path):
+def test_only_files_that_may_have_been_meant_as_scenes_are_named(tmp_path: Path):
     scenes = ["a.tif", "a.drshym.json", "d/b.TIFF"]
     named = ["a.png", "d/notes.txt", "a.zip", "a.json", "a.tif.aux.xml", "README"]
     silent = [

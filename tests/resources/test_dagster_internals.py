@@ -1,4 +1,4 @@
-"""One test for each name of Dagster that is not public: what the project loses when it goes or changes its meaning."""
+"""One test for each name of Dagster that is not public: what the project loses if the name or its meaning changes."""
 
 import ast
 import inspect
@@ -84,7 +84,7 @@ def test_every_name_has_a_test_here():
         ),
     ],
 )
-def test_tags_that_stand_in_stored_runs_keep_their_names(tag: str, value: str, loses: str):
+def test_tags_in_stored_runs_keep_their_names(tag: str, value: str, loses: str):
     assert tag == value, loses
 
 
@@ -149,7 +149,7 @@ def test_the_default_launcher_reports_the_process_that_it_starts():
 
 
 def test_run_monitoring_ends_a_run_by_the_launchers_answer():
-    """Names: CheckRunHealthResult, WorkerStatus, LaunchRunContext. Without them dead runs hold their place for ever."""
+    """Names: CheckRunHealthResult, WorkerStatus, LaunchRunContext. Without them dead runs block the limits for ever."""
     from dagster._core.launcher import RunLauncher
     from dagster._daemon.monitoring import run_monitoring
 

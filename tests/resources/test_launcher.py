@@ -1,4 +1,4 @@
-"""The launcher sees whether the process of a run is alive, and run monitoring ends and retries a run by its answer."""
+"""The launcher checks whether the process of a run is alive, and run monitoring ends and retries the run."""
 
 import json
 import logging
@@ -71,7 +71,7 @@ def health(instance: DagsterInstance, run: DagsterRun) -> CheckRunHealthResult:
 
 
 def monitored(instance: DagsterInstance, run: DagsterRun) -> DagsterRun:
-    """A run after run monitoring has looked at it."""
+    """A run after a check by run monitoring."""
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
     monitor_started_run(instance, None, record, logging.getLogger())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The registry on a real MLflow store in SQLite: runs reopened by id, versions, aliases, and bundles fetched back."""
+"""The registry with a real MLflow store in SQLite: runs reopened by id, versions, aliases, downloaded bundles."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def run_id(registry: ModelRegistry) -> str:
     return registry.start_run("training-1", {"dagster.run_id": "abc"})
 
 
-def test_an_empty_registry_has_no_champion_and_makes_no_database(tmp_path: Path):
+def test_an_empty_registry_has_no_champion_and_creates_no_database(tmp_path: Path):
     database = tmp_path / "none.db"
     registry = ModelRegistry(tracking_uri=f"sqlite:///{database}", artifact_root=str(tmp_path), ui="")
     assert registry.champion() is None
@@ -91,7 +91,7 @@ def test_a_run_is_closed_as_failed_when_its_stage_raises(registry: ModelRegistry
     assert registry._client().get_run(run_id).info.status == "FINISHED"
 
 
-def test_a_run_that_is_unknown_or_deleted_is_not_there(registry: ModelRegistry, run_id: str):
+def test_an_unknown_or_deleted_run_does_not_exist(registry: ModelRegistry, run_id: str):
     assert registry.has_run(run_id)
     assert not registry.has_run("0" * 32)
     registry._client().delete_run(run_id)

@@ -1,4 +1,4 @@
-"""The artefact store's records: whole or not at all, found again, and forgotten when told."""
+"""The records of the artefact store: complete or missing, found again, and deleted on request."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_a_record_is_read_back_and_a_missing_one_names_its_file(store: ArtefactS
         store.read_record("training")
 
 
-def test_a_scene_that_never_came_says_what_to_do(store: ArtefactStore):
+def test_an_error_about_an_unknown_scene_says_what_to_do(store: ArtefactStore):
     with pytest.raises(InputError, match="watched folder"):
         store.sources("x")
     with pytest.raises(InputError, match="raw_scenes"):
@@ -64,7 +64,7 @@ class Log:
         self.lines.append(text % values)
 
 
-def test_progress_is_written_and_logged_at_a_bearable_rate(store: ArtefactStore):
+def test_progress_is_written_and_logged_at_a_limited_rate(store: ArtefactStore):
     clock = iter(range(1, 1000))
     log = Log()
     progress = RunProgress(store.progress_path("run"), log, clock=lambda: next(clock) / 10)
@@ -81,7 +81,7 @@ def test_progress_is_written_and_logged_at_a_bearable_rate(store: ArtefactStore)
     assert {"started", "updated"} <= set(written)
 
 
-def test_progress_of_many_small_scenes_is_written_once_a_second_and_never_logged(store: ArtefactStore):
+def test_progress_of_many_small_scenes_is_written_once_per_second_and_never_logged(store: ArtefactStore):
     from drshym_pipeline.storage import read_json
 
     path = store.progress_path("run")

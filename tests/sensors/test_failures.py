@@ -1,4 +1,4 @@
-"""What happens after a run fails: its reason is kept, unless it is tried again."""
+"""What happens after a run fails: the reason is written, unless the run is retried."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sensors.failures import TERMINATED, failed_runs, failure_name, failure_reas
 from tests.lineage import Lineage
 
 
-def test_the_reason_of_a_failed_run_is_kept_beside_the_scenes(tmp_path: Path):
+def test_the_reason_of_a_failed_run_is_written_into_the_store(tmp_path: Path):
     lineage = Lineage(tmp_path)
     (lineage.inbox / "bad.tif").write_bytes(b"")
     result = lineage.map_all()["bad"]
@@ -46,7 +46,7 @@ def test_a_reason_is_one_line_of_the_step_that_failed_first(messages: list[tuple
 
 
 def interrupted(instance: DagsterInstance, lineage: Lineage, **tags: str) -> DagsterRun:
-    """A run of one scene that was reported as failed because its process is gone."""
+    """A run of one scene that was reported as failed because its process has ended."""
     run = instance.create_run_for_job(
         lineage.repository.get_job("map_scene"), status=DagsterRunStatus.STARTED, tags={"dagster/partition": "S1_x"}
     )
@@ -58,7 +58,7 @@ def interrupted(instance: DagsterInstance, lineage: Lineage, **tags: str) -> Dag
 
 
 def notice(lineage: Lineage, run: DagsterRun) -> None:
-    """The failure sensor sees a failed run."""
+    """Run the failure sensor for a failed run."""
     record = lineage.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.RUN_FAILURE).records[-1]
     event = record.event_log_entry.dagster_event
     assert event is not None
@@ -68,14 +68,14 @@ def notice(lineage: Lineage, run: DagsterRun) -> None:
     failed_runs(context, store=lineage.store)
 
 
-def test_an_interrupted_run_that_is_tried_again_leaves_no_failure(tmp_path: Path):
+def test_an_interrupted_run_that_is_retried_leaves_no_failure(tmp_path: Path):
     lineage = Lineage(tmp_path)
     run = interrupted(lineage.instance, lineage, **{WILL_RETRY_TAG: "true", AUTO_RETRY_RUN_ID_TAG: "the next"})
     notice(lineage, run)
     assert not (lineage.store.path / "failures").exists()
 
 
-def test_the_last_attempt_of_an_interrupted_scene_is_kept_with_its_reason(tmp_path: Path):
+def test_the_last_attempt_of_an_interrupted_scene_is_written_with_its_reason(tmp_path: Path):
     lineage = Lineage(tmp_path)
     run = interrupted(lineage.instance, lineage, **{WILL_RETRY_TAG: "false", "dagster/retry_number": "3"})
     notice(lineage, run)
@@ -85,7 +85,7 @@ def test_the_last_attempt_of_an_interrupted_scene_is_kept_with_its_reason(tmp_pa
     assert "the process is gone" in kept["reason"]
 
 
-def test_a_retry_that_was_announced_and_called_off_is_a_failure(tmp_path: Path):
+def test_a_retry_that_was_announced_and_then_cancelled_is_a_failure(tmp_path: Path):
     lineage = Lineage(tmp_path)
     run = interrupted(lineage.instance, lineage, **{WILL_RETRY_TAG: "true"})
     assert not retry_follows(lineage.instance, run.run_id, patience=0.3), "none was started in time"
@@ -104,12 +104,14 @@ def test_a_retry_that_was_announced_and_called_off_is_a_failure(tmp_path: Path):
         ("__ASSET_JOB", None, "", "assets"),
     ],
 )
-def test_a_failure_is_kept_under_a_name_that_a_reader_knows(job: str, partition: str | None, step: str, expected: str):
+def test_a_failure_is_written_under_a_name_that_a_reader_knows(
+    job: str, partition: str | None, step: str, expected: str
+):
     tags = {"dagster/partition": partition} if partition else {}
     assert failure_name(DagsterRun(job, tags=tags), step) == expected
 
 
-def test_a_scene_whose_run_was_terminated_does_not_seem_to_wait_for_ever(tmp_path: Path):
+def test_a_scene_whose_run_was_terminated_is_not_shown_as_waiting(tmp_path: Path):
     lineage = Lineage(tmp_path)
     lineage.store.scenes.write_sources("S1_x", {"files": ["S1_x.tif"], "run_key": "S1_x:1:e"})
     assert lineage.store.scenes.status("S1_x").state == "waiting"

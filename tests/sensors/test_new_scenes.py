@@ -102,7 +102,7 @@ def test_the_same_file_is_mapped_once_and_a_changed_one_again_as_a_new_version(l
     assert second.is_complete()
 
 
-def test_a_new_scene_says_to_the_queue_what_it_is_and_how_long_it_may_take(lineage: Lineage, scene_file: Path):
+def test_the_run_of_a_new_scene_has_the_tags_of_its_kind_and_its_longest_time(lineage: Lineage, scene_file: Path):
     lineage.drop(scene_file)
     lineage.tick()
     (request,) = lineage.tick()
@@ -110,7 +110,7 @@ def test_a_new_scene_says_to_the_queue_what_it_is_and_how_long_it_may_take(linea
     assert request.tags[LONGEST_TAG] == str(scene_deadline(scene_file.stat().st_size))
 
 
-def test_the_time_of_a_scene_in_two_files_follows_from_both(lineage: Lineage):
+def test_the_longest_time_of_a_scene_depends_on_both_of_its_files(lineage: Lineage):
     sizes = {"S1_two_vv.tif": 3_000_000, "S1_two_vh.tif": 5_000_000}
     for name, size in sizes.items():
         (lineage.inbox / name).write_bytes(bytes(size))
@@ -118,7 +118,7 @@ def test_the_time_of_a_scene_in_two_files_follows_from_both(lineage: Lineage):
     assert [request.tags[LONGEST_TAG] for request in requests] == [str(scene_deadline(8_000_000))]
 
 
-def test_a_half_written_file_is_left_alone(lineage: Lineage, scene_file: Path):
+def test_a_half_written_file_is_not_mapped(lineage: Lineage, scene_file: Path):
     content = scene_file.read_bytes()
     target = lineage.inbox / "growing.tif"
     for size in (1000, 2000, 3000):
@@ -163,7 +163,7 @@ def test_a_failed_scene_is_mapped_again_when_its_file_is_touched_and_not_before(
     assert lineage.tick() == []
 
 
-def test_a_link_out_of_the_folder_is_never_mapped(lineage: Lineage, scene_file: Path):
+def test_a_link_to_outside_the_folder_is_never_mapped(lineage: Lineage, scene_file: Path):
     (lineage.inbox / "link.tif").symlink_to(scene_file)
     assert lineage.map_all(ticks=3) == {}
 
@@ -187,7 +187,7 @@ def test_a_scene_without_georeference_is_refused(lineage: Lineage):
     assert "nowhere.tif" in reason
 
 
-def test_vv_is_mapped_alone_after_a_while_and_again_as_a_pair(lineage: Lineage, scene_file: Path, tmp_path: Path):
+def test_vv_is_mapped_alone_after_some_ticks_and_again_as_a_pair(lineage: Lineage, scene_file: Path, tmp_path: Path):
     vv = band_file(tmp_path / "x_vv.tif", scene_file, 1)
     vh = band_file(tmp_path / "x_vh.tif", scene_file, 2)
     lineage.drop(vh)
@@ -207,7 +207,7 @@ def test_vv_is_mapped_alone_after_a_while_and_again_as_a_pair(lineage: Lineage, 
     assert both.directory != alone.directory
 
 
-def test_two_folders_do_not_collide(lineage: Lineage, scene_file: Path):
+def test_equal_names_in_two_folders_do_not_conflict(lineage: Lineage, scene_file: Path):
     lineage.drop(scene_file, "rome/S1.tif")
     lineage.drop(scene_file, "milan/S1.tif")
     lineage.tick()
@@ -232,7 +232,7 @@ def test_a_failed_listing_fails_the_tick_and_forgets_nothing(tmp_path: Path, sce
     assert [lineage.tick(), lineage.tick()] == [[], []]
 
 
-def test_a_tick_that_died_before_its_commit_asks_for_the_same_runs_again(lineage: Lineage, scene_file: Path):
+def test_the_tick_after_a_killed_one_requests_the_same_runs_again(lineage: Lineage, scene_file: Path):
     lineage.drop(scene_file)
     lineage.tick()
     committed = lineage.cursor
@@ -256,7 +256,7 @@ def test_a_backfill_from_the_ui_needs_nothing_but_the_partition(lineage: Lineage
     assert lineage.run("map_scene", "S1_small").success
 
 
-def test_all_pixels_not_observed_is_a_map_that_says_so(lineage: Lineage):
+def test_a_map_of_a_scene_without_observation_says_so(lineage: Lineage):
     profile = {"driver": "GTiff", "width": 60, "height": 50, "count": 2, "dtype": "float32", "crs": "EPSG:32644"}
     transform = from_origin(500_000, 2_900_000, 10, 10)
     with rasterio.open(lineage.inbox / "S1_empty_dB.tif", "w", **profile, transform=transform) as target:

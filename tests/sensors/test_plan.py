@@ -1,4 +1,4 @@
-"""What a tick decides, without Dagster and without a disk."""
+"""The decisions of a tick, without Dagster and without a disk."""
 
 import subprocess
 import sys
@@ -36,12 +36,12 @@ def requested(plans: list[TickPlan]) -> list[list[tuple[str, ...]]]:
     return [[request.files for request in plan.requests] for plan in plans]
 
 
-def test_a_file_is_taken_when_it_stood_still_over_two_ticks():
+def test_a_file_is_used_when_it_was_unchanged_in_two_ticks():
     scene = [file("a.tif")]
     assert requested(ticks(scene, scene, scene)) == [[], [("a.tif",)], []]
 
 
-def test_a_growing_file_is_left_alone():
+def test_a_growing_file_is_not_used():
     growing = [[file("a.tif", size=size)] for size in (1, 2, 3)]
     plans = ticks(*growing, growing[-1])
     assert requested(plans) == [[], [], [], [("a.tif",)]]
@@ -63,13 +63,13 @@ def test_going_back_to_earlier_bytes_is_a_change_too():
     assert len(keys) == len(set(keys)) == 3
 
 
-def test_the_run_key_holds_etag_and_size():
+def test_the_run_key_contains_etag_and_size():
     request = ticks(*[[file("a.tif", "e7a6", 4711)]] * 2)[1].requests[0]
     assert "e7a6" in request.run_key
     assert "4711" in request.run_key
 
 
-def test_a_file_taken_away_and_brought_back_is_not_mapped_again():
+def test_a_file_that_was_deleted_and_copied_in_again_is_not_mapped_again():
     scene = [file("a.tif")]
     assert requested(ticks(scene, scene, [], scene, scene)) == [[], [("a.tif",)], [], [], []]
 
@@ -89,7 +89,7 @@ def test_vh_waits_for_its_vv():
     assert requested(plans[11:]) == [[("x_vv.tif", "x_vh.tif")]]
 
 
-def test_vv_waits_some_ticks_then_goes_alone_and_again_with_its_partner():
+def test_vv_waits_some_ticks_then_is_mapped_alone_and_again_with_vh():
     alone, pair = [file("x_vv.tif")], [file("x_vv.tif"), file("x_vh.tif")]
     plans = ticks(*[alone] * (PARTNER_TICKS + 3), pair, pair, pair)
     when = [index for index, plan in enumerate(plans) if plan.requests]
@@ -99,12 +99,12 @@ def test_vv_waits_some_ticks_then_goes_alone_and_again_with_its_partner():
     assert plans[when[0]].requests[0].partition == plans[when[1]].requests[0].partition
 
 
-def test_a_partner_taken_away_does_not_map_again():
+def test_a_deleted_vh_file_does_not_map_the_scene_again():
     pair, alone = [file("x_vv.tif"), file("x_vh.tif")], [file("x_vv.tif")]
     assert requested(ticks(pair, pair, *[alone] * 8))[2:] == [[]] * 8
 
 
-def test_a_side_car_goes_with_its_scene_and_changes_nothing_for_scenes_without_one():
+def test_a_side_car_is_requested_with_its_scene_and_changes_nothing_for_other_scenes():
     alone, other = [file("a.tif"), file("b.tif")], [file("a.tif"), file("a.drshym.json", "note"), file("b.tif")]
     plain, noted = ticks(alone, alone)[1].requests, ticks(other, other)[1].requests
     assert [(request.files, request.sidecar) for request in noted] == [
@@ -115,7 +115,7 @@ def test_a_side_car_goes_with_its_scene_and_changes_nothing_for_scenes_without_o
     assert plain[0].run_key != noted[0].run_key
 
 
-def test_a_side_car_that_comes_or_changes_later_has_its_scene_mapped_again_and_no_other():
+def test_a_side_car_that_is_added_or_changed_later_has_only_its_scene_mapped_again():
     scenes = [file("a.tif"), file("b.tif")]
     first, second = file("a.drshym.json", "1"), file("a.drshym.json", "2")
     plans = ticks(scenes, scenes, [*scenes, first], [*scenes, first], [*scenes, second], [*scenes, second], scenes)
@@ -132,13 +132,13 @@ def test_the_side_car_of_a_pair_has_its_name_without_the_polarisation():
     assert plan.unclaimed == ("x.drshym.json",)
 
 
-def test_a_side_car_alone_is_no_scene():
+def test_a_side_car_alone_is_not_a_scene():
     plans = ticks(*[[file("a.drshym.json")]] * 6)
     assert requested(plans) == [[]] * 6
     assert plans[-1].unclaimed == ("a.drshym.json",)
 
 
-def test_what_the_last_release_remembered_opens_and_nothing_is_mapped_again():
+def test_the_state_of_the_last_release_is_read_and_nothing_is_mapped_again():
     # As release 0.1.0 kept it in `objects/seen-scenes`.
     kept = {
         "a.tif": {
@@ -165,7 +165,7 @@ def test_a_limit_leaves_the_rest_for_later_ticks():
     assert "more than 2" in next(iter(plans[1].waiting.values()))
 
 
-def test_two_folders_two_extensions_and_two_roles_are_scenes_of_their_own():
+def test_files_of_two_folders_extensions_or_roles_are_separate_scenes():
     listing = [
         file(key)
         for key in ("a/s.tif", "b/s.tif", "a-s.tif", "s.tif", "s.tiff", "s_vv.tif", "s_vh.tif", "s_VV.tif", "a s.tif")
@@ -190,7 +190,7 @@ LISTINGS = st.lists(st.dictionaries(KEYS, st.sampled_from("xy"), max_size=5), mi
 @given(LISTINGS, st.integers(1, 3))
 def test_no_upload_is_launched_twice_and_none_is_forgotten(contents: list[dict[str, str]], limit: int):
     listings = [[file(key, etag) for key, etag in sorted(listing.items())] for listing in contents]
-    # Whatever went before: once the folder stands still, everything in it is mapped but a VH file without its VV.
+    # Whatever happened before: when the folder no longer changes, everything is mapped except a VH file without its VV.
     listings += [listings[-1]] * (PARTNER_TICKS + 8)
     plans = ticks(*listings, limit=limit)
     keys = [request.run_key for plan in plans for request in plan.requests]
@@ -208,7 +208,7 @@ def test_no_upload_is_launched_twice_and_none_is_forgotten(contents: list[dict[s
 
 
 @given(LISTINGS)
-def test_what_is_remembered_survives_json(contents: list[dict[str, str]]):
+def test_the_state_survives_json(contents: list[dict[str, str]]):
     plans = ticks(*[[file(key, etag) for key, etag in sorted(listing.items())] for listing in contents])
     assert seen_from_json(seen_to_json(plans[-1].seen)) == plans[-1].seen
 

@@ -1,4 +1,4 @@
-"""The job that deletes what nobody needs: by the age of each artefact, never under a run, never the newest map."""
+"""The job that deletes old results: by their own age, never during a run of the scene, never the newest map."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ KEEP = {"keep_predictions": timedelta(days=3), "keep_maps": timedelta(days=30)}
 
 
 def age(path: Path, days: float) -> None:
-    """Make a file, or a folder and all in it, as old as that."""
+    """Set the age of a file, or of a folder and all files in it."""
     moment = (NOW - timedelta(days=days)).timestamp()
     for item in (path, *path.rglob("*")):
         os.utime(item, (moment, moment))
@@ -62,14 +62,14 @@ def newest(store: SceneStore) -> MapFolder:
 
 
 def again(store: SceneStore, bundle: ModelBundle, digit: str) -> tuple[mapping.PredictionFolder, MapFolder]:
-    """Map the scene by another model, up to the drawing."""
+    """Map the scene with another model, up to the drawing."""
     tiles = newest(store).scene.tiles("tiles/128-16")
     reference = bundle.reference("checkpoint").model_copy(update={"sha256": digit * 64})
     predicted = mapping.predict(tiles, bundle, reference)
     return predicted, mapping.stitch(predicted, run=f"run{digit}")
 
 
-def test_probabilities_go_by_their_own_age_and_the_map_stays(store: SceneStore):
+def test_probabilities_are_deleted_by_their_own_age_and_the_map_is_kept(store: SceneStore):
     scene = newest(store).scene
     assert delete_expired(store, (), NOW, **KEEP).predictions == []
     age(newest(store).directory, 40)
@@ -82,8 +82,8 @@ def test_probabilities_go_by_their_own_age_and_the_map_stays(store: SceneStore):
     assert newest(store).is_complete()
 
 
-def test_the_probabilities_of_a_run_that_goes_on_are_never_deleted(store: SceneStore, random_bundle: ModelBundle):
-    """The map that was delivered is old; a run stitches a new one from probabilities that took days."""
+def test_the_probabilities_of_a_running_run_are_never_deleted(store: SceneStore, random_bundle: ModelBundle):
+    """The finished map is old; a run stitches a new one from probabilities that took days."""
     predicted, drawn = again(store, random_bundle, "1")
     store.write_note(
         "S1_old", "second", WorkNote(version=newest(store).scene.directory.name, prediction=predicted.name)
@@ -95,7 +95,7 @@ def test_the_probabilities_of_a_run_that_goes_on_are_never_deleted(store: SceneS
     assert drawn.directory.is_dir()
 
 
-def test_probabilities_that_a_run_takes_up_at_the_same_moment_are_put_back(store: SceneStore):
+def test_probabilities_that_a_run_begins_to_use_at_the_same_moment_are_put_back(store: SceneStore):
     scene = newest(store).scene
     (prediction,) = scene.predictions()
     limit = NOW.timestamp() - 3 * 86400
@@ -104,7 +104,7 @@ def test_probabilities_that_a_run_takes_up_at_the_same_moment_are_put_back(store
     assert scene.predictions() == [prediction]
 
 
-def test_what_is_taken_up_counts_as_new(store: SceneStore, random_bundle: ModelBundle):
+def test_reused_probabilities_count_as_new(store: SceneStore, random_bundle: ModelBundle):
     scene = newest(store).scene
     (prediction,) = scene.predictions()
     age(prediction, 4)
@@ -119,7 +119,7 @@ def test_deleted_probabilities_are_an_error_that_says_what_to_do(store: SceneSto
         mapping.stitch(predicted)
 
 
-def test_an_older_map_goes_in_time_and_the_newest_never(store: SceneStore, random_bundle: ModelBundle):
+def test_an_older_map_is_deleted_after_some_time_and_the_newest_never(store: SceneStore, random_bundle: ModelBundle):
     first = newest(store)
     _, drawn = again(store, random_bundle, "1")
     second = mapping.report(drawn)
@@ -132,7 +132,9 @@ def test_an_older_map_goes_in_time_and_the_newest_never(store: SceneStore, rando
     assert second.is_complete()
 
 
-def test_what_interrupted_runs_have_left_goes_and_what_is_young_stays(store: SceneStore, random_bundle: ModelBundle):
+def test_old_leftovers_of_interrupted_runs_are_deleted_and_young_ones_are_kept(
+    store: SceneStore, random_bundle: ModelBundle
+):
     _, old = again(store, random_bundle, "1")
     _, young = again(store, random_bundle, "2")
     age(old.directory, 8)
@@ -143,7 +145,7 @@ def test_what_interrupted_runs_have_left_goes_and_what_is_young_stays(store: Sce
     assert store.runs("S1_old") == {}
 
 
-def test_an_earlier_version_of_a_scene_goes_with_its_last_map(
+def test_an_earlier_version_of_a_scene_is_deleted_with_its_last_map(
     store: SceneStore, scene_file: Path, random_bundle: ModelBundle, tmp_path: Path
 ):
     first = newest(store)

@@ -1,4 +1,4 @@
-"""Side-cars and other files in the watched folder: real ticks and jobs, with a model in service."""
+"""Side-cars and other files in the watched folder, with real ticks and jobs, and a model in service."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def units(lineage: Lineage, partition: str) -> tuple[str, str]:
     return meta.units, meta.units_evidence
 
 
-def test_a_side_car_says_the_units_and_one_that_comes_later_has_the_scene_mapped_again(
+def test_a_side_car_gives_the_units_and_one_that_is_added_later_has_the_scene_mapped_again(
     lineage: Lineage, scene_file: Path
 ):
     lineage.drop(scene_file)
@@ -69,7 +69,7 @@ def test_a_broken_side_car_fails_its_scene_in_one_sentence_and_stops_no_other(li
     assert lineage.map_all()["S1_small"].success
 
 
-def test_what_is_ignored_is_named_once_and_in_every_skip_reason(lineage: Lineage, scene_file: Path):
+def test_ignored_files_are_logged_once_and_named_in_every_skip_reason(lineage: Lineage, scene_file: Path):
     for name in ("map.png", "notes.txt", "archive.zip", "other.json", "lost.drshym.json", "upload.tif.part"):
         (lineage.inbox / name).write_bytes(b"x")
     lineage.drop(scene_file)
@@ -88,7 +88,7 @@ def test_what_is_ignored_is_named_once_and_in_every_skip_reason(lineage: Lineage
     assert "map.png" not in str(lineage.message)
 
 
-def test_the_line_on_ignored_files_is_bounded(lineage: Lineage):
+def test_the_line_about_ignored_files_has_a_limited_length(lineage: Lineage):
     for number in range(300):
         (lineage.inbox / f"{number:03d}{'x' * 150}.png").write_bytes(b"x")
     lineage.tick()

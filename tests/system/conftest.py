@@ -11,9 +11,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def system_tool() -> Callable[[str], str]:
-    """Gives the path of a program of the operating system, by its name.
+    """A function that returns the path of a program of the operating system, by its name.
 
-    Where the program is missing the test says that it did not run; in CI that is an error, not a skip.
+    If the program is missing, the test is skipped with a reason; in CI that is an error, not a skip.
     """
 
     def find(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The real services on a home of their own, with runs that can be stopped in the middle of a stage."""
+"""The real services with their own home, and runs that can be stopped in the middle of a stage."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from drshym_pipeline.storage import TEMPORARY_PREFIX
 from resources.dagster_internals import processes_of
 
 WAIT_SECONDS = 400.0
-# A process is let go for this long between two looks at where it is.
+# How long a process may run between two checks of its stage.
 STEP_SECONDS = 0.003
-# Shorter than those of dagster.yaml, so that the tests take less time; what is done is the same.
+# Shorter than in dagster.yaml, so that the tests take less time; everything else is the same.
 QUICK = {
     ("run_coordinator", "config", "dequeue_interval_seconds"): 1,
     ("run_monitoring", "poll_interval_seconds"): 2,
@@ -61,7 +61,7 @@ def quick_home(home: Path, changes: Mapping[tuple[str, ...], Any]) -> None:
 
 @dataclass
 class Pipeline:
-    """Services that run, and what they have done.
+    """The running services and their runs.
 
     Args:
         home: Their folder of state.
@@ -84,7 +84,7 @@ class Pipeline:
         return psutil.Process(self.running.services[0].process.pid)
 
     def drop(self, scene: Path, name: str) -> None:
-        """Copy a scene into the watched folder under a name of its own."""
+        """Copy a scene into the watched folder under a given name."""
         shutil.copyfile(scene, self.home / f"{name}.part")
         (self.home / f"{name}.part").rename(self.home / "inbox" / f"{name}.tif")
 
@@ -108,7 +108,7 @@ class Pipeline:
     def hold(self, partition: str, stage: str, *, writing: bool = False) -> tuple[DagsterRun, psutil.Process]:
         """Stop the process of a scene's first run while it is in a stage.
 
-        The process runs for a few milliseconds between two looks, so that no stage is over before it is seen.
+        The process runs for a few milliseconds between two checks, so that no stage ends before it is seen.
 
         Args:
             partition: The scene.
@@ -135,11 +135,11 @@ class Pipeline:
         raise AssertionError(f"{partition} did not come to {stage} within {WAIT_SECONDS:.0f} s")
 
     def partials(self, partition: str) -> list[Path]:
-        """What is being written of a scene, or was left half written."""
+        """Return the files of a scene that are being written, or were left half written."""
         return list((self.scenes / partition).rglob(f"{TEMPORARY_PREFIX}*"))
 
     def mapped(self, partition: str, attempts: int = 2) -> list[DagsterRun]:
-        """Wait until a scene is mapped by its last attempt; returns its runs."""
+        """Wait until the last attempt has mapped a scene; return its runs."""
 
         def succeeded() -> list[DagsterRun] | None:
             runs = self.runs(partition)

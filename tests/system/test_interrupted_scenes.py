@@ -1,4 +1,4 @@
-"""Whatever interrupts a scene, it is mapped in the end: once, completely, and with nothing left half written."""
+"""A scene is mapped after every kind of interruption: once, completely, and without half-written files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.system.pipeline_runs import Pipeline, kill, pipeline, quick_home, wai
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
-# The stages, and whether a file of theirs is written for long enough to be caught half written.
+# The stages, and whether writing their files takes long enough to find one half written.
 STAGES = {
     "raw_scenes": True,
     "tiles": False,
@@ -30,7 +30,7 @@ STAGES = {
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scene of a few tiles: large enough to be interrupted in, small enough to be mapped six times."""
+    """A scene of a few tiles: large enough to be interrupted, small enough to be mapped six times."""
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_scene
 
@@ -52,7 +52,7 @@ def services(home: Path) -> Iterator[Pipeline]:
 
 @pytest.fixture(scope="module")
 def undisturbed(services: Pipeline, scene: Path) -> str:
-    """The hash of the pixels of the mask that the scene gets when nothing interrupts it."""
+    """The hash of the pixels of the scene's mask without an interruption."""
     services.drop(scene, "S1_undisturbed")
     assert len(services.mapped("S1_undisturbed", attempts=1)) == 1
     return mask_of(services.home, "S1_undisturbed")
@@ -66,7 +66,7 @@ def mask_of(home: Path, partition: str) -> str:
 
 
 def assert_mapped_once(home: Path, partition: str, mask: str | None = None) -> None:
-    """A scene has one finished map, with all its files, and nothing else was left in the store."""
+    """Check that a scene has one finished map with all its files, and that nothing else is left in the store."""
     folder = home / "store" / "scenes" / partition
     assert (folder / "current.json").is_file()
     (report,) = folder.rglob(f"{partition}_report.json")
@@ -91,7 +91,7 @@ def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
     assert_mapped_once(services.home, partition, undisturbed)
 
 
-def test_a_run_that_a_user_terminates_is_not_tried_again(services: Pipeline, scene: Path, undisturbed: str):
+def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: Path, undisturbed: str):
     del undisturbed
     services.drop(scene, "S1_terminated")
     run, process = services.hold("S1_terminated", "tile_probabilities")
@@ -99,7 +99,7 @@ def test_a_run_that_a_user_terminates_is_not_tried_again(services: Pipeline, sce
     terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""
     assert services.ask(terminate, {"id": run.run_id})["terminateRun"]["__typename"] == "TerminateRunSuccess"
     wait_until(lambda: services.runs("S1_terminated")[0].is_finished, "the end of the terminated run")
-    # The next scene is mapped after it: by then a retry would be there.
+    # The next scene is mapped after it: a retry would exist by then.
     services.drop(scene, "S1_after")
     services.mapped("S1_after", attempts=1)
     assert [each.status for each in services.runs("S1_terminated")] == [DagsterRunStatus.CANCELED]
@@ -119,7 +119,7 @@ def test_a_scene_is_mapped_when_the_daemon_is_killed(services: Pipeline, scene: 
 def test_a_scene_is_mapped_when_the_daemon_and_all_it_started_are_killed(
     services: Pipeline, scene: Path, undisturbed: str
 ):
-    """As after a restart of the machine: nobody is left who could report that the run's process is gone."""
+    """As after a restart of the machine: no process is left that could report the end of the run."""
     services.drop(scene, "S1_all")
     run, process = services.hold("S1_all", "stitched_scenes", writing=True)
     daemon = services.daemon

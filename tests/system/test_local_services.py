@@ -1,4 +1,4 @@
-"""The services of one laptop come up, map what is dropped, and leave nothing running behind."""
+"""The services of one laptop start, map a copied scene, and leave no process behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def processes_with(text: str) -> list[str]:
     for process in psutil.process_iter():
         if process.pid == os.getpid():
             continue
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or belongs to another user
+        with contextlib.suppress(psutil.Error):  # it has ended in the meantime, or belongs to another user
             if any(text in value for value in process.environ().values()):
                 found.append(" ".join(process.cmdline()))
     return found
@@ -73,7 +73,7 @@ def test_a_service_that_ends_by_itself_is_an_error_with_its_log(tmp_path: Path) 
         local.wait_for(service, f"http://{local.HOST}:{local.free_port()}/", seconds=5)
 
 
-def test_a_stubborn_service_is_stopped_with_its_children(tmp_path: Path) -> None:
+def test_a_service_that_ignores_the_stop_is_killed_with_its_children(tmp_path: Path) -> None:
     code = (
         "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); print('up'); time.sleep(600)"

@@ -1,4 +1,4 @@
-"""Every target of the Makefile is explained, and can be planned on a fresh clone."""
+"""Every target of the Makefile has a help text, and a dry run works in a fresh clone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TARGETS = re.search(r"^\.PHONY: (.+)$", MAKEFILE.read_text("utf-8"), re.MULTILIN
 
 
 def make(folder: Path, *arguments: str) -> str:
-    """What make prints, without the variables of a make that runs these tests."""
+    """Return the output of make, run without the variables of a make that runs these tests."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "DAGSTER_HOME"))}
     words = ["make", "--no-print-directory", "-f", str(MAKEFILE), *arguments]
     return subprocess.run(words, cwd=folder, env=kept, capture_output=True, text=True, check=True).stdout
@@ -24,7 +24,7 @@ def make(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
-    """A folder with what the targets depend on, and no environment."""
+    """A folder with the files that the targets depend on, without a virtual environment."""
     for name in ("pyproject.toml", "dagster.yaml"):
         (tmp_path / name).write_bytes((local.ROOT / name).read_bytes())
     return tmp_path

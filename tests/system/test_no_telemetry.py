@@ -1,4 +1,4 @@
-"""Nothing of ours is sent to the makers of Dagster and MLflow: the switches work, and they are set everywhere."""
+"""No telemetry of Dagster and MLflow is sent: the switches work, and they are set everywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deploy import local
 from deploy.service_logs import FOLDER
 from resources.no_telemetry import SWITCHES
 
-# MLflow also holds back where it thinks that it runs in continuous integration or in a test.
+# MLflow also sends nothing if it thinks that it runs in continuous integration or in a test.
 _CI_MARKS = re.compile(
     r"CI|GITHUB_|GITLAB|JENKINS|TRAVIS|TF_BUILD|BUILDKITE|PYTEST|RUNBOT|CODEBUILD|TEAMCITY|BITBUCKET"
 )
@@ -29,7 +29,7 @@ def bare_environment() -> dict[str, str]:
 
 
 class Sink:
-    """A server that notes what it is sent."""
+    """A server that records what it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -107,9 +107,10 @@ def test_with_the_switch_nothing_is_uploaded(tmp_path: Path, sink: Sink) -> None
 
 
 @pytest.mark.parametrize(("first", "disabled"), [("", "False"), ("import resources; ", "True")])
-def test_mlflow_is_silent_wherever_our_code_location_was_imported_first(first: str, disabled: str) -> None:
+def test_mlflow_is_silent_if_our_code_location_was_imported_first(first: str, disabled: str) -> None:
     code = f"{first}from mlflow.telemetry.utils import is_telemetry_disabled; print(is_telemetry_disabled())"
-    # Imported without the switch, MLflow asks its server at once: a proxy that nobody runs keeps that on this machine.
+    # Imported without the switch, MLflow asks its server at once: a proxy that does not exist keeps the request on this
+    # machine.
     proxy = f"http://{local.HOST}:9"
     environment = {
         **bare_environment(), "PYTHONPATH": str(local.ROOT), "HTTPS_PROXY": proxy, "https_proxy": proxy,

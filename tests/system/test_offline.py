@@ -1,4 +1,4 @@
-"""Nothing leaves the machine: demo, web pages and registry run without a network, and none of them looks for one."""
+"""No data leaves the machine: demo, web pages and registry run without a network and do not try to use one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.system
 Find = Callable[[str], str]
 DEMO_SECONDS = 3600.0
 SERVE_SECONDS = 900.0
-# Continuous integration keeps MLflow silent by itself, and what `make` sets is not to be the only guard. A user sets no
-# number of threads either.
+# Continuous integration alone keeps MLflow silent, and the variables of `make` must not be the only guard. A user sets
+# no number of threads either.
 _HIDDEN = re.compile(
     "CI$|GITHUB_|GITLAB|JENKINS|TRAVIS|TF_BUILD|BUILDKITE|PYTEST|RUNBOT|CODEBUILD|TEAMCITY|BITBUCKET|OMP_NUM_THREADS$"
 )
@@ -72,7 +72,7 @@ def reach(family, *address):
 def test_every_attempt_to_reach_another_machine_is_found(
     call: str, expected: set[str], tmp_path: Path, system_tool: Find
 ) -> None:
-    # In a child of a thread of a child: nothing that is started escapes.
+    # In a child of a thread of a child: no started process is missed.
     inner = (
         f"import threading\n{CONNECT}\nthread = threading.Thread(target=lambda: {call})\nthread.start(); thread.join()"
     )
@@ -96,7 +96,7 @@ def test_a_lookup_of_a_name_is_found(tmp_path: Path, system_tool: Find) -> None:
     assert traced(code, tmp_path, system_tool)
 
 
-def test_the_uploader_of_dagster_is_found_when_nothing_stops_it(tmp_path: Path, system_tool: Find) -> None:
+def test_the_uploader_of_dagster_is_found_when_it_is_not_switched_off(tmp_path: Path, system_tool: Find) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "event.log").write_text("one event\n")
     code = (
@@ -107,7 +107,7 @@ def test_the_uploader_of_dagster_is_found_when_nothing_stops_it(tmp_path: Path, 
     assert not traced(f"import resources; {code}", tmp_path, system_tool)
 
 
-def test_mlflow_is_found_when_nothing_stops_it(tmp_path: Path, system_tool: Find) -> None:
+def test_the_telemetry_of_mlflow_is_found_when_it_is_not_switched_off(tmp_path: Path, system_tool: Find) -> None:
     code = (
         "import mlflow, time; from mlflow.telemetry.client import get_telemetry_client\n"
         "client = get_telemetry_client()\n"
@@ -140,7 +140,7 @@ for page in pages:
             raise
         except OSError:
             time.sleep(0.5)
-time.sleep(5)  # what a service sends, it sends from a thread of its own
+time.sleep(5)  # a service sends its data from another thread
 process.send_signal(signal.SIGTERM)
 sys.exit(process.wait())
 """
@@ -149,7 +149,7 @@ MLFLOW_PAGES = ("/health", "/", "/version", "/ajax-api/3.0/mlflow/ui-telemetry")
 
 
 def fill(home: Path) -> None:
-    """Leave what an older release and a long time of running would have left."""
+    """Write the files that an older release and a long time of running would have left."""
     (home / FOLDER).mkdir(parents=True)
     for service in SERVICES:
         (home / FOLDER / f"{service}.log").write_bytes(b"a line of last month\n" * (MAX_BYTES // 21))
@@ -159,7 +159,7 @@ def fill(home: Path) -> None:
 
 
 def check_logs(home: Path, *services: str) -> None:
-    """The logs are there, rotated and bounded, and nothing was taken away."""
+    """Check that the logs exist, are rotated and limited in size, and that nothing was deleted."""
     for service in services:
         current, before = home / FOLDER / f"{service}.log", home / FOLDER / f"{service}.log.1"
         assert 0 < current.stat().st_size < before.stat().st_size

@@ -1,4 +1,4 @@
-"""A killed service of the real ones comes back; the others and the user's address stay as they are."""
+"""A killed real service is started again; the other services and the address for the user stay the same."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_registry_comes_back_on_its_port_after_kill_9(tmp_path: Path) -> Non
     ("code", "reason"),
     [("raise SystemExit('bad workspace')", "bad workspace"), ("import time; time.sleep(600)", "wrote no heartbeat")],
 )
-def test_a_daemon_that_does_not_come_up_is_an_error(code: str, reason: str, tmp_path: Path) -> None:
+def test_a_daemon_that_does_not_start_is_an_error(code: str, reason: str, tmp_path: Path) -> None:
     log = ServiceLog(tmp_path, "dagster-daemon")
     service = Service("dagster-daemon", [sys.executable, "-c", code], folder=tmp_path, environment={}, log=log)
     try:

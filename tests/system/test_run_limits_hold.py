@@ -37,7 +37,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 
 def materialize(services: Pipeline, assets: list[str], partition: str | None = None) -> str:
-    """Start a run of single assets, as the button on the lineage page does; returns its id."""
+    """Start a run of single assets, as the button on the lineage page does; return its id."""
     tags = [{"key": "dagster/partition", "value": partition}] if partition else []
     parameters: dict[str, Any] = {
         "mode": "default",
@@ -57,7 +57,7 @@ def run_of(services: Pipeline, run_id: str) -> DagsterRun:
 
 
 def test_a_failed_run_of_single_assets_is_limited_and_its_reason_is_kept(services: Pipeline):
-    """One place for an archive map: of two runs by hand the second waits, and a review does not."""
+    """Only one archive run at a time: of two runs by hand the second waits, and a review does not."""
     services.instance.add_dynamic_partitions("scenes", ["S1_unknown", "S1_other"])
     first = materialize(services, ["raw_scenes", "tiles"], "S1_unknown")
     second = materialize(services, ["raw_scenes", "tiles"], "S1_other")
@@ -83,7 +83,7 @@ def test_a_failed_run_of_single_assets_is_limited_and_its_reason_is_kept(service
         assert "no source files are known for this scene" in kept["reason"]
 
 
-def test_a_training_by_hand_has_the_place_of_a_training_and_a_review_waits_for_none(services: Pipeline):
+def test_a_training_by_hand_counts_as_a_training_and_a_review_does_not_wait(services: Pipeline):
     first = materialize(services, ["labelled_tiles", "trained_checkpoint"])
     second = materialize(services, ["labelled_tiles"])
     review = materialize(services, ["flood_model"])
@@ -93,7 +93,7 @@ def test_a_training_by_hand_has_the_place_of_a_training_and_a_review_waits_for_n
     assert TRAINING_TAG not in run_of(services, review).tags
     begun = {DagsterRunStatus.STARTED, DagsterRunStatus.SUCCESS}
     wait_until(lambda: run_of(services, review).status in begun, "the review")
-    # The training of the demo's recipe takes minutes: it still has its place, and the second one waits for it.
+    # The training of the demo's recipe takes minutes: it is still running, and the second one waits for it.
     statuses = run_of(services, first).status, run_of(services, second).status
     assert statuses == (DagsterRunStatus.STARTED, DagsterRunStatus.QUEUED)
     terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""

@@ -1,4 +1,4 @@
-"""Service logs are rotated and bounded, survive what can go wrong, and lie where nobody uploads them."""
+"""Service logs are rotated and limited in size, survive faults, and are in a folder that is not uploaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.service_logs import BACKUPS, FOLDER, MAX_BYTES, ServiceLog, rescue_o
 
 
 def lines_of(log: ServiceLog) -> list[str]:
-    """All lines that are kept, oldest first."""
+    """Return all lines that are kept, oldest first."""
     files = sorted(log.path.parent.glob(f"{log.path.name}*"), reverse=True)  # .log.2, .log.1, .log
     return [line for path in files for line in path.read_text("utf-8").splitlines()]
 
@@ -39,7 +39,7 @@ def test_a_line_without_an_end_is_cut_into_pieces(tmp_path: Path) -> None:
     assert [len(line) for line in lines_of(log)] == [65536, 65536, 65536, 200_000 - 3 * 65536]
 
 
-def test_bytes_that_are_no_text_do_not_end_the_log(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_do_not_end_the_log(tmp_path: Path) -> None:
     log = ServiceLog(tmp_path, "talker")
     code = r"import sys; sys.stdout.buffer.write(b'\xff\xfe\nafter\n')"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -74,7 +74,7 @@ def test_logs_of_an_earlier_release_leave_the_folder_that_is_uploaded(tmp_path: 
     assert (kept / "dagster-daemon.log").read_text() == "old daemon\n"
 
 
-def test_an_old_log_without_bound_is_cut_to_its_end(tmp_path: Path) -> None:
+def test_only_the_end_of_a_large_old_log_is_kept(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "mlflow.log").write_text("".join(f"line {number:04}\n" for number in range(1000)))
     rescue_old_logs(tmp_path, max_bytes=3000)

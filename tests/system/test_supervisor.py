@@ -1,4 +1,4 @@
-"""A service that ends by itself is started again at a bounded rate; one that never came up is an error."""
+"""A service that ends unexpectedly is started again at a limited rate; one that never started is an error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Bench:
-    """Starts services in a folder, collects what they say and stops them."""
+    """Starts services in a folder, collects their messages and stops them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -88,7 +88,7 @@ def test_a_healthy_time_forgets_earlier_failures() -> None:
     [(0, "stopped with exit code 0"), (3, "stopped with exit code 3"), (-9, "was killed by SIGKILL"),
      (-60, "was killed by signal 60")],
 )  # fmt: skip
-def test_the_ending_is_said_in_words(code: int, words: str) -> None:
+def test_the_way_a_process_ended_is_described_as_text(code: int, words: str) -> None:
     assert ending(code) == words
 
 
@@ -123,7 +123,9 @@ def test_a_service_that_says_nothing_has_no_reason_of_an_earlier_one(bench: Benc
         assert "talker stopped with exit code 7; it is started again" in bench.line()
 
 
-def test_a_service_that_ends_again_and_again_is_an_error_for_who_waits_and_is_still_tried(bench: Bench) -> None:
+def test_a_service_that_ends_again_and_again_is_an_error_for_the_caller_and_is_still_started_again(
+    bench: Bench,
+) -> None:
     service = bench.start("raise SystemExit('never')")
     service.supervise()
     for _ in range(QUICK.give_up):
@@ -140,7 +142,7 @@ def test_a_service_that_ends_again_and_again_is_an_error_for_who_waits_and_is_st
     bench.line()
 
 
-def test_a_service_that_cannot_be_executed_any_more_is_tried_until_it_can(bench: Bench, tmp_path: Path) -> None:
+def test_a_service_that_cannot_be_executed_is_tried_until_it_can_be(bench: Bench, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text(f"#!{sys.executable}\nimport time\nprint('up', flush=True)\ntime.sleep(600)\n")
     program.chmod(0o755)
@@ -190,7 +192,7 @@ PARENT = (
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_what_a_killed_service_has_started_is_left_or_ended_and_ends_with_the_stop(bench: Bench, keep: bool) -> None:
+def test_processes_of_a_killed_service_are_kept_or_ended_and_all_end_with_the_stop(bench: Bench, keep: bool) -> None:
     service = bench.start(PARENT, keep_children=keep)
     until(lambda: ups(service) == 1)
     service.supervise()

@@ -25,7 +25,7 @@ CHECKOUT, HOME, CACHE = "/opt/drshym", "/var/lib/drshym", "/var/cache/drshym"
 
 
 def entries(text: str) -> list[tuple[str, str]]:
-    """All `key=value` lines of a unit, continued lines joined."""
+    """Return all `key=value` lines of a unit, with continued lines joined."""
     lines = text.replace("\\\n", " ").splitlines()
     return [(key, value) for key, sign, value in (line.partition("=") for line in lines) if sign and key[0] != "#"]
 
@@ -82,7 +82,7 @@ def test_a_unit_has_the_environment_of_a_service_and_stays_on_this_machine(
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
-def test_a_service_is_started_again_at_a_bounded_rate_for_ever(path: Path) -> None:
+def test_a_service_is_started_again_at_a_limited_rate_without_end(path: Path) -> None:
     text = path.read_text()
     assert values(text, "Restart") == ["always"]
     assert values(text, "RestartSec") == ["10"]
@@ -141,20 +141,20 @@ def test_systemd_refuses_a_unit_with_a_fault(
 def test_systemd_calls_the_exposure_of_a_unit_small(
     path: Path, installed: Path, system_tool: Callable[[str], str]
 ) -> None:
-    # Written for the user of the template: the score counts a service that runs as root.
+    # Written for the user of the template, because the score is worse for a service that runs as root.
     unit = installed / path.name
     unit.write_text(unit.read_text().replace("User=root", "User=drshym").replace("Group=root", "Group=drshym"))
     analyze = [system_tool("systemd-analyze"), "security", "--offline=true", "--no-pager"]
     result = subprocess.run([*analyze, "--threshold=20", str(unit)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
-    # The measure can fail.
+    # Check that the measure can fail.
     unit.write_text(re.sub("^(Protect|Restrict|System|Private|NoNew|Capab).*\n", "", unit.read_text(), flags=re.M))
     assert subprocess.run([*analyze, "--threshold=20", str(unit)], capture_output=True, check=False).returncode != 0
 
 
 @pytest.mark.system
-def test_the_commands_of_the_units_come_up(installed: Path, tmp_path: Path) -> None:
-    """What systemd would run, with the environment it would set, prepared first."""
+def test_the_commands_of_the_units_start(installed: Path, tmp_path: Path) -> None:
+    """Run what systemd would run, with the environment it would set, after the preparation."""
     home = tmp_path / "home"
     home.mkdir()
 

@@ -1,4 +1,4 @@
-"""A program of the operating system that is missing is never a silent pass."""
+"""A test never passes silently when a program of the operating system is missing."""
 
 from __future__ import annotations
 

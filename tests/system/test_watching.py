@@ -1,4 +1,4 @@
-"""Who watches a run sees that an interrupted one goes on in its next attempt."""
+"""A user who follows an interrupted run is shown its retry."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,13 +49,13 @@ def test_the_newest_attempt_is_found_over_all_retries(instance: DagsterInstance)
         (DagsterRunStatus.SUCCESS, "true", False),
     ],
 )
-def test_only_a_failed_run_with_dagsters_word_is_tried_again(
+def test_only_a_failed_run_with_dagsters_retry_tag_is_retried(
     instance: DagsterInstance, status: DagsterRunStatus, tag: str, expected: bool
 ):
     assert tried_again(run(instance, status, **{WILL_RETRY_TAG: tag})) is expected
 
 
-def test_an_interrupted_run_is_waited_for_and_a_failed_one_is_told(instance: DagsterInstance, tmp_path: Path):
+def test_an_interrupted_run_is_waited_for_and_a_failed_one_is_reported(instance: DagsterInstance, tmp_path: Path):
     settings = PipelineSettings(home=tmp_path)
     interrupted = run(instance, DagsterRunStatus.FAILURE, **{WILL_RETRY_TAG: "true"})
     succeeded = run(instance, DagsterRunStatus.SUCCESS)

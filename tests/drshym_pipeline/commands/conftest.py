@@ -15,7 +15,7 @@ def checkpoint(tmp_path_factory, random_bundle) -> Path:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch) -> Path:
-    """An empty store of one's own."""
+    """An empty store for one test."""
     folder = tmp_path / "home"
     monkeypatch.setenv("DRSHYM_HOME", str(folder))
     return folder
@@ -23,7 +23,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def scenes(tmp_path, scene_file) -> Path:
-    """A folder with a good scene, one without any observation, and a file that is no TIFF."""
+    """A folder with a good scene, one without any observation, and a file that is not a TIFF."""
     folder = tmp_path / "in"
     scene_file(folder / "good.tif", shape=(64, 80))
     scene_file(folder / "empty.tif", shape=(64, 64), observed=False)

@@ -1,4 +1,4 @@
-"""What `segment` and `predict-folder` say of the model and the scenes: in words, as JSON, and by the exit code."""
+"""The output of `segment` and `predict-folder` about the model and the scenes: text, JSON and exit code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def states(document) -> dict[str, str]:
     return {scene["record"]["scene_id"]: scene["state"] for scene in document["maps"]}
 
 
-def test_all_scenes_mapped_is_exit_code_0_and_a_scene_without_observation_is_told_apart(
+def test_all_scenes_mapped_is_exit_code_0_and_a_scene_without_observation_has_its_own_state(
     run, tmp_path, scenes, checkpoint
 ):
     out = tmp_path / "out"
@@ -59,7 +59,7 @@ def test_all_scenes_mapped_is_exit_code_0_and_a_scene_without_observation_is_tol
         assert MapRecord.model_validate_json(written) == MapRecord.model_validate(scene["record"])
 
 
-def test_a_scene_without_observation_is_told_apart_in_the_table(capfd, tmp_path, scenes, checkpoint):
+def test_a_scene_without_observation_is_marked_in_the_table(capfd, tmp_path, scenes, checkpoint):
     command = ["segment", scenes / "good.tif", scenes / "empty.tif", "--out", tmp_path / "out"]
     assert main([*map(str, command), "--checkpoint", str(checkpoint), *SMALL]) == 0
     shown = capfd.readouterr().out.splitlines()
@@ -103,7 +103,7 @@ def test_no_scene_mapped_is_exit_code_2_and_nothing_is_left(run, tmp_path, scene
 
 
 def interrupted(monkeypatch, error: BaseException, scene: str) -> None:
-    """Let a scene end with an error that no file can cause; all others are really mapped."""
+    """Make a scene end with an error that no file can cause; all others are really mapped."""
     whole = mapping.map_scene
 
     def map_scene(sources, *arguments, **options):
@@ -186,7 +186,7 @@ def test_a_call_that_cannot_be_parsed_prints_no_document(capfd, arguments):
 
 
 @pytest.mark.parametrize("command", ["segment", "predict-folder"])
-def test_the_model_and_why_it_is_taken_are_told_before_a_scene_is_mapped(
+def test_the_model_and_the_reason_are_printed_before_a_scene_is_mapped(
     run, tmp_path, scenes, home, checkpoint, random_bundle, monkeypatch, command
 ):
     told: list[str] = []
@@ -229,7 +229,7 @@ def test_the_model_and_why_it_is_taken_are_told_before_a_scene_is_mapped(
 
 
 def test_the_line_about_the_model_comes_before_the_work(tmp_path, scenes, checkpoint):
-    """In one stream, as in a terminal: the model first, then the scene that fails, then nothing."""
+    """Stdout and stderr in one stream, as in a terminal: first the model, then the scene that fails, then nothing."""
     command = [sys.executable, "-m", "drshym_pipeline", "segment", scenes / "bad.tif", "--out", tmp_path / "out"]
     done = subprocess.run(
         [*command, "--checkpoint", checkpoint],

@@ -26,7 +26,7 @@ def unpacked(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def store(unpacked, tmp_path, monkeypatch) -> SceneStore:
-    """A store with two mapped scenes and a failed one, as a daemon left it."""
+    """A store with two mapped scenes and a failed one, as the daemon writes it."""
     home = Path(shutil.copytree(unpacked, tmp_path / "used"))
     relocate(home, str(unpacked), str(home))
     monkeypatch.setenv("DRSHYM_HOME", str(home))
@@ -53,7 +53,7 @@ def test_an_empty_store_has_no_scenes_and_the_shipped_model(run):
     assert document["model"]["choice"] == "shipped"
 
 
-def test_mapped_waiting_and_failed_scenes_are_told_apart(run, store):
+def test_mapped_waiting_and_failed_scenes_have_different_states(run, store):
     store.write_sources("S2_new", {"files": ("S2_new.tif",), "run_key": "S2_new:1:x"})
     code, document, err = run()
     assert (code, err) == (0, "")
