@@ -45,7 +45,7 @@ def dagster_pages(page: Any, address: str, out: Path) -> None:
 
 
 def mlflow_page(page: Any, address: str, out: Path) -> None:
-    """Take a picture of the registered version with its card; MLflow keeps connections open, so idle never comes."""
+    """Take a picture of the registered version with its card; MLflow is never idle, so wait for the load only."""
     page.goto(f"{address}/#/models/drshym-flood/versions/1", wait_until="load")
     page.wait_for_timeout(3 * SETTLE_MS)
     page.screenshot(path=out / "mlflow.png")

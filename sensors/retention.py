@@ -20,7 +20,7 @@ from drshym_pipeline.settings import PipelineSettings
 from resources.run_limits import LONGEST_REVIEW, LONGEST_TAG
 from resources.store import ArtefactStore
 
-# A running run writes its note again and again, and nobody reads the note of a run that has ended.
+# A running run writes its note again and again, and no program reads the note of a run that has ended.
 PROGRESS_KEPT = timedelta(days=7)
 _NOT_ENDED = [
     DagsterRunStatus.QUEUED,
