@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandMode
-from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
 from drshym_pipeline.sar.radiometry import DB_FLOOR, DB_RANGE, normalise
 
 _CHANNELS: dict[BandMode, tuple[str, ...]] = {"vv": ("vv",), "vv_vh": ("vv", "vh", "observed")}
@@ -72,9 +72,9 @@ def network_input_of_codes(codes: NDArray[np.uint16], bands: BandMode) -> NDArra
     out = np.zeros((len(channels(bands)), *codes.shape[1:]), dtype=np.float32)
     used = 1 if bands == "vv" else min(len(codes), 2)
     scaled = out[:used]
-    np.multiply(codes[:used], np.float32(1.0 / (CODES_A_DB * DB_RANGE)), out=scaled, casting="unsafe")
+    np.multiply(codes[:used], np.float32(1.0 / (CODES_PER_DB * DB_RANGE)), out=scaled, casting="unsafe")
     # Code 0, not observed, is below the lowest dB, so the clip turns it into 0 as required.
-    scaled += np.float32((LOWEST_DB - 1.0 / CODES_A_DB - DB_FLOOR) / DB_RANGE)
+    scaled += np.float32((LOWEST_DB - 1.0 / CODES_PER_DB - DB_FLOOR) / DB_RANGE)
     np.clip(scaled, 0.0, 1.0, out=scaled)
     if bands == "vv_vh":
         np.multiply(codes[0] != NOT_OBSERVED_CODE, np.float32(0.5 * used), out=out[2], casting="unsafe")

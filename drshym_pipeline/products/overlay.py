@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drshym_pipeline.products.mask_values import FLOODED, MASK_NOT_OBSERVED
-from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
 
 OVERLAY_SIDE: Final = 1600
 FLOOD_COLOUR: Final = (0.0, 110.0, 255.0)
@@ -122,7 +122,7 @@ class OverlayCanvas:
         low, high = stretch
         size = picture_size(self.shape, pixel_m, look)
         observed = np.maximum(self._observed, 1).astype(np.float32)
-        vv = (self._codes / observed).astype(np.float32) / np.float32(CODES_A_DB) + np.float32(LOWEST_DB)
+        vv = (self._codes / observed).astype(np.float32) / np.float32(CODES_PER_DB) + np.float32(LOWEST_DB)
         grey = np.clip((vv - np.float32(low)) / np.float32(high - low), 0.0, 1.0) * np.float32(255.0)
         # What was not observed must not lend its darkness to its neighbours.
         weight = _resized((self._observed > 0).astype(np.float32), size)

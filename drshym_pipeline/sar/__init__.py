@@ -1,1 +1,1 @@
-"""Reading Sentinel-1 scenes: safe opening, identity, units, georeference; no model knows of it."""
+"""Reading Sentinel-1 scenes: safe opening, names and pairs, units, georeference. Uses no model."""

@@ -1,9 +1,8 @@
-"""The scene as every later stage reads it: backscatter in dB, once decoded, checked and converted.
+"""The stored backscatter of a scene in dB, which every later stage reads.
 
-A source is decoded, calibrated and searched for what is not observed one single time, while it is described. What comes
-of it is kept as whole steps of 1/400 dB in an uncompressed tiled GeoTIFF, of which any window is read at the speed of
-memory and which any GIS opens. The file can be made anew from the source at any time and goes when the tile
-probabilities go.
+A source is decoded, calibrated and searched for pixels that are not observed only once, while it is described. The
+result is stored as whole steps of 1/400 dB in an uncompressed tiled GeoTIFF: any window of it is read fast, and any GIS
+opens it. The file can be made again from the source at any time. It is deleted together with the tile probabilities.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import SceneMeta
-from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
 from drshym_pipeline.tiling import Window
 
 _BLOCK: Final = 512
 
 
 class BackscatterWriter:
-    """Takes in a scene window by window while it is described; a context manager that finishes the file.
+    """Writes a scene window by window while it is described; a context manager that finishes the file.
 
     Args:
-        path: The file; the caller gives it its final name when it is whole.
-        bands: How many polarisations.
+        path: The file; the caller gives it its final name when it is complete.
+        bands: The number of polarisations.
     """
 
     def __init__(self, path: Path, bands: int) -> None:
@@ -42,7 +41,7 @@ class BackscatterWriter:
         self._dataset: Any = None
 
     def open(self, height: int, width: int) -> None:
-        """Begin the file. Where it lies on Earth is in the scene's record, not here: an image may have no transform."""
+        """Begin the file. It has no georeference: an image may have no transform, and the scene's record has it all."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             self._dataset = rasterio.open(
@@ -60,24 +59,24 @@ class BackscatterWriter:
                 interleave="band",
                 BIGTIFF="IF_SAFER",
             )
-        self._dataset.scales = (1.0 / CODES_A_DB,) * self._bands
-        self._dataset.offsets = (LOWEST_DB - 1.0 / CODES_A_DB,) * self._bands
+        self._dataset.scales = (1.0 / CODES_PER_DB,) * self._bands
+        self._dataset.offsets = (LOWEST_DB - 1.0 / CODES_PER_DB,) * self._bands
 
     def write(self, window: Window, codes: NDArray[np.uint16]) -> None:
         """Write one window.
 
         Args:
             window: Rows and columns of the scene.
-            codes: (bands, h, w) as `encode_db` makes them, 0 in every band where any is not observed.
+            codes: (bands, height, width) as `encode_db` returns them, 0 in every band where any is not observed.
 
         Raises:
-            OSError: The file cannot be written. That is a fault of the machine, never one of the scene that is read.
+            OSError: The file cannot be written. This is a fault of the machine, not of the scene that is read.
         """
         place = RasterWindow(window.col, window.row, window.width, window.height)
         try:
             self._dataset.write(codes, window=place)
         except (RasterioError, CPLE_BaseError) as error:
-            # Not as rasterio's own error: around it, those of the source are taken for a damaged source.
+            # Not rasterio's own error: the calling code would report it as a damaged source.
             raise OSError(f"{self._path}: cannot be written ({error}); is the disk full?") from error
 
     def __enter__(self) -> Self:
@@ -93,7 +92,7 @@ class BackscatterWriter:
             self._check_whole()
 
     def _check_whole(self) -> None:
-        """Make sure that everything is on the disk: GDAL writes most of it when it closes, and does not fail then.
+        """Check that everything is on the disk: GDAL writes most of it when it closes, and reports no error then.
 
         Raises:
             OSError: A part is missing.
@@ -110,9 +109,9 @@ class BackscatterWriter:
 
 
 def _cut_block(dataset: Any, path: Path) -> str | None:
-    """The first block of a file that is missing or lies behind its end, in words; None when there is none.
+    """Describe the first block that is missing or ends after the end of the file; None when there is none.
 
-    The blocks are not compressed: a file that was cut still opens, and only the places of its blocks tell.
+    The blocks are not compressed: a file that was cut still opens, and only the positions of its blocks show the cut.
     """
     size = path.stat().st_size
     for band in range(1, dataset.count + 1):
@@ -125,14 +124,14 @@ def _cut_block(dataset: Any, path: Path) -> str | None:
 
 
 class BackscatterReader:
-    """Windows of a staged scene's `backscatter.tif`; threads may share a reader, each gets a handle of its own.
+    """Reads windows of a staged scene's `backscatter.tif`. Threads may share a reader; each gets its own handle.
 
     Args:
         meta: The scene's description.
         directory: The folder of the file.
 
     Raises:
-        InputError: The file is missing or not the scene's.
+        InputError: The file is missing or belongs to another scene.
     """
 
     def __init__(self, meta: SceneMeta, directory: Path) -> None:
@@ -166,14 +165,14 @@ class BackscatterReader:
                     raise InputError(self._path, f"cannot be read ({error})", "Stage the scene again") from error
             if (dataset.height, dataset.width, dataset.count) != (*self.meta.shape, len(self.meta.bands)):
                 dataset.close()
-                raise InputError(self._path, "is not of the scene it lies beside", "Stage the scene again")
+                raise InputError(self._path, "is not of the scene in this folder", "Stage the scene again")
             with self._lock:
                 self._handles.append(dataset)
             self._local.dataset = dataset
         return dataset
 
     def check_whole(self) -> None:
-        """Make sure that no block of the file is missing or lies behind its end, without reading the pixels.
+        """Check that no block is missing or ends after the end of the file, without reading the pixels.
 
         Raises:
             InputError: The file is not whole.
@@ -183,17 +182,17 @@ class BackscatterReader:
             raise InputError(self._path, f"is not whole: {cut}", "Stage the scene again")
 
     def read(self, window: Window, bands: int | None = None) -> NDArray[np.uint16]:
-        """Stored backscatter of a window that lies inside the scene.
+        """Read the stored backscatter of a window inside the scene.
 
         Args:
             window: Rows and columns of the scene.
-            bands: How many bands, VV first; all by default.
+            bands: The number of bands, VV first; all by default.
 
         Returns:
-            (bands, h, w) uint16 as `encode_db` makes them, 0 in every band where any is not observed.
+            (bands, height, width) uint16 as `encode_db` returns them, 0 in every band where any is not observed.
 
         Raises:
-            InputError: The file is damaged there.
+            InputError: The file is damaged in this window.
         """
         dataset = self._dataset()
         place = RasterWindow(window.col, window.row, window.width, window.height)

@@ -1,7 +1,7 @@
 """Which band of which file is VV and which is VH.
 
-Descriptions and tags are believed first, then the file's name, then the order (VV first). Whether the pixels agree is
-judged by `scene`, which reads them.
+Descriptions and tags are used first, then the file's name, then the order (VV first). `ingest` reads the pixels and
+checks whether they agree.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
 from drshym_pipeline.sar.file_names import is_horizontal, named_polarisations, parse_name, units_of
 
-_NEEDS_VV = "This program needs VV (alone or with VH); give the file that holds VV"
+_NEEDS_VV = "This program needs VV (alone or with VH); give the file that contains VV"
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What the header of one file says about its bands, without pixels.
+    """What the header of one file says about its bands; no pixel is read.
 
-    `described` has one entry a band: the polarisation its description or tags name, if they name one.
+    `described` has one entry per band: the polarisation in its description or tags, None when there is none.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True)
 class BandRole:
-    """One polarisation and where it is read; `stated` is False when only the order of bands speaks for it."""
+    """One polarisation and its file and band; `stated` is False when it follows only from the order of the bands."""
 
     polarisation: Polarisation
     path: Path
@@ -76,7 +76,7 @@ def file_facts(dataset: Any, path: Path) -> FileFacts:
 
 
 def _roles_of_one(facts: FileFacts) -> dict[str, BandRole]:
-    """Every polarisation one file is known to hold; an unnamed file of one band is VV, of more bands VV and VH."""
+    """Return the polarisations in one file; one band without a name is VV, more bands without names are VV and VH."""
     described = {name: index for index, name in reversed(list(enumerate(facts.described, 1))) if name}
     if described:
         return {
@@ -100,7 +100,7 @@ def assign_roles(files: Sequence[FileFacts]) -> tuple[list[BandRole], list[str]]
         The roles, VV first, and warnings for the user.
 
     Raises:
-        InputError: There is no VV, a polarisation comes twice, or the files hold something else.
+        InputError: There is no VV, a polarisation is there twice, or the files contain something else.
     """
     warnings: list[str] = []
     found: dict[str, BandRole] = {}
@@ -109,29 +109,29 @@ def assign_roles(files: Sequence[FileFacts]) -> tuple[list[BandRole], list[str]]
         horizontal = bool(names) and not {"VV", "VH"} & set(names)
         if horizontal or (not names and is_horizontal(facts.path.name)):
             shown = " and ".join(dict.fromkeys(names)) or "HH or HV"
-            raise InputError(facts.path, f"holds {shown}, sent horizontally, and no VV", _NEEDS_VV)
+            raise InputError(facts.path, f"contains {shown}, sent horizontally, and no VV", _NEEDS_VV)
         roles = {key: role for key, role in _roles_of_one(facts).items() if key in ("VV", "VH")}
         if len(files) > 1:
             roles = _one_of_pair(facts, roles, found)
         for key, role in roles.items():
             if key in found:
-                raise InputError(facts.path, f"a second {key} band", "Give one file a polarisation: one VV, one VH")
+                raise InputError(facts.path, f"a second {key} band", "Give one file per polarisation: one VV, one VH")
             found[key] = role
         if facts.count > 2 and not names:
-            warnings.append(f"{facts.path.name} has {facts.count} unnamed bands; the first two are taken as VV and VH")
+            warnings.append(f"{facts.path.name} has {facts.count} unnamed bands; the first two are read as VV and VH")
     if "VV" not in found:
-        raise InputError(files[0].path, "only VH in it, and no VV band", _NEEDS_VV)
+        raise InputError(files[0].path, "it contains only VH, and no VV band", _NEEDS_VV)
     roles_in_order = [found[key] for key in ("VV", "VH") if key in found]
     if not any(role.stated for role in roles_in_order) and len(roles_in_order) == 1:
-        warnings.append("no polarisation is named in the file; its band is taken as VV")
+        warnings.append("no polarisation is named in the file; its band is read as VV")
     return roles_in_order, warnings
 
 
 def _one_of_pair(facts: FileFacts, roles: dict[str, BandRole], found: dict[str, BandRole]) -> dict[str, BandRole]:
-    """The one polarisation a file adds to a pair."""
+    """Return the one polarisation that a file adds to a pair."""
     if len(roles) > 1:
         raise InputError(
-            facts.path, f"{facts.count} bands, where one file a polarisation is expected", "Give this file alone"
+            facts.path, f"{facts.count} bands, but one file per polarisation is expected", "Give this file alone"
         )
     ((key, role),) = roles.items()
     if not role.stated and key in found:

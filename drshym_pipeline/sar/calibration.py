@@ -1,8 +1,8 @@
-"""The calibration table of a ground-range product: what turns its digital numbers into sigma nought.
+"""The calibration table of a ground-range product, which converts its digital numbers to sigma nought.
 
-The table is an XML file of the product (Sentinel-1 Product Specification, section 6.3.2): for some lines of the image
-and some pixels of each, the constant A of sigma0 = (DN / A)^2. Between them it is interpolated bilinearly, as the
-specification wants. Where the file lies is decided here too; pixels are converted in `radiometry`.
+The table is an XML file of the product (Sentinel-1 Product Specification, section 6.3.2). For some lines of the image
+and some pixels of each line it gives the constant A of sigma0 = (DN / A)^2. Between them A is interpolated bilinearly,
+as the specification requires. This module also finds the file; `radiometry` converts the pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation
 from drshym_pipeline.tiling import Window
 
-MAX_XML_BYTES = 32 << 20  # those of real products have one megabyte
+MAX_XML_BYTES = 32 << 20  # the tables of real products have about one megabyte
 _REMEDY = "Take the file from the product again, or remove it to use a nominal constant"
 
 
@@ -30,7 +30,7 @@ class CalibrationTable:
     Args:
         lines: (n,) rows of the image, increasing.
         pixels: n arrays of columns, increasing.
-        values: n arrays of the constant A at them, positive.
+        values: n arrays of the constant A at these columns, positive.
     """
 
     lines: NDArray[np.float64]
@@ -38,7 +38,10 @@ class CalibrationTable:
     values: tuple[NDArray[np.float64], ...]
 
     def offset_db(self, window: Window) -> NDArray[np.float32]:
-        """What is to be taken off 20 log10(DN): (h, w) float32, 20 log10(A) interpolated at the window's pixels."""
+        """Return the number to subtract from 20 log10(DN) for each pixel of a window.
+
+        It is (height, width) float32: 20 log10(A), with A interpolated at the window's pixels.
+        """
         rows = np.arange(window.row, window.row + window.height, dtype=np.float64)
         cols = np.arange(window.col, window.col + window.width, dtype=np.float64)
         upper = np.clip(np.searchsorted(self.lines, rows, side="right") - 1, 0, len(self.lines) - 2)
@@ -53,10 +56,10 @@ class CalibrationTable:
 
 
 def find_calibration(image: Path) -> Path | None:
-    """The calibration table that belongs to a measurement file, None where there is none.
+    """Return the path of the calibration table of a measurement file, None when there is none.
 
-    In a SAFE folder that is `annotation/calibration/calibration-<name>.xml` beside `measurement/`; elsewhere
-    `calibration-<name>.xml` in the file's own folder. A link is not followed: it could lead anywhere.
+    In a SAFE folder it is `annotation/calibration/calibration-<name>.xml` beside `measurement/`; elsewhere it is
+    `calibration-<name>.xml` in the file's own folder. A link is not followed, because it may point to any file.
     """
     name = f"calibration-{image.stem}.xml"
     places = [image.parent / name]
@@ -70,7 +73,7 @@ def _root(path: Path) -> ElementTree.Element:
     if size > MAX_XML_BYTES:
         raise InputError(path, f"{size} bytes are too many for a calibration table", _REMEDY)
     data = path.read_bytes()
-    # Entities can blow up to gigabytes or name other files; no product has any. In UTF-16 they would be hidden.
+    # Entities can expand to gigabytes or name other files; no product has any. In UTF-16 this search would miss them.
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data or b"\0" in data:
         raise InputError(path, "declares a document type or entities, which no calibration table has", _REMEDY)
     try:
@@ -84,7 +87,7 @@ def _numbers(vector: ElementTree.Element, name: str, path: Path) -> NDArray[np.f
     try:
         numbers = np.array((text or "").split(), dtype=np.float64)
     except ValueError as error:
-        raise InputError(path, f"<{name}> holds something that is no number", _REMEDY) from error
+        raise InputError(path, f"<{name}> contains something that is not a number", _REMEDY) from error
     if not numbers.size:
         raise InputError(path, f"a calibration vector without <{name}>", _REMEDY)
     return numbers
@@ -98,7 +101,7 @@ def _check_vectors(table: CalibrationTable, shape: tuple[int, int], path: Path) 
         if not np.isfinite(values).all() or not (values > 0).all():
             raise InputError(path, f"line {line:g} has a constant that is not positive", _REMEDY)
         if not np.isfinite([line, *pixels]).all():
-            raise InputError(path, f"line {line:g} has a place that is not finite", _REMEDY)
+            raise InputError(path, f"line {line:g} has a position that is not finite", _REMEDY)
         if not (np.diff(pixels) > 0).all():
             raise InputError(path, f"the pixels of line {line:g} are not in order", _REMEDY)
         if pixels[0] > 0 or pixels[-1] < width - 1:
@@ -114,12 +117,12 @@ def read_calibration(path: Path, polarisation: Polarisation, shape: tuple[int, i
 
     Args:
         path: The XML file.
-        polarisation: What it has to be of.
+        polarisation: The polarisation that the table must have.
         shape: Height and width of the image.
 
     Raises:
-        InputError: Not XML, too large, with entities, of another polarisation, without vectors, or with vectors that do
-            not cover the image or hold what cannot be a constant.
+        InputError: The file is not XML, is too large, has entities, is of another polarisation or has no vectors; or
+            its vectors do not cover the image or contain impossible constants.
     """
     root = _root(path)
     stated = (root.findtext("adsHeader/polarisation") or root.findtext(".//polarisation") or "").strip().upper()

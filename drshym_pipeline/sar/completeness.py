@@ -1,6 +1,6 @@
-"""Whether a TIFF still has all its bytes: what reading pixels alone does not show.
+"""Checks that a TIFF still has all its bytes. Reading pixels alone does not show this.
 
-A file whose tail is missing, or was preallocated and never filled, may read without an error: as zeros where it is not
+A file whose end is missing, or was preallocated and never filled, may be read without an error: as zeros when it is not
 compressed, as noise inside a compressed block.
 """
 
@@ -17,15 +17,15 @@ from drshym_pipeline.errors import InputError
 
 _REMEDY = "Download or copy it again"
 _STREAMS = {"DEFLATE", "LZW", "ZSTD", "LZMA", "PACKBITS"}
-# Streams begin with a marker and end with a checksum or an end code: so many zero bytes in a row are never theirs.
+# Streams begin with a marker and end with a checksum or an end code, so they never have so many zero bytes there.
 _STREAM_ZEROS = 16
-# Fewer zero samples than this say nothing.
+# Fewer zero samples than this prove nothing.
 _FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A stored block: its bytes in the file, and how many of its rows and columns lie inside the scene."""
+    """A stored block: its bytes in the file, and how many of its rows and columns are inside the scene."""
 
     offset: int
     size: int
@@ -38,7 +38,7 @@ class _Block:
 
 
 def _stored_blocks(dataset: Any) -> Iterator[_Block]:
-    """Where the blocks of full resolution lie in the file; sparse ones have no place."""
+    """Yield the position of each block of full resolution in the file; sparse blocks have none and are left out."""
     bands = dataset.indexes if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "BAND" else (1,)
     for band in bands:
         height, width = dataset.block_shapes[band - 1]
@@ -52,10 +52,10 @@ def _stored_blocks(dataset: Any) -> Iterator[_Block]:
 
 
 def check_blocks(dataset: Any, path: Path) -> None:
-    """Compare where blocks should lie with the file's length, and look for compressed blocks that were never written.
+    """Compare the positions of the blocks with the file's length, and find compressed blocks that were never written.
 
     Raises:
-        InputError: A block reaches past the end of the file, or holds zero bytes instead of a compressed stream.
+        InputError: A block ends after the end of the file, or contains zero bytes instead of a compressed stream.
     """
     length = path.stat().st_size
     streams = dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION") in _STREAMS
@@ -68,12 +68,12 @@ def check_blocks(dataset: Any, path: Path) -> None:
                 head = handle.read(_STREAM_ZEROS)
                 handle.seek(block.end - _STREAM_ZEROS)
                 if not any(head) or not any(handle.read(_STREAM_ZEROS)):
-                    raise InputError(path, "incomplete: a compressed block with zero bytes in its place", _REMEDY)
+                    raise InputError(path, "incomplete: a compressed block begins or ends with zero bytes", _REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The zeros an uncompressed file ends with, in samples inside the scene."""
+    """The zeros at the end of an uncompressed file, counted in samples inside the scene."""
 
     samples: int
     total: int
@@ -90,7 +90,7 @@ def _zero_tail(dataset: Any, path: Path, blocks: list[_Block]) -> _Tail | None:
     found = row = 0
     for block in reversed(blocks):
         if block.size % row_bytes or block.size < block.rows * row_bytes:
-            return None  # samples packed into bits: nothing such is backscatter
+            return None  # samples packed into bits: backscatter is never stored like that
         stored = np.memmap(path, np.uint8, "r", block.offset, (block.size // row_bytes, row_bytes))
         row = block.cols * pixel_bytes // itemsize
         for line in range(block.rows - 1, -1, -1):
@@ -107,8 +107,8 @@ def _zero_tail(dataset: Any, path: Path, blocks: list[_Block]) -> _Tail | None:
 def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
     """Find an uncompressed file that was preallocated and never filled to its end.
 
-    Its missing part reads as zeros, which may as well be the fill of a scene's border. It is taken for damage when
-    zeros are found nowhere else and either begin inside a row or a tile, or are not the declared fill.
+    Its missing part is read as zeros, but zeros may also be the fill of a scene's border. They count as damage when
+    there are no other zeros in the file and they either begin inside a row or a tile, or are not the declared fill.
 
     Args:
         dataset: The open file.
@@ -116,10 +116,10 @@ def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
         zeros: How many samples of the scene are exactly zero, in all bands that are read.
 
     Returns:
-        A warning where it cannot be told from a border, else None.
+        A warning when the zeros may be a border or damage, else None.
 
     Raises:
-        InputError: The tail was never written.
+        InputError: The end of the file was never written.
     """
     if "COMPRESSION" in dataset.tags(ns="IMAGE_STRUCTURE"):
         return None
@@ -134,4 +134,4 @@ def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
         raise InputError(path, f"incomplete: {share}, {where}", _REMEDY)
     if tail.samples < 2 * tail.row:
         return None
-    return f"{path.name}: {share}: a border, or an interrupted download"
+    return f"{path.name}: {share}: this is a border, or an interrupted download"

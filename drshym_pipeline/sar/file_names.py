@@ -1,6 +1,6 @@
 """What the name of a Sentinel-1 file says: mission, time, polarisation, units, and which scene it belongs to.
 
-Names are hints: they come from many producers and people rename files. Nothing is opened here.
+Names are only hints: they come from many producers, and people rename files. No file is opened here.
 
 Known patterns: native GRD products and their measurement files, ASF HyP3 RTC
 (`S1x_yy_..._RTCzz_G_defklm_ssss`, e = p/d/a), OPERA RTC-S1, the RTC collection of the Planetary Computer, Sen1Floods11
@@ -50,7 +50,7 @@ _HYP3_UNITS: dict[str, Units] = {"p": "power", "d": "db", "a": "amplitude"}
 
 @dataclass(frozen=True, slots=True)
 class NameFacts:
-    """What a file name says; None where it is silent."""
+    """What a file name says; None for everything it does not say."""
 
     mission: str | None = None
     acquired_at: datetime | None = None
@@ -60,17 +60,17 @@ class NameFacts:
 
 
 def stem(filename: str) -> str:
-    """The last part of a path without the extensions of a raster or product."""
+    """Return the last part of a path without the extensions of a raster or product."""
     return _EXTENSION.sub("", PurePath(filename).name)
 
 
 def named_polarisations(text: str) -> tuple[str, ...]:
-    """The polarisations (VV, VH, HH, HV) that stand in a name or description as words of their own, in order."""
+    """Return the polarisations (VV, VH, HH, HV) that are separate words in a name or description, in order."""
     return tuple(match.upper() for match in _POLARISATION.findall(text))
 
 
 def is_horizontal(filename: str) -> bool:
-    """Whether the name says that the product was sent horizontally (HH, HV), and so has no VV."""
+    """Return whether the name says that the product was sent horizontally (HH, HV), and so has no VV."""
     name = stem(filename)
     if native := _NATIVE.match(name):
         return native["pol"].upper() in {"SH", "DH", "HH", "HV"}
@@ -79,7 +79,7 @@ def is_horizontal(filename: str) -> bool:
 
 
 def units_of(text: str) -> Units | None:
-    """The units a name or description states by a word such as `dB` or `power`."""
+    """Return the units that a name or description states by a word such as `dB` or `power`."""
     return next((units for pattern, units in _UNITS if pattern.search(text)), None)
 
 
@@ -98,7 +98,7 @@ def _named_time(name: str) -> datetime | None:
         try:
             return datetime.strptime(day + (clock or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         except ValueError:
-            continue  # eight digits that are no date, such as an orbit and a frame written together
+            continue  # eight digits that are not a date, such as an orbit and a frame without a separator
     return None
 
 
@@ -111,7 +111,7 @@ def parse_name(filename: str) -> NameFacts:
     """Read what a file or product name says.
 
     Args:
-        filename: A name or path; only the last part counts.
+        filename: A name or path; only its last part is read.
 
     Returns:
         The facts; times are UTC, a date without a time of day is its midnight.
@@ -132,13 +132,13 @@ def parse_name(filename: str) -> NameFacts:
 
 
 def pair_key(filename: str) -> tuple[str, Polarisation | None]:
-    """Return what the names of the files of one scene have in common, and which polarisation this file holds.
+    """Return the part that the file names of one scene have in common, and the polarisation of this file.
 
     Args:
-        filename: Such as `pxs10_vv.tif`.
+        filename: A file name such as `pxs10_vv.tif`.
 
     Returns:
-        Such as `("pxs10", "VV")`; the polarisation is None when the name has none or more than one.
+        A pair such as `("pxs10", "VV")`; the polarisation is None when the name has none or more than one.
     """
     name = stem(filename)
     polarisation = _single_polarisation(name)
@@ -154,6 +154,6 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
     parts = [part for part in _POLARISATION.split(name) if part.upper() != polarisation]
     key = parts[0]
     for part in parts[1:]:
-        # One separator goes with the word it led to.
+        # The separator before the polarisation is removed with it.
         key = key.rstrip("_-. ") + part if part[:1] in "_-. " or not part else key + part
     return key.strip("_-. ") or name, polarisation

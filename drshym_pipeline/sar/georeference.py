@@ -1,6 +1,6 @@
-"""Where pixels lie: the CRS kept to the letter, the area of a pixel, grids for scenes with control points only.
+"""The position of pixels: the CRS exactly as given, the area of a pixel, grids for scenes with control points only.
 
-Geometry only: no backscatter is interpreted here.
+Only geometry: no backscatter is read here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD
 class Grid:
     """The pixel grid of a scene: CRS as text, transform from (column, row) to (x, y), size in pixels.
 
-    With control points the transform is only a fit to them.
+    With control points the transform is only a fit to the points.
     """
 
     crs: str
@@ -46,13 +46,13 @@ class Grid:
 
     @property
     def pixel_spacing(self) -> tuple[float, float]:
-        """Length of a pixel's sides (x, y) in units of the CRS, both positive."""
+        """Return the length of a pixel's sides (x, y) in units of the CRS, both positive."""
         a, b, _, d, e, _ = self.transform[:6]
         return math.hypot(a, d), math.hypot(b, e)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """(left, bottom, right, top) around all pixels, in units of the CRS."""
+        """Return (left, bottom, right, top) around all pixels, in units of the CRS."""
         return bounds_of(self.transform, Window(0, 0, self.height, self.width))
 
 
@@ -72,7 +72,7 @@ def bounds_of(transform: Affine, window: Window) -> tuple[float, float, float, f
 
 
 def crs_text(crs: CRS) -> str:
-    """`EPSG:n` when that code means exactly this CRS, else its WKT."""
+    """Return `EPSG:n` when that code means exactly this CRS, else its WKT."""
     authority = crs.to_authority()
     if authority is not None and authority[0] == "EPSG":
         text = f"EPSG:{authority[1]}"
@@ -82,10 +82,10 @@ def crs_text(crs: CRS) -> str:
 
 
 def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
-    """The ground control points of a dataset, in degrees on WGS84.
+    """Return the ground control points of a dataset, in degrees on WGS84.
 
     Raises:
-        InputError: There are fewer than four, or they have no CRS, or lie nowhere on Earth.
+        InputError: There are fewer than four points, they have no CRS, or their positions are not possible.
     """
     points, crs = dataset.gcps
     if len(points) < _FEWEST_POINTS:
@@ -103,7 +103,7 @@ def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
 
 
 def projected(points: Sequence[ControlPoint], crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Control points as (n, 2) rows and columns, and (n, 2) x and y in a CRS."""
+    """Return control points as (n, 2) rows and columns, and (n, 2) x and y in a CRS."""
     to_map = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
     xs, ys = to_map.transform([point.longitude for point in points], [point.latitude for point in points])
     return np.array([(point.row, point.col) for point in points]), np.stack([xs, ys], axis=1)
@@ -115,7 +115,7 @@ def affine_fit(points: Sequence[ControlPoint], crs: str, path: Path) -> Affine:
     The fit of GDAL (`rasterio.transform.from_gcps`) differs in the last digits, and the result is stored with a scene.
 
     Raises:
-        InputError: The points lie on a line, or on one spot.
+        InputError: All points are on one line or at one position.
     """
     places, positions = projected(points, crs)
     design = np.column_stack([places[:, 1], places[:, 0], np.ones(len(places))])
@@ -129,23 +129,23 @@ def affine_fit(points: Sequence[ControlPoint], crs: str, path: Path) -> Affine:
 
 
 def utm_epsg(longitude: float, latitude: float) -> str:
-    """The UTM zone of a place on WGS84, such as `EPSG:32630`."""
+    """Return the UTM zone of a place on WGS84, such as `EPSG:32630`."""
     zone = min(max(int((longitude + 180.0) // 6.0) + 1, 1), 60)
     return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"
 
 
 def find_grid(dataset: Any, path: Path) -> Grid:
-    """The grid a dataset is read on.
+    """Return the pixel grid of a dataset.
 
-    A dataset with a CRS and a transform is read as it is. So is one with ground control points only (raw GRD), whose
-    grid says where it lies roughly, by an affine fit in its UTM zone; the grid of its products is `ground_control`'s.
+    A dataset with a CRS and a transform keeps them. A dataset with ground control points only (raw GRD) gets an affine
+    fit in its UTM zone, which says only roughly where it is; `ground_control` makes the grid of its products.
 
     Args:
-        dataset: rasterio's reader.
+        dataset: The open reader of rasterio.
         path: The file to name in an error.
 
     Raises:
-        InputError: There is neither, or the transform is not usable.
+        InputError: There is neither a transform nor enough control points, or the transform cannot be used.
     """
     if dataset.crs is not None and not dataset.transform.is_identity:
         transform = dataset.transform
@@ -158,7 +158,7 @@ def find_grid(dataset: Any, path: Path) -> Grid:
 
 
 def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
-    """Longitude and latitude of the point nearest the middle of the image, in whatever order the points come."""
+    """Return longitude and latitude of the point nearest the middle of the image, for any order of the points."""
     places = np.array([(point.row, point.col) for point in points])
     middle = (places.min(axis=0) + places.max(axis=0)) / 2
     point = points[int(np.hypot(*(places - middle).T).argmin())]
@@ -167,12 +167,12 @@ def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
 
 @lru_cache(maxsize=32)
 def to_degrees(crs: str) -> pyproj.Transformer:
-    """From (x, y) of a CRS to (longitude, latitude) on WGS84; made once a CRS."""
+    """Return the transformer from (x, y) of a CRS to (longitude, latitude) on WGS84; it is made once per CRS."""
     return pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
 
 
 def pixel_size_m(crs: str, transform: Affine, height: int, width: int) -> tuple[float, float]:
-    """Length of the sides (x, y) of the pixel in the middle of a grid, in metres on the WGS84 ellipsoid.
+    """Return the sides (x, y) of the pixel in the middle of a grid, in metres on the WGS84 ellipsoid.
 
     Args:
         crs: `EPSG:n` or WKT.
@@ -188,11 +188,11 @@ def pixel_size_m(crs: str, transform: Affine, height: int, width: int) -> tuple[
 
 
 def pixel_area_km2(crs: str, transform: Affine, height: int, width: int) -> NDArray[np.float64]:
-    """The true area of a pixel on the WGS84 ellipsoid, by row.
+    """Return the true area of a pixel on the WGS84 ellipsoid, one value per row.
 
-    The quadrilateral of the pixel in the middle column of each row is measured on the ellipsoid (Karney's method in
-    pyproj). Over a scene of a few degrees the area changes along a row by far less than from row to row in degrees,
-    and by less than 0.1 % in UTM.
+    The pixel in the middle column of each row is measured on the ellipsoid (Karney's method in pyproj). In a scene of a
+    few degrees, the area changes much less along a row than from row to row if the CRS is in degrees, and by less than
+    0.1 % in UTM.
 
     Args:
         crs: `EPSG:n` or WKT.
@@ -201,9 +201,9 @@ def pixel_area_km2(crs: str, transform: Affine, height: int, width: int) -> NDAr
         width: Columns of the scene.
 
     Returns:
-        (height,) float64 km2 of one pixel.
+        (height,) float64, the area of one pixel in km2.
     """
-    # Rows far apart are enough: the area is smooth in latitude, and a scene has tens of thousands of rows.
+    # A few rows are enough: the area changes smoothly with latitude, and a scene has tens of thousands of rows.
     rows = np.unique(np.linspace(0, height - 1, min(height, 129)).round().astype(np.int64))
     col = (width - 1) / 2.0
     areas = np.empty(rows.size)

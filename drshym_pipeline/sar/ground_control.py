@@ -1,9 +1,9 @@
-"""Images with control points and no transform: the map grid their products lie on, and how GDAL gets there.
+"""Images with control points and no transform: the map grid of their products.
 
-A raw ground-range product is a picture in radar geometry, north nowhere in particular. It is mapped as it is; only what
-comes of it is moved. Between control points the thin-plate spline is used: it goes through every point. On a real
-Sentinel-1 product (210 points) each point left out in turn is met to 35 m rms by the spline of the
-others, to 451 m by GDAL's default, a polynomial (a test on real data computes both).
+A raw ground-range product is a picture in radar geometry and does not have north at the top. It is mapped as it is;
+only the products are moved to a map grid. Between control points the thin-plate spline is used, because it goes through
+every point. On a real Sentinel-1 product (210 points), each point in turn was left out and predicted from the others:
+the error is 35 m rms with the spline and 451 m with GDAL's default, a polynomial (a test on real data computes both).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from drshym_pipeline.sar.georeference import NO_GEOREFERENCE, Grid, projected
 
 _USUAL_SPACING = 10.0  # metres, of ground-range products in high resolution
 _NEARLY = 0.2
-_STEPS_A_SIDE = 65
+_STEPS_PER_SIDE = 65
 _MOST_GROWTH = 4  # times the pixels of the image: a turned frame has at most twice as many
 
 
 def gdal_points(points: Sequence[ControlPoint], crs: str) -> list[GroundControlPoint]:
-    """Control points as rasterio takes them, in a CRS in metres: degrees jump at the antimeridian."""
+    """Return control points for rasterio, in a CRS in metres, because degrees jump at the antimeridian."""
     places, positions = projected(points, crs)
     return [
         GroundControlPoint(*place, *position, 0.0)
@@ -36,22 +36,24 @@ def gdal_points(points: Sequence[ControlPoint], crs: str) -> list[GroundControlP
 
 
 def product_spacing(grid: Grid) -> float:
-    """Side of the products' pixels in metres: 10 where the image's own is near it, else the image's own."""
+    """Return the side of the products' pixels in metres: 10 if the image's own is near 10, else the image's own."""
     own = math.sqrt(abs(grid.transform.determinant))
     return _USUAL_SPACING if abs(own / _USUAL_SPACING - 1.0) <= _NEARLY else float(f"{own:.3g}")
 
 
 def product_grid(grid: Grid, path: Path) -> MapGrid:
-    """A north-up grid in the scene's UTM zone around the whole image, its corner on whole multiples of the spacing.
+    """Return a north-up grid in the scene's UTM zone around the whole image.
+
+    The corner of the grid is at whole multiples of the spacing.
 
     Args:
-        grid: The image's, with its control points.
+        grid: The grid of the image, with its control points.
         path: The file to name in an error.
 
     Raises:
-        InputError: The control points put the image nowhere, or over half the Earth.
+        InputError: The control points give no finite positions, or an area that is far too large.
     """
-    along = np.linspace(0.0, 1.0, _STEPS_A_SIDE)
+    along = np.linspace(0.0, 1.0, _STEPS_PER_SIDE)
     rows = np.concatenate([along * 0, along, along * 0 + 1, along]) * grid.height
     cols = np.concatenate([along, along * 0 + 1, along, along * 0]) * grid.width
     with GCPTransformer(gdal_points(grid.points, grid.crs), tps=True) as transformer:
@@ -63,7 +65,7 @@ def product_grid(grid: Grid, path: Path) -> MapGrid:
     bottom, top = math.floor(min(ys) / spacing), math.ceil(max(ys) / spacing)
     height, width = top - bottom, right - left
     if height * width > _MOST_GROWTH * max(grid.height * grid.width, 4096):
-        raise InputError(path, "its ground control points stretch it beyond measure", NO_GEOREFERENCE)
+        raise InputError(path, "its ground control points stretch it over far too large an area", NO_GEOREFERENCE)
     return MapGrid(
         crs=grid.crs,
         transform=(spacing, 0.0, left * spacing, 0.0, -spacing, top * spacing),

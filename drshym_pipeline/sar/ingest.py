@@ -1,6 +1,6 @@
-"""Describing a Sentinel-1 scene by reading every pixel of it once: the road from files to `SceneMeta`.
+"""Describe a Sentinel-1 scene as `SceneMeta` by reading each of its pixels once.
 
-Nothing is written here; `scene` stages what is described, `reader` reads windows of it.
+The pixels can be stored as backscatter in the same pass. `scene` stages a described scene, `reader` reads its windows.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ from drshym_pipeline.sar.statistics import BackscatterHistogram
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 from drshym_pipeline.tiling import Window
 
-# Part of every version: raised when the same bytes would be read to other dB values than before.
+# Part of every version: increased when the same bytes give other dB values than before.
 _READING = 2
 _SAMPLE_WINDOWS = 24
 _SAMPLE_SIDE = 256
 _ENOUGH_PIXELS = 20_000
 _SAMPLE_PIXELS = 200_000
-# VV is above VH in 99 % of pixels; below this share the two have changed places.
+# VV is above VH in 99 % of pixels; below this share the two bands are swapped.
 _SWAPPED_BELOW = 0.2
-_AHEAD = 2  # windows decoded before they are looked at
+_AHEAD = 2  # windows decoded in advance
 
 
 def content_version(sha256: str, units: Units | None) -> str:
-    """The version of a scene: 12 hex digits over its content and the options that change how it is read."""
+    """Return the version of a scene: 12 hex digits of a hash of its content and the options that change its reading."""
     return sha256_json({"sha256": sha256, "units": units, "reading": _READING})[:12]
 
 
 def _hash_of_all(bands: Sequence[BandSource], hash_of: Callable[[str], str]) -> str:
-    """The content hash of a scene: of its file, or of all hashes when it has two files or calibration tables."""
+    """Return the hash of a scene's one file, or a hash of all hashes when it has two files or calibration tables."""
     hashes = {band.path: hash_of(band.path) for band in bands}
     tables = {
         f"{band.polarisation} calibration": hash_of(band.calibration) for band in bands if band.calibration is not None
@@ -59,11 +59,11 @@ def _hash_of_all(bands: Sequence[BandSource], hash_of: Callable[[str], str]) -> 
 
 
 def content_hash(bands: Sequence[BandSource], directory: Path) -> str:
-    """The content hash of a scene.
+    """Return the content hash of a scene.
 
     Args:
         bands: The bands and their files.
-        directory: What relative paths are relative to.
+        directory: The folder that relative paths start from.
     """
     return _hash_of_all(bands, lambda path: sha256_file(directory / path))
 
@@ -73,10 +73,10 @@ def _corner(window: Window) -> Window:
 
 
 def _sample(scene: OpenScene) -> list[NDArray[Any]]:
-    """Raw values observed in every band, one (n,) array a role: from windows all over the scene, more where few are."""
+    """Return raw values that are observed in every band, one (n,) array per role, from windows all over the scene."""
     windows = scene.windows()
     step = max(1, len(windows) // _SAMPLE_WINDOWS)
-    # A corner of some windows says enough; where little is observed in them, all windows are searched whole.
+    # A corner of some windows is enough; when little is observed in them, all windows are read completely.
     order = [_corner(window) for window in windows[::step]] + windows
     first = len(windows[::step])
     pieces: list[list[NDArray[Any]]] = [[] for _ in scene.roles]
@@ -92,13 +92,13 @@ def _sample(scene: OpenScene) -> list[NDArray[Any]]:
         thin = max(1, count * min(first, len(order)) // _SAMPLE_PIXELS)
         found += count
         for piece, layer in zip(pieces, layers, strict=True):
-            # A slice would keep the whole window alive.
+            # A slice would keep the whole window in memory.
             piece.append(layer[mask][::thin].copy())
     return [np.concatenate(piece) for piece in pieces]
 
 
 def _check_order(scene: OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Swap the roles when the pixels contradict a mere order of bands; warn when they contradict a statement."""
+    """Swap the roles when the pixels contradict the order of unnamed bands; warn when they contradict named bands."""
     if len(scene.roles) < 2 or sample[0].size < 100:
         return sample
     above = float((sample[0] > sample[1]).mean())
@@ -108,7 +108,7 @@ def _check_order(scene: OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[A
     if first.stated or second.stated or first.path != second.path:
         scene.warnings.append(
             f"the band called VV is above the one called VH in only {above:.0%} of pixels (99 % is usual); "
-            "they may have changed places"
+            "the two bands may be swapped"
         )
         return sample
     scene.roles = [replace(second, polarisation="VV"), replace(first, polarisation="VH")]
@@ -134,10 +134,10 @@ def _find_units(scene: OpenScene, sample: list[NDArray[Any]], given: Units | Non
 def _read_all(
     scene: OpenScene, writer: BackscatterWriter | None, progress: Progress
 ) -> tuple[float, dict[Polarisation, BandStatistics]]:
-    """Read every pixel once: the observed fraction, and the statistics of each polarisation.
+    """Read every pixel once; return the observed fraction and the statistics of each polarisation.
 
-    What is read goes to `writer` on the way, so that no later stage has to decode the source again. A thread decodes
-    the next windows meanwhile.
+    The pixels are also given to `writer`, so no later stage decodes the source again. A thread decodes the next windows
+    at the same time.
     """
     if writer is not None:
         writer.open(scene.grid.height, scene.grid.width)
@@ -167,8 +167,8 @@ def _read_all(
         empty, full = scene.roles[alone.index(0)], scene.roles[1 - alone.index(0)]
         raise InputError(
             empty.path,
-            f"incomplete: {empty.polarisation} has not one valid pixel, while {full.polarisation} has {max(alone)}",
-            "Download or copy it again, or give VV alone",
+            f"incomplete: {empty.polarisation} has no valid pixel, but {full.polarisation} has {max(alone)}",
+            "Download or copy it again, or use VV alone",
         )
     statistics = {
         role.polarisation: found
@@ -208,23 +208,23 @@ def describe_scene(
     backscatter: Path | None = None,
     progress: Progress = silent,
 ) -> SceneMeta:
-    """Read a scene whole and say what it is.
+    """Read a whole scene and return its description.
 
     Args:
-        sources: One file with VV (and VH), or one file a polarisation, VV first where names do not tell.
+        sources: One file with VV (and VH), or one file per polarisation: VV first if the names do not say which is VV.
         scene_id: The scene's name; by default made from the file names.
-        units: The units of the pixels where they cannot be told from them.
-        source_uris: Where the files came from, one for each of `sources`; by default their `file://` URIs.
-        backscatter: Where to keep what was read, as `sar.backscatter` stores it; nowhere when None. The file is whole
-            when this returns.
-        progress: Told of every strip read, as stage `describe`.
+        units: The units of the pixels; by default found from the values, the file's name and its tags.
+        source_uris: Where the files came from, one URI for each of `sources`; by default their `file://` URIs.
+        backscatter: The file in which to store the pixels as `sar.backscatter` does; not stored when None. The file is
+            complete when this function returns.
+        progress: Called after every strip, as stage `describe`.
 
     Returns:
-        The record; paths of its bands are absolute. A scene without one observed pixel is valid and says so.
+        The record, with absolute paths of the bands. A scene without an observed pixel is valid and has a warning.
 
     Raises:
-        InputError: A file is missing, damaged, incomplete, without VV, without georeference or of unknown units, or two
-            files are not on one grid.
+        InputError: A file is missing, damaged, incomplete, without VV, without georeference or of unknown units; or two
+            files have different grids.
     """
     paths = check_sources(sources)
     name = scene_id or scene_files.scene_id([path.name for path in paths])
@@ -267,7 +267,7 @@ def describe_scene(
             for role in scene.roles
         )
         sha256 = _hash_of_all(bands, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
-        # Spacing and bounds are those of the products.
+        # Spacing and bounds are those of the products' grid.
         shown = grid if map_grid is None else Grid(map_grid.crs, map_grid.affine, *map_grid.shape, "transform")
         return SceneMeta(
             scene_id=name,

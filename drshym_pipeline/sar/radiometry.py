@@ -1,6 +1,6 @@
-"""Backscatter: telling units apart, converting to dB, what counts as observed, and the network's scale.
+"""Backscatter: finding the units, converting to dB, which values count as observed, and the network's scale.
 
-Arrays in, arrays out; no file is read here.
+All functions take and return arrays; no file is read here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POWER_PRIOR = math.log(5.0)
 
 @dataclass(frozen=True, slots=True)
 class UnitsFound:
-    """The units of a raster, why, and what a user should be told."""
+    """The units of a raster, the reason for them, and warnings for the user."""
 
     units: Units
     evidence: str
@@ -37,7 +37,7 @@ class UnitsFound:
 
 
 def observed(values: NDArray[np.generic], nodata: float | None) -> NDArray[np.bool_]:
-    """Which raw values were measured.
+    """Return which raw values were measured.
 
     Args:
         values: Any shape, any real dtype, in the units of the file.
@@ -45,7 +45,7 @@ def observed(values: NDArray[np.generic], nodata: float | None) -> NDArray[np.bo
 
     Returns:
         Same shape; False for NaN, infinities, exact zero, -32768 and the tag. Exact zero is the usual fill of every
-        unit: no power is zero, and 0 dB to the last bit does not occur among measurements.
+        unit: no power is zero, and exactly 0 dB does not occur among measurements.
     """
     mask: NDArray[np.bool_] = (values != 0) & (values != FILL_VALUE)
     if np.issubdtype(values.dtype, np.floating):
@@ -61,13 +61,13 @@ def observed(values: NDArray[np.generic], nodata: float | None) -> NDArray[np.bo
 def to_db(
     values: NDArray[np.generic], units: Units, offset_db: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Backscatter in dB.
+    """Return backscatter in dB.
 
     Args:
         values: Any shape, in `units`; NaN where not observed.
-        units: What the values are.
-        offset_db: For `dn`, what is taken off 20 log10(DN), same shape; a nominal constant (see `DN_OFFSET_DB`) when
-            None.
+        units: The units of the values.
+        offset_db: For `dn`, the number subtracted from 20 log10(DN), same shape; a nominal constant (see
+            `DN_OFFSET_DB`) when None.
 
     Returns:
         Same shape, float32 dB; NaN where the value is NaN, infinite, or has no logarithm.
@@ -85,7 +85,7 @@ def to_db(
 
 
 def normalise(db: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The network's scale: clip((dB + 30) / 30, 0, 1), NaN kept.
+    """Return backscatter on the network's scale: clip((dB + 30) / 30, 0, 1), NaN kept.
 
     Args:
         db: Any shape, float32 dB, NaN where not observed.
@@ -95,7 +95,7 @@ def normalise(db: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _loglik(values: dict[str, float], scale: float) -> float:
-    # Doubling a dB value (amplitude read as amplitude) stretches the density by two for every feature.
+    # `scale` is 2 for amplitude: its dB values are doubled, so the density of every feature is multiplied by two.
     total = 0.0
     for key, (mean, deviation) in {"median": _MEDIAN, "spread": _SPREAD, "ratio": _RATIO}.items():
         if key in values:
@@ -114,10 +114,10 @@ def _power_or_amplitude(vv: NDArray[np.float64], vh: NDArray[np.float64] | None,
     if hint in ("power", "amplitude"):
         return UnitsFound(hint, f"the file's name or tags say {hint}; {seen}")
     units: Units = "power" if odds > 0 else "amplitude"
-    # Taken for the other, every dB is halved or doubled: an analyst must hear of a close call.
+    # A wrong choice halves or doubles every dB value, so the user is warned when the choice is not clear.
     close = (
         (
-            f"units taken as {units}, but they could be {'amplitude' if units == 'power' else 'power'}; "
+            f"units read as {units}, but they could be {'amplitude' if units == 'power' else 'power'}; "
             "say which with --units",
         )
         if abs(odds) < math.log(20.0)
@@ -135,24 +135,26 @@ def detect_units(
     given: Units | None = None,
     hint: Units | None = None,
 ) -> UnitsFound:
-    """Tell dB, linear power, amplitude and digital numbers apart.
+    """Find out whether values are dB, linear power, amplitude or digital numbers.
 
     Args:
         vv: (n,) sample of observed raw VV values, any order.
         vh: (m,) sample of observed raw VH values, if there is VH.
         dtype: The file's data type.
         subject: The file to name in an error.
-        given: What the user says; wins over everything.
-        hint: What the file's name or tags say.
+        given: The units that the user states; they are used without a check.
+        hint: The units that the file's name or tags state.
 
     Raises:
-        InputError: The distribution fits no unit.
+        InputError: The values fit no unit.
     """
     if given is not None:
         return UnitsFound(given, "given by the user")
     if dtype in ("uint8", "int8"):
         raise InputError(
-            subject, "units beyond recognition (8-bit values are a stretched picture, not backscatter)", _UNITS_REMEDY
+            subject,
+            "units cannot be recognised (8-bit values are a stretched picture, not backscatter)",
+            _UNITS_REMEDY,
         )
     is_float = dtype.startswith("float")
     if vv.size == 0:
@@ -171,8 +173,8 @@ def detect_units(
     elif is_float and negative <= 0.01 and 1e-5 < p50 < 2 and p99 < 1000 and p99 > p01:
         found = _power_or_amplitude(sample, None if vh is None else vh.astype(np.float64), hint)
     if found is None:
-        raise InputError(subject, f"units beyond recognition ({seen})", _UNITS_REMEDY)
+        raise InputError(subject, f"units cannot be recognised ({seen})", _UNITS_REMEDY)
     if hint is not None and hint != found.units:
-        note = f"the file's name or tags say {hint}, but its values are {found.units}; taken as {found.units}"
+        note = f"the file's name or tags say {hint}, but its values are {found.units}; read as {found.units}"
         found = UnitsFound(found.units, found.evidence, (*found.warnings, note))
     return found

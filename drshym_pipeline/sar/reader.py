@@ -1,7 +1,7 @@
-"""Reading a scene window by window as dB, in bounded memory.
+"""Read a scene window by window as dB, in bounded memory.
 
-`OpenScene` opens files about which nothing is known yet and says which band is which; `SceneReader` reads a scene that
-has been described.
+`OpenScene` opens files about which nothing is known yet and finds which band is VV and which is VH; `SceneReader` reads
+a scene that has been described.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PIXELS_AT_ONCE = 1 << 20
 
 
 def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
-    """Windows that cover a raster once, in whole blocks, of about a million pixels where blocks allow.
+    """Yield windows that cover a raster once, in whole blocks, with about a million pixels each if the blocks allow it.
 
     Args:
         height: Rows of the raster.
@@ -46,7 +46,7 @@ def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
     elif cols < width:
         tall, wide = rows, max(1, _PIXELS_AT_ONCE // (rows * cols)) * cols
     else:
-        # One block as large as the raster: GDAL's cache keeps it while its rows are handed out.
+        # One block is as wide as the raster: GDAL's cache keeps it while its rows are read.
         tall, wide = max(1, _PIXELS_AT_ONCE // width), width
     for row in range(0, height, tall):
         for col in range(0, width, wide):
@@ -54,7 +54,7 @@ def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
 
 
 def read_raw(dataset: Any, bands: Sequence[int], window: Window) -> NDArray[np.generic]:
-    """Raw values (bands, h, w) of a window, in the file's own data type."""
+    """Read the raw values (bands, height, width) of a window, in the file's own data type."""
     place = RasterWindow(window.col, window.row, window.width, window.height)
     values: NDArray[np.generic] = dataset.read(list(bands), window=place)
     return values
@@ -63,24 +63,24 @@ def read_raw(dataset: Any, bands: Sequence[int], window: Window) -> NDArray[np.g
 def decibels(
     values: NDArray[np.generic], nodata: float | None, units: Units, offset_db: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """Raw values of any shape as float32 dB, NaN where not observed.
+    """Return raw values as float32 dB, NaN where not observed.
 
     Args:
-        values: In `units`.
+        values: Raw values of any shape, in `units`.
         nodata: The file's nodata tag.
-        units: What the values are.
-        offset_db: For `dn`: what the product's calibration table takes off, same shape; a nominal constant when None.
+        units: The units of the values.
+        offset_db: For `dn`: the offset from the product's calibration table, same shape; a nominal constant when None.
     """
     db = to_db(values, units, offset_db)
-    # to_db may return the very array it was given.
+    # to_db may return its own input, so the result must be a new array.
     return np.where(observed(values, nodata), db, np.float32(np.nan))
 
 
 def check_sources(sources: Sequence[Path]) -> list[Path]:
-    """The absolute paths of a scene's one or two files.
+    """Return the absolute paths of a scene's one or two files.
 
     Raises:
-        InputError: There are more or none, one comes twice, or is no TIFF.
+        InputError: There is no file, there are more than two, two are the same, or one is not a TIFF.
     """
     if not 1 <= len(sources) <= 2:
         raise InputError("scene", f"needs one or two files, got {len(sources)}", "Give VV, and VH if there is one")
@@ -95,10 +95,10 @@ class OpenScene:
 
     Args:
         paths: The files.
-        stack: Closes them.
+        stack: The exit stack that closes the files.
 
     Raises:
-        InputError: A file is missing, damaged, cut short, without VV or georeference, or of another grid.
+        InputError: A file is missing, damaged, cut short, without VV or georeference, or on another grid.
     """
 
     def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
@@ -106,7 +106,7 @@ class OpenScene:
         grids: dict[Path, Grid] = {}
         self.tags: dict[str, str] = {}
         self.files: dict[Path, Any] = {}
-        for path in paths:  # one after the other, so that a failure is that of the file which is looked at
+        for path in paths:  # one after the other, so that an error names the right file
             self.files[path] = dataset = stack.enter_context(open_scene_file(path))
             self.facts.append(file_facts(dataset, path))
             grids[path] = find_grid(dataset, path)
@@ -123,11 +123,11 @@ class OpenScene:
                 )
 
     def windows(self) -> list[Any]:
-        """Windows that cover the scene, in the order of its rows."""
+        """Return windows that cover the scene, in the order of its rows."""
         return list(strips(self.grid.height, self.grid.width, self.files[self.roles[0].path].block_shapes[0]))
 
     def raw(self, window: Any) -> list[NDArray[Any]]:
-        """Raw values of a window, one (h, w) array a role."""
+        """Read the raw values of a window, one (height, width) array per role."""
         layers = []
         for role in self.roles:
             try:
@@ -137,15 +137,15 @@ class OpenScene:
         return layers
 
     def nodata(self, role: BandRole) -> float | None:
-        """The nodata value of the role's file on the grid."""
+        """Return the nodata value of the role's file."""
         value = self.files[role.path].nodata
         return None if value is None else float(value)
 
     def use_calibration(self) -> None:
-        """Look for the calibration tables of digital numbers.
+        """Read the calibration tables of digital numbers, if there are any.
 
         Raises:
-            InputError: A table is there and cannot be used.
+            InputError: A table exists and cannot be used, or only one of two polarisations has a table.
         """
         for role in self.roles:
             path = find_calibration(role.path)
@@ -157,11 +157,11 @@ class OpenScene:
             raise InputError(
                 missing.path,
                 f"has no calibration table, while {next(iter(self.tables))} has one",
-                "Put both tables beside the files, or none",
+                "Copy both tables beside the files, or none",
             )
 
     def decibels(self, layers: Sequence[NDArray[Any]], window: Window) -> NDArray[np.float32]:
-        """Raw values of a window as (bands, h, w) float32 dB, NaN where a band is not observed."""
+        """Return raw values of a window as (bands, height, width) float32 dB, NaN where a band is not observed."""
         bands = []
         for layer, role in zip(layers, self.roles, strict=True):
             found = self.tables.get(role.polarisation)
@@ -170,37 +170,37 @@ class OpenScene:
         return np.stack(bands)
 
     def calibration_of(self, role: BandRole) -> str | None:
-        """The path of the table a role is calibrated with."""
+        """Return the path of the table that a role is calibrated with, None when there is none."""
         found = self.tables.get(role.polarisation)
         return None if found is None else str(found[0])
 
 
 class RawWindows:
-    """The raw values of windows, one after the other: (window, what `OpenScene.raw` gives).
+    """Iterates over windows and their raw values: pairs of a window and the result of `OpenScene.raw`.
 
     Args:
-        scene: Read by nobody else meanwhile.
-        windows: Which.
+        scene: The open scene; no other code may read it at the same time.
+        windows: The windows to read.
     """
 
     def __init__(self, scene: OpenScene, windows: Sequence[Window]) -> None:
         self._scene, self._windows = scene, windows
 
     def __iter__(self) -> Iterator[tuple[Window, list[NDArray[Any]]]]:
-        # GDAL's environment holds in one thread alone, and whoever iterates may be another than who opened the files.
+        # GDAL's environment is valid in one thread only, and this may be another thread than the one that opened files.
         with safe_env():
             for window in self._windows:
                 yield window, self._scene.raw(window)
 
 
 class SceneReader:
-    """Windows of a scene in dB.
+    """Reads windows of a scene in dB.
 
-    One reader may be shared by threads: reads take turns.
+    Threads may share a reader; only one of them reads at a time.
 
     Args:
         meta: The scene's description.
-        directory: What the paths of `meta.bands` are relative to; absolute paths are used as they are.
+        directory: The folder that the paths of `meta.bands` start from; absolute paths are used as they are.
     """
 
     def __init__(self, meta: SceneMeta, directory: Path) -> None:
@@ -237,17 +237,17 @@ class SceneReader:
         self._stack.close()
 
     def read(self, window: Window) -> NDArray[np.float32]:
-        """Backscatter of a window that lies inside the scene.
+        """Read the backscatter of a window inside the scene.
 
         Args:
             window: Rows and columns of the scene.
 
         Returns:
-            (bands, h, w) float32 dB in the order VV[, VH]; NaN in every band where any band is not observed.
+            (bands, height, width) float32 dB in the order VV[, VH]; NaN in every band where any band is not observed.
 
         Raises:
-            InputError: The file cannot be read there.
-            ValueError: The window reaches past the scene, or the reader is not open.
+            InputError: The file cannot be read in this window.
+            ValueError: The window is not inside the scene, or the reader is not open.
         """
         if not self._open:
             raise ValueError("the reader is not open; use it in a with block")

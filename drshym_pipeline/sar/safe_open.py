@@ -1,8 +1,8 @@
 """Open GeoTIFFs of unknown origin.
 
 A file is opened as GeoTIFF or not at all, without side-cars, overviews, virtual file systems or the network, and its
-nominal size is checked before a pixel is read. Everything GDAL has to say about a bad file leaves here as an
-`InputError` that names the file. What the pixels mean is decided elsewhere in this room.
+nominal size is checked before a pixel is read. Every error of GDAL about a bad file becomes an `InputError` that names
+the file. Other modules of this package decide what the pixels mean.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from drshym_pipeline.errors import InputError, one_line
 
 MAX_BYTES = 48 << 30
 MAX_BLOCK_BYTES = 1 << 30
-# Deflate cannot shrink by more than 1032, so an honest file of any common compression stays below; sparse files and
-# zstd bombs do not. Small rasters are let through, because a chip without one observed pixel shrinks to its header.
+# Deflate cannot compress by more than 1032, so a normal file of any common compression is below this limit; sparse
+# files and zstd bombs are not. Small rasters are not checked: a chip without an observed pixel is only a header.
 MAX_RATIO = 2000
 RATIO_FREE_BYTES = 64 << 20
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# Drivers that lead from one file to others or to the network. GDAL drops them only when it registers its drivers, so
-# this is the second lock; naming the GTiff driver at every open is the first.
+# Drivers that open other files or the network. GDAL removes them only when it registers its drivers, so this is the
+# second protection; the first is to name the GTiff driver at every open.
 _SKIPPED_DRIVERS = (
     "VRT DERIVED GTI WMS WMTS WCS HTTP PLMOSAIC EEDA EEDAI STACIT STACTA TIL MRF KMLSUPEROVERLAY DAAS ESRIC NGSGEOID "
     "SAFE SENTINEL2 DIMAP PDS PDS4 ISIS2 ISIS3 VICAR ENVI EHdr ERS RS2 TSX COSAR GTX HDF5 HDF5Image netCDF Zarr NITF "
@@ -39,7 +39,7 @@ _SKIPPED_DRIVERS = (
 
 @contextmanager
 def safe_env() -> Iterator[None]:
-    """A GDAL environment that reads nothing but the bytes of the file it is given, and writes nothing beside it."""
+    """Set a GDAL environment that reads only the bytes of the given file and writes no file beside it."""
     with rasterio.Env(
         GDAL_SKIP=_SKIPPED_DRIVERS,
         GDAL_PAM_ENABLED="NO",
@@ -53,17 +53,17 @@ def safe_env() -> Iterator[None]:
 
 
 def damaged(path: Path, error: BaseException) -> InputError:
-    """The error for a file GDAL could not open or read, with the reason GDAL gave."""
-    # GDAL's own message stands in the cause; rasterio's names the file once more.
+    """Return the error for a file that GDAL could not open or read, with GDAL's reason."""
+    # GDAL's own message is in the cause; rasterio's message repeats the file name.
     reason = one_line(error.__cause__ if error.__cause__ is not None else error).rstrip(".")
     return InputError(path, f"damaged or cut short ({reason})", "Download or copy it again")
 
 
 def check_location(path: Path) -> Path:
-    """The absolute path of a local regular file that starts like a TIFF.
+    """Return the absolute path of a local regular file that starts like a TIFF.
 
     Raises:
-        InputError: A virtual or remote location, a missing or empty file, or something that is not a TIFF.
+        InputError: The path is virtual or remote, or the file is missing, empty or not a TIFF.
     """
     text = str(path)
     if "\0" in text or "\n" in text or text.startswith(("/vsi", "<")) or ":/" in text:
@@ -100,7 +100,7 @@ def _check_size(path: Path, dataset: Any) -> None:
     if nominal > RATIO_FREE_BYTES and nominal / stored > MAX_RATIO:
         raise InputError(
             path,
-            f"{stored} bytes claim to hold {nominal / 2**20:.0f} MiB of pixels ({nominal / stored:.0f} times as much)",
+            f"{stored} bytes claim to be {nominal / 2**20:.0f} MiB of pixels ({nominal / stored:.0f} times as much)",
             "Write the file again without sparse blocks",
         )
     rows, cols = dataset.block_shapes[0]
@@ -123,7 +123,7 @@ def _check_indirection(path: Path, dataset: Any) -> None:
 
 def _open_geotiff(path: Path, **options: str) -> Any:
     with warnings.catch_warnings():
-        # Whether a file without georeference can be used is for the caller to say.
+        # The caller decides whether a file without georeference can be used.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return rasterio.open(path, driver="GTiff", sharing=False, **options)
 
@@ -132,15 +132,15 @@ def _open_geotiff(path: Path, **options: str) -> Any:
 def open_scene_file(path: Path) -> Iterator[Any]:
     """Open one GeoTIFF safely, with its tags, band descriptions, CRS, transform and control points.
 
-    Pixels must be read at full size: a decimated read may come from the file's own overviews. `open_raster` has no
-    overviews, but GDAL hides tags, descriptions and control points in that form. The environment of `safe_env` holds
-    inside the block; a failure of GDAL in it, such as a read past a truncated end, is this file's failure.
+    Read pixels only at full size: a smaller read may come from the file's own overviews. `open_raster` has no
+    overviews, but then GDAL hides tags, descriptions and control points. The environment of `safe_env` is active inside
+    the block; an error of GDAL in it, such as a read after a truncated end, is reported as an error of this file.
 
     Args:
         path: A local file.
 
     Yields:
-        rasterio's `DatasetReader`.
+        The `DatasetReader` of rasterio.
 
     Raises:
         InputError: The file is missing, empty, not a TIFF, damaged, too large, or points to other files.
@@ -161,19 +161,19 @@ def open_scene_file(path: Path) -> Iterator[Any]:
 def open_raster(path: Path) -> Iterator[Any]:
     """Open one GeoTIFF safely, for reading pixels at any size.
 
-    As `open_scene_file`, but without overviews, and without tags and band descriptions, which GDAL hides then.
+    Like `open_scene_file`, but without overviews, and without tags and band descriptions, which GDAL hides then.
 
     Args:
         path: A local file.
 
     Yields:
-        rasterio's `DatasetReader`, without overviews.
+        The `DatasetReader` of rasterio, without overviews.
 
     Raises:
-        InputError: As `open_scene_file`.
+        InputError: As for `open_scene_file`.
     """
     with open_scene_file(path) as header:
-        # The header's checks come first: what points to other files must not be opened for pixels.
+        # Check the header first: a file that points to other files must not be opened for its pixels.
         path = Path(header.name)
     try:
         with safe_env(), _open_geotiff(path, OVERVIEW_LEVEL="NONE") as dataset:

@@ -1,7 +1,6 @@
-"""A Sentinel-1 scene as the other rooms see it: describe it, stage it under its version, read windows of it.
+"""Stage a Sentinel-1 scene under its version, read its record, open its backscatter.
 
-This module keeps staged copies and their records; how a scene is described is in `ingest`, how windows become dB
-in `reader`.
+This module keeps staged copies and their records; `ingest` describes a scene, and `reader` reads windows of it as dB.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ _STRIP_ROWS = 64
 
 
 def read_scene_meta(directory: Path) -> SceneMeta:
-    """The record of a staged scene.
+    """Read the record of a staged scene.
 
     Raises:
-        InputError: There is none in the directory, or it is not a `SceneMeta`.
+        InputError: There is no record in the directory, or it is not a `SceneMeta`.
     """
     path = directory / SCENE_META_NAME
     remedy = "Stage the scene again"
@@ -46,20 +45,20 @@ def read_scene_meta(directory: Path) -> SceneMeta:
 
 
 def _staged_before(directory: Path, meta: SceneMeta, copied: bool) -> SceneMeta | None:
-    """The record of the same scene, if the directory holds one whose sources are there, and in it where `copied`."""
+    """Return the record of the same scene, if the directory has one and its sources exist (inside it if `copied`)."""
     if not (directory / SCENE_META_NAME).is_file():
         return None
     try:
         staged = read_scene_meta(directory)
     except InputError:
-        return None  # written by another version of the program: staged anew
+        return None  # written by another version of the program: the scene is staged again
     paths = [Path(band.path) for band in staged.bands]
     there = all((directory / path).is_file() and not (copied and path.is_absolute()) for path in paths)
     return staged if there and staged.sha256 == meta.sha256 else None
 
 
 def _staged_names(meta: SceneMeta) -> dict[str, str]:
-    """The name of each source below the version's directory: its own, told apart where two are called the same."""
+    """Return the name of each source below the version's directory; of two equal names one gets its polarisation."""
     names: dict[str, str] = {}
     for band in meta.bands:
         if band.path not in names:
@@ -83,24 +82,25 @@ def stage_scene(
 ) -> tuple[SceneMeta, Path]:
     """Describe a scene and keep its record, its backscatter and, if wanted, a copy of its files.
 
-    They go to `root/<scene_id>/<version>/`, copies into `source/` there; a new directory appears in one rename. A
-    second call with the same content and options finds it, copies nothing and leaves all else in it as it is.
+    The files are written to `root/<scene_id>/<version>/`, copies to `source/` in it; a new directory appears in one
+    rename. A second call with the same content and options finds this directory, copies nothing and changes no other
+    file in it.
 
     Args:
-        sources: As for `describe_scene`.
+        sources: The files, as for `describe_scene`.
         root: Folder of all staged scenes.
         scene_id: The scene's name; by default made from the file names.
-        units: The units of the pixels where they cannot be told from them.
+        units: The units of the pixels; by default found from the values, the file's name and its tags.
         source_uris: Where the files came from.
-        copy: Copy the files. Otherwise the record names them where they are.
-        progress: Called in stages `describe` (by strip) and `stage` (by file).
+        copy: Copy the files. Otherwise the record names the original files.
+        progress: Called after every strip (stage `describe`) and for every file (stage `stage`).
 
     Returns:
         The record, whose band paths are relative to the returned directory when the files were copied and absolute
         when they were not, and that directory.
 
     Raises:
-        InputError: As `describe_scene`; or a file changed while it was copied. No version is left behind then.
+        InputError: As for `describe_scene`; or a file changed while it was copied. No new version exists then.
     """
     with scratch_directory(root) as scratch:
         backscatter = scratch / BACKSCATTER_FILE
@@ -127,9 +127,9 @@ def stage_scene(
 
 
 def _put(prepared: Path, directory: Path) -> None:
-    """Move a staged scene to its place; what is there beside the staged files stays, such as the scene's maps."""
+    """Move a staged scene to its final directory; other files in it, such as the scene's maps, stay."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(OSError):  # a folder that is not empty cannot be renamed over
+    with suppress(OSError):  # a rename cannot replace a folder that is not empty
         prepared.rename(directory)
         fsync_directory(directory.parent)
         return
@@ -161,7 +161,9 @@ def _copied(sources: Sequence[Path], described: SceneMeta, directory: Path, prog
     progress("stage", len(names), len(names))
     if content_hash(meta.bands, directory) != meta.sha256:
         raise InputError(
-            Path(sources[0]), "changed while it was being copied", "Wait until it is written whole, then try again"
+            Path(sources[0]),
+            "changed while it was being copied",
+            "Wait until the file is completely written, then try again",
         )
     return meta
 
@@ -171,7 +173,7 @@ def open_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = s
     """Open the backscatter of a staged scene; make it from the source again when retention has deleted it.
 
     Raises:
-        InputError: As `make_backscatter`; or the file is not that of the scene.
+        InputError: As for `make_backscatter`; or the file belongs to another scene.
     """
     make_backscatter(meta, directory, progress=progress)
     with BackscatterReader(meta, directory) as reader:
@@ -182,7 +184,7 @@ def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = s
     """Return the `backscatter.tif` of a staged scene; make it from the source again when retention has deleted it.
 
     Raises:
-        InputError: The source is gone, has changed since the scene was staged, or cannot be read.
+        InputError: The source no longer exists, has changed since the scene was staged, or cannot be read.
     """
     path = directory / BACKSCATTER_FILE
     if path.is_file():
@@ -190,7 +192,7 @@ def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = s
         return path
     missing = [directory / band.path for band in meta.bands if not (directory / band.path).is_file()]
     if missing:
-        raise InputError(missing[0], "the source of the scene is no longer there", "Copy the scene to its place again")
+        raise InputError(missing[0], "the source of the scene no longer exists", "Copy it there again")
     if content_hash(meta.bands, directory) != meta.sha256:
         raise InputError(
             directory / meta.bands[0].path, "has changed since the scene was staged", "Stage the scene again"

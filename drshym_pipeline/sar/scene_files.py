@@ -1,10 +1,10 @@
-"""Which files are scenes, how polarisations pair, and what a scene is called: the one rule of command and sensor.
+"""Which files are scenes, which files form a pair, and the name of a scene. Command and sensor use the same rules.
 
-A scene is a GeoTIFF by its name, and no product of this program. Hidden files, uploads in progress and the folders that
-hide them are left alone. Names are read by `file_names`; no raster is opened here.
+A scene is a file with the name of a GeoTIFF that is not a product of this program. Hidden files, hidden folders and
+uploads in progress are ignored. `file_names` reads the names; no raster is opened here.
 
-A listing is complete or it is an error: a folder that cannot be read must never look like an empty one, or every scene
-in it would seem to be gone.
+A list of files is complete, or there is an error. A folder that cannot be read must never look like an empty one,
+because all scenes in it would seem to be deleted.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ _log = logging.getLogger(__name__)
 
 SCENE_SUFFIXES: Final = (".tif", ".tiff")
 _IN_PROGRESS: Final = (".part", ".tmp", "~")
-# What comes with a scene and is read with it, or is one of the many files of a product's folder: nobody expects a map
-# of these.
+# Files that are read together with a scene or are part of a product's folder. No user expects a map of these.
 _COMPANIONS: Final = ("calibration-", "noise-")
 _PRODUCT_FOLDER: Final = ".safe"
-# Rasters this program writes beside a map's record: a folder that was mapped into itself must not map its own maps.
+# Rasters that this program writes beside a map's record. They are no scenes, even when a folder contains its own maps.
 MAP_RASTERS: Final = ("_mask", "_proba")
 _LONGEST_NAME: Final = 120  # the names of the products begin with it and must fit any file system's 255 bytes
 
@@ -45,7 +44,7 @@ class SourceFile:
     Args:
         key: Path below the folder, with forward slashes.
         size: Bytes.
-        etag: Changes whenever the file is written: the modification time in nanoseconds for a local file.
+        etag: A text that changes whenever the file is written: the modification time in nanoseconds for a local file.
     """
 
     key: str
@@ -54,7 +53,7 @@ class SourceFile:
 
     @property
     def fingerprint(self) -> str:
-        """Etag and size: two files with the same key and fingerprint are the same upload."""
+        """Return etag and size: two files with the same key and fingerprint are the same upload."""
         return f"{self.etag}-{self.size}"
 
 
@@ -63,9 +62,9 @@ class SceneGroup:
     """The files that make up one scene.
 
     Args:
-        name: Unique among the groups of one call.
-        stem: The path that its files share: without polarisation, and without extension where it is not needed.
-        files: By role: `whole` alone, or `VV` and `VH`.
+        name: A name that is unique among the groups of one call.
+        stem: The path that its files share: without polarisation, and without extension when it is not needed.
+        files: The files by role: `whole` alone, or `VV` and `VH`.
     """
 
     name: str
@@ -74,7 +73,7 @@ class SceneGroup:
 
     @property
     def ordered(self) -> list[str]:
-        """The files, VV first."""
+        """Return the files, VV first."""
         return [self.files[role] for role in ROLES if role in self.files]
 
 
@@ -82,7 +81,7 @@ class SceneGroup:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is left alone."""
+    """Return whether a file or folder of this name is ignored."""
     return name.startswith((".", "~", TEMPORARY_PREFIX)) or name.endswith("~")
 
 
@@ -97,11 +96,11 @@ def is_map_raster(path: Path) -> bool:
     return end is not None and path.with_name(f"{path.stem.removesuffix(end)}_report.json").is_file()
 
 
-def may_be_meant(key: str) -> bool:
-    """Return whether a file that is not taken may have been meant as a scene, so that its user must hear of it.
+def may_be_scene(key: str) -> bool:
+    """Return whether the user may expect a map of a file that is not a scene, so that the user gets a message.
 
     Args:
-        key: Its path below the folder, with forward slashes.
+        key: The file's path below the folder, with forward slashes.
     """
     *folders, name = key.split("/")
     if is_hidden(name) or name.lower().endswith(_IN_PROGRESS):
@@ -116,7 +115,7 @@ def _raise(error: OSError) -> None:
 
 
 def files_below(root: Path) -> Iterator[Path]:
-    """Yield every file of a folder and its subfolders, sorted by folder, without what is hidden.
+    """Yield every file of a folder and its subfolders, sorted by folder, without hidden files and folders.
 
     Links to folders are not followed.
 
@@ -128,32 +127,32 @@ def files_below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not is_hidden(name))
 
 
-def scene_paths(folder: Path, but_not: Path) -> list[Path]:
+def scene_paths(folder: Path, results: Path) -> list[Path]:
     """List the scenes of a folder and its subfolders, in the order of their paths.
 
     Args:
-        folder: Where to look.
-        but_not: The folder of the results: left out where it is inside.
+        folder: The folder that is searched.
+        results: The folder of the results; it is left out when it is inside `folder`.
 
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
     """
-    results_inside = but_not.is_relative_to(folder) and but_not != folder
+    results_inside = results.is_relative_to(folder) and results != folder
     return sorted(
         path
         for path in files_below(folder)
         if is_scene_name(path.name)
         and path.is_file()
-        and not (results_inside and path.is_relative_to(but_not))
+        and not (results_inside and path.is_relative_to(results))
         and not is_map_raster(path)
     )
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Return whether the bytes of a file are outside the folder `root`, by a link in its path, or are nowhere."""
+    """Return whether a file is outside the folder `root` because of a link in its path, or does not exist."""
     try:
         return not path.resolve(strict=True).is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # links that lead in a circle are the second
+    except (OSError, RuntimeError):  # RuntimeError: links that point to each other
         return True
 
 
@@ -166,48 +165,49 @@ def list_scenes(
 ) -> tuple[SourceFile, ...]:
     """List all scene files and side-cars below a watched folder, sorted by key.
 
-    A link that leads out of the folder is left out: whoever may copy into it must not choose what else is read.
+    A link that points outside the folder is left out: a user who may copy files into the folder must not be able to
+    make the program read other files.
 
     Args:
         root: The folder.
         note: Called with one line for every link that is left out.
-        ignored: Called with the key of every other file that may have been meant as a scene.
+        ignored: Called with the key of every other file of which the user may expect a map.
 
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
     """
     if not root.is_dir():
-        raise NotADirectoryError(f"{root}: the watched folder is not there")
+        raise NotADirectoryError(f"{root}: the watched folder does not exist")
     found: list[SourceFile] = []
     for path in files_below(root):
         key = path.relative_to(root).as_posix()
         scene = is_scene_name(path.name) and not is_map_raster(path)
         if not scene and not is_sidecar(path.name):
-            if may_be_meant(key):
+            if may_be_scene(key):
                 ignored(key)
             continue
         if path.is_symlink() and leads_out(path, root):
-            note(f"{path}: a link that leads out of the watched folder or to nothing is left alone; copy the scene")
+            note(f"{path}: ignored: the link points outside the watched folder or to no file; copy the scene instead")
             continue
         try:
             facts = path.stat()
-        except FileNotFoundError:  # taken away between the listing and this call: not there is a fact, not a fault
+        except FileNotFoundError:  # removed after the folder was listed: that is not an error
             continue
         found.append(SourceFile(key=key, size=facts.st_size, etag=f"{facts.st_mtime_ns:x}"))
     return tuple(sorted(found))
 
 
-# --- how polarisations pair ------------------------------------------------------------------------------------------
+# --- which files form a pair ------------------------------------------------------------------------------------------
 
 
 def pair_files(keys: Iterable[str]) -> list[SceneGroup]:
-    """Say which files make up a scene each.
+    """Group files into scenes.
 
-    Files of one folder whose names differ only by their polarisation are one scene. Every other file is a scene of its
-    own: two folders, two extensions or two files of the same polarisation never mix.
+    Files of one folder whose names differ only by their polarisation are one scene. Every other file is one scene. Two
+    files of different folders, or of the same polarisation, are never one scene.
 
     Args:
-        keys: Paths with forward slashes, in the order in which they are wanted.
+        keys: Paths with forward slashes, in the order of the result.
 
     Returns:
         The scenes, in the order of their first files.
@@ -227,16 +227,16 @@ def pair_files(keys: Iterable[str]) -> list[SceneGroup]:
     return list(groups.values())
 
 
-# --- what a scene is called ------------------------------------------------------------------------------------------
+# --- the name of a scene ------------------------------------------------------------------------------------------
 
 
 def is_scene_id(text: str) -> bool:
-    """Return whether a text can be a scene's name: it becomes part of paths and of partition keys."""
+    """Return whether a text can be a scene's name, which is used in paths and partition keys."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", text) is not None
 
 
 def scene_id(filenames: Sequence[str]) -> str:
-    """Name the scene of these files with letters, digits, `_`, `-` and `.` only.
+    """Return a name for the scene of these files, with letters, digits, `_`, `-` and `.` only.
 
     Args:
         filenames: One file, or one file per polarisation.
@@ -247,15 +247,15 @@ def scene_id(filenames: Sequence[str]) -> str:
 
 
 def partition_key(stem: str, name: str, taken: Collection[str]) -> str:
-    """Name a scene of a watched folder, unlike every name in `taken`.
+    """Return a name for a scene of a watched folder that is different from every name in `taken`.
 
-    Unlike `scene_id` it covers the folder, and has no dots: Dagster forbids "..." in its keys, and a key must never be
-    taken for a name with an extension.
+    Unlike a `scene_id` it includes the folder and has no dots: Dagster forbids "..." in its keys, and a key must not
+    look like a name with an extension.
 
     Args:
         stem: The scene's path without extension and polarisation, such as `rome/S1_scene`.
-        name: What makes the scene unique.
-        taken: Names that belong to other scenes.
+        name: A text that is unique for the scene.
+        taken: The names of other scenes.
     """
     safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "scene"
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]

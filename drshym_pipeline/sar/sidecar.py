@@ -20,21 +20,21 @@ from drshym_pipeline.sar.file_names import pair_key, stem
 
 SIDECAR_SUFFIX = ".drshym.json"
 _MOST_BYTES = 65_536
-_REMEDY = 'Write a JSON object such as {"units": "db"}, or take the file away'
+_REMEDY = 'Write a JSON object such as {"units": "db"}, or remove the file'
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class SceneSidecar(Record):
-    """What a side-car may say. Only `units` changes how a scene is read so far; the others are checked and kept.
+    """The content of a side-car. Only `units` changes how a scene is read so far; the others are checked and kept.
 
     Args:
         units: What the pixel values are: `db`, `power`, `amplitude` or `dn`.
-        pre_event: The scene from before the event, as a name or path.
+        pre_event: A scene from before the event, as a name or path.
         event: The event's name or code.
         date: The day of the event, such as 2021-01-11.
         title: A title for the map.
-        place: Where it is.
+        place: The name of the place.
     """
 
     units: Units | None = None
@@ -46,12 +46,12 @@ class SceneSidecar(Record):
 
 
 def is_sidecar(filename: str) -> bool:
-    """Whether a file name is that of a side-car."""
+    """Return whether a file name is that of a side-car."""
     return filename.lower().endswith(SIDECAR_SUFFIX) and len(filename) > len(SIDECAR_SUFFIX)
 
 
 def scene_name(filename: str) -> str:
-    """The name that a scene's file shares with its side-car, such as `x` for `x_VV.tif` and for `x.drshym.json`."""
+    """Return the name that a scene's file and its side-car share: `x` for `x_VV.tif` and for `x.drshym.json`."""
     if is_sidecar(filename):
         return filename[: -len(SIDECAR_SUFFIX)]
     name, polarisation = pair_key(filename)
@@ -59,7 +59,7 @@ def scene_name(filename: str) -> str:
 
 
 def read_text(path: Path) -> str | None:
-    """The content of a side-car as it lies on the disk, at most 64 KiB of it; None when it cannot be read."""
+    """Read the text of a side-car, at most 64 KiB of it; return None when it cannot be read."""
     try:
         with path.open("rb") as handle:
             return handle.read(_MOST_BYTES).decode("utf-8-sig", "replace")
@@ -68,17 +68,17 @@ def read_text(path: Path) -> str | None:
 
 
 def parse_sidecar(text: str | None, subject: str | Path) -> SceneSidecar:
-    """What `read_text` answered, as values.
+    """Return the values in the text of a side-car.
 
     Args:
-        text: The JSON; None when the file could not be read.
-        subject: What to call the file in an error.
+        text: The JSON from `read_text`; None when the file could not be read.
+        subject: The name of the file in an error.
 
     Raises:
-        InputError: It could not be read, is not JSON, or a key is not known or has a value that it cannot have.
+        InputError: The file could not be read, is not JSON, or has an unknown key or a wrong value.
     """
     if text is None:
-        raise InputError(subject, "the side-car cannot be read", "Allow it to be read, or take it away")
+        raise InputError(subject, "the side-car cannot be read", "Change its permissions, or remove it")
     try:
         return SceneSidecar.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -86,13 +86,13 @@ def parse_sidecar(text: str | None, subject: str | Path) -> SceneSidecar:
 
 
 def sidecar_of(sources: Sequence[Path]) -> SceneSidecar:
-    """The side-car beside the files of a scene; an empty one when there is none.
+    """Read the side-car beside the files of a scene; return an empty one when there is none.
 
     Args:
         sources: The scene's files, VV first.
 
     Raises:
-        InputError: There is one that cannot be used.
+        InputError: The side-car cannot be used.
     """
     if not sources:
         return SceneSidecar()

@@ -1,4 +1,4 @@
-"""Statistics of a whole scene in memory that does not grow with it: how often each stored value comes."""
+"""Statistics of a whole scene, from a count of each stored value; the memory does not grow with the scene."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.records import BandStatistics
-from drshym_pipeline.sar.codes import CODES_A_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
 
 _VALUES = 1 << 16
 
@@ -23,15 +23,15 @@ class BackscatterHistogram:
         self._counts[NOT_OBSERVED_CODE] = 0
 
     def statistics(self) -> BandStatistics | None:
-        """Mean and percentiles in dB; None when nothing was counted."""
+        """Return mean and percentiles in dB; None when nothing was counted."""
         count = int(self._counts.sum())
         if not count:
             return None
-        db = (np.arange(_VALUES) - 1) / CODES_A_DB + LOWEST_DB
+        db = (np.arange(_VALUES) - 1) / CODES_PER_DB + LOWEST_DB
         cumulative = np.cumsum(self._counts)
 
         def percentile(percent: float) -> float:
-            """The lowest value that `percent` of 100 of the counted ones do not exceed."""
+            """Return the lowest value that `percent` % of the counted values do not exceed."""
             return round(float(db[np.searchsorted(cumulative, max(1.0, percent / 100.0 * count))]), 3)
 
         mean = round(float(self._counts @ db) / count, 3)

@@ -357,7 +357,7 @@ def test_a_source_that_has_changed_is_not_taken_for_the_staged_one(tmp_path, sce
     with pytest.raises(InputError, match="has changed since the scene was staged"):
         mapping.write_tiles(folder)
     source.unlink()
-    with pytest.raises(InputError, match="no longer there"):
+    with pytest.raises(InputError, match="no longer exists"):
         mapping.write_tiles(folder)
 
 

@@ -111,7 +111,7 @@ def test_a_single_look_complex_product_is_refused_with_an_alternative(real_data)
 def test_a_label_and_a_land_cover_are_refused(real_data):
     folder = real_data / "sen1floods11/v1.1/data/flood_events/HandLabeled/LabelHand"
     for path in (folder / "Spain_7370579_LabelHand.tif", real_data / "stac_overflow" / "ayt12_jrc_seasonality.tif"):
-        with pytest.raises(InputError, match=r"units .*recogni"):
+        with pytest.raises(InputError, match="units cannot be recognised"):
             describe_scene([path])
 
 

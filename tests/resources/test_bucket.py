@@ -47,7 +47,7 @@ def test_scenes_of_all_folders_are_listed_with_size_and_an_etag_that_changes(tmp
 
 
 def test_a_missing_folder_is_an_error_not_an_empty_listing(tmp_path: Path):
-    with pytest.raises(OSError, match="not there"):
+    with pytest.raises(OSError, match="does not exist"):
         SceneBucket(root=str(tmp_path / "unmounted")).listing()
 
 

@@ -1,4 +1,4 @@
-"""Small Sentinel-1-like rasters, seeded, written where a test asks."""
+"""Small rasters like those of Sentinel-1, with a fixed seed, for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UTM = {"crs": "EPSG:32630", "transform": from_origin(500_000.0, 4_500_000.0, 10.
 
 
 def backscatter(height: int = 96, width: int = 80, seed: int = 42) -> NDArray[np.float32]:
-    """VV and VH in dB: land, a dark lake in the middle, speckle. Shape (2, height, width)."""
+    """Return VV and VH in dB, (2, height, width): land with speckle and a dark lake in the middle."""
     rng = np.random.default_rng(seed)
     lake = np.hypot(*np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]) < 0.5
     vv = np.where(lake, -20.0, -10.0) + rng.normal(0.0, 2.0, (height, width))
@@ -29,7 +29,7 @@ WriteTiff = Callable[..., Path]
 
 @pytest.fixture
 def write_tiff(tmp_path: Path) -> WriteTiff:
-    """Write (bands, h, w) or (h, w) as a GeoTIFF; keywords go to rasterio, `descriptions` to the bands."""
+    """Return a function that writes (bands, h, w) or (h, w) as a GeoTIFF; keywords are passed to rasterio."""
 
     def write(
         values: NDArray[Any], name: str = "scene.tif", descriptions: tuple[str, ...] = (), **options: Any
@@ -52,5 +52,5 @@ def write_tiff(tmp_path: Path) -> WriteTiff:
 
 @pytest.fixture
 def scene_db() -> NDArray[np.float32]:
-    """One small scene in dB, (2, 96, 80)."""
+    """Return a small scene in dB, (2, 96, 80)."""
     return backscatter()

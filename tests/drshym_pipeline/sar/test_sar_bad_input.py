@@ -1,4 +1,4 @@
-"""What cannot be mapped says so in one line: the file, what is wrong, what to do."""
+"""Bad input gives an error of one line: the file, what is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def refuses(paths: list[Path], match: str, tmp_path: Path) -> InputError:
     assert "\n" not in text
     assert any(path.name in text for path in paths)
     assert caught.value.remedy
-    assert not list(root.rglob("*")), "something was left behind"
+    assert not list(root.rglob("*")), "files were not deleted"
     return caught.value
 
 
@@ -88,27 +88,27 @@ def test_preallocated_and_never_filled_to_the_end(tmp_path, scene_db, write_tiff
     refuses([path], "cut short|incomplete", tmp_path)
 
 
-def test_a_zero_tail_where_nodata_is_nan_is_damage_wherever_it_begins(tmp_path, scene_db, write_tiff):
+def test_zeros_at_the_end_are_damage_when_nodata_is_nan(tmp_path, scene_db, write_tiff):
     scene_db[:, 60:] = 0
     path = write_tiff(scene_db, nodata=float("nan"))
     refuses([path], "not its nodata value", tmp_path)
 
 
-def test_a_border_of_zeros_is_only_worth_a_warning(scene_db, write_tiff):
+def test_a_border_of_zeros_gives_only_a_warning(scene_db, write_tiff):
     scene_db[:, 60:] = 0
     meta = describe_scene([write_tiff(scene_db, nodata=0)])
     assert meta.observed_fraction == pytest.approx(60 / 96)
     assert any("zero bytes" in warning for warning in meta.warnings)
 
 
-def test_units_beyond_recognition(tmp_path, scene_db, write_tiff):
+def test_units_that_cannot_be_recognised(tmp_path, scene_db, write_tiff):
     path = write_tiff((scene_db * 100).astype(np.int16))
-    refuses([path], "units beyond recognition.*--units", tmp_path)
+    refuses([path], "units cannot be recognised.*--units", tmp_path)
 
 
 def test_an_eight_bit_picture(tmp_path, scene_db, write_tiff):
     path = write_tiff(np.clip((scene_db + 30) * 8, 1, 255).astype(np.uint8))
-    refuses([path], "units beyond recognition.*8-bit.*--units", tmp_path)
+    refuses([path], "units cannot be recognised.*8-bit.*--units", tmp_path)
     assert describe_scene([path], units="dn").units == "dn"
 
 
@@ -132,7 +132,7 @@ def test_one_file_twice(tmp_path, scene_db, write_tiff):
     refuses([path, path], "given twice", tmp_path)
 
 
-def test_the_damaged_one_of_a_pair_is_named(tmp_path, scene_db, write_tiff):
+def test_the_error_names_the_damaged_file_of_a_pair(tmp_path, scene_db, write_tiff):
     vv = write_tiff(scene_db[0], "a_vv.tif", compress="deflate")
     vh = write_tiff(scene_db[1], "a_vh.tif", compress="deflate")
     with rasterio.open(vv) as dataset:
@@ -144,7 +144,7 @@ def test_the_damaged_one_of_a_pair_is_named(tmp_path, scene_db, write_tiff):
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", "", "a b"])
-def test_a_scene_name_that_is_no_name(tmp_path, scene_db, write_tiff, name):
+def test_a_scene_name_that_is_not_allowed(tmp_path, scene_db, write_tiff, name):
     path = write_tiff(scene_db)
     if name:
         with pytest.raises(InputError, match="scene's name"):

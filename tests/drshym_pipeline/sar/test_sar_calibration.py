@@ -1,4 +1,4 @@
-"""Digital numbers become dB by the product's own table where there is one."""
+"""Digital numbers are converted to dB with the product's own table, if there is one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_constants_are_interpolated_along_lines_and_between_them(table_file):
     row=st.integers(0, 90), col=st.integers(0, 70), height=st.integers(1, 6), width=st.integers(1, 10),
     seed=st.integers(0, 1000),
 )  # fmt: skip
-def test_a_window_has_what_the_whole_image_has_there(row, col, height, width, seed):
+def test_the_offsets_of_a_window_are_those_of_the_whole_image(row, col, height, width, seed):
     rng = np.random.default_rng(seed)
     lines = np.array([-3.0, 10.0, 55.0, 120.0])
     pixels = tuple(np.sort(np.array([0.0, *rng.uniform(1, 78, 3), 79.0])) for _ in lines)
@@ -90,7 +90,7 @@ def dn_scene(write_tiff, scene_db) -> Path:
     return write_tiff(dn, "scene.tif", descriptions=("VV",))
 
 
-def test_a_scene_with_a_table_is_calibrated_by_it_and_carries_it_along(tmp_path, write_tiff, scene_db):
+def test_a_scene_with_a_table_is_calibrated_with_it_and_the_table_is_staged_too(tmp_path, write_tiff, scene_db):
     path = dn_scene(write_tiff, scene_db)
     plain, _ = stage_scene([path], tmp_path / "plain")
     assert any(warning.startswith("approximate radiometry") for warning in plain.warnings)
@@ -98,7 +98,7 @@ def test_a_scene_with_a_table_is_calibrated_by_it_and_carries_it_along(tmp_path,
     meta, directory = stage_scene([path], tmp_path / "scenes")
     assert "calibrate:sigma-nought-table" in meta.processing
     assert not any("radiometry" in warning for warning in meta.warnings)
-    assert meta.version != plain.version, "other dB are another version of the scene"
+    assert meta.version != plain.version, "other dB values make another version of the scene"
     assert meta.bands[0].calibration == "source/VV_calibration-scene.xml"
     path.unlink()
     (path.parent / "calibration-scene.xml").unlink()
@@ -140,13 +140,13 @@ def test_a_table_for_one_of_two_polarisations_is_refused(tmp_path, write_tiff, s
         (table_xml(vectors=vector(0, [0, 79], [3]) + vector(95, [0, 79], [3, 3])), "2 pixels and 1 constants"),
         (table_xml(vectors=vector(95, [0, 79], [3, 3]) + vector(0, [0, 79], [3, 3])), "lines are not in order"),
         (table_xml(vectors=vector(0, [79, 0, 80], [3, 3, 3]) + vector(95, [0, 79], [3, 3])), "pixels of line 0"),
-        (table_xml().replace("<line>0<", "<line>-inf<"), "line -inf has a place that is not finite"),
-        (table_xml().replace("300", "many"), "no number"),
+        (table_xml().replace("<line>0<", "<line>-inf<"), "line -inf has a position that is not finite"),
+        (table_xml().replace("300", "many"), "not a number"),
         (table_xml().replace("sigmaNought", "betaNought"), "without <sigmaNought>"),
         (table_xml(head="<!DOCTYPE a [<!ENTITY b 'c'>]>"), "document type or entities"),
     ],
 )
-def test_a_table_that_cannot_be_right_is_refused_with_the_reason(table_file, text, problem):
+def test_a_wrong_table_is_refused_with_the_reason(table_file, text, problem):
     path = table_file(text)
     with pytest.raises(InputError, match=problem) as caught:
         read_calibration(path, "VV", SHAPE)
@@ -154,7 +154,7 @@ def test_a_table_that_cannot_be_right_is_refused_with_the_reason(table_file, tex
     assert "product again" in str(caught.value)
 
 
-def test_a_table_of_gigabytes_is_not_read(table_file, monkeypatch):
+def test_a_table_that_is_too_large_is_not_read(table_file, monkeypatch):
     monkeypatch.setattr(calibration, "MAX_XML_BYTES", 100)
     with pytest.raises(InputError, match="too many"):
         read_calibration(table_file(table_xml()), "VV", SHAPE)

@@ -1,4 +1,4 @@
-"""Backscatter as stored is the backscatter that was read."""
+"""Stored backscatter equals the backscatter that was read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ VALUES = st.lists(st.floats(-99, 60, width=32), min_size=1, max_size=40)
 
 
 @given(VALUES)
-def test_decibels_survive_storing_to_a_thousandth(values):
+def test_stored_decibels_are_exact_to_a_thousandth(values):
     db = np.array(values, np.float32)
     np.testing.assert_allclose(decode_db(encode_db(db)), db, atol=1.3e-3)
 
 
 @given(VALUES)
-def test_what_is_stored_once_is_stored_the_same_again(values):
+def test_decoded_values_are_encoded_to_the_same_codes(values):
     codes = encode_db(np.array(values, np.float32))
     np.testing.assert_array_equal(encode_db(decode_db(codes)), codes)
 
 
-def test_not_observed_has_a_code_of_its_own_and_extremes_are_held():
+def test_not_observed_has_its_own_code_and_extremes_are_limited():
     db = np.array([np.nan, -1000.0, 1000.0, -100.0], np.float32)
     codes = encode_db(db)
     assert codes.tolist() == [NOT_OBSERVED_CODE, 1, 65_535, 1]
@@ -43,7 +43,7 @@ def test_not_observed_has_a_code_of_its_own_and_extremes_are_held():
 
 @pytest.mark.parametrize("bands", ["vv", "vv_vh"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_network_is_shown_the_same_whether_from_codes_or_from_decibels(bands, count):
+def test_the_network_gets_the_same_input_from_codes_and_from_decibels(bands, count):
     rng = np.random.default_rng(0)
     db = rng.uniform(-45, 10, (count, 20, 30)).astype(np.float32)
     db[:, rng.random((20, 30)) < 0.2] = np.nan
@@ -51,9 +51,7 @@ def test_the_network_is_shown_the_same_whether_from_codes_or_from_decibels(bands
     np.testing.assert_allclose(network_input_of_codes(codes, bands), network_input(decode_db(codes), bands), atol=1e-6)
 
 
-def test_a_staged_scene_has_its_backscatter_beside_it_and_makes_it_again_when_it_is_gone(
-    scene_db, write_tiff, tmp_path
-):
+def test_a_staged_scene_stores_its_backscatter_and_makes_it_again_when_it_is_deleted(scene_db, write_tiff, tmp_path):
     meta, directory = stage_scene([write_tiff(scene_db)], tmp_path / "scenes")
     path = directory / BACKSCATTER_FILE
     whole = Window(0, 0, *meta.shape)
@@ -66,7 +64,7 @@ def test_a_staged_scene_has_its_backscatter_beside_it_and_makes_it_again_when_it
     assert path.read_bytes() == before
 
 
-def test_backscatter_that_is_missing_or_of_another_scene_is_named(scene_db, write_tiff, tmp_path):
+def test_the_error_names_backscatter_that_is_missing_or_of_another_scene(scene_db, write_tiff, tmp_path):
     meta, directory = stage_scene([write_tiff(scene_db)], tmp_path / "scenes")
     other = meta.model_copy(update={"height": 5})
     with pytest.raises(InputError, match="not of the scene"), BackscatterReader(other, directory):
@@ -76,8 +74,8 @@ def test_backscatter_that_is_missing_or_of_another_scene_is_named(scene_db, writ
         pass
 
 
-def test_a_disk_that_is_full_is_not_taken_for_a_damaged_scene(tmp_path):
-    """A process that may write no large file stands for a full disk: the system refuses both in the same place."""
+def test_a_full_disk_is_not_reported_as_a_damaged_scene(tmp_path):
+    """A process that may not write large files simulates a full disk: both fail in the same call."""
     code = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
@@ -99,6 +97,6 @@ def test_a_disk_that_is_full_is_not_taken_for_a_damaged_scene(tmp_path):
     with rasterio.open(source, "w", **profile, transform=from_origin(5e5, 3e6, 10, 10)) as target:
         target.write(db)
     arguments = [sys.executable, "-c", code, str(source), str(tmp_path / "backscatter.tif")]
-    said = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120).stdout
-    assert said.startswith("the disk is blamed: "), said
-    assert "backscatter.tif: cannot be written" in said
+    output = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert output.startswith("the disk is blamed: "), output
+    assert "backscatter.tif: cannot be written" in output

@@ -1,4 +1,4 @@
-"""What file names say."""
+"""Facts that are read from file names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPERA = "OPERA_L2_RTC-S1_T035-073251-IW2_20230812T135200Z_20230813T010203Z_S1A_3
         ("savvy_adverse.tif", None, None, None, None),
     ],
 )  # fmt: skip
-def test_a_name_says_mission_time_polarisation_and_units(name, mission, time, polarisation, units):
+def test_a_name_gives_mission_time_polarisation_and_units(name, mission, time, polarisation, units):
     facts = parse_name(name)
     assert (facts.mission, facts.acquired_at, facts.polarisation, facts.units) == (mission, time, polarisation, units)
 
@@ -52,7 +52,7 @@ def test_a_name_says_mission_time_polarisation_and_units(name, mission, time, po
         ("both_VV_VH.tif", ("both_VV_VH", None)),
     ],
 )
-def test_a_pair_is_known_by_what_its_names_share(name, key):
+def test_a_pair_has_a_common_part_in_its_names(name, key):
     assert pair_key(name) == key
 
 
@@ -89,7 +89,7 @@ def test_a_scene_id_is_safe_in_paths(name):
         ("scene_vv.tif", False),
     ],
 )
-def test_horizontal_products_are_known_by_name(name, expected):
+def test_horizontal_products_are_recognised_by_name(name, expected):
     assert is_horizontal(name) is expected
 
 

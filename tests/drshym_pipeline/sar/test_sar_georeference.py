@@ -39,7 +39,7 @@ def test_ten_metres_in_utm_are_1e_4_km2(easting):
     np.testing.assert_allclose(result, 1e-4, rtol=2e-3)
 
 
-def test_web_mercator_is_not_taken_at_its_word():
+def test_the_area_of_a_web_mercator_pixel_is_that_on_the_ground():
     # At 60 degrees its 10 m are 5 m on the ground.
     result = pixel_area_km2("EPSG:3857", Affine(10, 0, 0, 0, -10, 8_399_738), 1, 1)
     assert result[0] == pytest.approx(0.25e-4, rel=0.01)
@@ -77,19 +77,19 @@ NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
     ],
     ids=["north up", "south up", "mirrored", "columns down"],
 )
-def test_bounds_are_in_order_however_the_grid_is_turned(transform, expected):
+def test_bounds_are_in_order_for_every_rotation_of_the_grid(transform, expected):
     assert bounds_of(transform, Window(row=2, col=3, height=4, width=4)) == expected
 
 
 @given(latitude=st.floats(-80, 80), longitude=st.floats(-180, 180))
-def test_a_place_lies_in_its_utm_zone(latitude, longitude):
+def test_a_place_is_in_its_utm_zone(latitude, longitude):
     code = int(utm_epsg(longitude, latitude).removeprefix("EPSG:"))
     zone = code - (32600 if latitude >= 0 else 32700)
     assert 1 <= zone <= 60
     assert zone * 6 - 186 - 1e-9 <= longitude <= zone * 6 - 180 + 1e-9
 
 
-def test_a_crs_without_a_code_keeps_its_own_words():
+def test_a_crs_without_a_code_keeps_its_wkt():
     wkt = CRS.from_proj4("+proj=laea +lat_0=12 +lon_0=34 +datum=WGS84 +units=m").to_wkt()
     assert CRS.from_user_input(crs_text(CRS.from_wkt(wkt))) == CRS.from_wkt(wkt)
     assert crs_text(CRS.from_epsg(32644)) == "EPSG:32644"

@@ -18,7 +18,7 @@ UNITS = ("db", "power", "amplitude", "dn")
 
 @pytest.mark.parametrize("units", UNITS)
 @given(db=DECIBELS)
-def test_db_survives_the_way_to_any_unit_and_back(units, db):
+def test_db_converted_to_any_unit_and_back_is_unchanged(units, db):
     np.testing.assert_allclose(to_db(from_db(db, units), units), db, atol=1e-4)
 
 
@@ -93,19 +93,19 @@ def sample(seed: int = 42) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("with_vh", [True, False])
-def test_units_are_told_from_the_distribution(units, dtype, with_vh):
+def test_units_are_found_from_the_values(units, dtype, with_vh):
     vv, vh = (from_db(band, units).astype(dtype) for band in sample())
     found = detect_units(vv, vh if with_vh else None, dtype, subject="x.tif")
     assert found.units == units
     assert found.evidence
 
 
-def test_digital_numbers_of_a_grd_are_told():
+def test_digital_numbers_of_a_grd_are_recognised():
     vv = from_db(sample()[0], "dn").round().astype(np.uint16)
     assert detect_units(vv, None, "uint16", subject="x.tif").units == "dn"
 
 
-def test_the_user_wins_over_the_distribution():
+def test_units_given_by_the_user_are_used_without_a_check():
     assert detect_units(sample()[0], None, "float32", subject="x.tif", given="power").units == "power"
 
 
@@ -114,7 +114,7 @@ def test_a_name_decides_between_power_and_amplitude():
     assert detect_units(values, None, "float32", subject="x.tif", hint="amplitude").units == "amplitude"
 
 
-def test_a_name_the_values_contradict_is_told_to_the_user():
+def test_the_user_is_warned_when_the_values_contradict_the_name():
     found = detect_units(sample()[0], None, "float32", subject="x.tif", hint="power")
     assert found.units == "db"
     assert any("say power" in warning for warning in found.warnings)
@@ -132,8 +132,8 @@ def test_a_name_the_values_contradict_is_told_to_the_user():
     ],
     ids=["8-bit", "constant", "scaled dB", "index", "far too large", "noise around zero"],
 )
-def test_units_beyond_recognition_are_an_error_that_asks_for_them(values, dtype):
-    with pytest.raises(InputError, match=r"^x\.tif: units beyond recognition.*--units") as caught:
+def test_units_that_cannot_be_recognised_are_an_error_that_asks_for_them(values, dtype):
+    with pytest.raises(InputError, match=r"^x\.tif: units cannot be recognised.*--units") as caught:
         detect_units(values, None, dtype, subject="x.tif")
     assert "\n" not in str(caught.value)
 

@@ -76,16 +76,16 @@ def test_descriptions_decide_over_the_order(scene_db, write_tiff):
     np.testing.assert_array_equal(read_all(meta), scene_db)
 
 
-def test_unnamed_bands_that_changed_places_are_swapped_back(scene_db, write_tiff):
+def test_unnamed_bands_in_the_wrong_order_are_swapped(scene_db, write_tiff):
     meta = describe_scene([write_tiff(scene_db[::-1])])
     assert any("read as VV" in warning for warning in meta.warnings)
     np.testing.assert_array_equal(read_all(meta), scene_db)
 
 
-def test_named_bands_are_believed_but_the_user_is_warned(scene_db, write_tiff):
+def test_named_bands_keep_their_names_but_the_user_is_warned(scene_db, write_tiff):
     meta = describe_scene([write_tiff(scene_db[::-1], descriptions=("VV", "VH"))])
     assert [band.band for band in meta.bands] == [1, 2]
-    assert any("changed places" in warning for warning in meta.warnings)
+    assert any("may be swapped" in warning for warning in meta.warnings)
 
 
 def test_bands_in_their_usual_order_give_no_warning(scene_db, write_tiff):
@@ -105,14 +105,14 @@ def test_a_pixel_missing_in_one_band_is_missing_in_both(scene_db, write_tiff, fi
 
 
 @pytest.mark.parametrize(("dtype", "nodata", "units"), [("float32", np.nan, "db"), ("uint16", 0, "dn")])
-def test_a_scene_without_an_observed_pixel_is_valid_and_says_so(write_tiff, dtype, nodata, units):
+def test_a_scene_without_an_observed_pixel_is_valid_and_has_a_warning(write_tiff, dtype, nodata, units):
     meta = describe_scene([write_tiff(np.full((2, 40, 30), nodata, dtype), nodata=nodata)])
     assert (meta.observed_fraction, meta.statistics, meta.units) == (0.0, {}, units)
     assert any("not observed anywhere" in warning for warning in meta.warnings)
     assert np.isnan(read_all(meta)).all()
 
 
-def test_a_few_observed_pixels_are_enough_to_tell_units(scene_db, write_tiff):
+def test_a_few_observed_pixels_are_enough_to_find_the_units(scene_db, write_tiff):
     values = np.full((2, 3000, 1500), np.nan, np.float32)
     values[:, 1700:1796, 900:980] = from_db(scene_db, "power")
     meta = describe_scene([write_tiff(values, compress="deflate", tiled=True)])
@@ -146,7 +146,7 @@ def test_the_version_follows_content_and_options(scene_db, write_tiff):
     assert describe_scene([write_tiff(scene_db + 1)]).version != meta.version
 
 
-def test_progress_goes_from_nothing_to_all(scene_db, write_tiff):
+def test_progress_goes_from_zero_to_the_total(scene_db, write_tiff):
     heard: list[tuple[str, int, int]] = []
     describe_scene([write_tiff(scene_db)], progress=lambda *step: heard.append(step))
     assert heard[0][1] == 0 and heard[-1][1] == heard[-1][2] > 0
@@ -169,7 +169,7 @@ def test_staging_copies_once_and_reads_the_same(scene_db, write_tiff, tmp_path):
     assert [file.name for file in (tmp_path / "scenes" / "scene").iterdir()] == [meta.version]
 
 
-def test_a_half_staged_scene_is_staged_anew(scene_db, write_tiff, tmp_path):
+def test_a_half_staged_scene_is_staged_again(scene_db, write_tiff, tmp_path):
     path = write_tiff(scene_db)
     meta, directory = stage_scene([path], tmp_path / "scenes")
     (directory / "source" / "scene.tif").unlink()
@@ -183,7 +183,7 @@ def test_two_files_of_one_name_are_both_kept(scene_db, write_tiff, tmp_path):
     np.testing.assert_array_equal(read_all(meta, directory), scene_db)
 
 
-def test_a_window_past_the_scene_is_a_fault_of_the_caller(scene_db, write_tiff):
+def test_a_window_outside_the_scene_is_a_value_error(scene_db, write_tiff):
     meta = describe_scene([write_tiff(scene_db)])
     with SceneReader(meta, Path()) as reader, pytest.raises(ValueError, match="past the scene"):
         reader.read(Window(90, 0, 10, 10))
@@ -198,7 +198,7 @@ def test_one_reader_serves_several_threads(scene_db, write_tiff):
 
 
 def gcps(height: int, width: int) -> list[GroundControlPoint]:
-    """Control points of a scene that flies 12 degrees off north, 10 m pixels, near 3 E 45 N."""
+    """Return control points of a scene turned 12 degrees from north, with 10 m pixels, near 3 E 45 N."""
     to_degrees = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True)
     turn = np.radians(12)
     points = []
@@ -222,7 +222,7 @@ def test_a_scene_with_control_points_only_is_read_as_it_is_and_has_a_map_grid_fo
     assert any("control points" in warning for warning in meta.warnings)
     assert any(warning.startswith("approximate radiometry") for warning in meta.warnings)
     np.testing.assert_array_equal(np.isnan(read_all(meta, directory)), np.isnan(scene_db))
-    # The affine says where a pixel lies; the products' grid holds the whole image on multiples of ten metres.
+    # The affine gives the position of a pixel; the products' grid contains the whole image, on multiples of 10 m.
     turn = np.radians(12)
     a, b, c, d, e, f = meta.transform
     assert a * 40.5 + b * 30.5 + c == pytest.approx(500_000 + 405 * np.cos(turn) - 305 * np.sin(turn), abs=1)

@@ -1,4 +1,4 @@
-"""Which files are scenes and how they pair: one rule for the command and the watched folder."""
+"""Which files are scenes and which form a pair: the same rules for the command and the watched folder."""
 
 from __future__ import annotations
 

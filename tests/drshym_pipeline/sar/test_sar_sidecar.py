@@ -1,4 +1,4 @@
-"""The side-car of a scene: its name, and what it may say."""
+"""The side-car of a scene: its name and its content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_scene_and_its_side_car_share_a_name(filename, name):
     assert scene_name(filename) == name
 
 
-def test_other_json_files_are_no_side_cars():
+def test_other_json_files_are_not_side_cars():
     assert is_sidecar("a.drshym.json")
     assert not any(is_sidecar(name) for name in ("a.json", ".drshym.json", "a.drshym.json.part", "drshym.json"))
 
@@ -47,7 +47,7 @@ def test_all_keys_are_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "JSON"),
         ('{"units": "db"', "JSON"),
@@ -59,23 +59,23 @@ def test_all_keys_are_read():
         ('{"event": 763}', "'event'"),
     ],
 )
-def test_a_broken_side_car_is_refused_in_one_line_that_names_it(text, said):
+def test_a_broken_side_car_is_refused_in_one_line_that_names_it(text, message):
     with pytest.raises(InputError) as caught:
         parse_sidecar(text, "S1.drshym.json")
     line = str(caught.value)
     assert line.startswith("S1.drshym.json: ")
-    assert said in line
+    assert message in line
     assert "\n" not in line
 
 
 def test_the_side_car_beside_a_pair_is_found_and_none_is_an_empty_one(tmp_path: Path):
     sources = [tmp_path / "x_VV.tif", tmp_path / "x_VH.tif"]
     assert sidecar_of(sources) == SceneSidecar()
-    (tmp_path / "x.drshym.json").write_bytes(b'\xef\xbb\xbf{"units": "db"}')  # with the mark some editors write
+    (tmp_path / "x.drshym.json").write_bytes(b'\xef\xbb\xbf{"units": "db"}')  # some editors write this mark
     assert sidecar_of(sources).units == "db"
 
 
-def test_one_that_cannot_be_read_is_not_one_that_is_empty(tmp_path: Path):
+def test_a_side_car_that_cannot_be_read_is_an_error_and_not_an_empty_one(tmp_path: Path):
     (tmp_path / "x.drshym.json").mkdir()
     assert read_text(tmp_path / "x.drshym.json") is None
     with pytest.raises(InputError, match="cannot be read"):
@@ -91,7 +91,7 @@ def test_a_huge_file_is_refused_without_reading_it_whole(tmp_path: Path):
         sidecar_of([tmp_path / "x.tif"])
 
 
-def test_a_map_made_by_command_reads_the_side_car_and_what_is_given_wins(tmp_path, scene_file, random_bundle):
+def test_a_map_uses_the_side_car_and_an_option_replaces_its_value(tmp_path, scene_file, random_bundle):
     source = scene_file(tmp_path / "S1_a.tif", shape=(64, 80), linear=True)
     note = tmp_path / "S1_a.drshym.json"
     reference = random_bundle.reference("checkpoint")
