@@ -1,1 +1,1 @@
-"""What is written for people: rasters, pictures, vectors, captions, the report page."""
+"""The files of a map: rasters, pictures, vectors, the caption, the report page."""

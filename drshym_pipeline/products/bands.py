@@ -1,4 +1,4 @@
-"""The map of a scene as thin bands of rows, which everything that makes a product takes in one after the other."""
+"""The map of a scene as bands of a few rows each, from which all products are made."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Band:
     """Some rows of a map; all arrays are (rows, width).
 
     Args:
-        row: First row.
-        stored: uint16 probability in steps of 1e-4, 65535 where not observed.
-        mask: uint8, values of `mask_values.MASK_LEGEND`.
-        vv: uint16 VV as `sar.codes` stores it, 0 where not observed.
+        row: The first row.
+        stored: The probability as uint16 in steps of 1e-4, 65535 where not observed.
+        mask: The mask as uint8, values of `mask_values.MASK_LEGEND`.
+        vv: VV as uint16 as `sar.codes` stores it, 0 where not observed.
     """
 
     row: int
@@ -37,8 +37,8 @@ def image_bands(reader: BackscatterReader, tiles: StoredProbabilities, threshold
 
     Args:
         reader: The open scene.
-        tiles: Its open probabilities.
-        threshold: Probability from which a pixel is water.
+        tiles: The open probabilities of the scene.
+        threshold: The probability from which a pixel is water.
 
     Raises:
         InputError: A part of the probabilities is missing or damaged.

@@ -1,4 +1,4 @@
-"""The words about a map: its caption of two sentences, and the caveats that go with every product."""
+"""The texts about a map: its caption of two sentences, and the caveats of every product."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, CardIo
 
 
 def area_text(km2: float) -> str:
-    """An area without an interval of its own (an observed area is counted, not estimated), such as `12.3 km2`."""
+    """Return an area without an interval (for observed areas: counted, not estimated), such as `12.3 km2`."""
     digits = 1 if km2 >= 10 else 2 if km2 >= 0.1 else 4
     return f"{km2:.{digits}f} km2"
 
 
 def is_vv_alone(meta: SceneMeta, prediction: PredictionSummary) -> bool:
-    """Whether a map was made from VV without VH: the scene has no VH, or the model does not use it."""
+    """Return whether a map was made from VV without VH: the scene has no VH, or the model does not use it."""
     return "vv" in (meta.mode, prediction.mode)
 
 
 def vv_alone_warning(card: CardIou | None) -> str:
-    """The sentence of a map that was made from VV without VH.
+    """Return the warning for a map that was made from VV without VH.
 
     Args:
-        card: What the model's card states; None when it states nothing.
+        card: The scores on the model's card; None when it has none.
     """
     weaker = "Only VV was used: VV alone is usually weaker than VV with VH"
     alone, both = _iou(card)
@@ -33,14 +33,14 @@ def vv_alone_warning(card: CardIou | None) -> str:
 
 
 def _iou(card: CardIou | None) -> tuple[str | None, str | None]:
-    """The IoU of VV alone and of VV with VH, with their intervals."""
+    """Return the IoU of VV alone and of VV with VH, as texts with their intervals."""
     scores = card.by_mode if card else {}
     alone, both = scores.get("vv"), scores.get("vv_vh")
     return score_text(alone) if alone else None, score_text(both) if both else None
 
 
 def _vv_alone_clause(card: CardIou | None) -> str:
-    """The same within the caption's second sentence."""
+    """Return the same warning as a part of the caption's second sentence."""
     weaker = "mapped from VV alone, usually weaker than VV with VH"
     alone, both = _iou(card)
     if card is None or alone is None:
@@ -50,7 +50,7 @@ def _vv_alone_clause(card: CardIou | None) -> str:
 
 
 def short_caveat(meta: SceneMeta, prediction: PredictionSummary, *, water_separated: bool) -> str:
-    """The caveat that goes with every polygon and picture, in one sentence."""
+    """Return the caveat of every polygon and picture, in one sentence."""
     water = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
     weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
     return f"{water}{weaker}; preliminary, not validated in the field."
@@ -64,11 +64,11 @@ def write_caption(
     *,
     water_separated: bool,
 ) -> str:
-    """The caption of a map, in two sentences.
+    """Return the caption of a map, in two sentences.
 
     Args:
         meta: The scene.
-        prediction: Which model was used, on which bands.
+        prediction: The prediction, which says which model was used on which bands.
         flooded: The flooded area; None when nothing was observed, and then no area is stated.
         observed_km2: The area with a valid observation.
         water_separated: Whether permanent water was separated.

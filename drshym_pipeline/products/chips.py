@@ -1,4 +1,4 @@
-"""Tiles as files: GeoTIFF chips in dB, each with its exchange record beside it. For other programs; maps need none."""
+"""Tiles as files for other programs: GeoTIFF chips in dB, each with its exchange record. Maps do not need them."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ def write_chips(
 
     Args:
         sources: The scene's files.
-        out: The folder of the chips: `<image_id>.tif` (float32 dB, NaN not observed) and `<image_id>.json`. It appears
-            whole or not at all, and must be new or empty.
-        units: What the values are, where it cannot be told.
-        tile: Tile side in pixels.
-        overlap: Overlap of neighbours in pixels.
-        progress: Told after every chip.
+        out: The folder of the chips: `<image_id>.tif` (float32 dB, NaN not observed) and `<image_id>.json`. It must be
+            new or empty, and it appears complete or not at all.
+        units: The units of the values; by default found from the values, the file's name and its tags.
+        tile: The side of a tile in pixels.
+        overlap: The overlap of neighbouring tiles in pixels.
+        progress: Called after every chip.
 
     Returns:
-        Number of chips.
+        The number of chips.
 
     Raises:
-        InputError: The scene or the grid cannot be used, or the folder holds something or is none.
+        InputError: The scene or the grid cannot be used, or `out` is not empty or is not a folder.
     """
     if out.is_dir() and any(out.iterdir()):
-        raise InputError(out, "is there already and not empty", "Choose a new folder")
-    TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
+        raise InputError(out, "the folder is not empty", "Choose a new folder")
+    TileGrid(1, 1, tile, overlap)  # raises an error for a wrong tile or overlap before the scene is read
     with output_directory(out):
         meta = describe_scene(sources, units=units, progress=progress)
         grid = TileGrid(meta.height, meta.width, tile, overlap)

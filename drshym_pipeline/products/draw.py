@@ -1,7 +1,7 @@
-"""One pass over a predicted scene that makes every file of its map but the report.
+"""Make every file of a map except the report, in one pass over a predicted scene.
 
-The scene streams by in bands of rows: each band is stitched, thresholded, counted, drawn and written before the next
-one is read. The intervals, rasters, pictures, polygons and words are made by the neighbours of this module.
+The scene is processed in bands of rows: each band is stitched, compared with the threshold, counted, drawn and written.
+The next bands are stitched in the background. Other modules make the intervals, rasters, pictures, polygons and texts.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from drshym_pipeline.storage import temporary_directory, write_text
 
 STAGE = "stitched_scenes"
 _WRITERS = 2
-_AHEAD = 2  # bands stitched before they are written
+_AHEAD = 2  # bands stitched in advance
 _DRAWN: tuple[ProductKind, ...] = ("mask", "style", "proba", "overlay", "thumbnail", "flood", "caption")
 _WATER_SEPARATED = False  # neither reference water nor a pre-event scene is used yet
 
 
 def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: float) -> tuple[str, ...]:
-    """What a reader of the map must know, as sentences."""
+    """Return what a reader of the map must know, as sentences."""
     found = list(meta.warnings)
     found.append(
         "Flood is not separated from permanent water: neither reference water nor a pre-event scene was used, "
@@ -56,7 +56,7 @@ def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: flo
 
 
 def _polygon_properties(meta: SceneMeta, prediction: Prediction) -> dict[str, Any]:
-    """What every polygon of a map says about itself."""
+    """Return the properties that all polygons of a map share."""
     summary = prediction.summary
     return {
         "state": water_state(water_separated=_WATER_SEPARATED),
@@ -72,7 +72,7 @@ def _polygon_properties(meta: SceneMeta, prediction: Prediction) -> dict[str, An
 
 
 def _figure_text(meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate | None) -> FigureText:
-    """The words below the overlay."""
+    """Return the text below the overlay."""
     summary = prediction.summary
     when = f"{meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else "acquisition date not known"
     state = water_state(water_separated=_WATER_SEPARATED)
@@ -102,13 +102,13 @@ def draw_map(
 
     Args:
         reader: The open scene.
-        tiles: Its open probabilities.
-        prediction: What is known of the probabilities: model, calibration, area errors.
-        products: Folder of the files; made when it is not there.
-        progress: Called after every band, in rows.
+        tiles: The open probabilities of the scene.
+        prediction: The prediction: model, calibration and area errors.
+        products: The folder of the files; it is created if it does not exist.
+        progress: Called after every band, with the number of rows.
 
     Returns:
-        The figures of the map; nothing but the products is written.
+        The figures of the map.
     """
     meta = reader.meta
     calibration, place = prediction.summary.calibration, meta.map_grid
@@ -135,7 +135,7 @@ def draw_map(
         observed = statistics.observed_pixels > 0
         flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
         shown = meta.statistics.get("VV")
-        # The products are made of the same finished rasters and do not wait for each other.
+        # All these products are made from the same finished rasters, so they are made at the same time.
         with ThreadPoolExecutor(_WRITERS) as pool:
             cogs = pool.submit(rasters.publish, paths["mask"], paths["proba"])
             vectors = pool.submit(

@@ -1,7 +1,7 @@
-"""What a store no longer needs, and deleting it: probabilities, older maps, and what interrupted work has left.
+"""Delete what a store no longer needs: probabilities, older maps, and the remains of interrupted work.
 
-The newest map of a scene is never deleted, nor anything of a scene that a run works on. Age is that of the artefact
-itself, counted from its last use.
+The newest map of a scene is never deleted, and neither is any file of a scene that a run works on. The age of a file is
+counted from its last use.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from drshym_pipeline.scene_folder import MapFolder, SceneFolder
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.storage import delete_directory, remove_abandoned, temporary_directory
 
-# A run writes its note anew at every stage; a drawing or a note this old belongs to no run that goes on.
+# A run writes its note again at every stage, so a drawing or a note of this age belongs to a run that has stopped.
 LEFT_BEHIND = timedelta(days=7)
 
 
 @dataclass
 class Expired:
-    """What was deleted, by kind."""
+    """The deleted files and folders, by kind."""
 
     predictions: list[Path] = field(default_factory=list)
     maps: list[Path] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Expired:
     leftovers: list[Path] = field(default_factory=list)
 
     def text(self) -> str:
-        """Say it in one line."""
+        """Return the numbers of deleted items as one line of text."""
         return (
             f"deleted {len(self.predictions)} predictions, {len(self.maps)} older maps, {len(self.versions)} versions "
             f"of scenes without a map, {len(self.leftovers)} leftovers of interrupted work"
@@ -39,20 +39,20 @@ class Expired:
 
 
 def discard_prediction(path: Path, scene: SceneFolder, unused_since: float) -> bool:
-    """Delete a prediction and, with the last one, the scene's backscatter; the maps stay.
+    """Delete a prediction and, when it was the last one, the scene's backscatter. The maps stay.
 
     Args:
         path: The Zarr folder.
-        scene: The scene it belongs to.
-        unused_since: Seconds since 1970. A prediction that was used later is kept.
+        scene: The scene of the prediction.
+        unused_since: A time in seconds since 1970. A prediction that was used after it is kept.
 
     Returns:
-        Whether it was deleted.
+        Whether the prediction was deleted.
     """
     with temporary_directory(path.parent) as holder:
         taken = holder / path.name
         path.replace(taken)
-        # A run may have taken the prediction up between the caller's look and now (see `mapping.predict`).
+        # A run may have started to use the prediction after the caller's check (see `mapping.predict`).
         if (taken / "zarr.json").stat().st_mtime > unused_since:
             taken.replace(path)
             return False
@@ -76,12 +76,12 @@ def delete_expired(
     keep_predictions: timedelta,
     keep_maps: timedelta,
 ) -> Expired:
-    """Delete what is older than it is kept.
+    """Delete everything that is older than its time limit and return what was deleted.
 
     Args:
-        store: The scenes.
-        active_runs: Names of the runs that have not ended. A scene that one of them works on is left alone.
-        moment: Now.
+        store: The store with the scenes.
+        active_runs: The names of the runs that have not ended. A scene that one of them works on is not changed.
+        moment: The current time.
         keep_predictions: How long tile probabilities are kept after their last use.
         keep_maps: How long a map is kept that is not the newest of its scene.
     """
@@ -114,13 +114,13 @@ def _predictions(folder: SceneFolder, moment: datetime, keep: timedelta, expired
             if discard_prediction(path, folder, unused_since=limit):
                 expired.predictions.append(path)
     if not folder.predictions() and _older(folder.backscatter, moment, keep):
-        # It is made from the source again when it is needed.
+        # The backscatter is made again from the source when it is needed.
         folder.backscatter.unlink(missing_ok=True)
 
 
 def _maps(folder: SceneFolder, current: MapFolder | None, moment: datetime, keep: timedelta, expired: Expired) -> None:
     for found in folder.finished_maps():
-        # A map of release 0.1.0 shares its folder with the scene, and goes with it.
+        # A map of release 0.1.0 is in the same folder as the scene and is deleted with it.
         if found.version and found != current and _older(found.manifest, moment, keep):
             delete_directory(found.directory)
             expired.maps.append(found.directory)
@@ -136,7 +136,7 @@ def _drawings(folder: SceneFolder, moment: datetime, expired: Expired) -> None:
 def _version(
     folder: SceneFolder, current: MapFolder | None, moment: datetime, keep: timedelta, expired: Expired
 ) -> None:
-    """Delete a whole version of a scene: an older one whose maps have all gone."""
+    """Delete a whole older version of a scene when it has no map any more."""
     if current is None or folder == current.scene or not _older(folder.meta_path, moment, keep):
         return
     kept = [found for found in folder.finished_maps() if found.version or not _older(found.manifest, moment, keep)]
@@ -144,7 +144,7 @@ def _version(
         copied = any(not Path(band.path).is_absolute() for band in folder.meta().bands)
     except InputError:
         copied = False
-    # A copy of the source may be the only one there is.
+    # The copy of the source in this folder may be the only one.
     if not kept and not copied and not folder.predictions():
         delete_directory(folder.directory)
         expired.versions.append(folder.directory)

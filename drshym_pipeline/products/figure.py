@@ -1,7 +1,7 @@
 """The two pictures of a map.
 
-The overlay is a figure that can be sent alone: the map over the radar image, with title, date, legend, scale bar and
-caveats below it. The thumbnail is the map alone, small and in strong colours, for lists and previews.
+The overlay is a figure that can be sent without other files: the map over the radar image, with title, date, legend,
+scale bar and caveats below it. The thumbnail is the map alone, small and in strong colours, for lists and previews.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ OVERLAY: Final = Look(longest=OVERLAY_SIDE, least=1024, opacity=0.55)
 THUMBNAIL: Final = Look(longest=THUMBNAIL_SIDE, least=256, opacity=0.85, thin=True)
 _TEXT, _TITLE = 17, 22  # pixels
 _MARGIN, _GAP = 16, 8
-_NARROWEST = 720  # of a figure, in pixels: its words need room
+_NARROWEST = 720  # least width of a figure in pixels, because its text needs space
 _SWATCH = 26
 _INK, _PAPER = (28, 36, 48, 255), (255, 255, 255, 255)
 
 
 @dataclass(frozen=True)
 class FigureText:
-    """The words below a map.
+    """The text below a map.
 
     Args:
-        title: What is shown, such as the scene's name.
-        lines: Date, area and caveats; long ones are broken.
-        water: What the blue stands for.
-        north_up: Whether north is up, which an arrow then says.
+        title: The title, such as the scene's name.
+        lines: Date, area and caveats; long lines are wrapped.
+        water: The meaning of the blue colour.
+        north_up: Whether north is at the top; if so, a north arrow is drawn.
     """
 
     title: str
@@ -46,7 +46,7 @@ class FigureText:
 
 
 def scale_length(metres: float) -> float:
-    """The longest of 1, 2 and 5 times a power of ten that is not longer than a length in metres."""
+    """Return the largest of 1, 2 and 5 times a power of ten that is not longer than a length in metres."""
     power = 1.0
     while power > metres:
         power /= 10
@@ -63,8 +63,8 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def _broken(text: str, font: Any, width: float) -> list[str]:
-    """A text in lines of at most a width in pixels; a word that is wider is cut."""
+def _wrap(text: str, font: Any, width: float) -> list[str]:
+    """Return a text as lines of at most `width` pixels; a word that is wider is cut."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -81,7 +81,7 @@ def _broken(text: str, font: Any, width: float) -> list[str]:
 
 
 def _draw_scale(draw: ImageDraw.ImageDraw, right: float, top: float, most: float, metres: float) -> None:
-    """A scale bar that ends at `right`; `most` is its longest length and `metres` the ground under a pixel."""
+    """Draw a scale bar that ends at `right`, at most `most` pixels long; a pixel is `metres` long on the ground."""
     length = scale_length(most * metres)
     left = right - length / metres
     for part, colour in ((0, _INK), (1, _PAPER)):
@@ -96,10 +96,10 @@ def _draw_north(draw: ImageDraw.ImageDraw, x: float, top: float) -> None:
 
 
 def _swatches(stretch: tuple[float, float], water: str) -> list[tuple[Image.Image, str]]:
-    """The samples of the legend and what they stand for."""
+    """Return the colour samples of the legend and their labels."""
     box = (_SWATCH, _TEXT)
     share = OVERLAY.opacity
-    # Water over the dark radar image that water has.
+    # The blue over a dark grey, because water is dark in the radar image.
     blue = tuple(round(40 * (1 - share) + part * share) for part in FLOOD_COLOUR)
     grey = Image.linear_gradient("L").rotate(90).resize(box).convert("RGBA")
     hatch = Image.new("RGBA", box, _PAPER)
@@ -116,7 +116,7 @@ def _swatches(stretch: tuple[float, float], water: str) -> list[tuple[Image.Imag
 def _legend_rows(
     entries: Sequence[tuple[Image.Image, str]], font: Any, width: float
 ) -> list[list[tuple[float, Image.Image, str]]]:
-    """The entries of a legend with their distance from the left, in as many rows as they need."""
+    """Return the entries of a legend with their distance from the left, in as many rows as they need."""
     rows: list[list[tuple[float, Image.Image, str]]] = [[]]
     x = 0.0
     for swatch, label in entries:
@@ -130,21 +130,21 @@ def _legend_rows(
 
 
 def compose(picture: Image.Image, stretch: tuple[float, float], metres: float, words: FigureText) -> Image.Image:
-    """A map with its title, legend, scale bar and caveats below it, as RGBA.
+    """Return a map with its title, legend, scale bar and caveats below it, as RGBA.
 
     Args:
         picture: The map.
-        stretch: VV in dB shown as black and as white.
-        metres: Ground under a pixel of the picture.
-        words: What is written.
+        stretch: The VV values in dB that are shown as black and as white.
+        metres: The length on the ground of a pixel of the picture.
+        words: The text below the map.
     """
     width = max(picture.width, _NARROWEST)
     inner = width - 2 * _MARGIN
     font, title_font = _font(_TEXT), _font(_TITLE)
     bar = inner / 4
-    title = _broken(words.title, title_font, inner)
-    lines = [part for line in words.lines for part in _broken(line, font, inner)]
-    # The scale bar and the arrow stand at the right of the legend.
+    title = _wrap(words.title, title_font, inner)
+    lines = [part for line in words.lines for part in _wrap(line, font, inner)]
+    # The scale bar and the arrow are at the right of the legend.
     legend = _legend_rows(_swatches(stretch, words.water), font, inner - bar - 4 * _MARGIN)
     text_step, title_step = _TEXT + _GAP, _TITLE + _GAP
     legend_height = max(len(legend) * text_step, 2 * text_step) + _GAP
@@ -174,7 +174,7 @@ def compose(picture: Image.Image, stretch: tuple[float, float], metres: float, w
 
 def _png(picture: Image.Image, info: PngInfo) -> bytes:
     buffer = io.BytesIO()
-    # Speckle hardly compresses: a higher level is five times as slow for a few per cent.
+    # Speckle hardly compresses: a higher level takes five times as long and saves only a few per cent.
     picture.save(buffer, "PNG", compress_level=1, pnginfo=info)
     return buffer.getvalue()
 
@@ -194,13 +194,13 @@ def write_pictures(
 
     Args:
         canvas: The map.
-        overlay: File of the figure.
-        thumbnail: File of the small map.
-        text: What both say about themselves in their text chunks, by keyword.
-        words: What is written below the map of the overlay.
-        scene_width: Columns of the scene.
-        pixel_m: Length on the ground of the sides (x, y) of a pixel of the scene.
-        statistics: VV in dB to show as black and as white; a fixed range when None.
+        overlay: The file of the figure.
+        thumbnail: The file of the small map.
+        text: The text chunks of both files, by keyword.
+        words: The text below the map of the overlay.
+        scene_width: The number of columns of the scene.
+        pixel_m: The length on the ground of the sides (x, y) of a pixel of the scene.
+        statistics: The VV values in dB to show as black and as white; a fixed range when None.
     """
     info = PngInfo()
     for keyword, value in text.items():

@@ -1,8 +1,8 @@
-"""From an image with control points to its map grid, in strips of rows.
+"""Move the results of an image with control points to its map grid, in strips of rows.
 
-The network has seen the image as the sensor made it; here its results are moved. The mask and the backscatter move by
-nearest neighbour, the probability is interpolated between its four neighbours. So the mask is that of the image,
-moved, and not the moved probability cut: an interpolated probability would invent shores.
+The network works on the image in radar geometry; this module moves its results. The mask and the backscatter are moved
+by nearest neighbour, the probability is interpolated between its four neighbours. The mask of the image is moved; it is
+not computed again from the moved probability, because interpolated probabilities would create false shores.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.sar.ground_control import gdal_points
 from drshym_pipeline.stitching import band_rows
 
-_STRIP_PIXELS = 1 << 23  # moved together; the lower the strips of a wide map, the more often the image is read
+_STRIP_PIXELS = 1 << 23  # moved together; with smaller strips, parts of the image are read more often
 _BLOCK = 512
-_UNSEEN = 0  # of the moved classes and backscatter alike
+_UNSEEN = 0  # not observed, in the moved classes and in the moved backscatter
 _WARP_MEGABYTES = 64
 _THREADS = 2
-_TOLERANCE = 0.125  # pixels by which GDAL may approximate the spline between the pixels it is computed at
+_TOLERANCE = 0.125  # pixels; the largest error when GDAL approximates the spline between computed pixels
 
 
 def _open(path: Path, meta: SceneMeta, count: int, nodata: int) -> Any:
@@ -55,18 +55,18 @@ def _open(path: Path, meta: SceneMeta, count: int, nodata: int) -> Any:
 
 
 def _write_image(bands: Iterable[Band], meta: SceneMeta, exact: Path, smooth: Path) -> None:
-    """Put the bands of the image into two rasters with control points: what moves exactly, and what is interpolated."""
+    """Write the bands of the image to two rasters with control points: one for exact values, one to interpolate."""
     with _open(exact, meta, 2, _UNSEEN) as classes, _open(smooth, meta, 1, NOT_OBSERVED) as probability:
         for band in bands:
             window = ((band.row, band.row + len(band.mask)), (0, meta.width))
-            # One raster has one value for "not observed": classes begin at 1 there.
+            # Both bands of a raster have the same nodata value 0, so the classes begin at 1.
             shifted = np.where(band.mask == MASK_NOT_OBSERVED, _UNSEEN, band.mask.astype(np.uint16) + 1)
             classes.write(np.stack([shifted.astype(np.uint16), band.vv]), window=window)
             probability.write(band.stored, 1, window=window)
 
 
 def _moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> NDArray[np.uint16]:
-    """All bands of a raster on some rows of the map grid: (bands, rows, width)."""
+    """Return all bands of a raster on some rows of the map grid: (bands, rows, width)."""
     nodata = int(source.nodata)
     out = np.full((source.count, len(rows), grid.width), nodata, np.uint16)
     reproject(
@@ -87,15 +87,15 @@ def _moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> N
 
 
 def geocoded(bands: Iterable[Band], meta: SceneMeta, scratch: Path) -> Iterator[Band]:
-    """The bands of an image with control points on the scene's map grid.
+    """Yield the bands of an image with control points on the scene's map grid.
 
     Args:
-        bands: Of the whole image.
+        bands: The bands of the whole image.
         meta: The scene, with control points and product grid.
         scratch: An existing folder for two rasters of the image's size.
 
     Yields:
-        Bands of the map grid, from its first row to its last; not observed where the image does not reach.
+        Bands of the map grid, from its first row to its last; not observed outside the image.
     """
     exact, smooth = scratch / "image_classes.tif", scratch / "image_probability.tif"
     _write_image(bands, meta, exact, smooth)

@@ -1,7 +1,7 @@
-"""The figures of one map, gathered band by band while it is stitched.
+"""The figures of one map, computed band by band while it is stitched.
 
-Counts, areas and means only, with memory that does not grow with the scene beyond one number a row. Intervals come from
-`assessment.area`, files from the neighbours of this module.
+Only counts, areas and means. The memory does not grow with the scene, except for one number per row. `assessment.area`
+computes the intervals; other modules of this package write the files.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from drshym_pipeline.products.mask_values import FLOODED, MASK_LEGEND, MASK_NOT_
 from drshym_pipeline.records import SliceRow
 from drshym_pipeline.sar.codes import decode_db
 
-# Edges in dB of VV. Calm open water lies mostly below -17, wind-roughened water and wet bare soil between -17 and -11,
-# vegetation and settlements above: the classes where a threshold is sure, unsure and sure again.
+# Edges in dB of VV. Calm open water is mostly below -17 dB, water with waves and wet bare soil between -17 and -11 dB,
+# vegetation and settlements above. A threshold is reliable in the lowest and highest classes, less so between them.
 VV_EDGES: Final = (-23.0, -20.0, -17.0, -14.0, -11.0, -8.0)
 
 
 def slice_labels(edges: tuple[float, ...] = VV_EDGES) -> tuple[str, ...]:
-    """Names of the VV classes between `edges`, the open ones at both ends included."""
+    """Return the names of the VV classes between `edges`, including the open classes at both ends."""
     inner = (f"{low:g} to {high:g} dB" for low, high in pairwise(edges))
     return (f"below {edges[0]:g} dB", *inner, f"{edges[-1]:g} dB and above")
 
 
-# Every stored probability has a place in the joint histogram, 65535 for not observed among them.
+# Every stored value has a place in the joint histogram, including 65535 (not observed).
 _PLACES: Final = 1 << 16
 
 
 def _classes_of_codes() -> NDArray[np.uint32]:
-    """The VV class of every stored backscatter value, shifted to its place in the joint histogram."""
+    """Return the place in the joint histogram where the VV class of each stored backscatter value begins."""
     codes = np.arange(1 << 16, dtype=np.uint16)
     classes = np.digitize(np.nan_to_num(decode_db(codes), nan=-np.inf), VV_EDGES)
     return (classes * _PLACES).astype(np.uint32)
@@ -51,7 +51,7 @@ class MapStatistics:
         self._histogram = np.zeros(256, np.int64)
         self._place = _classes_of_codes()
         classes = len(VV_EDGES) + 1
-        # VV class by stored probability: whatever else is asked of a class follows from these counts.
+        # Counts by VV class and stored probability; the other figures of a class follow from them.
         self._joint = np.zeros(classes * _PLACES, np.int64)
         self._flooded = np.zeros(classes, np.int64)
         self.flooded_km2 = 0.0
@@ -61,7 +61,7 @@ class MapStatistics:
         """Count one band of the scene.
 
         Args:
-            row: First row of the band.
+            row: The first row of the band.
             stored: (rows, width) probability in steps of 1e-4, 65535 where not observed.
             mask: (rows, width), values of `MASK_LEGEND`.
             vv: (rows, width) VV as `sar.codes` stores it, 0 where not observed.
@@ -78,7 +78,7 @@ class MapStatistics:
         self._joint += np.bincount(place.ravel(), minlength=len(self._joint))
 
     def _by_class(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Observed pixels and summed probability of every class."""
+        """Return the observed pixels and the summed probability of every class."""
         counts = self._joint.reshape(-1, _PLACES)[:, : PROBABILITY_STEPS + 1]
         values = np.arange(PROBABILITY_STEPS + 1) / PROBABILITY_STEPS
         pixels: NDArray[np.int64] = counts.sum(axis=1)
@@ -86,26 +86,26 @@ class MapStatistics:
 
     @property
     def observed_pixels(self) -> int:
-        """Pixels with a value."""
+        """Return the number of observed pixels."""
         return int(self._histogram.sum() - self._histogram[MASK_NOT_OBSERVED])
 
     @property
     def observed_fraction(self) -> float:
-        """Observed pixels as a share of all."""
+        """Return the observed pixels as a share of all pixels, 0 to 1."""
         return self.observed_pixels / max(int(self._histogram.sum()), 1)
 
     @property
     def pixels(self) -> dict[str, int]:
-        """Pixels by the name of their mask value."""
+        """Return the number of pixels by the name of their mask value."""
         return {name: int(self._histogram[value]) for name, value in MASK_LEGEND.items()}
 
     @property
     def mean_probability(self) -> float | None:
-        """Mean probability over observed pixels."""
+        """Return the mean probability of the observed pixels; None when there are none."""
         return float(self._by_class()[1].sum()) / self.observed_pixels if self.observed_pixels else None
 
     def slices(self) -> tuple[SliceRow, ...]:
-        """One row a class of VV backscatter."""
+        """Return one row per class of VV backscatter."""
         counts, sums = self._by_class()
         return tuple(
             SliceRow(

@@ -1,4 +1,4 @@
-"""The values of a mask and what they mean in words."""
+"""The values of a mask and their names."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MASK_LEGEND: Final[dict[str, int]] = {
 }
 
 
-# What the flooded class means while water that was there before is not separated.
+# The meaning of the flooded class as long as permanent water is not separated.
 OPEN_WATER: Final = "open water, flood not separated"
 
 
 def water_state(*, water_separated: bool) -> str:
-    """What the flooded class of a map means, in words."""
+    """Return the meaning of the flooded class of a map, in words."""
     return "flooded" if water_separated else OPEN_WATER
 
 
 def mask_labels(*, water_separated: bool) -> dict[int, str]:
-    """The values of a mask in words, for legends."""
+    """Return the meaning of each mask value in words, for legends."""
     return {
         DRY: "dry",
         FLOODED: water_state(water_separated=water_separated),

@@ -1,8 +1,8 @@
 """The map as a picture: VV backscatter in grey, mapped water in blue, not observed hatched and transparent.
 
-The scene is averaged down while it streams by, so that no decimated read of an untrusted file is needed and memory is
-that of the picture. A metre is as long across as it is down, also where the grid is in degrees. Legend and scale bar
-are drawn by `figure`.
+The scene is reduced by averaging, band by band. No untrusted file is read at a reduced size, and the memory is only
+that of the picture. A metre has the same length across and down, also when the grid is in degrees. `figure` draws the
+legend and the scale bar.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _DEFAULT_STRETCH: Final = (-25.0, -5.0)
 
 @dataclass(frozen=True)
 class Look:
-    """How a map is drawn.
+    """The size and colours of a drawn map.
 
     Args:
-        longest: Most pixels of the picture's long side.
-        least: A smaller picture is enlarged by a whole factor to about this many pixels.
-        opacity: Of the colour of water over the radar image.
-        thin: Whether water that fills a small part of a pixel of the picture is drawn stronger than its share.
+        longest: The largest number of pixels of the picture's long side.
+        least: The number of pixels to which a smaller picture is enlarged, approximately and by a whole factor.
+        opacity: The opacity of the colour of water over the radar image, 0 to 1.
+        thin: Whether water that fills a small part of a pixel of the picture gets a stronger colour than its share.
     """
 
     longest: int
@@ -42,14 +42,14 @@ class Look:
 
 
 def picture_size(shape: tuple[int, int], pixel_m: tuple[float, float], look: Look) -> tuple[int, int]:
-    """The size (width, height) of a picture with true proportions.
+    """Return the size (width, height) of a picture with true proportions.
 
     The side whose pixels are longer on the ground keeps its number of pixels, unless the picture is too large or small.
 
     Args:
-        shape: Rows and columns of what is drawn.
-        pixel_m: Length on the ground of a pixel's sides (x, y).
-        look: Bounds of the size.
+        shape: The rows and columns of the raster that is drawn.
+        pixel_m: The length on the ground of a pixel's sides (x, y).
+        look: The limits of the size.
     """
     across, down = shape[1] * pixel_m[0] / max(pixel_m), shape[0] * pixel_m[1] / max(pixel_m)
     long = max(across, down)
@@ -58,19 +58,19 @@ def picture_size(shape: tuple[int, int], pixel_m: tuple[float, float], look: Loo
 
 
 class OverlayCanvas:
-    """Collects a scene into a picture of at most `side` pixels on its long side.
+    """Collects the bands of a scene into a picture of at most `side` pixels on its long side.
 
     Args:
-        height: Scene height in pixels.
-        width: Scene width in pixels.
-        side: Longest side of the picture.
+        height: The height of the scene in pixels.
+        width: The width of the scene in pixels.
+        side: The largest long side of the picture in pixels.
     """
 
     def __init__(self, height: int, width: int, side: int = OVERLAY_SIDE) -> None:
         self._factor = -(-max(height, width) // side)
         shape = (-(-height // self._factor), -(-width // self._factor))
         self._starts = np.arange(0, width, self._factor)
-        # Sums of stored backscatter: integers, so that no order of addition matters.
+        # Sums of stored backscatter are integers, so the order of addition does not matter.
         self._codes = np.zeros(shape, np.int64)
         self._observed = np.zeros(shape, np.int64)
         self._flooded = np.zeros(shape, np.int64)
@@ -79,7 +79,7 @@ class OverlayCanvas:
         """Add one band of the scene.
 
         Args:
-            row: First row of the band.
+            row: The first row of the band.
             vv: (rows, width) VV as `sar.codes` stores it, 0 where not observed.
             mask: (rows, width), values of `mask_values.MASK_LEGEND`.
         """
@@ -92,7 +92,7 @@ class OverlayCanvas:
         lines = (row + np.arange(len(mask))) // self._factor
         for target, values in layers:
             rows = np.zeros((lines[-1] - lines[0] + 1, values.shape[1]), np.uint32)
-            # Whole rows at a time, one of each line of the picture: far faster than a few columns of each.
+            # Add whole rows, one row for each line of the picture: much faster than a few columns of each row.
             for step in range(self._factor):
                 taken = slice((step - row) % self._factor, None, self._factor)
                 some = values[taken]
@@ -103,28 +103,28 @@ class OverlayCanvas:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of the canvas."""
+        """Return rows and columns of the canvas."""
         rows, columns = self._observed.shape
         return rows, columns
 
     def stretch(self, statistics: tuple[float, float] | None) -> tuple[float, float]:
-        """VV in dB that is shown as black and as white: of the scene where it makes a range, else a fixed one."""
+        """Return the VV values in dB shown as black and white: `statistics` if they are a range, else a fixed range."""
         return statistics if statistics and statistics[1] > statistics[0] else _DEFAULT_STRETCH
 
     def render(self, stretch: tuple[float, float], pixel_m: tuple[float, float], look: Look) -> Image.Image:
-        """The picture as RGBA.
+        """Return the picture as RGBA.
 
         Args:
-            stretch: VV in dB shown as black and as white.
-            pixel_m: Length on the ground of the sides (x, y) of a pixel of the scene.
-            look: How it is drawn.
+            stretch: The VV values in dB that are shown as black and as white.
+            pixel_m: The length on the ground of the sides (x, y) of a pixel of the scene.
+            look: The size and colours of the picture.
         """
         low, high = stretch
         size = picture_size(self.shape, pixel_m, look)
         observed = np.maximum(self._observed, 1).astype(np.float32)
         vv = (self._codes / observed).astype(np.float32) / np.float32(CODES_PER_DB) + np.float32(LOWEST_DB)
         grey = np.clip((vv - np.float32(low)) / np.float32(high - low), 0.0, 1.0) * np.float32(255.0)
-        # What was not observed must not lend its darkness to its neighbours.
+        # Pixels that were not observed must not make their neighbours darker.
         weight = _resized((self._observed > 0).astype(np.float32), size)
         seen = weight >= np.float32(0.5)
         weight = np.where(seen, weight, np.float32(1.0))
@@ -134,7 +134,7 @@ class OverlayCanvas:
             share = np.sqrt(share)
         share *= np.float32(look.opacity)
         picture = np.zeros((*seen.shape, 4), np.uint8)
-        # A channel at a time: all at once would be the largest arrays of a whole map.
+        # One channel at a time: all channels together would be the largest arrays of the whole program.
         for channel, flood in enumerate(FLOOD_COLOUR):
             picture[..., channel] = np.clip(np.rint(grey * (1 - share) + np.float32(flood) * share), 0, 255)
         picture[..., 3] = 255
@@ -146,7 +146,7 @@ class OverlayCanvas:
 
 
 def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[Any]:
-    """Values (h, w) on a grid of another size (width, height): means of what falls together, or repeated."""
+    """Return values (height, width) on a grid of another size (width, height), as means or repeated values."""
     if values.shape == size[::-1]:
         return values
     return np.asarray(Image.fromarray(values, "F").resize(size, Image.Resampling.BOX))

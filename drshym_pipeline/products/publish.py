@@ -1,6 +1,6 @@
-"""Moving finished products to where they are looked for, without losing a map that is there.
+"""Move finished products to their final folder, without losing a map that already exists there.
 
-In a user's folder the record is written last; in a scene's folder a map appears in one rename, with its manifest.
+In a user's folder the record is moved last; in a scene's folder a map appears in one rename, with its manifest.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from drshym_pipeline.storage import (
 
 
 def check_free(out: Path, meta: SceneMeta) -> None:
-    """Make sure that the names of a scene's products are free, or held by the same scene.
+    """Check that the names of a scene's products are free, or belong to the same scene.
 
     Raises:
-        InputError: A file of that name belongs to another source.
+        InputError: A file with such a name belongs to another source.
     """
     taken = [out / name for kind in PRODUCT_KINDS if (out / (name := product_name(meta.scene_id, kind))).exists()]
     if not taken:
@@ -37,20 +37,20 @@ def check_free(out: Path, meta: SceneMeta) -> None:
     if known != meta.sha256:
         raise InputError(
             taken[0],
-            "the file is there already and is not of this scene",
+            "the file already exists and is not of this scene",
             "Choose another --out, or replace it with --overwrite",
         )
 
 
 def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
-    """Write the manifest of a drawn map and move the map to its place, in one rename.
+    """Write the manifest of a drawn map and move the map to its final folder, in one rename.
 
-    A finished map is never changed. When another run has finished the same map meanwhile, that one stays and this one
-    is deleted. Killed anywhere, this can be repeated.
+    A finished map is never changed. If another run has finished the same map in the meantime, its map stays and this
+    one is deleted. If the process is killed at any point, the call can be repeated.
 
     Args:
         drawn: The map, with its report.
-        record: What its record holds.
+        record: The record of the map.
 
     Returns:
         The finished map.
@@ -74,11 +74,11 @@ def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
     finished.directory.parent.mkdir(exist_ok=True)
     try:
         drawn.directory.rename(finished.directory)
-    except OSError:  # a folder that is not empty cannot be renamed over
+    except OSError:  # a rename cannot replace a folder that is not empty
         if finished.is_complete():
             delete_directory(drawn.directory)
             return finished
-        # Somebody has deleted files of the map: what is left steps aside.
+        # Files of the existing map were deleted: the rest of it is moved away first.
         with temporary_directory(finished.directory.parent) as holder:
             finished.directory.replace(holder / finished.directory.name)
             drawn.directory.rename(finished.directory)
@@ -90,9 +90,9 @@ def publish(products: Path, scene: str, out: Path) -> None:
     """Move the products of a map to a user's folder; the record is moved last.
 
     Args:
-        products: Where they are: a folder on the same file system as `out`.
+        products: The folder of the products, on the same file system as `out`.
         scene: The scene's name.
-        out: Where they go.
+        out: The user's folder.
     """
     record = product_name(scene, "record")
     # An old record must not describe a mix of old and new files.
@@ -104,7 +104,7 @@ def publish(products: Path, scene: str, out: Path) -> None:
         if (products / name).is_file():
             (products / name).replace(out / name)
         else:
-            # An optional product that this map does not have: one of an earlier map would not belong to it.
+            # This map does not have this optional product, so the file of an earlier map is deleted.
             (out / name).unlink(missing_ok=True)
     fsync_directory(out)
     (products / record).replace(out / record)

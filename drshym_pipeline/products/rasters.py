@@ -1,8 +1,8 @@
 """The mask and the probability as cloud-optimised GeoTIFFs.
 
-Bands of rows go into uncompressed tiled GeoTIFFs in a scratch folder, which GDAL's COG driver then copies; no raster is
-ever held whole. CRS and transform are the scene's own. The tags name the model, the threshold and the source but not
-the time of production, which the map record has: the same scene and model then give the same bytes.
+Bands of rows are written to uncompressed tiled GeoTIFFs in a scratch folder, which GDAL's COG driver then copies; no
+raster is ever completely in memory. The grid is the scene's map grid. The tags name the model, the threshold and the
+source, but not the time of production, which is in the map record: the same scene and model give the same bytes.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
 
 
 def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
-    """The mask of stored probabilities.
+    """Return the mask of stored probabilities.
 
     Args:
         stored: Any shape, uint16 in steps of 1e-4, 65535 where not observed.
-        threshold: Probability from which a pixel is flooded.
+        threshold: The probability from which a pixel is flooded.
 
     Returns:
         Same shape, uint8: 0 dry, 1 flooded, 255 not observed.
@@ -64,7 +64,7 @@ def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
 
 
 def provenance_tags(meta: SceneMeta, prediction: PredictionSummary) -> dict[str, str]:
-    """What both rasters say about themselves in their TIFF tags."""
+    """Return the TIFF tags of both rasters, which say how the map was made."""
     tags = {
         "TIFFTAG_SOFTWARE": f"drshym-pipeline {__version__}",
         "TIFFTAG_COPYRIGHT": LICENCE_NOTE,
@@ -85,7 +85,7 @@ def provenance_tags(meta: SceneMeta, prediction: PredictionSummary) -> dict[str,
 
 
 def picture_text(tags: Mapping[str, str]) -> dict[str, str]:
-    """The same for the pictures, under the keywords PNG has for it."""
+    """Return the tags of `provenance_tags` as text chunks of the pictures, under the keywords of PNG."""
     keywords = {"TIFFTAG_SOFTWARE": "Software", "TIFFTAG_COPYRIGHT": "Copyright"}
     return {keywords.get(name, name): value for name, value in tags.items()}
 
@@ -108,9 +108,9 @@ def _profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
 
 
 class _Statistics:
-    """Statistics of a band's observed values in GDAL's own tags.
+    """Statistics of a band's observed values, as GDAL's own tags.
 
-    The COG driver could compute them, but only through a virtual raster, and the environment in which scenes are opened
+    The COG driver could compute them, but only with a virtual raster, and the environment in which scenes are opened
     removes that driver from the process.
     """
 
@@ -138,13 +138,13 @@ class _Statistics:
 
 
 class MapRasters:
-    """The two rasters of a map while they are being written; a context manager around the scratch files.
+    """Writes the two rasters of a map; a context manager around the scratch files.
 
     Args:
         meta: The scene; its map grid is the rasters' grid.
         scratch: An existing folder for the uncompressed files.
-        tags: TIFF tags of both.
-        water_separated: Whether permanent water was separated; decides what the flooded class is called.
+        tags: The TIFF tags of both rasters.
+        water_separated: Whether permanent water was separated; this decides the name of the flooded class.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class MapRasters:
         self._mask.write_colormap(1, _COLOURS)
         self._mask.set_band_description(1, "flood mask")
         self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
-        # GDAL would keep category names in a file beside the raster; tags of the band stay inside.
+        # GDAL would write category names to a file beside the raster; tags of the band are inside the raster.
         labels = mask_labels(water_separated=water_separated)
         self._mask.update_tags(1, **{f"CATEGORY_{value}": label for value, label in labels.items()})
         self._probability = rasterio.open(self._probability_path, "w", **_profile(grid, "uint16", NOT_OBSERVED))
@@ -176,7 +176,7 @@ class MapRasters:
         self._probability.close()
 
     def write(self, row: int, stored: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
-        """Write one band of both rasters: (rows, width) from `row` down."""
+        """Write one band of both rasters: (rows, width), with `row` as its first row."""
         self._mask_statistics.add(mask[mask != MASK_NOT_OBSERVED])
         self._probability_statistics.add(stored[stored != NOT_OBSERVED])
         window = ((row, row + mask.shape[0]), (0, mask.shape[1]))
@@ -184,7 +184,7 @@ class MapRasters:
         self._probability.write(stored, 1, window=window)
 
     def close(self) -> tuple[Path, Path]:
-        """Finish the scratch files; returns those of mask and probability, which may be read from now on."""
+        """Finish the scratch files and return the paths of mask and probability, which can be read then."""
         self._mask.update_tags(1, **self._mask_statistics.tags())
         self._probability.update_tags(1, **self._probability_statistics.tags())
         self._mask.close()
@@ -192,7 +192,7 @@ class MapRasters:
         return self._mask_path, self._probability_path
 
     def publish(self, mask: Path, probability: Path) -> None:
-        """Copy the closed scratch files to their COGs; each appears whole or not at all."""
+        """Copy the closed scratch files to COGs; each COG appears complete or not at all."""
         # Averaging class numbers, or the driver's default cubic, would lose thin floods in the overviews.
         _copy_cog(self._mask_path, mask, resampling="NEAREST", predictor="NO")
         _copy_cog(self._probability_path, probability, resampling="AVERAGE", predictor="YES")
@@ -206,7 +206,7 @@ def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) ->
             driver="COG",
             BLOCKSIZE=_BLOCK,
             COMPRESS="DEFLATE",
-            # A higher level takes half as long again and makes noise no smaller.
+            # A higher level takes 50 % more time and does not make noise smaller.
             LEVEL=1,
             PREDICTOR=predictor,
             OVERVIEW_RESAMPLING=resampling,

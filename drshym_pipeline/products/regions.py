@@ -1,12 +1,12 @@
-"""The flooded areas of a mask: their outlines in pixels, how large they are and how probable their water is.
+"""The flooded areas of a mask: their outlines in pixels, their size and the probability of their water.
 
-Outlines follow the pixel edges of the mask: smoothing would claim a precision that the map does not have. What is
-written about an area, and in which coordinates, is decided in `vectors`.
+Outlines follow the pixel edges of the mask, because smoothing would suggest a precision that the map does not have.
+`vectors` decides in which coordinates an area is written, and with which properties.
 
-The mask is walked in strips. An area that reaches the lower edge of its strip waits, in parts, until the strip in which
-it ends and is united there once; all others are ready at once. So memory holds the areas of one strip and those that
-are not whole yet, whatever the size of the scene. An area with more corners than any outline can be worked with does
-not wait: what there is of it comes as a piece, cut at the seam.
+The mask is read in strips of rows. The edge between two strips is called a seam. An area that reaches the lower edge of
+its strip is kept, as parts, until the strip in which it ends; there its parts are united once. All other areas are
+finished in their own strip. The memory contains only the areas of one strip and the unfinished ones, for a scene of any
+size. An area with too many corners is not kept: it is returned in pieces that are cut at the seams.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.products.mask_values import FLOODED
 
-_STRIP_PIXELS = 1 << 21  # a wide scene and a narrow one take the same memory, and a small one has no seam at all
-MOST_CORNERS = 50_000  # of an area that waits for its end: one that runs through a whole scene would fill the memory
+_STRIP_PIXELS = 1 << 21  # so wide and narrow scenes use the same memory, and a small scene has no seam
+MOST_CORNERS = 50_000  # of an unfinished area: an area through a whole scene would fill the memory
 _PIXELS, _KM2, _STEPS = range(3)
 Polygons = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
 class Omitted:
-    """Areas that are too small to be outlined: how many, and what they cover."""
+    """The number and size of areas that are too small for an outline."""
 
     count: int = 0
     pixels: int = 0
     km2: float = 0.0
 
     def __add__(self, other: Omitted) -> Omitted:
-        """Both together."""
+        """Return the sum of both."""
         return Omitted(self.count + other.count, self.pixels + other.pixels, self.km2 + other.km2)
 
 
@@ -51,10 +51,10 @@ class Regions:
     """Some flooded areas.
 
     Args:
-        polygons: (n,) outlines in pixels: x the column, y the row.
+        polygons: (n,) outlines in pixels: x is the column, y is the row.
         figures: (n, 3) float64: pixels, km2, and the sum of the stored probabilities (steps of 1e-4).
-        is_piece: (n,) whether it is a piece of an area with too long an outline.
-        omitted: Areas that were found with these and left out for their size.
+        is_piece: (n,) True for a piece of an area with too many corners.
+        omitted: Areas of the same strip that are left out because they are too small.
     """
 
     polygons: Polygons
@@ -67,28 +67,28 @@ class Regions:
 
     @property
     def pixels(self) -> NDArray[np.int64]:
-        """(n,) number of pixels."""
+        """Return the number of pixels, (n,)."""
         return np.rint(self.figures[:, _PIXELS]).astype(np.int64)
 
     @property
     def km2(self) -> NDArray[np.float64]:
-        """(n,) area on the ellipsoid in km2."""
+        """Return the area on the ellipsoid in km2, (n,)."""
         return self.figures[:, _KM2]
 
     @property
     def mean_steps(self) -> NDArray[np.float64]:
-        """(n,) mean of the stored probabilities, in steps of 1e-4."""
+        """Return the mean of the stored probabilities in steps of 1e-4, (n,)."""
         return self.figures[:, _STEPS] / self.figures[:, _PIXELS]
 
     def without(self, small: NDArray[np.bool_]) -> Regions:
-        """The same without some of them, (n,), which are counted as left out."""
+        """Return these areas without those where `small`, (n,), is True, which are added to `omitted`."""
         left_out = _omitted(self.figures[small])
         kept = ~small
         return Regions(self.polygons[kept], self.figures[kept], self.is_piece[kept], self.omitted + left_out)
 
 
 class _Part(NamedTuple):
-    """What one strip has of an area."""
+    """The part of an area that is in one strip."""
 
     polygon: Any
     figures: NDArray[np.float64]
@@ -100,9 +100,9 @@ def _omitted(figures: NDArray[np.float64]) -> Omitted:
 
 
 def _outlines(labels: NDArray[np.int32], count: int, row: int) -> Polygons:
-    """The polygon of every region of a strip, in pixels of the scene: (count,) with x the column and y the row."""
+    """Return the polygon of every region of a strip, (count,), in pixels of the scene: x is the column, y the row."""
     place = rasterio.Affine.translation(0, row)
-    # The strip as its own mask leaves out the dry pixels, whose outlines would dwarf the flood's.
+    # The mask leaves out the dry pixels, because their outlines would be much longer than those of the flood.
     found = rasterio.features.shapes(labels, mask=labels > 0, connectivity=4, transform=place)
     rings: list[NDArray[np.float64]] = []
     region_of: list[int] = []
@@ -112,7 +112,7 @@ def _outlines(labels: NDArray[np.int32], count: int, row: int) -> Polygons:
             region_of.append(int(label) - 1)
     if not count:
         return np.empty(0, object)
-    # Rings of a region come together, its outer one first, but regions not in their order.
+    # `shapes` returns the rings of a region together, the outer one first, but the regions in any order.
     order = np.argsort(region_of, kind="stable")
     rings = [rings[index] for index in order]
     lengths = np.array([len(ring) for ring in rings])
@@ -122,21 +122,22 @@ def _outlines(labels: NDArray[np.int32], count: int, row: int) -> Polygons:
 
 
 class _Seams:
-    """Flooded areas that reach the lower edge of what was seen so far, in parts, and which pixel there is whose."""
+    """The unfinished areas: flooded areas that reach the last row read so far, with their parts and pixels there."""
 
     def __init__(self, width: int) -> None:
         self._parts: list[list[_Part]] = []
-        # Which of them have been handed out in part already: what is left of those is handed out as it comes.
+        # Which of them have already been returned in part: their other parts are returned strip by strip.
         self._cut: list[bool] = []
-        # The number of the open area of every pixel of the last row, counted from 1; 0 where it is dry.
+        # For every pixel of the last row: the number of its unfinished area, counted from 1; 0 where it is dry.
         self._last = np.zeros(width, np.int64)
 
-    def take(
+    def add(
         self, labels: NDArray[np.int32], polygons: Polygons, figures: NDArray[np.float64], *, is_last: bool
     ) -> Regions:
-        """Add a strip and answer with the areas that are whole now.
+        """Add a strip and return the areas that are finished now.
 
-        Pixels that share an edge across the seam belong together; a corner is no edge, as within a strip.
+        Two pixels at a seam belong to the same area if they share an edge; a shared corner is not enough. The same rule
+        is used within a strip.
         """
         known, fresh = len(self._parts), len(polygons)
         both = (self._last > 0) & (labels[0] > 0)
@@ -147,7 +148,7 @@ class _Seams:
         is_open = np.zeros(count, bool)
         is_open[area_of[last[last > 0] - 1 + known]] = True
         members = np.bincount(area_of, minlength=count)
-        # Most areas lie in one strip: they go by without a look at each.
+        # Most areas are in one strip only: they are handled as arrays, not one by one.
         plain = (members[area_of[known:]] == 1) & ~is_open[area_of[known:]]
         parts: dict[int, list[_Part]] = {}
         for number, gathered in enumerate(self._parts):
@@ -164,7 +165,7 @@ class _Seams:
                 pieces.extend(gathered)
                 gathered.clear()
             elif not is_open[area]:
-                whole.append(_united(gathered))
+                whole.append(_unite(gathered))
         self._parts = [parts[area] for area in opened]
         self._cut = [area in is_cut for area in opened]
         renumbered = np.zeros(count, np.int64)
@@ -176,7 +177,7 @@ class _Seams:
 def _regions(
     polygons: Polygons, figures: NDArray[np.float64], whole: Sequence[_Part], pieces: Sequence[_Part]
 ) -> Regions:
-    """The areas of one strip, those that ended in it, and pieces of those that are too long to wait."""
+    """Return the areas inside one strip, those that ended in it, and pieces of those with too many corners."""
     late = [*whole, *pieces]
     is_piece = np.zeros(len(polygons) + len(late), bool)
     is_piece[len(polygons) + len(whole) :] = True
@@ -187,11 +188,11 @@ def _regions(
     return Regions(np.concatenate([polygons, outlines]), figures, is_piece)
 
 
-def _without_needless_points(ring: Any) -> NDArray[np.float64]:
-    """The corners of a ring whose edges follow the axes: (n, 2), the first again at the end.
+def _remove_straight_points(ring: Any) -> NDArray[np.float64]:
+    """Return the corners of a ring whose edges follow the axes: (n, 2), with the first corner again at the end.
 
-    A seam leaves points in the middle of straight edges. Here they are those whose neighbours have the same x or y; a
-    simplification that knows nothing of axes takes as long as all the rest.
+    A seam leaves points in the middle of straight edges. They are the points whose neighbours have the same x or y. A
+    general simplification would take as much time as all other steps together.
     """
     points = shapely.get_coordinates(ring)[:-1]
     before, after = np.roll(points, 1, axis=0), np.roll(points, -1, axis=0)
@@ -203,19 +204,19 @@ def _corners(parts: Sequence[_Part]) -> int:
     return int(shapely.get_num_coordinates([part.polygon for part in parts]).sum()) if parts else 0
 
 
-def _united(parts: Sequence[_Part]) -> _Part:
-    """One polygon of the parts of an area, without the points that the seams left; their figures added up."""
+def _unite(parts: Sequence[_Part]) -> _Part:
+    """Return one polygon for the parts of an area, without the points at the seams, and the sum of their figures."""
     if len(parts) == 1:
         return parts[0]
     union = shapely.union_all([part.polygon for part in parts])
-    outer, *holes = (_without_needless_points(ring) for ring in shapely.get_rings(union))
+    outer, *holes = (_remove_straight_points(ring) for ring in shapely.get_rings(union))
     return _Part(shapely.Polygon(outer, holes), np.sum([part.figures for part in parts], axis=0))
 
 
 def _figures(
     labels: NDArray[np.int32], count: int, stored: NDArray[np.uint16], row_area_km2: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The figures of every region of a strip: (count, 3), see `Regions`."""
+    """Return the figures of every region of a strip: (count, 3), see `Regions`."""
     place = np.flatnonzero(labels)
     region = labels.ravel()[place]
     weights = (None, row_area_km2[place // labels.shape[1]], stored.ravel()[place])
@@ -225,13 +226,13 @@ def _figures(
 def _without_small(
     labels: NDArray[np.int32], figures: NDArray[np.float64], fewest: int, edges: Sequence[NDArray[np.int32]]
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], Omitted]:
-    """A strip without its small regions; those that touch a seam stay, for they may be part of a larger area.
+    """Return a strip without its small regions; those at a seam stay, because they may be part of a larger area.
 
     Args:
-        labels: (rows, width) number of the region of a pixel from 1, 0 where it is dry.
-        figures: (regions, 3) of `Regions`.
-        fewest: Pixels of the smallest region that is kept.
-        edges: Rows of `labels` that lie at a seam.
+        labels: (rows, width) number of the region of each pixel, counted from 1; 0 where it is dry.
+        figures: (regions, 3), see `Regions`.
+        fewest: The number of pixels of the smallest region that is kept.
+        edges: The rows of `labels` that are at a seam.
     """
     small = np.concatenate([[False], figures[:, _PIXELS] < fewest])
     for edge in edges:
@@ -252,18 +253,18 @@ def flood_regions(
     fewest_pixels: int = 1,
     strip_rows: int | None = None,
 ) -> Iterator[Regions]:
-    """The flooded areas of a mask, strip by strip.
+    """Yield the flooded areas of a mask, strip by strip.
 
     Args:
-        mask: rasterio's reader of the mask raster (values of `mask_values.MASK_LEGEND`).
-        probability: rasterio's reader of the stored probabilities, on the same grid.
+        mask: The open reader of the mask raster (values of `mask_values.MASK_LEGEND`).
+        probability: The open reader of the stored probabilities, on the same grid.
         row_area_km2: (height,) area of one pixel of each row, in km2.
-        fewest_pixels: Smaller areas are counted and not outlined.
-        strip_rows: Rows that are looked at together; as many as make some million pixels when None.
+        fewest_pixels: The number of pixels of the smallest area with an outline; smaller areas are only counted.
+        strip_rows: The number of rows of a strip; None for strips of about two million pixels.
 
     Yields:
-        Areas. Each comes once and whole, however many strips it crosses; one with more than `MOST_CORNERS` comes in
-        pieces that do not overlap.
+        Areas. Each area is complete and is yielded once, for any number of strips. Only an area with more than
+        `MOST_CORNERS` corners is yielded as pieces that do not overlap.
     """
     strip_rows = strip_rows or max(1, _STRIP_PIXELS // mask.width)
     seams = _Seams(mask.width)
@@ -277,7 +278,7 @@ def flood_regions(
         figures = _figures(labels, count, probability.read(1, window=window), row_area_km2[row : row + rows])
         edges = [labels[0]] * (row > 0) + [labels[-1]] * (not is_last)
         labels, figures, omitted = _without_small(labels, figures, fewest_pixels, edges)
-        found = seams.take(labels, _outlines(labels, len(figures), row), figures, is_last=is_last)
+        found = seams.add(labels, _outlines(labels, len(figures), row), figures, is_last=is_last)
         small = (found.pixels < fewest_pixels) & ~found.is_piece
         found = found.without(small)
         yield Regions(found.polygons, found.figures, found.is_piece, found.omitted + omitted)

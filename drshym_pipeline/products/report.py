@@ -68,7 +68,7 @@ def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("drshym_pipeline.products"),
         autoescape=True,
-        undefined=StrictUndefined,  # with the default a name that is missing leaves a gap on the page
+        undefined=StrictUndefined,  # by default a missing name would leave a gap on the page
         keep_trailing_newline=True,
     )
     return environment.get_template("report_page.html")

@@ -1,4 +1,4 @@
-"""How QGIS shows a mask: a style file beside it, which QGIS takes up by its name.
+"""The QGIS style of a mask: a file beside it, which QGIS loads with the mask because it has the same name.
 
 A TIFF's own palette has no transparency, so dry land would hide the map below. The style is plain XML of QGIS 3.
 """
@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from drshym_pipeline.products.mask_values import DRY, EXCLUDED, FLOODED, MASK_NOT_OBSERVED, PERMANENT, mask_labels
 
-# Red, green, blue and opacity. What was not observed is grey: left clear, it would look like dry land.
+# Red, green, blue and opacity. Not observed is grey: if it were transparent, it would look like dry land.
 _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
     DRY: (242, 240, 235, 0),
     FLOODED: (0, 92, 230, 255),
@@ -21,14 +21,14 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
 
 
 def mask_style(*, water_separated: bool) -> str:
-    """The QGIS style of a mask, as the text of its `.qml` file.
+    """Return the QGIS style of a mask, as the text of its `.qml` file.
 
     Args:
-        water_separated: Whether permanent water was separated; decides what the flooded class is called.
+        water_separated: Whether permanent water was separated; this decides the name of the flooded class.
     """
     qgis = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
     pipe = ElementTree.SubElement(qgis, "pipe")
-    # The nodata value is drawn in a colour of its own, whatever the palette says.
+    # QGIS draws the nodata value in this colour and not in the colour of the palette.
     nodata = ",".join(map(str, _COLOURS[MASK_NOT_OBSERVED]))
     renderer = ElementTree.SubElement(
         pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=nodata

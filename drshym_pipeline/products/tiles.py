@@ -1,6 +1,6 @@
 """The exchange records of a scene's tiles, as lines of JSON and as a table.
 
-Tiles are windows, not copies: the pixels are read here only to say how much of each tile was observed.
+Tiles are windows, not copies: the pixels are read here only to compute the observed share of each tile.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ STAGE = "tiles"
 
 
 def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, valid_fraction: float) -> DrShymRecord:
-    """The exchange record of one tile.
+    """Return the exchange record of one tile.
 
     Args:
         meta: The scene.
-        index: The tile's place in the grid.
-        window: Its pixels.
-        grid: The grid.
-        valid_fraction: Observed share of its pixels.
+        index: The tile's number in the grid.
+        window: The rows and columns of the tile.
+        grid: The grid of tiles.
+        valid_fraction: The observed share of the tile's pixels, 0 to 1.
     """
     steps = (*meta.processing, "normalize:0-1", f"tile:{grid.tile}x{grid.tile}", f"overlap:{grid.overlap}")
     return DrShymRecord(
@@ -51,7 +51,7 @@ def write_tile_records(
 
     Args:
         reader: The open scene.
-        grid: The tiles.
+        grid: The grid of tiles.
         tiles: The folder to write to.
         progress: Called after every tile.
 

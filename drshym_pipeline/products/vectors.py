@@ -1,8 +1,8 @@
 """Flooded areas as GeoJSON, one feature per area.
 
-RFC 7946 wants WGS84 longitudes and latitudes, outer rings counter-clockwise, and no polygon across the antimeridian.
-Which areas there are is found in `regions`; here they get their coordinates and properties. The file is written while
-the areas come, so that memory does not grow with the scene.
+RFC 7946 requires WGS84 longitudes and latitudes, outer rings counter-clockwise, and no polygon across the antimeridian.
+`regions` finds the areas; this module adds coordinates and properties. Each area is written as soon as it is found, so
+memory does not grow with the scene.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from drshym_pipeline.records import PolygonCounts
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.storage import atomic_path, temporary_directory
 
-# A ground-range product of 10 m pixels resolves about 20 m x 22 m, which is 4.4 pixels: what is smaller is not an
-# observed outline. The mask keeps it.
+# A ground-range product of 10 m pixels resolves about 20 m x 22 m, which is 4.4 pixels: the outline of a smaller area
+# is not really observed. The mask contains these areas too.
 FEWEST_PIXELS: Final = 5
 AREA_NOTE: Final = (
     "The area of a polygon is the sum of its pixels on the WGS84 ellipsoid. It has no interval of its own: errors are "
@@ -36,14 +36,14 @@ _DIGITS = 7  # of a degree: a centimetre
 _HALF_TURN = 180.0
 
 
-def _on_the_map(polygons: Polygons, transform: Affine) -> Polygons:
+def _to_map(polygons: Polygons, transform: Affine) -> Polygons:
     """Return polygons in pixels as polygons in the CRS of the mask."""
     placed: Polygons = shapely.transform(polygons, lambda points: np.stack(transform @ points.T, axis=1))
     return placed
 
 
 def _geometries(polygons: Polygons, crs: str, scratch: Path) -> Sequence[str]:
-    """Polygons of a CRS as GeoJSON geometries in the order they come in."""
+    """Return polygons of a CRS as GeoJSON geometries, in the same order."""
 
     def degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack(to_degrees(crs).transform(points[:, 0], points[:, 1]), axis=1).round(_DIGITS)
@@ -52,7 +52,7 @@ def _geometries(polygons: Polygons, crs: str, scratch: Path) -> Sequence[str]:
     bounds = shapely.bounds(found)
     if float((bounds[:, 2] - bounds[:, 0]).max()) <= _HALF_TURN:
         return list(shapely.to_geojson(shapely.orient_polygons(found)))
-    # One of them crosses the antimeridian, where longitudes jump: GDAL cuts it in two.
+    # At least one polygon crosses the antimeridian, where longitudes jump: GDAL cuts it in two.
     pyogrio.raw.write(
         scratch,
         geometry=shapely.to_wkb(polygons),
@@ -71,7 +71,7 @@ def _geometries(polygons: Polygons, crs: str, scratch: Path) -> Sequence[str]:
 
 
 def _features(regions: Regions, geometries: Sequence[str], shared: str) -> Iterator[str]:
-    """The features of some areas as JSON; `shared` is the JSON of the properties all have, with a leading comma."""
+    """Yield areas as JSON features; `shared` is the JSON of the properties that all have, with a leading comma."""
     means = regions.mean_steps / PROBABILITY_STEPS
     for km2, mean, pixels, geometry in zip(
         regions.km2.tolist(), means.tolist(), regions.pixels.tolist(), geometries, strict=True
@@ -96,21 +96,21 @@ def write_flood_polygons(
     """Write the flooded areas of a mask as polygons.
 
     Every polygon has its area in km2, its mean probability of water and its number of pixels. Areas of fewer than
-    `fewest_pixels` are left out; the member `metadata` of the file says how many, and how large they are together, so
-    that the polygons and what was left out add up to the flooded area of the mask.
+    `fewest_pixels` pixels are left out; `metadata` in the file gives their number and total size. The polygons and the
+    areas that are left out add up to the flooded area of the mask.
 
     Args:
         mask: The mask raster (values of `mask_values.MASK_LEGEND`).
-        probability: The stored probabilities, on the same grid.
-        out: The GeoJSON file; an empty collection when nothing is flooded.
-        crs: Coordinate reference system of the rasters.
+        probability: The raster of stored probabilities, on the same grid.
+        out: The GeoJSON file; it contains an empty collection when nothing is flooded.
+        crs: The coordinate reference system of the rasters.
         row_area_km2: (height,) area of one pixel of each row, in km2.
-        properties: What all polygons say, by property.
-        about: What the file says about the whole map, in `metadata`.
-        fewest_pixels: Pixels of the smallest area that is written.
+        properties: The properties that all polygons share.
+        about: The entries about the whole map, for `metadata`.
+        fewest_pixels: The number of pixels of the smallest area that is written.
 
     Returns:
-        What was written and what was left out.
+        The number and size of the written polygons and of the areas left out.
     """
     count, km2, omitted = 0, 0.0, Omitted()
     shared = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in properties.items())
@@ -126,7 +126,7 @@ def write_flood_polygons(
             omitted += regions.omitted
             if not len(regions):
                 continue
-            placed = _on_the_map(regions.polygons, source.transform)
+            placed = _to_map(regions.polygons, source.transform)
             for feature in _features(regions, _geometries(placed, crs, folder / "cut.geojson"), shared):
                 target.write(f"{',' if count else ''}\n{feature}")
                 count += 1
@@ -144,7 +144,7 @@ def write_flood_polygons(
 
 
 def _metadata(counts: PolygonCounts, about: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file says about itself, beside its features."""
+    """Return the member `metadata` of the file."""
     return {
         **about,
         "polygons": counts.count,

@@ -97,7 +97,7 @@ def is_map_raster(path: Path) -> bool:
 
 
 def may_be_scene(key: str) -> bool:
-    """Return whether the user may expect a map of a file that is not a scene, so that the user gets a message.
+    """Return whether the user may expect a map of a file that is not a scene, and so the user gets a message.
 
     Args:
         key: The file's path below the folder, with forward slashes.

@@ -1,4 +1,4 @@
-"""The chips of a scene are GeoTIFFs whose corners are those of their records."""
+"""Chips of a scene are GeoTIFFs with the same corners as in their records."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The rasters of a map and their style, judged by other programs than those that wrote them."""
+"""The rasters of a map and their style, checked with other programs than those that wrote them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rasters(tmp_path_factory, stored) -> tuple[Path, Path]:
     return write_rasters(tmp_path_factory.mktemp("r"), stored)
 
 
-def test_both_rasters_are_valid_cogs_with_overviews_and_hold_what_was_written(rasters, stored):
+def test_both_rasters_are_valid_cogs_with_overviews_and_contain_the_written_values(rasters, stored):
     for path, expected in zip(rasters, (mask_of(stored, 0.45), stored), strict=True):
         valid, errors, warnings = cog_validate(path)
         assert valid, (errors, warnings)
@@ -62,11 +62,11 @@ def test_overviews_keep_classes_and_average_probabilities(rasters, stored):
     assert (values == 1).mean() == pytest.approx(flooded, abs=0.01)
     with rasterio.open(probability, overview_level=0) as small:
         values = small.read(1)
-    # Averages of four uniform numbers have half their spread; single pixels picked out would keep it.
+    # Averages of four uniform numbers have half of their spread; single pixels would have all of it.
     assert values[values != NOT_OBSERVED].std() == pytest.approx(10_000 / np.sqrt(12) / 2, rel=0.05)
 
 
-def test_rasters_say_what_they_are(rasters):
+def test_rasters_have_tags_that_describe_them(rasters):
     mask, probability = rasters
     with rasterio.open(mask) as raster:
         tags, table = raster.tags(), raster.colormap(1)
@@ -101,13 +101,13 @@ def test_rasters_say_what_they_are(rasters):
     assert mean == pytest.approx(float(values.mean()))
 
 
-def test_the_same_map_written_in_other_bands_has_the_same_bytes(tmp_path, rasters, stored):
+def test_a_map_written_in_different_bands_has_the_same_bytes(tmp_path, rasters, stored):
     again = write_rasters(tmp_path / "again", stored, step=256)
     for first, second in zip(rasters, again, strict=True):
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_the_style_shows_every_value_of_the_mask_and_lets_dry_land_through():
+def test_the_style_shows_every_value_of_the_mask_and_makes_dry_land_transparent():
     root = ElementTree.fromstring(mask_style(water_separated=False))
     renderer = root.find("pipe/rasterrenderer")
     assert renderer.get("type") == "paletted"

@@ -1,4 +1,4 @@
-"""A scene with control points is mapped as it is and its map lies where it should."""
+"""A scene with control points is mapped as it is, and its map is at the right place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEIGHT, WIDTH, SPACING = 300, 240, 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the upper left corner of an image lies."""
+    """The position of the upper left corner of an image."""
 
     crs: str = "EPSG:32631"
     east: float = 500_000.0
@@ -35,12 +35,12 @@ class Place:
 
 
 FRANCE = Place()
-# The antimeridian runs through the image, a little east of its middle.
+# The antimeridian crosses the image, a little east of its middle.
 CHUKOTKA = Place("EPSG:32660", 634_300.0, 7_323_000.0)
 
 
 def to_map(place: Place, rows, cols) -> tuple[np.ndarray, np.ndarray]:
-    """Where the image's pixels lie in UTM: an orbit 12 degrees off north, 10 m pixels."""
+    """Return the positions of the image's pixels in UTM: turned 12 degrees from north, 10 m pixels."""
     return (
         place.east + SPACING * (cols * np.cos(TURN) - rows * np.sin(TURN)),
         place.north - SPACING * (cols * np.sin(TURN) + rows * np.cos(TURN)),
@@ -48,7 +48,7 @@ def to_map(place: Place, rows, cols) -> tuple[np.ndarray, np.ndarray]:
 
 
 def grd(path: Path, dn: np.ndarray, spread: float = 1.0, place: Place = FRANCE) -> Path:
-    """A raw GRD: digital numbers with 36 control points and no transform."""
+    """Write a raw GRD: digital numbers with 36 control points and no transform."""
     to_degrees = Transformer.from_crs(place.crs, "EPSG:4326", always_xy=True)
     points = []
     for row in np.linspace(0, dn.shape[1], 6):
@@ -91,7 +91,7 @@ def bands_of(meta: SceneMeta):
 
 
 @pytest.mark.parametrize("where", [FRANCE, CHUKOTKA], ids=["France", "Chukotka"])
-def test_what_is_seen_in_the_image_lands_where_it_lies_on_earth(tmp_path, where):
+def test_pixels_of_the_image_are_at_the_right_place_on_the_map(tmp_path, where):
     meta = describe_scene([noise(tmp_path / "s1a-iw-grd.tiff", where)])
     longitudes = [point.longitude for point in meta.control_points]
     assert (max(longitudes) - min(longitudes) > 180) == (where is CHUKOTKA)
@@ -116,7 +116,7 @@ def test_what_is_seen_in_the_image_lands_where_it_lies_on_earth(tmp_path, where)
     assert stored[mask != 255].max() == 9000
 
 
-def test_a_raw_product_is_mapped_in_its_own_geometry_and_delivered_on_a_map(image, tmp_path, random_bundle):
+def test_a_raw_product_is_mapped_in_its_own_geometry_and_written_on_a_map_grid(image, tmp_path, random_bundle):
     record = map_scene(
         [image], tmp_path / "out", random_bundle, random_bundle.reference("checkpoint"), tile=128, overlap=16
     )
@@ -132,7 +132,7 @@ def test_a_raw_product_is_mapped_in_its_own_geometry_and_delivered_on_a_map(imag
         assert mask.shape == proba.shape == record.shape
         values, chances = mask.read(1), proba.read(1)
     np.testing.assert_array_equal(values == 255, chances == NOT_OBSERVED)
-    # Turning keeps the area: the observed part of the image is the observed part of the map.
+    # A rotation keeps the area: image and map have the same observed area.
     assert record.observed_km2 == pytest.approx(HEIGHT * (WIDTH - 12) * 1e-4, rel=0.01)
 
 
@@ -152,7 +152,7 @@ def test_a_coarse_product_keeps_its_own_spacing(tmp_path):
         ([(row, col, 500.0 + col, 445.0) for row in (0, 40) for col in (0, 50)], "do not make a map"),
     ],
 )
-def test_control_points_that_make_no_map_are_refused(tmp_path, points, problem):
+def test_control_points_that_do_not_make_a_map_are_refused(tmp_path, points, problem):
     path = tmp_path / "bad.tif"
     gcps = [GroundControlPoint(*point, 0.0) for point in points]
     profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 40, "width": 50}
@@ -162,8 +162,8 @@ def test_control_points_that_make_no_map_are_refused(tmp_path, points, problem):
         describe_scene([path])
 
 
-def test_the_zone_is_that_of_the_middle_of_the_image_in_whatever_order_its_points_come(tmp_path):
-    # From the west of zone 31 into zone 32: the last point of all lies there, the middle does not.
+def test_the_zone_is_that_of_the_middle_of_the_image_for_any_order_of_its_points(tmp_path):
+    # The image begins in zone 31 and ends in zone 32: the last point is in zone 32, the middle is not.
     points = [(row, col, 5.0 + col / 40, 45.0 - row / 400) for row in (0, 20, 40) for col in (50, 0, 25)]
     path = tmp_path / "wide.tif"
     profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 40, "width": 50}

@@ -1,4 +1,4 @@
-"""The pictures of a map: size, proportions, colours and words."""
+"""The pictures of a map: size, proportions, colours and texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draw(canvas: OverlayCanvas, folder: Path, *, suffix: str = "", width: int = 
     )  # fmt: skip
 
 
-def test_pictures_say_what_they_are_in_bytes_that_do_not_change(tmp_path):
+def test_pictures_have_tags_that_describe_them_and_always_the_same_bytes(tmp_path):
     canvas = OverlayCanvas(40, 60)
     canvas.add(0, encode_db(np.full((40, 60), -10.0)), np.ones((40, 60), np.uint8))
     tags = provenance_tags(scene(40, 60), prediction())
@@ -50,7 +50,7 @@ def rendered(canvas: OverlayCanvas, look: Look = PLAIN, pixel_m=(10.0, 10.0)) ->
     return np.asarray(canvas.render((-20.0, 0.0), pixel_m, look)).astype(int)
 
 
-def test_the_overlay_shows_flood_in_blue_backscatter_in_grey_and_hides_what_was_not_seen():
+def test_the_overlay_shows_flood_in_blue_backscatter_in_grey_and_hides_unobserved_pixels():
     mask = np.zeros((40, 60), np.uint8)
     mask[:20, :20] = 1
     mask[20:, :30] = 255
@@ -68,14 +68,14 @@ def test_the_overlay_shows_flood_in_blue_backscatter_in_grey_and_hides_what_was_
     assert (dry[..., :3] == 128).all()
     assert (hidden[..., 3] < 255).all()
     assert 0.05 < (hidden[..., 3] > 0).mean() < 0.5, "hatched, not filled"
-    # Enlarged or made smaller, what is not observed still does not darken its neighbours.
+    # Pixels that are not observed do not make their neighbours darker, in a larger or smaller picture too.
     for look in (Look(longest=1600, least=180, opacity=0.55), Look(longest=30, least=1, opacity=0.55)):
         seen = rendered(canvas, look)
         dry = seen[: len(seen) // 2, seen.shape[1] // 3 + 1 :]
         assert (dry[..., :3] == 128).all()
 
 
-def test_the_overlay_is_a_figure_with_words_and_the_thumbnail_the_map_alone(tmp_path):
+def test_the_overlay_is_a_figure_with_text_and_the_thumbnail_is_the_map_alone(tmp_path):
     canvas = OverlayCanvas(512, 512)
     mask = np.zeros((512, 512), np.uint8)
     mask[100:200, 100:200] = 1
@@ -94,7 +94,7 @@ def test_the_overlay_is_a_figure_with_words_and_the_thumbnail_the_map_alone(tmp_
     )
 
 
-def test_long_words_are_broken_and_a_narrow_map_stands_in_the_middle(tmp_path):
+def test_long_words_are_cut_and_a_narrow_map_is_in_the_middle(tmp_path):
     canvas = OverlayCanvas(900, 10)
     canvas.add(0, encode_db(np.full((900, 10), -10.0)), np.ones((900, 10), np.uint8))
     name = "S1A_IW_GRDH_1SDV_20210111T053000_20210111T053025_036095_043B5F_" * 4
@@ -113,7 +113,7 @@ def test_a_scale_bar_has_a_round_length_that_fits(metres, length):
     assert scale_length(metres) == pytest.approx(length)
 
 
-def test_the_scale_bar_is_as_long_as_it_says(tmp_path):
+def test_the_scale_bar_has_the_length_of_its_label(tmp_path):
     canvas = OverlayCanvas(1000, 1000)
     canvas.add(0, encode_db(np.full((1000, 1000), -10.0)), np.zeros((1000, 1000), np.uint8))
     draw(canvas, tmp_path, width=1000, words=FigureText("S1_x", (), "flooded", north_up=False))
@@ -168,7 +168,7 @@ def test_a_thin_flood_can_be_seen_in_the_thumbnail(tmp_path):
 @given(
     height=st.integers(1, 4000), width=st.integers(1, 4000), x=st.floats(1.0, 40.0), y=st.floats(1.0, 40.0),
 )  # fmt: skip
-def test_pictures_keep_their_bounds_whatever_the_scene(height, width, x, y):
+def test_pictures_of_all_scenes_have_a_size_within_the_limits(height, width, x, y):
     look = Look(longest=512, least=256, opacity=1.0)
     across, down = picture_size((height, width), (x, y), look)
     assert 1 <= min(across, down) <= max(across, down) <= 512

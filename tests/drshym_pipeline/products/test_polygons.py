@@ -1,4 +1,4 @@
-"""The polygons of a map, judged by other programs than those that wrote them."""
+"""The polygons of a map, checked with other programs than those that wrote them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROPERTIES = {"state": "flooded", "scene": "S1_x", "model_sha256": "a" * 64, "th
 
 
 def write_polygons(folder: Path, mask: np.ndarray, crs: str, transform, *, stored=None, **options) -> tuple[dict, Any]:
-    """The GeoJSON of a mask and what the writer counted."""
+    """Return the GeoJSON of a mask and the counts of the writer."""
     stored = np.full(mask.shape, 8000, np.uint16) if stored is None else stored
     row_area = pixel_area_km2(crs, transform, *mask.shape)
     counts = write_flood_polygons(
@@ -46,7 +46,7 @@ def write_polygons(folder: Path, mask: np.ndarray, crs: str, transform, *, store
     return json.loads((folder / "f.geojson").read_text()), counts
 
 
-def test_polygons_are_wgs84_and_say_how_large_and_how_probable_they_are_and_where_they_come_from(tmp_path):
+def test_polygons_are_wgs84_and_have_area_probability_and_source(tmp_path):
     mask = np.zeros((60, 80), np.uint8)
     mask[10:30, 10:50] = 1
     mask[15:20, 20:30] = 0
@@ -80,7 +80,7 @@ def test_polygons_are_wgs84_and_say_how_large_and_how_probable_they_are_and_wher
         assert {name: properties[name] for name in PROPERTIES} == PROPERTIES
 
 
-def test_polygons_and_what_is_left_out_add_up_to_the_area_of_the_mask(tmp_path):
+def test_polygons_and_left_out_areas_add_up_to_the_area_of_the_mask(tmp_path):
     rng = np.random.default_rng(42)
     mask = (rng.random((150, 200)) < 0.4).astype(np.uint8)
     transform = from_origin(-1, 60, 8.98e-5, 8.98e-5)
@@ -117,7 +117,7 @@ def test_the_vector_file_is_read_by_gdal_with_typed_columns(tmp_path):
 
 
 def test_polygons_across_the_antimeridian_are_cut(tmp_path):
-    # Zone 1 reaches over the date line on its west side.
+    # Zone 1 begins at the antimeridian, and this mask crosses it.
     collection, counts = write_polygons(
         tmp_path, np.ones((10, 400), np.uint8), "EPSG:32601", from_origin(300_000, 6_600_000, 100, 100)
     )
@@ -125,7 +125,7 @@ def test_polygons_across_the_antimeridian_are_cut(tmp_path):
     feature = collection["features"][0]
     assert feature["geometry"]["type"] == "MultiPolygon"
     for part in shapely.geometry.shape(feature["geometry"]).geoms:
-        assert part.bounds[2] - part.bounds[0] < 10, "no part may run around the world"
+        assert part.bounds[2] - part.bounds[0] < 10, "no part may cross all longitudes"
     assert feature["properties"]["pixels"] == 4000
 
 

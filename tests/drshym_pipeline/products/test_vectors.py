@@ -1,4 +1,4 @@
-"""A flooded area is one polygon however many strips it crosses."""
+"""A flooded area is one polygon, for any number of strips that it crosses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def raster(values: np.ndarray) -> Iterator[rasterio.DatasetReader]:
 def regions_of(
     mask: np.ndarray, strip_rows: int, *, stored: np.ndarray | None = None, fewest_pixels: int = 1
 ) -> list[Regions]:
-    """The areas of a mask whose pixels grow from row to row, as those of a grid in degrees do."""
+    """Return the areas of a mask whose pixels get larger from row to row, as in a grid in degrees."""
     row_area = 1.0 + np.arange(len(mask)) / 100
     stored = np.full(mask.shape, 7000, np.uint16) if stored is None else stored
     with raster(mask) as source, raster(stored) as probability:
@@ -49,7 +49,7 @@ def polygons_of(mask: np.ndarray, strip_rows: int) -> list[shapely.Polygon]:
 
 
 def figures_by_outline(found: list[Regions]) -> dict[bytes, tuple[int, float, float]]:
-    """Pixels, area and mean of every area, by its outline."""
+    """Return pixels, area and mean of every flooded area, by its outline."""
     return {
         shapely.to_wkb(shapely.normalize(polygon)): figures
         for part in found
@@ -62,7 +62,7 @@ def figures_by_outline(found: list[Regions]) -> dict[bytes, tuple[int, float, fl
     seed=st.integers(0, 2**31), height=st.integers(1, 30), width=st.integers(1, 14), rows=st.integers(1, 12),
     share=st.floats(0.1, 0.95), fewest=st.integers(1, 6),
 )  # fmt: skip
-def test_figures_of_an_area_are_those_of_its_pixels_whatever_the_strips(seed, height, width, rows, share, fewest):
+def test_figures_of_an_area_are_those_of_its_pixels_for_any_strips(seed, height, width, rows, share, fewest):
     rng = np.random.default_rng(seed)
     mask = (rng.random((height, width)) < share).astype(np.uint8)
     stored = rng.integers(0, 10_001, mask.shape).astype(np.uint16)
@@ -89,7 +89,7 @@ def test_figures_of_an_area_are_those_of_its_pixels_whatever_the_strips(seed, he
     np.testing.assert_allclose(left_out.km2, omitted[2], rtol=1e-12)
 
 
-def test_a_small_part_of_a_large_area_beyond_a_seam_is_not_left_out():
+def test_a_small_part_of_a_large_area_below_a_seam_is_not_left_out():
     mask = np.zeros((12, 12), np.uint8)
     mask[0:6, 2:8] = 1
     mask[6, 3] = 1  # the only pixel below the seam
@@ -116,7 +116,7 @@ def test_polygons_do_not_depend_on_the_strips(seed, height, width, rows, share):
     assert sum(polygon.area for polygon in found) == mask.sum()
 
 
-def test_a_seam_leaves_no_point_behind():
+def test_a_seam_leaves_no_point_in_the_outline():
     mask = np.zeros((40, 10), np.uint8)
     mask[3:37, 2:8] = 1
     (polygon,) = polygons_of(mask, 7)
@@ -140,7 +140,7 @@ def test_an_area_with_a_hole_across_seams_keeps_it():
 
 @examples(40)
 @given(seed=st.integers(0, 2**31), corners=st.integers(5, 120))
-def test_an_area_with_too_many_corners_to_wait_is_cut_at_the_seams_and_loses_nothing(seed, corners):
+def test_an_area_with_too_many_corners_is_cut_at_the_seams_and_stays_complete(seed, corners):
     mask = (np.random.default_rng(seed).random((60, 20)) < 0.8).astype(np.uint8)
     mask[:, 0] = 1
     whole = polygons_of(mask, 60)
@@ -164,7 +164,7 @@ def test_a_small_piece_of_an_area_that_is_cut_is_kept():
     assert sum(part.omitted.count for part in found) == 0
 
 
-def test_the_file_is_one_collection_whatever_the_number_of_strips(tmp_path: Path):
+def test_the_file_is_one_collection_for_any_number_of_strips(tmp_path: Path):
     rng = np.random.default_rng(3)
     mask = ndimage.gaussian_filter(rng.normal(size=(2500, 60)), 3)
     values = (mask > 0.1).astype(np.uint8)

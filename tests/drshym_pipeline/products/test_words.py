@@ -1,4 +1,4 @@
-"""The figures, words and records of a map."""
+"""The figures, texts and records of a map."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ CARD = CardIou(
 
 
 @pytest.mark.parametrize(("bands", "mode"), [("VV", "vv"), ("BOTH", "vv"), ("VV", "vv_vh")])
-def test_caption_and_warning_say_that_vv_alone_is_weaker_with_the_figure_of_the_card(bands, mode):
+def test_caption_and_warning_say_that_vv_alone_is_weaker_with_the_score_of_the_card(bands, mode):
     meta = scene(10, 10, bands=BOTH) if bands == "BOTH" else scene(10, 10)
     summary = prediction(mode=mode, card=CARD)
     text = write_caption(meta, summary, AREA, 250.04, water_separated=False)
@@ -102,7 +102,7 @@ def test_caption_and_warning_say_that_vv_alone_is_weaker_with_the_figure_of_the_
 
 
 @pytest.mark.parametrize("card", [None, CARD.model_copy(update={"by_mode": {"vv_vh": CARD.by_mode["vv_vh"]}})])
-def test_without_a_figure_on_the_card_the_same_is_said_without_one(card):
+def test_without_a_score_on_the_card_the_warning_has_no_score(card):
     summary = prediction(card=card)
     text = write_caption(scene(10, 10), summary, AREA, 250.04, water_separated=False)
     assert "VV alone, usually weaker than VV with VH (no figure on the model's card)" in text
@@ -116,13 +116,13 @@ def test_a_map_of_vv_and_vh_has_no_such_warning():
     assert not any("VV alone" in line for line in warnings)
 
 
-def test_a_scene_of_vv_mapped_by_a_network_of_vv_compares_with_nothing():
+def test_a_vv_scene_mapped_by_a_vv_network_has_no_comparison():
     summary = prediction(card=CARD.model_copy(update={"by_mode": {"vv": CARD.by_mode["vv"]}}))
     text = write_caption(scene(10, 10), summary, AREA, 250.04, water_separated=False)
     assert "VV alone 0.468 (0.397 to 0.537))" in text
 
 
-def test_the_figure_of_a_card_is_read_from_the_bundle(random_bundle):
+def test_the_score_of_a_card_is_read_from_the_bundle(random_bundle):
     assert card_iou(random_bundle.card) is None
     scores = {f"{split}_{mode}": {"iou": score} for split in ("valid", "test") for mode, score in CARD.by_mode.items()}
     card = random_bundle.card.model_copy(update={"scores": scores})
@@ -134,7 +134,7 @@ def test_the_figure_of_a_card_is_read_from_the_bundle(random_bundle):
     assert card_iou(card.model_copy(update={"scores": undefined})) is None
 
 
-def test_the_caption_of_an_unseen_scene_gives_no_area():
+def test_the_caption_of_a_scene_without_observed_pixels_gives_no_area():
     text = write_caption(scene(10, 10), prediction(), None, 0.0, water_separated=False)
     assert "Nothing was observed" in text
     assert "km2" not in text
@@ -156,7 +156,7 @@ class PageTexts(HTMLParser):
 COUNTS = PolygonCounts(count=1200, km2=12.0, fewest_pixels=5, omitted=34, omitted_pixels=56, omitted_km2=0.0056)
 
 
-def test_the_report_page_escapes_what_strangers_wrote_and_needs_no_other_file(tmp_path):
+def test_the_report_page_escapes_untrusted_texts_and_needs_no_other_file(tmp_path):
     evil = """<script>alert('1" & 2')</script>"""
     meta = scene(10, 10, scene_id=f"S1_{evil}", source_uris=(f"file:///x/{evil}.tif",))
     statistics = MapStatistics(np.full(10, 1e-4))
