@@ -36,7 +36,7 @@ class SceneBucket(ConfigurableResource[Any]):
         Args:
             note: Called for every link that is ignored because its target is outside the folder; by default it is
                 logged.
-            ignored: Called with the key of every other file that may have been meant as a scene.
+            ignored: Called with the key of every other file that a user may have meant as a scene.
 
         Raises:
             OSError: The folder cannot be read. It is then never reported as empty.
