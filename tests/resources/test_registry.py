@@ -10,16 +10,23 @@ from resources.registry import ModelRegistry
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> ModelRegistry:
-    home = tmp_path_factory.mktemp("mlflow")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the store: MLflow takes seconds to make its tables."""
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture
+def registry(home: Path, request: pytest.FixtureRequest) -> ModelRegistry:
+    """A registry in which no test has registered anything yet: each has a model of its own."""
     return ModelRegistry(
         tracking_uri=f"sqlite:///{home / 'store' / 'mlflow.db'}",
         artifact_root=str(home / "artifacts"),
         ui="http://127.0.0.1:5000",
+        model_name=request.node.name,
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def run_id(registry: ModelRegistry) -> str:
     return registry.start_run("training-1", {"dagster.run_id": "abc"})
 
@@ -47,7 +54,9 @@ def test_stages_write_to_one_run_by_its_id(registry: ModelRegistry, run_id: str,
     assert run_id in registry.run_url(run_id)
 
 
-def test_artefacts_stay_in_the_folder_that_was_named(registry: ModelRegistry, run_id: str):
+def test_artefacts_stay_in_the_folder_that_was_named(registry: ModelRegistry, run_id: str, tmp_path: Path):
+    (tmp_path / "card.md").write_text("card")
+    registry.log_files(run_id, [tmp_path / "card.md"], "reports")
     assert any(path.name == "card.md" for path in Path(registry.artifact_root).rglob("*"))
     assert not Path("mlruns").exists()
 
@@ -67,9 +76,13 @@ def test_a_bundle_is_registered_once_and_comes_back_as_it_was(
     assert registry._client().get_model_version(registry.model_name, "1").description == "# Card"
 
 
-def test_aliases_decide_and_the_absence_of_one_is_not_an_error(registry: ModelRegistry):
+def test_aliases_decide_and_the_absence_of_one_is_not_an_error(
+    registry: ModelRegistry, run_id: str, random_bundle: ModelBundle, tmp_path: Path
+):
     assert registry.champion() is None
     assert registry.candidate() is None
+    folder = random_bundle.save(tmp_path / "sealed")
+    registry.register(run_id, folder, sha256=random_bundle.sha256, verdict="better", card="# Card", tags={})
     registry.set_alias("candidate", "1")
     candidate = registry.candidate()
     assert candidate is not None
