@@ -30,7 +30,8 @@ def sealed(state: TrainingState, folder: Path, code_version: str, progress: Prog
     origin = {
         "weights": checkpoint.weights_sha256,
         "code": code_version,
-        "evaluation": state.recipe.evaluation.model_dump(mode="json"),
+        # Floors judge the bundle; they are no part of it.
+        "evaluation": state.recipe.evaluation.model_dump(mode="json", exclude={"floors"}),
     }
     # The note of an earlier release does not name the evaluation settings.
     if target.is_dir() and note.is_file() and origin | read_json(note) == origin:

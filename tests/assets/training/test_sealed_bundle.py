@@ -47,6 +47,12 @@ def test_the_same_weights_and_settings_are_sealed_once(tmp_path: Path, seals: li
     assert seals == [tmp_path / BUNDLE_FOLDER]
 
 
+def test_floors_judge_a_bundle_and_do_not_change_it(tmp_path: Path, seals: list[Path]):
+    sealed(state(), tmp_path, "1", silent)
+    sealed(state(floors={"simulated": {"iou": 0.9, "f1": 0.9}}), tmp_path, "1", silent)
+    assert len(seals) == 1
+
+
 def test_other_code_or_evaluation_settings_are_sealed_again(tmp_path: Path, seals: list[Path]):
     sealed(state(), tmp_path, "1", silent)
     sealed(state(threshold_for="pooled_f1"), tmp_path, "1", silent)
