@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -290,8 +291,14 @@ def run() -> None:
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; daemon and web server are stopped.", highlight=False)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run the demo and return its exit code: 0 if every scene is mapped, otherwise 1 with a reason."""
+    # Without this a terminated demo would leave its daemon and web server running.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         run()
     except (DemoError, RunError, local.ServiceError, InputError) as error:

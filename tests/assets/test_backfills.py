@@ -1,4 +1,4 @@
-"""Many scenes in one run: every one on its own, whatever becomes of the others."""
+"""Many scenes in one run: a failed scene does not affect the others."""
 
 from pathlib import Path
 from threading import Event
@@ -58,9 +58,9 @@ def test_a_backfill_is_one_run_in_which_a_bad_scene_stops_nothing_but_itself(lin
     result = lineage.backfill(NAMES)
     assert not result.success
     failure = next(event for event in result.all_events if event.is_step_failure)
-    told = str(failure.step_failure_data.user_failure_data.description)
-    assert "1 of 4 scenes failed, the others are done: bad: " in told
-    assert "bad.tif" in told
+    shown = str(failure.step_failure_data.user_failure_data.description)
+    assert "1 of 4 scenes failed, the others are done: bad: " in shown
+    assert "bad.tif" in shown
     assert not any(event.event_type == DagsterEventType.STEP_UP_FOR_RETRY for event in result.all_events)
     for name in STAGES:
         assert lineage.instance.get_materialized_partitions(AssetKey(name)) == {"a", "b", "c"}, name
@@ -107,7 +107,7 @@ def test_a_scene_mapped_alone_and_in_a_backfill_is_the_same_scene(lineage: Linea
 
 
 def newest_tags(lineage: Lineage, name: str, partition: str) -> dict[str, str]:
-    """What Dagster knows a scene's newest materialisation by, without what names the moment."""
+    """The tags of the newest materialisation of a scene, without those that depend on the time."""
     wanted = EventRecordsFilter(DagsterEventType.ASSET_MATERIALIZATION, AssetKey(name), asset_partitions=[partition])
     records = lineage.instance.get_event_records(wanted, limit=1)
     tags = dict(records[0].asset_materialization.tags or {})
@@ -116,7 +116,7 @@ def newest_tags(lineage: Lineage, name: str, partition: str) -> dict[str, str]:
     return {key: value for key, value in tags.items() if "pointer" not in key and key not in of_the_moment}
 
 
-def test_dagster_is_told_the_same_of_a_scene_alone_and_in_a_backfill(lineage: Lineage):
+def test_dagster_gets_the_same_events_for_a_scene_alone_and_in_a_backfill(lineage: Lineage):
     assert lineage.run("map_scene", "a").success
     alone = {name: newest_tags(lineage, name, "a") for name in STAGES}
     assert lineage.backfill(["a", "b"]).success
@@ -182,10 +182,10 @@ def scene_tools(lineage: Lineage, progress: Progress) -> SceneTools:
 
 
 def test_a_run_that_is_stopped_does_not_wait_for_the_scene_in_hand_and_leaves_no_half_of_it(lineage: Lineage):
-    left, told = Event(), []
+    left, shown = Event(), []
 
     def listen(stage: str, done: int, total: int) -> None:
-        told.append(stage)
+        shown.append(stage)
         if stage == "tile_probabilities":
             assert left.wait(30), "nobody said that the run was stopped"
 

@@ -1,4 +1,4 @@
-"""The graph, pinned in one place, and how light the code location is."""
+"""The whole graph, compared with a fixed list, and what loading the code location imports."""
 
 import inspect
 import re
@@ -88,7 +88,7 @@ def test_the_graph_is_exactly_the_designed_one():
 
 
 def test_every_blocking_check_says_why_it_stops_a_run():
-    """Dagster's own blocking checks fail with their name alone: all of ours come by the door that adds it."""
+    """Dagster's own blocking checks fail with their name only: ours are made by a function that adds the reason."""
     blocking = {name for _, name, stops in CHECKS if stops}
     made_here = {
         next(iter(check.check_keys)).name

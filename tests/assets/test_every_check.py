@@ -1,4 +1,4 @@
-"""No check without a test in which it passes and one in which it fails, on files that are really broken."""
+"""Every check has a test in which it passes, and a test in which it fails on files that are really broken."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ TESTED = {
     "model_is_current": (
         SCENES,
         "test_on_good_files_every_check_passes_and_the_scene_is_mapped",
-        "test_a_map_by_another_model_is_told_and_stops_nothing",
+        "test_a_map_by_another_model_is_reported_and_stops_nothing",
     ),
     "log_loss_does_not_rise": (
         TRAINING,

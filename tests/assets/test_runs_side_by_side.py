@@ -1,4 +1,4 @@
-"""Two runs of one scene at the same time: each keeps to what it began with, whatever the other one makes."""
+"""Two runs of one scene at the same time: each run uses only its own files."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def lineage(tmp_path: Path, random_bundle: ModelBundle) -> Lineage:
 
 
 def requested(lineage: Lineage) -> None:
-    """Let the sensor request the scene as it lies in the watched folder."""
+    """Let the sensor request the scene that is in the watched folder."""
     assert [request.partition_key for _ in range(2) for request in lineage.tick()] == [SCENE]
 
 

@@ -132,7 +132,7 @@ def test_a_run_of_many_stops_a_broken_scene_at_the_same_check_and_says_why(
     assert word in reason
 
 
-def test_a_map_by_another_model_is_told_and_stops_nothing(lineage: Lineage, monkeypatch: pytest.MonkeyPatch):
+def test_a_map_by_another_model_is_reported_and_stops_nothing(lineage: Lineage, monkeypatch: pytest.MonkeyPatch):
     after(monkeypatch, "stitched_scenes", lambda tools, partition: lineage.serve(shipped_bundle()))
     result = lineage.run("map_scene", SCENE)
     assert result.success

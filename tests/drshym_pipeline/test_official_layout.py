@@ -156,9 +156,9 @@ def test_a_start_that_must_be_downloaded_says_what_to_do_without_a_connection(
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
     config = recipe(official, tmp_path, network__start="imagenet", network__encoder="resnet34")
     assert main(["train", "--config", str(config), "--out", str(tmp_path / "run")]) == 2
-    told = capfd.readouterr().err
-    assert "network.start: the imagenet weights of 'resnet34' cannot be fetched" in told
-    assert "start: random" in told
+    shown = capfd.readouterr().err
+    assert "network.start: the imagenet weights of 'resnet34' cannot be fetched" in shown
+    assert "start: random" in shown
     assert not (tmp_path / "run").exists()
 
 
@@ -233,9 +233,9 @@ def test_a_list_that_names_a_missing_chip_stops_the_training_whatever_the_split(
     root = copied(official, tmp_path)
     chip_file(root, "S1Hand", OFFICIAL[split][-1]).unlink()
     assert main(["train", "--config", str(recipe(root, tmp_path)), "--out", str(tmp_path / "run")]) == 2
-    told = capfd.readouterr().err
-    assert f"the chip '{OFFICIAL[split][-1]}' named by" in told
-    assert split_file(split) in told
+    shown = capfd.readouterr().err
+    assert f"the chip '{OFFICIAL[split][-1]}' named by" in shown
+    assert split_file(split) in shown
     assert not (tmp_path / "run").exists()
 
 
@@ -256,9 +256,9 @@ def test_a_label_of_another_grid_is_named_with_its_image(
     label = chip_file(root, "LabelHand", OFFICIAL["valid"][0])
     rewrite(label, shift=3.0)
     assert main(["train", "--config", str(recipe(root, tmp_path)), "--out", str(tmp_path / "run")]) == 2
-    told = capfd.readouterr().err
-    assert label.name in told
-    assert "Write the label on the image's grid" in told
+    shown = capfd.readouterr().err
+    assert label.name in shown
+    assert "Write the label on the image's grid" in shown
     assert not (tmp_path / "run").exists()
 
 
@@ -270,9 +270,9 @@ def test_a_chip_without_its_vh_band_is_named_where_both_bands_are_asked_for(
     image = chip_file(root, "S1Hand", OFFICIAL[split][0])
     rewrite(image, bands=1)
     assert main(["train", "--config", str(recipe(root, tmp_path)), "--out", str(tmp_path / "run")]) == 2
-    told = capfd.readouterr().err
-    assert f"{image.name}: has no VH band" in told
-    assert "network.bands: vv" in told
+    shown = capfd.readouterr().err
+    assert f"{image.name}: has no VH band" in shown
+    assert "network.bands: vv" in shown
     assert not (tmp_path / "run").exists()
 
 
@@ -281,9 +281,9 @@ def test_a_folder_without_the_layout_is_refused_saying_what_is_expected(
 ) -> None:
     (tmp_path / "data").mkdir()
     assert main(["train", "--config", str(recipe(tmp_path, tmp_path)), "--out", str(tmp_path / "run")]) == 2
-    told = capfd.readouterr().err
-    assert "does not have the layout of Sen1Floods11" in told
-    assert "HandLabeled/S1Hand" in told
+    shown = capfd.readouterr().err
+    assert "does not have the layout of Sen1Floods11" in shown
+    assert "HandLabeled/S1Hand" in shown
 
 
 def test_the_unchanged_recipe_fits_the_data_set(official: Path) -> None:

@@ -1,4 +1,4 @@
-"""The shipped checkpoint as the first champion, and what becomes of it when the package brings a newer one."""
+"""The shipped checkpoint as the first champion, and what happens when the package brings a newer one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ def ship(patch: pytest.MonkeyPatch, bundle: ModelBundle, folder: Path) -> None:
 
 
 def follow(lineage: Lineage) -> ModelInService:
-    """Materialise `flood_model` and answer with what is in service."""
+    """Materialise `flood_model` and return what is in service."""
     assert lineage.run("put_in_service").success
     record = in_service_record(lineage.store.path)
     assert record is not None

@@ -15,7 +15,7 @@ RECIPES = sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml"
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came of each recipe; all of them in one process, because half a minute of imports is enough once."""
+    """The result of each recipe; all in one process, because the imports take half a minute."""
     home = tmp_path_factory.mktemp("recipes")
     process = multiprocessing.get_context("spawn").Process(
         target=run_recipes, args=(str(home), [str(path) for path in RECIPES], str(home / "answer.json"))

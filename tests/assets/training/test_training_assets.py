@@ -108,7 +108,7 @@ def latest(lineage: Lineage) -> TrainingState:
 
 
 def judgement_of(lineage: Lineage) -> Judgement:
-    """What was decided about the candidate that was judged last."""
+    """The judgement of the candidate that was judged last."""
     return Judgement.load(TrainingState(**lineage.store.read_record("slice_reports")).judged_in(lineage.store))
 
 
@@ -189,9 +189,9 @@ def test_the_shipped_checkpoint_is_the_champion_and_the_first_candidate_waits(
     assert served.reference.source == "shipped"
     assert (lineage.store.path / "models" / random_bundle.sha256 / "model.json").is_file()
     assert (candidate.version, candidate.sha256, candidate.source) == ("2", sealed.sha256, "training")
-    told = metadata(lineage, "flood_model")
-    assert told["candidate waits for review"] is True
-    assert "version 1, the shipped checkpoint, has the alias champion" in str(told["reason"])
+    shown = metadata(lineage, "flood_model")
+    assert shown["candidate waits for review"] is True
+    assert "version 1, the shipped checkpoint, has the alias champion" in str(shown["reason"])
 
 
 @pytest.mark.usefixtures("trained")
@@ -302,7 +302,7 @@ def test_a_new_champion_turns_the_check_of_older_maps_red(
 def broken(
     lineage: Lineage, trained: ExecuteInProcessResult, registry: ModelRegistry, recipe_file: Path
 ) -> Iterator[ExecuteInProcessResult]:
-    """A run whose candidate is below the floors of its recipe; what it did to the registry is undone afterwards."""
+    """A run whose candidate is below the floors of its recipe; its changes in the registry are undone afterwards."""
     assert trained.success
     version = registry.versions()[0].version
     verdict = registry.versions()[0].verdict

@@ -66,7 +66,7 @@ def calibration(lineage: Lineage, trained: ExecuteInProcessResult) -> Iterator[P
 
 
 def set_after(path: Path, figure: str, change: float) -> None:
-    """What the temperature made of a figure, against what it was before."""
+    """A figure after scaling by the temperature, with the figure before."""
     values = read_json(path)
     for mode in values.values():
         mode["after"][figure] = mode["before"][figure] + change

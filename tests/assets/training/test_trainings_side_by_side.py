@@ -41,7 +41,7 @@ def recipe(name: str, floor: float = 0.0) -> dict[str, Any]:
 
 
 class Run:
-    """A run of `train_model` that goes on as far as it is told to.
+    """A run of `train_model` that stops after the asset that is named.
 
     Args:
         lineage: Where.
@@ -129,8 +129,8 @@ def test_two_trainings_step_by_step_in_turn_each_seal_judge_and_register_their_o
     assert [reason.split(":")[0] for reason in runs["second"].failures] == ["candidate_is_not_broken failed"]
     event = lineage.instance.get_latest_materialization_event(AssetKey("flood_model"))
     assert event.run_id == runs["first"].run.run_id
-    told = event.asset_materialization.metadata["candidate"].value
-    assert told == f"version {runs['first'].state().version}: {verdicts['first']}"
+    shown = event.asset_materialization.metadata["candidate"].value
+    assert shown == f"version {runs['first'].state().version}: {verdicts['first']}"
 
 
 def test_a_retried_run_goes_on_with_its_own_training_although_another_was_trained_meanwhile(lineage: Lineage):
