@@ -31,6 +31,7 @@ from drshym_pipeline.products.mask_values import (
     mask_labels,
 )
 from drshym_pipeline.records import MapGrid, PredictionSummary, SceneMeta
+from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.storage import atomic_path
 from drshym_pipeline.version import __version__
 
@@ -189,6 +190,8 @@ class MapRasters:
         self._probability.update_tags(1, **self._probability_statistics.tags())
         self._mask.close()
         self._probability.close()
+        check_written(self._mask_path)
+        check_written(self._probability_path)
         return self._mask_path, self._probability_path
 
     def publish(self, mask: Path, probability: Path) -> None:
@@ -212,3 +215,4 @@ def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) ->
             OVERVIEW_RESAMPLING=resampling,
             BIGTIFF="IF_SAFER",
         )
+        check_written(temporary)

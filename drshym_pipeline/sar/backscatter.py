@@ -23,6 +23,7 @@ from rasterio.windows import Window as RasterWindow
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.sar.completeness import check_written, missing_block
 from drshym_pipeline.tiling import Window
 
 _BLOCK: Final = 512
@@ -89,38 +90,7 @@ class BackscatterWriter:
             return
         self._dataset.close()
         if kind is None:
-            self._check_whole()
-
-    def _check_whole(self) -> None:
-        """Check that everything is on the disk: GDAL writes most of it when it closes, and reports no error then.
-
-        Raises:
-            OSError: A part is missing.
-        """
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                with rasterio.open(self._path, driver="GTiff", sharing=False) as dataset:
-                    cut = _cut_block(dataset, self._path)
-        except (RasterioError, CPLE_BaseError) as error:
-            cut = str(error)
-        if cut is not None:
-            raise OSError(f"{self._path}: cannot be written ({cut}); is the disk full?")
-
-
-def _cut_block(dataset: Any, path: Path) -> str | None:
-    """Describe the first block that is missing or ends after the end of the file; None when there is none.
-
-    The blocks are not compressed: a file that was cut still opens, and only the positions of its blocks show the cut.
-    """
-    size = path.stat().st_size
-    for band in range(1, dataset.count + 1):
-        for (row, column), _ in dataset.block_windows(band):
-            start = dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=band)
-            length = dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=band)
-            if start is None or length is None or int(start) + int(length) > size:
-                return f"the block of band {band} at row {row * _BLOCK}, column {column * _BLOCK} is cut"
-    return None
+            check_written(self._path)
 
 
 class BackscatterReader:
@@ -177,7 +147,7 @@ class BackscatterReader:
         Raises:
             InputError: The file is not whole.
         """
-        cut = _cut_block(self._dataset(), self._path)
+        cut = missing_block(self._dataset(), self._path)
         if cut is not None:
             raise InputError(self._path, f"is not whole: {cut}", "Stage the scene again")
 

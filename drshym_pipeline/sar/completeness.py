@@ -6,14 +6,18 @@ compressed, as noise inside a compressed block.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.errors import InputError, one_line
 
 _REMEDY = "Download or copy it again"
 _STREAMS = {"DEFLATE", "LZW", "ZSTD", "LZMA", "PACKBITS"}
@@ -69,6 +73,43 @@ def check_blocks(dataset: Any, path: Path) -> None:
                 handle.seek(block.end - _STREAM_ZEROS)
                 if not any(head) or not any(handle.read(_STREAM_ZEROS)):
                     raise InputError(path, "incomplete: a compressed block begins or ends with zero bytes", _REMEDY)
+
+
+def missing_block(dataset: Any, path: Path) -> str | None:
+    """Describe the first block that is missing or ends after the end of the file; None when there is none.
+
+    A file that was cut may still open, and only the positions of its blocks show the cut.
+
+    Args:
+        dataset: The open file, written without sparse blocks.
+        path: Its path.
+    """
+    size = path.stat().st_size
+    for band in dataset.indexes:
+        height, width = dataset.block_shapes[band - 1]
+        for (row, column), _ in dataset.block_windows(band):
+            start = dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=band)
+            length = dataset.get_tag_item(f"BLOCK_SIZE_{column}_{row}", "TIFF", bidx=band)
+            if start is None or length is None or int(start) + int(length) > size:
+                return f"the block of band {band} at row {row * height}, column {column * width} is cut"
+    return None
+
+
+def check_written(path: Path) -> None:
+    """Check that a GeoTIFF of ours is on the disk: GDAL writes most of it when it closes, and reports no error then.
+
+    Raises:
+        OSError: A part is missing. This is a fault of the machine, such as a full disk, never one of the scene.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path, driver="GTiff", sharing=False) as dataset:
+                cut = missing_block(dataset, path)
+    except (RasterioError, CPLE_BaseError) as error:
+        cut = one_line(error)
+    if cut is not None:
+        raise OSError(f"{path}: cannot be written ({cut}); is the disk full?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,9 +13,11 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 from drshym_pipeline.probabilities import NOT_OBSERVED
+from drshym_pipeline.products import rasters as rasters_module
 from drshym_pipeline.products.mask_values import MASK_LEGEND
 from drshym_pipeline.products.rasters import MapRasters, mask_of, provenance_tags
 from drshym_pipeline.products.style import mask_style
+from drshym_pipeline.sar.completeness import check_written
 from tests.map_samples import prediction, scene
 
 
@@ -122,3 +125,26 @@ def test_the_style_shows_every_value_of_the_mask_and_makes_dry_land_transparent(
     assert len(set(grey)) == 1
     assert 0 < opacity < 255, "what was not observed is not taken for dry land"
     assert "flooded" in mask_style(water_separated=True)
+
+
+@pytest.mark.parametrize("cut", [16, 5000])
+def test_a_raster_that_a_full_disk_cut_is_an_error_and_appears_nowhere(tmp_path, stored, monkeypatch, cut):
+    def copy_and_cut(source, target, **options):
+        copy(source, target, **options)
+        os.truncate(target, Path(target).stat().st_size - cut)
+
+    copy = rasters_module.copy_raster
+    monkeypatch.setattr(rasters_module, "copy_raster", copy_and_cut)
+    with pytest.raises(OSError, match="is the disk full"):
+        write_rasters(tmp_path / "full", stored)
+    assert not list((tmp_path / "full").glob("m_*.tif"))
+
+
+def test_a_scratch_raster_that_a_full_disk_cut_is_an_error(tmp_path, stored):
+    meta = scene(*stored.shape)
+    with MapRasters(meta, tmp_path, provenance_tags(meta, prediction())) as rasters:
+        rasters.write(0, stored, mask_of(stored, 0.45))
+        path, _ = rasters.close()
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(OSError, match=r"mask\.tif: cannot be written .* is the disk full"):
+        check_written(path)
