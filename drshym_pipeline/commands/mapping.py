@@ -65,7 +65,9 @@ def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> l
 def segment(
     *,
     out: OutOption,
-    scenes: Annotated[list[Path] | None, typer.Argument(metavar="[SCENE]...", help="Sentinel-1 GeoTIFFs.")] = None,
+    scenes: Annotated[
+        list[Path] | None, typer.Argument(metavar="[SCENE]...", help="Sentinel-1 GeoTIFFs.", readable=False)
+    ] = None,
     vv: VVOption = None,
     vh: VHOption = None,
     units: UnitsOption = None,

@@ -24,10 +24,11 @@ JsonOption = Annotated[
 ]
 TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
 OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
+# Whether a scene can be read is found when it is read: one bad file must not stop the others.
 VVOption = Annotated[
-    Path | None, typer.Option("--vv", help="The VV file of a scene that has one file per polarisation.")
+    Path | None, typer.Option("--vv", help="The VV file of a scene that has one file per polarisation.", readable=False)
 ]
-VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.")]
+VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.", readable=False)]
 PresentOnlyOption = Annotated[
     bool, typer.Option("--present-only", help="Score the chips of a partial copy; the card says how many are missing.")
 ]

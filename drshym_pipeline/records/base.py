@@ -28,10 +28,11 @@ class Record(BaseModel):
 def describe_validation(error: ValidationError) -> str:
     """Return one line for the first fault that pydantic found: the field's path and what is wrong with it."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "the record"
+    field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"field '{field}' is not known"
     if first["type"] == "missing":
         return f"field '{field}' is missing"
     message = first["msg"].removeprefix("Value error, ")
-    return f"field '{field}': {message[:1].lower()}{message[1:]}"
+    lowered = f"{message[:1].lower()}{message[1:]}"
+    return f"field '{field}': {lowered}" if field else lowered

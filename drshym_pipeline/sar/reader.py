@@ -30,6 +30,7 @@ from drshym_pipeline.sar.safe_open import check_location, damaged, open_scene_fi
 from drshym_pipeline.tiling import Window
 
 _PIXELS_AT_ONCE = 1 << 20
+_MAP_TAG = "DRSHYM_MODEL_SHA256"  # in both rasters of every map
 
 
 def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
@@ -90,6 +91,12 @@ def check_sources(sources: Sequence[Path]) -> list[Path]:
     return paths
 
 
+def _refuse_maps(dataset: Any, path: Path) -> None:
+    """Refuse the mask and the probability of a map that this program wrote: their values are no backscatter."""
+    if _MAP_TAG in dataset.tags():
+        raise InputError(path, "is a map that this program wrote, not a scene", "Give the scene that the map shows")
+
+
 class OpenScene:
     """The open files of a scene on one grid, with the role of each band.
 
@@ -108,6 +115,7 @@ class OpenScene:
         self.files: dict[Path, Any] = {}
         for path in paths:  # one after the other, so that an error names the right file
             self.files[path] = dataset = stack.enter_context(open_scene_file(path))
+            _refuse_maps(dataset, path)
             self.facts.append(file_facts(dataset, path))
             grids[path] = find_grid(dataset, path)
             check_blocks(dataset, path)

@@ -69,7 +69,11 @@ def check_location(path: Path) -> Path:
     if "\0" in text or "\n" in text or text.startswith(("/vsi", "<")) or ":/" in text:
         raise InputError(repr(text), "not a path of a local file", "Copy the scene to a local disk and give its path")
     path = path.absolute()
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise InputError(path, f"cannot be read ({error.strerror})", "Check the permissions of its folder") from error
+    if not there:
         raise InputError(path, "the file does not exist", "Check the path")
     if not path.is_file():
         raise InputError(path, "not a regular file", "Give the path of one GeoTIFF")

@@ -94,7 +94,12 @@ def sidecar_of(sources: Sequence[Path]) -> SceneSidecar:
     Raises:
         InputError: The side-car cannot be used.
     """
-    if not sources:
+    if not sources or not sources[0].name:
         return SceneSidecar()
     path = sources[0].with_name(scene_name(sources[0].name) + SIDECAR_SUFFIX)
-    return parse_sidecar(read_text(path), path) if path.exists() else SceneSidecar()
+    try:
+        if not path.exists():
+            return SceneSidecar()
+    except OSError:  # its folder cannot be searched: reading the scene says so and names the scene
+        return SceneSidecar()
+    return parse_sidecar(read_text(path), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -573,3 +574,50 @@ def test_the_installed_command_ends_with_the_exit_code_of_an_input_error(tmp_pat
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_terminated_command_ends_like_an_interrupted_one(monkeypatch, capfd):
+    def terminated(**_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("drshym_pipeline.cli.app", terminated)
+    assert main(["status"]) == ExitCode.FAULT
+    assert capfd.readouterr().err == "error: stopped\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("scene", [".", ""])
+def test_a_folder_without_a_name_of_its_own_is_refused_as_a_folder(tmp_path, monkeypatch, capfd, checkpoint, scene):
+    monkeypatch.chdir(tmp_path)
+    assert main(["segment", scene, "--out", str(tmp_path / "out"), "--checkpoint", str(checkpoint)]) == ExitCode.INPUT
+    assert "not a regular file" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["mask", "proba"])
+def test_a_map_of_this_program_is_refused_as_a_scene(tmp_path, capfd, checkpoint, good, kind):
+    out = tmp_path / "maps"
+    assert main(["segment", str(good), "--out", str(out), "--checkpoint", str(checkpoint), *SMALL]) == 0
+    product = shutil.move(out / f"good_{kind}.tif", tmp_path / "renamed.tif")
+    command = ["segment", str(product), "--out", str(tmp_path / "again"), "--checkpoint", str(checkpoint), *SMALL]
+    assert main([*command, "--units", "dn"]) == ExitCode.INPUT
+    assert "renamed.tif: is a map that this program wrote, not a scene" in capfd.readouterr().err
+
+
+def test_a_scene_that_cannot_be_read_stops_no_other(tmp_path, capfd, checkpoint, good, monkeypatch):
+    other = tmp_path / "in" / "locked.tif"
+    shutil.copy(good, other)
+    monkeypatch.setattr(os, "access", lambda path, *_: Path(path) != other)  # what the option parser asks
+    command = [
+        "segment",
+        str(other),
+        str(good),
+        "--out",
+        str(tmp_path / "out"),
+        "--checkpoint",
+        str(checkpoint),
+        *SMALL,
+    ]
+    assert main(command) == 0
+    assert "is not readable" not in capfd.readouterr().err

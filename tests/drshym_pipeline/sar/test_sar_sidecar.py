@@ -10,6 +10,7 @@ import pytest
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
+from drshym_pipeline.sar.safe_open import check_location
 from drshym_pipeline.sar.sidecar import SceneSidecar, is_sidecar, parse_sidecar, read_text, scene_name, sidecar_of
 
 
@@ -66,6 +67,23 @@ def test_a_broken_side_car_is_refused_in_one_line_that_names_it(text, message):
     assert line.startswith("S1.drshym.json: ")
     assert message in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"units": "db"'])
+def test_a_side_car_that_is_no_json_names_no_field(text):
+    with pytest.raises(InputError) as caught:
+        parse_sidecar(text, "S1.drshym.json")
+    assert str(caught.value).startswith("S1.drshym.json: invalid JSON")
+
+
+def test_a_folder_that_cannot_be_searched_has_no_side_car(tmp_path: Path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert sidecar_of([tmp_path / "x.tif"]) == SceneSidecar()
+    with pytest.raises(InputError, match=r"x\.tif: cannot be read \(Permission denied\)"):
+        check_location(tmp_path / "x.tif")
 
 
 def test_the_side_car_beside_a_pair_is_found_and_none_is_an_empty_one(tmp_path: Path):
