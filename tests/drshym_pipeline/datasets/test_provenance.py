@@ -111,7 +111,7 @@ def test_the_layout_alone_gives_no_origin(simulated: Path, spoil: Callable[[Path
         card = describe_data(DataConfig(kind=kind, root=simulated), Sen1Floods11(simulated))
         assert (card.origin, card.source, card.licence) == ("unknown", "unknown", "unknown")
         assert "0 are known chips of Sen1Floods11" in card.evidence
-        assert "446" not in card.model_dump_json()
+        assert "446 hand" not in card.model_dump_json()
         assert "CC-BY" not in card.model_dump_json()
 
 
