@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,6 +167,9 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    # An image with control points has no transform. Each place that opens one silences rasterio for itself, but
+    # `catch_warnings` is not safe between threads, so the warning would be printed now and then.
+    warnings.filterwarnings("ignore", "Dataset has no geotransform|The given matrix is equal to Affine.identity")
     with _terminated_like_interrupted():
         return _run(arguments)
 
