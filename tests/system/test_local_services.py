@@ -31,7 +31,7 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) -> None:
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_scene
@@ -56,7 +56,7 @@ def test_a_scene_dropped_into_the_inbox_is_mapped_by_the_daemon(tmp_path: Path) 
     assert processes_with(str(home)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_mlflow_answers_and_stops(tmp_path: Path) -> None:
     with (
         local.mlflow(tmp_path, local.free_port()) as running,
