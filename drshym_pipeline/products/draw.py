@@ -131,7 +131,7 @@ def draw_map(
             canvas.add(band.row, band.vv, band.mask)
             rasters.write(band.row, band.stored, band.mask)
             progress(STAGE, band.row + len(band.mask), place.height)
-        mask, probability = rasters.close()
+        mask, probability = rasters.close(statistics.mask_tags(), statistics.probability_tags())
         observed = statistics.observed_pixels > 0
         flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
         shown = meta.statistics.get("VV")

@@ -6,13 +6,14 @@ computes the intervals; other modules of this package write the files.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.probabilities import PROBABILITY_STEPS
+from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS
 from drshym_pipeline.products.mask_values import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
 from drshym_pipeline.records import SliceRow
 from drshym_pipeline.sar.codes import decode_db
@@ -37,6 +38,31 @@ def _classes_of_codes() -> NDArray[np.uint32]:
     codes = np.arange(1 << 16, dtype=np.uint16)
     classes = np.digitize(np.nan_to_num(decode_db(codes), nan=-np.inf), VV_EDGES)
     return (classes * _PLACES).astype(np.uint32)
+
+
+def _gdal_tags(counts: NDArray[np.int64]) -> dict[str, str]:
+    """Return GDAL's statistics tags of a band, empty without an observed pixel.
+
+    The COG driver could compute them, but only with a virtual raster, and the environment in which scenes are opened
+    removes that driver from the process.
+
+    Args:
+        counts: Observed pixels by value.
+    """
+    values = np.flatnonzero(counts)
+    if not len(values):
+        return {}
+    pixels = counts[values]
+    count = int(pixels.sum())
+    # The sums are exact integers, so the tags do not depend on the bands in which the map was counted.
+    mean = int(pixels @ values) / count
+    deviation = math.sqrt(max(int(pixels @ values**2) / count - mean**2, 0.0))
+    return {
+        "STATISTICS_MINIMUM": str(values[0]),
+        "STATISTICS_MAXIMUM": str(values[-1]),
+        "STATISTICS_MEAN": f"{mean:.10g}",
+        "STATISTICS_STDDEV": f"{deviation:.10g}",
+    }
 
 
 class MapStatistics:
@@ -103,6 +129,18 @@ class MapStatistics:
     def mean_probability(self) -> float | None:
         """Return the mean probability of the observed pixels; None when there are none."""
         return float(self._by_class()[1].sum()) / self.observed_pixels if self.observed_pixels else None
+
+    def mask_tags(self) -> dict[str, str]:
+        """Return the statistics of the mask, as GDAL's tags of its band."""
+        counts = self._histogram.copy()
+        counts[MASK_NOT_OBSERVED] = 0
+        return _gdal_tags(counts)
+
+    def probability_tags(self) -> dict[str, str]:
+        """Return the statistics of the stored probability, as GDAL's tags of its band."""
+        counts = self._joint.reshape(-1, _PLACES).sum(axis=0)
+        counts[NOT_OBSERVED] = 0
+        return _gdal_tags(counts)
 
     def slices(self) -> tuple[SliceRow, ...]:
         """Return one row per class of VV backscatter."""

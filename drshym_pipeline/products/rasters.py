@@ -8,7 +8,6 @@ source, but not the time of production, which is in the map record: the same sce
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -108,36 +107,6 @@ def _profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
     }
 
 
-class _Statistics:
-    """Statistics of a band's observed values, as GDAL's own tags.
-
-    The COG driver could compute them, but only with a virtual raster, and the environment in which scenes are opened
-    removes that driver from the process.
-    """
-
-    def __init__(self) -> None:
-        self._low, self._high, self._count, self._sum, self._squares = NOT_OBSERVED, 0, 0, 0, 0
-
-    def add(self, values: NDArray[Any]) -> None:
-        if values.size:
-            self._low, self._high = min(self._low, int(values.min())), max(self._high, int(values.max()))
-            self._count += values.size
-            self._sum += int(values.sum(dtype=np.int64))
-            self._squares += int(np.square(values, dtype=np.int64).sum())
-
-    def tags(self) -> dict[str, str]:
-        if not self._count:
-            return {}
-        mean = self._sum / self._count
-        deviation = math.sqrt(max(self._squares / self._count - mean**2, 0.0))
-        return {
-            "STATISTICS_MINIMUM": str(self._low),
-            "STATISTICS_MAXIMUM": str(self._high),
-            "STATISTICS_MEAN": f"{mean:.10g}",
-            "STATISTICS_STDDEV": f"{deviation:.10g}",
-        }
-
-
 class MapRasters:
     """Writes the two rasters of a map; a context manager around the scratch files.
 
@@ -153,7 +122,6 @@ class MapRasters:
     ) -> None:
         self._mask_path = scratch / "mask.tif"
         self._probability_path = scratch / "probability.tif"
-        self._mask_statistics, self._probability_statistics = _Statistics(), _Statistics()
         grid = meta.map_grid
         self._mask = rasterio.open(self._mask_path, "w", **_profile(grid, "uint8", MASK_NOT_OBSERVED))
         self._mask.write_colormap(1, _COLOURS)
@@ -178,16 +146,22 @@ class MapRasters:
 
     def write(self, row: int, stored: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
         """Write one band of both rasters: (rows, width), with `row` as its first row."""
-        self._mask_statistics.add(mask[mask != MASK_NOT_OBSERVED])
-        self._probability_statistics.add(stored[stored != NOT_OBSERVED])
         window = ((row, row + mask.shape[0]), (0, mask.shape[1]))
         self._mask.write(mask, 1, window=window)
         self._probability.write(stored, 1, window=window)
 
-    def close(self) -> tuple[Path, Path]:
-        """Finish the scratch files and return the paths of mask and probability, which can be read then."""
-        self._mask.update_tags(1, **self._mask_statistics.tags())
-        self._probability.update_tags(1, **self._probability_statistics.tags())
+    def close(self, mask_statistics: Mapping[str, str], probability_statistics: Mapping[str, str]) -> tuple[Path, Path]:
+        """Finish the scratch files, which can be read then.
+
+        Args:
+            mask_statistics: The tags of `MapStatistics.mask_tags`.
+            probability_statistics: The tags of `MapStatistics.probability_tags`.
+
+        Returns:
+            The paths of mask and probability.
+        """
+        self._mask.update_tags(1, **mask_statistics)
+        self._probability.update_tags(1, **probability_statistics)
         self._mask.close()
         self._probability.close()
         check_written(self._mask_path)

@@ -14,6 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products import rasters as rasters_module
+from drshym_pipeline.products.map_statistics import MapStatistics
 from drshym_pipeline.products.mask_values import MASK_LEGEND
 from drshym_pipeline.products.rasters import MapRasters, mask_of, provenance_tags
 from drshym_pipeline.products.style import mask_style
@@ -24,11 +25,14 @@ from tests.map_samples import prediction, scene
 def write_rasters(folder: Path, stored: np.ndarray, step: int = 100) -> tuple[Path, Path]:
     meta = scene(*stored.shape)
     folder.mkdir(exist_ok=True)
+    statistics = MapStatistics(np.full(len(stored), 1e-4))
     with MapRasters(meta, folder, provenance_tags(meta, prediction())) as rasters:
         for row in range(0, len(stored), step):
             band = stored[row : row + step]
-            rasters.write(row, band, mask_of(band, 0.45))
-        rasters.close()
+            mask = mask_of(band, 0.45)
+            statistics.add(row, band, mask, (band != NOT_OBSERVED).astype(np.uint16))
+            rasters.write(row, band, mask)
+        rasters.close(statistics.mask_tags(), statistics.probability_tags())
         rasters.publish(folder / "m_mask.tif", folder / "m_proba.tif")
     return folder / "m_mask.tif", folder / "m_proba.tif"
 
@@ -144,7 +148,7 @@ def test_a_scratch_raster_that_a_full_disk_cut_is_an_error(tmp_path, stored):
     meta = scene(*stored.shape)
     with MapRasters(meta, tmp_path, provenance_tags(meta, prediction())) as rasters:
         rasters.write(0, stored, mask_of(stored, 0.45))
-        path, _ = rasters.close()
+        path, _ = rasters.close({}, {})
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(OSError, match=r"mask\.tif: cannot be written .* is the disk full"):
         check_written(path)

@@ -65,6 +65,39 @@ def test_figures_do_not_depend_on_how_the_scene_is_cut_into_bands(seed, cuts):
     assert first.flooded_pixels == int((edge & (mask == 1)).sum())
 
 
+def tags_of(values: np.ndarray) -> dict[str, str]:
+    """Return the statistics tags of a band that `numpy` computes from its observed values."""
+    mean = values.sum(dtype=np.int64) / values.size
+    deviation = np.sqrt(np.square(values, dtype=np.int64).sum() / values.size - mean**2)
+    return {
+        "STATISTICS_MINIMUM": str(values.min()), "STATISTICS_MAXIMUM": str(values.max()),
+        "STATISTICS_MEAN": f"{mean:.10g}", "STATISTICS_STDDEV": f"{deviation:.10g}",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [7, 40])
+def test_the_statistics_tags_are_those_of_the_observed_values(step):
+    rng = np.random.default_rng(11)
+    stored = rng.integers(0, 10_001, (40, 50)).astype(np.uint16)
+    stored[rng.random(stored.shape) < 0.3] = NOT_OBSERVED
+    mask = mask_of(stored, 0.5)
+    mask[:3][mask[:3] != 255] = 250
+    vv = rng.integers(1, 60_000, stored.shape).astype(np.uint16)
+    statistics = MapStatistics(np.full(40, 1e-4))
+    for row in range(0, 40, step):
+        part = slice(row, row + step)
+        statistics.add(row, stored[part], mask[part], vv[part])
+    assert statistics.mask_tags() == tags_of(mask[mask != 255])
+    assert statistics.probability_tags() == tags_of(stored[stored != NOT_OBSERVED])
+
+
+def test_a_map_without_an_observed_pixel_has_no_statistics_tags():
+    statistics = MapStatistics(np.full(4, 1e-4))
+    stored = np.full((4, 4), NOT_OBSERVED, np.uint16)
+    statistics.add(0, stored, mask_of(stored, 0.5), np.zeros((4, 4), np.uint16))
+    assert statistics.mask_tags() == statistics.probability_tags() == {}
+
+
 AREA = AreaEstimate(km2=12.34, low_km2=10.0, high_km2=15.5, level=0.9, method="whole chips")
 
 
