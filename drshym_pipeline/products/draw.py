@@ -179,6 +179,7 @@ def draw_map(
         observed_fraction=statistics.observed_fraction,
         pixels=statistics.pixels,
         mean_probability=statistics.mean_probability,
+        water_separated=_WATER_SEPARATED,
         polygons=polygons.count,
         polygon_counts=polygons,
         slices=statistics.slices(),

@@ -48,7 +48,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         observed_km2=summary.observed_km2,
         observed_fraction=summary.observed_fraction,
         pixels=summary.pixels,
-        water_separated=False,
+        water_separated=summary.water_separated,
         polygons=summary.polygon_counts,
         caption=summary.caption,
         files=summary.files,

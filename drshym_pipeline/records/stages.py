@@ -77,8 +77,9 @@ class SliceRow(Record):
 class StitchSummary(Record):
     """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
 
-    `polygons` is the number in the vector file, `polygon_counts` says what was left out of it. `files` maps the kind
-    of a product to its file name. `mean_confidence` is read from maps of earlier versions.
+    `water_separated` says whether the flooded class excludes permanent water. `polygons` is the number in the vector
+    file, `polygon_counts` says what was left out of it. `files` maps the kind of a product to its file name.
+    `mean_confidence` is read from maps of earlier versions.
     """
 
     reference: ModelReference
@@ -94,6 +95,7 @@ class StitchSummary(Record):
     pixels: dict[str, int]
     mean_confidence: float | None = Field(default=None, exclude=True)
     mean_probability: float | None
+    water_separated: bool = False
     polygons: int
     polygon_counts: PolygonCounts | None = None
     slices: tuple[SliceRow, ...]

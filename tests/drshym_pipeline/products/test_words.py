@@ -217,6 +217,17 @@ def test_the_report_page_escapes_untrusted_texts_and_needs_no_other_file(tmp_pat
     assert "confidence" not in page.lower(), "beside a wide interval it reads as a contradiction"
 
 
+@pytest.mark.parametrize("separated", [False, True])
+def test_the_record_says_what_the_drawn_map_says_about_permanent_water(separated):
+    statistics = MapStatistics(np.full(10, 1e-4))
+    summary = StitchSummary(
+        reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
+        tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,
+        mean_probability=0.2, water_separated=separated, polygons=0, slices=(), caption="x", warnings=(), files={},
+    )  # fmt: skip
+    assert map_record(scene(10, 10), summary, "0123456789ab").water_separated is separated
+
+
 def test_records_and_figures_of_earlier_versions_are_read_with_their_mean_confidence():
     statistics = MapStatistics(np.full(10, 1e-4))
     summary = StitchSummary(
