@@ -46,7 +46,7 @@ class PredictionSummary(Record):
     overlap: int
     seconds: float | None = None
     card: CardIou | None = None
-    reused: bool = False
+    reused: bool = Field(default=False, exclude=True)  # in predictions of earlier releases
 
 
 class ProbabilityOverview(Record):
