@@ -270,7 +270,7 @@ def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress
     scene, grid, prediction = predicted.scene, predicted.tiles.grid(), predicted.read()
     version = map_version(scene.meta(), predicted.path.stem, prediction.summary)
     finished = scene.map(version)
-    if finished.is_complete():
+    if finished.can_be_reused():
         return finished
     drawn = scene.drawing(f"{version}-{run}")
     with (
@@ -304,7 +304,7 @@ def report(drawn: MapFolder, *, progress: Progress = silent) -> MapFolder:
     Raises:
         InputError: A stage before has not run.
     """
-    if drawn.is_complete() and drawn.directory.parent == drawn.scene.maps:
+    if drawn.directory.parent == drawn.scene.maps and drawn.is_complete():
         return drawn
     record = _write_report(drawn.scene.meta(), drawn.stitched(), drawn.version, drawn.products, progress)
     return finish(drawn, record)

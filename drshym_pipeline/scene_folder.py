@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.errors import InputError
@@ -55,6 +55,36 @@ class Prediction(Record):
     overview: ProbabilityOverview | None = None
 
 
+class _ArrayAttributes(Record, extra="ignore"):
+    """What this program keeps in the attributes of a Zarr array; others describe its values."""
+
+    prediction: PredictionSummary
+    area_errors: AreaErrorModel
+    overview: ProbabilityOverview | None = None
+
+
+class _ArrayFile(Record, extra="ignore"):
+    """The attributes in the file that Zarr writes for an array; the other fields are Zarr's own."""
+
+    attributes: _ArrayAttributes
+
+
+class _Seconds(RootModel[dict[str, float]]):
+    """Seconds by stage."""
+
+
+class _ManifestEntry(Record, extra="ignore"):
+    """The size of one product."""
+
+    bytes: int
+
+
+class _Manifest(Record, extra="ignore"):
+    """The products by file name; the other fields are for readers of the file."""
+
+    files: dict[str, _ManifestEntry]
+
+
 ProductKind = Literal["mask", "style", "proba", "overlay", "thumbnail", "flood", "caption", "report", "record"]
 PRODUCT_KINDS: Final[tuple[ProductKind, ...]] = get_args(ProductKind)
 _SUFFIXES: Final[dict[ProductKind, str]] = {
@@ -69,7 +99,11 @@ _SUFFIXES: Final[dict[ProductKind, str]] = {
     "record": "_report.json",
 }
 
-RecordT = TypeVar("RecordT", bound=Record)
+_STAGE_AGAIN: Final = "Run the stage that writes it again"
+# A scene that is mapped again gets the map of the model in service, not an older one.
+_MAP_AGAIN: Final = "Map the scene again, or delete the folder of this map"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 ValueT = TypeVar("ValueT")
 
 
@@ -78,12 +112,11 @@ def product_name(scene_id: str, kind: ProductKind) -> str:
     return f"{scene_id}{_SUFFIXES[kind]}"
 
 
-def _read(path: Path, model: type[RecordT], values: Any = None) -> RecordT:
-    values = read_json(path) if values is None else values
+def _read(path: Path, model: type[ModelT], remedy: str = _STAGE_AGAIN) -> ModelT:
     try:
-        return model.model_validate(values)
+        return model.model_validate(read_json(path, remedy=remedy))
     except ValidationError as error:
-        raise InputError(path, describe_validation(error), "Run the stage that writes it again") from error
+        raise InputError(path, describe_validation(error), remedy) from error
 
 
 @dataclass(frozen=True)
@@ -150,8 +183,12 @@ class SceneFolder(_Artefact):
         return self._once("meta", lambda: _read(self.meta_path, SceneMeta))
 
     def seconds(self) -> dict[str, float]:
-        """Return the seconds that staging took, by stage; empty when they are not known."""
-        return dict(read_json(self.seconds_path)) if self.seconds_path.is_file() else {}
+        """Return the seconds that staging took, by stage; empty when they are not known.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        return _read(self.seconds_path, _Seconds).root if self.seconds_path.is_file() else {}
 
     def remove_abandoned(self) -> list[Path]:
         """Delete what killed processes have left half written in this folder, and return it."""
@@ -182,7 +219,11 @@ class SceneFolder(_Artefact):
         return MapFolder(self, self.drawings / name, self.drawings / name, version)
 
     def finished_maps(self) -> list[MapFolder]:
-        """Return all finished maps of this version of the scene, the oldest first."""
+        """Return all finished maps of this version of the scene, the oldest first.
+
+        Raises:
+            InputError: A manifest is damaged.
+        """
         versions = [path.name for path in self.maps.glob("*") if path.is_dir() and not path.name.startswith(".")]
         found = [self.map(version) for version in ("", *versions)]
         return sorted((item for item in found if item.is_complete()), key=lambda item: item.written_at)
@@ -280,13 +321,8 @@ class PredictionFolder(_Artefact):
         return self._once("prediction", self._read_prediction)
 
     def _read_prediction(self) -> Prediction:
-        attributes = read_json(self.attributes_path).get("attributes", {})
-        values = {
-            "summary": attributes.get("prediction"),
-            "area_errors": attributes.get("area_errors"),
-            "overview": attributes.get("overview"),
-        }
-        return _read(self.attributes_path, Prediction, values)
+        found = _read(self.attributes_path, _ArrayFile).attributes
+        return Prediction(summary=found.prediction, area_errors=found.area_errors, overview=found.overview)
 
 
 @dataclass(frozen=True)
@@ -328,18 +364,33 @@ class MapFolder(_Artefact):
         """Return the figures of the map.
 
         Raises:
-            InputError: The map has not been drawn, or the file is damaged. So for `record`.
+            InputError: The map has not been drawn, or the file is damaged.
         """
         return self._once("stitched", lambda: _read(self.stitched_path, StitchSummary))
 
     def record(self) -> MapRecord:
-        """Return the record of the finished map."""
+        """Return the record of the finished map.
+
+        Raises:
+            InputError: The map is not finished, or the file is damaged.
+        """
         return self._once("record", lambda: _read(self.product("record"), MapRecord))
 
     def is_complete(self) -> bool:
-        """Return whether the map is finished: the manifest is there and every file in it has its size."""
+        """Return whether the map is finished: the manifest is there and every file in it has its size.
+
+        Raises:
+            InputError: The manifest is damaged.
+        """
         if not self.manifest.is_file():
             return False
-        files = read_json(self.manifest)["files"]
-        paths = {self.products / name: entry["bytes"] for name, entry in files.items()}
+        files = _read(self.manifest, _Manifest, _MAP_AGAIN).files
+        paths = {self.products / name: entry.bytes for name, entry in files.items()}
         return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+    def can_be_reused(self) -> bool:
+        """Return whether the map is finished and its manifest can be read; otherwise the map is made again."""
+        try:
+            return self.is_complete()
+        except InputError:
+            return False

@@ -94,18 +94,24 @@ class SceneStatus:
     reason: str = ""
 
 
-def _read(path: Path, model: type[RecordT]) -> RecordT | None:
-    if not path.is_file():
-        return None
+def _validated(path: Path, model: type[RecordT], values: Any, remedy: str) -> RecordT:
     try:
-        return model.model_validate(read_json(path))
+        return model.model_validate(values)
     except ValidationError as error:
-        raise InputError(path, describe_validation(error), "Restore the file, or map the scene again") from error
+        raise InputError(path, describe_validation(error), remedy) from error
+
+
+def _read(path: Path, model: type[RecordT]) -> RecordT | None:
+    remedy = "Restore the file, or map the scene again"
+    return _validated(path, model, read_json(path, remedy=remedy), remedy) if path.is_file() else None
 
 
 def _failure(path: Path) -> RunFailure:
-    values = read_json(path)
-    return RunFailure.model_validate({name: values[name] for name in RunFailure.model_fields if values.get(name)})
+    remedy = "Delete the file; it only tells why a run has failed"
+    values = read_json(path, remedy=remedy)
+    if isinstance(values, dict):
+        values = {name: values[name] for name in RunFailure.model_fields if values.get(name) is not None}
+    return _validated(path, RunFailure, values, remedy)
 
 
 def _request_number(request: str | None) -> int:
@@ -168,12 +174,20 @@ class SceneStore:
         (self.root / "failures" / f"{name}.json").unlink(missing_ok=True)
 
     def failure(self, scene: str) -> RunFailure | None:
-        """Return why the last request failed, or None."""
+        """Return why the last request failed, or None.
+
+        Raises:
+            InputError: The file is damaged.
+        """
         path = self.root / "failures" / f"{scene}.json"
         return _failure(path) if path.is_file() else None
 
     def other_failures(self) -> dict[str, RunFailure]:
-        """Return the failures of runs without a scene, such as a training, by the name of their job or stage."""
+        """Return the failures of runs without a scene, such as a training, by the name of their job or stage.
+
+        Raises:
+            InputError: A file is damaged.
+        """
         known = set(self.names())
         paths = {path.stem: path for path in sorted((self.root / "failures").glob("*.json"))}
         return {name: _failure(path) for name, path in paths.items() if name not in known}

@@ -203,8 +203,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, remedy: str = "Write the file again") -> Any:
     """Read a JSON file.
+
+    Args:
+        path: The file.
+        remedy: What to do when it is not JSON.
 
     Raises:
         InputError: The file is missing or not JSON.
@@ -214,7 +218,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise InputError(path, "the file does not exist", "Check the path") from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(path, f"not valid JSON ({error})", "Write the file again") from error
+        raise InputError(path, f"not valid JSON ({error})", remedy) from error
 
 
 def sha256_file(path: Path) -> str:

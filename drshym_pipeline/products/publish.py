@@ -75,10 +75,10 @@ def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
     try:
         drawn.directory.rename(finished.directory)
     except OSError:  # a rename cannot replace a folder that is not empty
-        if finished.is_complete():
+        if finished.can_be_reused():
             delete_directory(drawn.directory)
             return finished
-        # Files of the existing map were deleted: the rest of it is moved away first.
+        # Files of the existing map were deleted or damaged: the rest of it is moved away first.
         with temporary_directory(finished.directory.parent) as holder:
             finished.directory.replace(holder / finished.directory.name)
             drawn.directory.rename(finished.directory)

@@ -241,6 +241,24 @@ def test_the_same_scene_and_model_make_nothing_twice(copied, random_bundle):
     assert changed == {predicted.attributes_path.relative_to(copied.scene.directory)}
 
 
+def test_stages_return_what_they_wrote(source, random_bundle, tmp_path):
+    tiles = mapping.write_tiles(mapping.stage([source], tmp_path / "store"), **TILE)
+    drawn = mapping.stitch(mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint")))
+    scene = SceneFolder(tiles.scene.directory)
+    assert tiles.summary() == scene.tiles(tiles.name).summary()
+    assert drawn.stitched() == scene.drawing(drawn.directory.name).stitched()
+
+
+def test_a_scene_with_a_damaged_manifest_is_mapped_again(copied):
+    before = copied.product("mask").read_bytes()
+    copied.manifest.write_text("{}")
+    again = mapping.report(mapping.stitch(prediction_of(copied)))
+    assert again == copied
+    assert again.is_complete()
+    assert again.product("mask").read_bytes() == before
+    assert [path.name for path in copied.scene.maps.iterdir()] == [copied.version]
+
+
 def test_two_runs_that_draw_the_same_map_finish_it_once(copied, random_bundle):
     predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
     first, second = mapping.stitch(predicted, run="first"), mapping.stitch(predicted, run="second")

@@ -118,6 +118,37 @@ def test_status_shows_waiting_and_failed_scenes_other_failures_and_the_disk(
     assert "Did you mean 'S1_x'" in capfd.readouterr().err
 
 
+DAMAGED_FAILURES = {
+    "no reason": '{"at": "2026-01-02T03:04:05+00:00"}',
+    "no time": '{"reason": "cut in half"}',
+    "a number as the reason": '{"reason": 3, "at": "2026-01-02T03:04:05+00:00"}',
+    "a word as the time": '{"reason": "cut in half", "at": "soon"}',
+    "a list": "[]",
+    "null": "null",
+    "not JSON": '{"reason": ',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED_FAILURES.values(), ids=DAMAGED_FAILURES.keys())
+def test_a_damaged_failure_is_an_error_that_names_the_file(store: SceneStore, content: str):
+    (store.root / "failures").mkdir(parents=True)
+    (store.root / "failures" / f"{SCENE}.json").write_text(content)
+    for read in (lambda: store.failure(SCENE), store.other_failures):
+        with pytest.raises(InputError, match=rf"{SCENE}\.json: .* Delete the file"):
+            read()
+
+
+def test_status_names_a_damaged_failure_in_one_line(
+    store: SceneStore, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+):
+    monkeypatch.setenv("DRSHYM_HOME", str(tmp_path))
+    request(store)
+    write_json(store.root / "failures" / f"{SCENE}.json", {"job": "x"})
+    assert main(["status"]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"{SCENE}.json: field 'reason' is missing" in line
+
+
 def test_sizes_are_written_in_a_suitable_unit(tmp_path: Path):
     assert [size_text(count) for count in (0, 999, 1000, 12_345_678, 3 * 10**12)] == [
         "0 bytes",
