@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -160,7 +159,7 @@ def write_tiles(
             format=TILES_FORMAT,
         )
         write_json(TilesFolder(folder, temporary).summary_path, summary.model_dump(mode="json"))
-    return folder.tiles(laid.name)
+    return folder.tiles(laid.name, summary)
 
 
 def _tiles_are_there(laid: TilesFolder) -> bool:
@@ -206,7 +205,7 @@ def predict(
     )
     predicted = tiles.prediction(f"probabilities/{plan.key}.zarr")
     if _is_there(predicted):
-        return replace(predicted, reused=True)
+        return tiles.prediction(predicted.name, predicted.read(), reused=True)
     with open_backscatter(scene.meta(), scene.directory, progress=progress) as reader:
         plan.carry_out(reader, predicted.path, progress)
     return tiles.prediction(predicted.name)
@@ -280,7 +279,7 @@ def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress
         summary = draw_map(reader, open_probabilities(predicted.path, grid), prediction, temporary, progress)
         summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
         write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
-    return scene.drawing(f"{version}-{run}")
+    return scene.drawing(f"{version}-{run}", summary)
 
 
 def _seconds(predicted: PredictionFolder, stitch_seconds: float) -> dict[str, float]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, RootModel, ValidationError
 
@@ -131,6 +131,12 @@ class _Artefact:
         value: ValueT = self._known[name]
         return value
 
+    def _knowing(self, name: str, value: object) -> Self:
+        """Return this object with the content of one file, which is then not read; None when it is not known."""
+        if value is not None:
+            self._known[name] = value
+        return self
+
 
 @dataclass(frozen=True)
 class SceneFolder(_Artefact):
@@ -145,9 +151,7 @@ class SceneFolder(_Artefact):
     @classmethod
     def staged(cls, directory: Path, meta: SceneMeta) -> SceneFolder:
         """Return the folder of a scene whose description is known already."""
-        folder = cls(directory)
-        folder._known["meta"] = meta
-        return folder
+        return cls(directory)._knowing("meta", meta)
 
     @property
     def meta_path(self) -> Path:
@@ -195,9 +199,9 @@ class SceneFolder(_Artefact):
         places = [self.directory, *(path for path in self.directory.glob("*") if path.is_dir())]
         return [path for place in places for path in remove_abandoned(place)]
 
-    def tiles(self, name: str) -> TilesFolder:
-        """Return the tile grid of this name, whether it is there or not."""
-        return TilesFolder(self, self.directory / name)
+    def tiles(self, name: str, summary: TilesSummary | None = None) -> TilesFolder:
+        """Return the tile grid of this name, whether it is there or not; with its summary if that is known."""
+        return TilesFolder(self, self.directory / name)._knowing("summary", summary)
 
     def grid_name(self, tile: int, overlap: int) -> str:
         """Return the name of the tile grid with this tile side and overlap in pixels."""
@@ -213,10 +217,15 @@ class SceneFolder(_Artefact):
             return MapFolder(self, self.directory / EARLIER_PRODUCTS, self.directory, "")
         return MapFolder(self, self.maps / version, self.maps / version, version)
 
-    def drawing(self, name: str) -> MapFolder:
-        """Return the map in work of this name, `<map version>-<run>`, whether it is there or not."""
+    def drawing(self, name: str, stitched: StitchSummary | None = None) -> MapFolder:
+        """Return the unfinished map of this name, whether it is there or not; with its figures if they are known.
+
+        Args:
+            name: `<map version>-<run>`.
+            stitched: The figures of the map.
+        """
         version, _, _ = name.partition("-")
-        return MapFolder(self, self.drawings / name, self.drawings / name, version)
+        return MapFolder(self, self.drawings / name, self.drawings / name, version)._knowing("stitched", stitched)
 
     def finished_maps(self) -> list[MapFolder]:
         """Return all finished maps of this version of the scene, the oldest first.
@@ -278,9 +287,15 @@ class TilesFolder(_Artefact):
         meta, tiles = self.scene.meta(), self.summary()
         return TileGrid(meta.height, meta.width, tiles.tile, tiles.overlap)
 
-    def prediction(self, name: str) -> PredictionFolder:
-        """Return the prediction of this name on this grid, whether it is there or not."""
-        return PredictionFolder(self, self.scene.directory / name)
+    def prediction(self, name: str, known: Prediction | None = None, *, reused: bool = False) -> PredictionFolder:
+        """Return the prediction of this name on this grid, whether it is there or not.
+
+        Args:
+            name: Its name within the scene's folder.
+            known: The content of its attributes, if it is known.
+            reused: Whether the stage found it there.
+        """
+        return PredictionFolder(self, self.scene.directory / name, reused)._knowing("prediction", known)
 
 
 @dataclass(frozen=True)
