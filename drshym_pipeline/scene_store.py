@@ -229,27 +229,45 @@ class SceneStore:
         """Return the version of a scene that a run works on.
 
         Raises:
-            InputError: The scene has not been staged. So for the others here, for their own stage.
+            InputError: The scene has not been staged.
         """
-        return SceneFolder((self.folder / scene / self.note(scene, run).version).resolve())
+        return self._version(scene, self.note(scene, run).version)
+
+    def _version(self, scene: str, version: str) -> SceneFolder:
+        return SceneFolder((self.folder / scene / version).resolve())
 
     def tiles(self, scene: str, run: str) -> TilesFolder:
-        """Return the tile grid that a run works on."""
-        name = self.note(scene, run).tiles
-        if name is None:
+        """Return the tile grid that a run works on.
+
+        Raises:
+            InputError: The scene has not been tiled.
+        """
+        return self._tiles(scene, self.note(scene, run))
+
+    def _tiles(self, scene: str, note: WorkNote) -> TilesFolder:
+        if note.tiles is None:
             raise InputError(scene, "the scene has not been tiled", "Materialise tiles for it first")
-        return self.staged(scene, run).tiles(name)
+        return self._version(scene, note.version).tiles(note.tiles)
 
     def prediction(self, scene: str, run: str) -> PredictionFolder:
-        """Return the prediction that a run works on."""
-        name = self.note(scene, run).prediction
-        if name is None:
+        """Return the prediction that a run works on.
+
+        Raises:
+            InputError: The scene has not been predicted.
+        """
+        note = self.note(scene, run)
+        if note.prediction is None:
             raise InputError(scene, "the scene has not been predicted", "Materialise tile_probabilities for it first")
-        return self.tiles(scene, run).prediction(name)
+        return self._tiles(scene, note).prediction(note.prediction)
 
     def map(self, scene: str, run: str) -> MapFolder:
-        """Return the map that a run works on, finished or not."""
-        note, folder = self.note(scene, run), self.staged(scene, run)
+        """Return the map that a run works on, finished or not.
+
+        Raises:
+            InputError: The map has not been drawn.
+        """
+        note = self.note(scene, run)
+        folder = self._version(scene, note.version)
         if note.map is not None:
             return folder.map(note.map)
         if note.drawing is None:
@@ -281,7 +299,7 @@ class SceneStore:
         pointer = self._current(scene)
         if pointer is None:
             return None
-        return SceneFolder((self.folder / scene / pointer.version).resolve()).map(pointer.map)
+        return self._version(scene, pointer.version).map(pointer.map)
 
     def finished_maps(self, scene: str) -> list[MapFolder]:
         """Return all finished maps of a scene, of all its versions, the oldest first."""
