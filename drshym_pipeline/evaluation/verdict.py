@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ConfusionCounts, Metric
 from drshym_pipeline.assessment.paired import PairedDifference, paired_difference
-from drshym_pipeline.settings import SEED, Floors
+from drshym_pipeline.settings import Floors
 
 Word = Literal["better", "not distinguishable", "worse", "broken"]
 
@@ -45,48 +45,39 @@ class Verdict:
 
 def verdict(
     candidate: pd.DataFrame,
-    in_service: pd.DataFrame | None,
+    in_service: pd.DataFrame,
     floors: Floors,
     *,
     finite: bool = True,
-    other: str = "the model in service",
-    metric: Metric = "iou",
     resamples: int = 1000,
     level: float = 0.9,
-    seed: int = SEED,
 ) -> Verdict:
     """Judge a candidate.
 
     Args:
         candidate: Counts by chip (index chip; columns tp, fp, fn, tn), such as `Evaluation.counts`.
-        in_service: Counts of the other model on the same chips, in any order; None when there is no other model.
+        in_service: Counts of the model in service on the same chips, in any order.
         floors: Pooled IoU and F1 below which the candidate is broken.
         finite: False when a weight or an output of the candidate is not finite.
-        other: Name of the other model in the reason.
-        metric: The pooled figure to compare.
         resamples: Bootstrap resamples over chips.
         level: Level of the interval.
-        seed: Seed of the bootstrap.
 
     Raises:
         ValueError: The two models were not scored on the same pixels of the same chips.
     """
     fault = _fault(candidate, floors, finite)
     if fault:
-        return Verdict("broken", fault, metric=metric)
-    if in_service is None:
-        return Verdict("not distinguishable", f"Nothing was compared with {other}.", metric=metric)
+        return Verdict("broken", fault)
     if set(candidate.index) != set(in_service.index):
         raise ValueError("the two were not scored on the same chips")
     difference = paired_difference(
         _array(candidate),
         _array(in_service.loc[candidate.index]),
-        metric,
+        "iou",
         resamples=resamples,
         level=level,
-        seed=seed,
     )
-    return judged(difference, other, metric, level)
+    return judged(difference, "the model in service", "iou", level)
 
 
 def _array(counts: pd.DataFrame) -> NDArray[np.int64]:

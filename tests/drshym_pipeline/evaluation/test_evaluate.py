@@ -189,7 +189,7 @@ def test_an_evaluation_without_scored_pixels_has_no_figures_and_is_broken(bundle
     found = evaluate(bundle, [replace(refs[0], label=None)], config=QUICK)
     assert found.scores["iou"].value is None
     assert found.mean_chip_iou.value is None
-    assert verdict(found.counts, None, Floors(), finite=found.finite).word == "broken"
+    assert verdict(found.counts, found.counts, Floors(), finite=found.finite).word == "broken"
     write_evaluation(found, tmp_path)
     assert "not defined" in (tmp_path / "evaluation.md").read_text()
     assert json.loads((tmp_path / "evaluation.json").read_text())["pooled"]["iou"]["value"] is None
@@ -206,7 +206,7 @@ def test_a_network_that_is_not_finite_is_found_and_broken(refs) -> None:
     assert not found.weights_finite
     observed = sum(int(np.isfinite(read_chip(ref).db).all(axis=0).sum()) for ref in refs[:2])
     assert found.not_finite_pixels == observed
-    assert verdict(found.counts, None, Floors(), finite=found.finite).word == "broken"
+    assert verdict(found.counts, found.counts, Floors(), finite=found.finite).word == "broken"
     json.dumps(found.to_dict(), allow_nan=False)
 
 
