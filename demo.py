@@ -23,7 +23,7 @@ from rich.table import Table
 from deploy import local
 from deploy.watch import RunError, RunView, bars, console, follow, newest_attempt, tried_again
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import MapFolder
+from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
 from drshym_pipeline.storage import read_json, sha256_json, write_json

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.mapping import PredictionFolder, SceneFolder, TilesFolder
+from drshym_pipeline.scene_folder import PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.tiling import Window
 
 DB_RANGE = (-25.0, 0.0)

@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from drshym_pipeline.errors import InputError, one_line
-from drshym_pipeline.mapping import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.records import read_drshym_record
+from drshym_pipeline.scene_folder import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.tiling import Window
 
 _ROWS = 512

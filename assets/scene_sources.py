@@ -7,7 +7,7 @@ keeps a copy, and the files leave the watched folder as soon as their map is fin
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import MapFolder
+from drshym_pipeline.scene_folder import MapFolder
 from resources.bucket import SceneBucket
 from resources.sidecars import unchanged_sidecar
 from resources.store import ArtefactStore

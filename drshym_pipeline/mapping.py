@@ -60,12 +60,6 @@ if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 __all__ = [
-    "MapFolder",
-    "PredictionFolder",
-    "SceneFolder",
-    "StitchSummary",
-    "TilesFolder",
-    "TilesSummary",
     "map_scene",
     "map_version",
     "predict",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from drshym_pipeline.mapping import MapFolder, PredictionFolder, SceneFolder, TilesFolder
+from drshym_pipeline.scene_folder import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 
 # Receives the result of the stage: the folder of the scene, the tiles, the prediction or the map.
 Damage = Callable[[Any], None]

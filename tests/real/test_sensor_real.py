@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED
+from drshym_pipeline.scene_folder import MapFolder
 from tests.lineage import Lineage
 
 pytestmark = pytest.mark.real

@@ -7,9 +7,9 @@ import pytest
 
 from deploy.local import open_instance, prepare_home
 from drshym_pipeline.cli import main
-from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.service_record import model_in_service
+from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.scene_store import SceneStore
 from resources.build import build_resources
 from tests.lineage import CHECKOUT, Lineage

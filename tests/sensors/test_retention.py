@@ -12,9 +12,9 @@ from drshym_pipeline import mapping
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapping import MapFolder
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.products.expiry import delete_expired, discard_prediction
+from drshym_pipeline.scene_folder import MapFolder, PredictionFolder
 from drshym_pipeline.scene_store import SceneStore, WorkNote
 from drshym_pipeline.storage import write_json
 from sensors.retention import active_runs
@@ -61,7 +61,7 @@ def newest(store: SceneStore) -> MapFolder:
     return found
 
 
-def again(store: SceneStore, bundle: ModelBundle, digit: str) -> tuple[mapping.PredictionFolder, MapFolder]:
+def again(store: SceneStore, bundle: ModelBundle, digit: str) -> tuple[PredictionFolder, MapFolder]:
     """Map the scene with another model, up to the drawing."""
     tiles = newest(store).scene.tiles("tiles/128-16")
     reference = bundle.reference("checkpoint").model_copy(update={"sha256": digit * 64})
