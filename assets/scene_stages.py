@@ -18,7 +18,7 @@ from assets.scene_checks import (
     TILES_COVER_THE_SCENE,
     SceneCheck,
 )
-from assets.scene_steps import SceneTools, lay_tiles, predict_tiles, report_scene, stage_scene, stitch_tiles
+from assets.scene_steps import SceneTools, lay_tiles, predict_tiles, report_scene, stage_raw_scene, stitch_tiles
 
 Step = Callable[[SceneTools, str], MaterializeResult[Any]]
 
@@ -53,7 +53,7 @@ class Stage:
 _STAGES: Final = (
     Stage(
         name="raw_scenes",
-        step=stage_scene,
+        step=stage_raw_scene,
         description="The scene staged, validated and described: grid, CRS, units, bands, nodata, acquisition, sha256.",
         kinds=frozenset({"geotiff"}),
         code_version="3",

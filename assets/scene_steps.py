@@ -42,7 +42,7 @@ class SceneTools:
         scenes.write_note(partition, self.run, scenes.note(partition, self.run).model_copy(update=values))
 
 
-def stage_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
+def stage_raw_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Stage one scene; a bad file fails this scene alone and leaves nothing behind."""
     scenes = tools.store.scenes
     scenes.remove_abandoned(partition)
