@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -32,6 +31,7 @@ from drshym_pipeline.model.compute import best_device, resolve_precision
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import Precision
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.storage import sha256_file
 from drshym_pipeline.training.checkpoint import (
@@ -135,7 +135,7 @@ def _close(
     start: Entry | None,
     *,
     device: str,
-    precision: str,
+    precision: Precision,
 ) -> TrainedCheckpoint:
     """Write the outcome of a run that has ended, and delete the resume point."""
     best = best_entry(module.history, config.training.keep_best)
@@ -165,7 +165,7 @@ def _module(
     others: list[SourceChips],
     directory: Path,
     *,
-    precision: Any,
+    precision: Precision,
     progress: Progress,
     on_epoch: OnEpoch | None,
     on_examples: OnExamples | None,
@@ -236,7 +236,7 @@ def _fit(
     callbacks: Sequence[pl.Callback],
     *,
     device: str,
-    precision: str,
+    precision: Precision,
 ) -> None:
     resume = directory / RESUME_FILE
     trainer = pl.Trainer(
