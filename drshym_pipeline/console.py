@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _QUIET_SECONDS: Final = 5.0
 _LABELS: Final = {
     "describe": "reading the scene",
-    "stage": "copying the scene",
-    "tiles": "writing the tile list",
     "tile_probabilities": "predicting tiles",
     "stitched_scenes": "drawing the map (rows)",
     "scene_reports": "writing the report",
