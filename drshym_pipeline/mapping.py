@@ -5,11 +5,13 @@ artefact that is never changed afterwards: the staged scene, the tiles, the prob
 map. A stage whose artefact is there already returns it. So a stage can be repeated after a kill, and two runs of one
 scene never change what the other one works on.
 
-The command calls `map_scene`, which does the same steps with the same functions, and keeps nothing but the products.
+The command calls `map_scene`, which uses the same functions below, without the tile records, and keeps nothing but the
+products.
 
 A stage opens the scene once and hands it down: its description and its backscatter are `reader.meta` and `reader`. How
-a step is done is decided in the modules that are called; none of them reads the state of a scene from the disk.
-rasterio, torch and zarr are imported when a stage runs, because the graph loads this module to draw itself.
+a step is done is decided in the modules that are called. Of these, `products.draw`, `products.tiles` and
+`products.report` never read the state of a scene from the disk. rasterio, torch and zarr are imported when a stage
+runs, because the graph loads this module to draw itself.
 """
 
 from __future__ import annotations

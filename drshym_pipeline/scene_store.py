@@ -6,7 +6,7 @@ Below `scenes/<scene>/` of a store:
     current.json          the newest finished map
     runs/<run>.json       which artefacts one run works on
     staged.json           the artefacts that were made last, for a run that begins in the middle of the chain
-    <version>/            one version of the scene, see `folder`
+    <version>/            one version of the scene, see `scene_folder`
 
 and `failures/<scene>.json` beside `scenes/` for the reason why the last request failed. A run reads its own note only:
 another run of the same scene cannot exchange the version it works on.

@@ -189,7 +189,7 @@ def _figure(rows: int, height: int, heights: list[int] | None = None) -> tuple[F
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    # Without the software tag the bytes do not depend on the version of matplotlib.
+    # The software tag would write the version of matplotlib into the file.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 

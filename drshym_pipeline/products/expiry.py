@@ -1,7 +1,7 @@
 """Delete what a store no longer needs: probabilities, older maps, and the remains of interrupted work.
 
-The newest map of a scene is never deleted, and neither is any file of a scene that a run works on. The age of a file is
-counted from its last use.
+The newest map of a scene is never deleted, and neither is any file of a scene that a run works on. Predictions and
+backscatter count from their last use, maps from the time they were finished.
 """
 
 from __future__ import annotations
