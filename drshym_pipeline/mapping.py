@@ -93,7 +93,7 @@ def stage(
         sources: One file with VV and perhaps VH, or one file per polarisation.
         root: The scene's folder becomes `root/<scene_id>/<version>`.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the values are, where they do not show it.
+        units: Unit of the pixel values; recognised by default.
         copy: Keep a copy of the sources in the folder. Without it the scene is described by the sources where they are.
         progress: Called as the pixels are read.
 
@@ -184,7 +184,7 @@ def predict(
     Args:
         tiles: A tiled scene.
         bundle: The model.
-        reference: Which model that is.
+        reference: Name, version and hash of the model.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
@@ -249,7 +249,7 @@ def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress
 
     Args:
         predicted: A predicted scene.
-        run: Names who draws: two runs that draw the same map do not disturb each other.
+        run: Name of the run; two runs draw in different folders.
         progress: Called with rows of the scene.
 
     Returns:
@@ -343,9 +343,9 @@ def map_scene(
         sources: One file with VV and perhaps VH, or one file per polarisation.
         out: Where the products go. When anything fails, nothing of this scene is left in it.
         bundle: The model.
-        reference: Which model that is.
+        reference: Name, version and hash of the model.
         scene_id: The scene's name; taken from the file names by default.
-        units: What the values are, where they do not show it.
+        units: Unit of the pixel values; recognised by default.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.

@@ -34,7 +34,7 @@ class PredictionPlan:
     Args:
         grid: The tiles.
         bundle: The model.
-        reference: Which model that is.
+        reference: Name, version and hash of the model.
         mode: The bands that the model reads.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu` or `cuda`.
@@ -107,7 +107,7 @@ def plan_prediction(
         meta: The scene.
         grid: The tiles.
         bundle: The model.
-        reference: Which model that is.
+        reference: Name, version and hash of the model.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.

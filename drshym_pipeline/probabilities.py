@@ -1,7 +1,7 @@
-"""Calibrated probabilities: how they come from logits, how they are stored, and how a map cuts them.
+"""Calibrated probabilities: how they come from logits, how they are stored, and how the threshold is applied.
 
 Probabilities are stored as whole steps of 1e-4, and every decision is made on the stored integers: the mask can be
-derived from the probability file alone, and a score counts the very pixels a map would show. Temperature and
+derived from the probability file alone, and a score counts exactly the pixels that a map would show. Temperature and
 threshold are found in `assessment`.
 """
 

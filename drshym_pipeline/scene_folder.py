@@ -5,7 +5,7 @@ One version of a scene is a folder; each stage adds an artefact to it that is ne
     scene_meta.json, backscatter.tif          the staged scene
     tiles/<tile>-<overlap>/                   the grid and its records
     probabilities/<key>.zarr                  one prediction; the key covers model, calibration, grid and arithmetic
-    drawings/<map version>-<run>/             a map in work
+    drawings/<map version>-<run>/             an unfinished map
     maps/<map version>/                       a finished map: it exists if and only if it is complete
 
 The release 0.1.0 kept one tile grid, one prediction and one map directly in the scene's folder; they can still be read.
@@ -175,7 +175,7 @@ class SceneFolder(_Artefact):
 
     @property
     def drawings(self) -> Path:
-        """The folder of the maps in work."""
+        """The folder of the unfinished maps."""
         return self.directory / "drawings"
 
     def meta(self) -> SceneMeta:

@@ -44,7 +44,7 @@ class SimulatedData(Section):
 
 
 class SourceConfig(Section):
-    """A real 8-bit set that is trained on beside the main one.
+    """A real 8-bit set, used for training in addition to the main set.
 
     `weight` is the share of all crops drawn from it, `label_weight` the weight of its labels in the loss, and `events`
     are the names of the events to use (all events if empty).

@@ -91,7 +91,7 @@ class _Rows:
         self._held = kept
 
     def piece(self, index: int, column: int, down: Segment, along: Segment) -> NDArray[Any]:
-        """What one tile has of a rectangle."""
+        """The part of a rectangle that one tile covers."""
         left = self._grid.col_starts[column]
         top, tiles = self._held[index]
         return tiles[column][down.start - top : down.stop - top, along.start - left : along.stop - left]
@@ -120,7 +120,8 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
     """Blend overlapping tiles into the rows of the scene.
 
     Memory holds the rows of tiles that overlap and a band of the scene, whatever the height of the scene. Where some
-    of the tiles of a pixel do not observe it, the others are weighted up; a pixel that none observes stays so.
+    of the tiles of a pixel do not observe it, the others get more weight; a pixel that none observes stays not
+    observed.
 
     Args:
         tiles: (tile, y, x) in the order of `grid`, each tile `grid.tile` square; uint16 in steps of 1e-4 with 65535
@@ -138,7 +139,7 @@ def stitch_rows(tiles: TileArray, grid: TileGrid) -> Iterator[tuple[int, NDArray
     if tuple(tiles.shape) != (len(grid), side, side):
         raise InputError(
             "tiles",
-            f"the array has shape {tuple(tiles.shape)}, the grid wants {(len(grid), side, side)}",
+            f"the array has shape {tuple(tiles.shape)}, the grid needs {(len(grid), side, side)}",
             "Predict the scene again with this grid",
         )
     most = band_rows(grid.width)

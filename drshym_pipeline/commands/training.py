@@ -138,7 +138,8 @@ def outcome_lines(checkpoint: TrainedCheckpoint, recipe: TrainConfig) -> list[st
             f"Difference: {gain:+.3f}, mean over chips with water {mean_gain:+.3f}."
         )
     lines.append(
-        "The weights were chosen on these validation chips, so these scores are optimistic: score the model on others."
+        "The weights were chosen on these validation chips, so these scores are optimistic: "
+        "score the model on other chips."
     )
     return lines
 

@@ -74,7 +74,9 @@ class KnownSet:
     limits: tuple[str, ...]
 
 
-_EIGHT_BIT = "Grey values carry no dB: they were laid on usual levels of land and water, which is a modelling choice."
+_EIGHT_BIT = (
+    "Grey values have no dB: they were mapped to the usual levels of land and water, which is a modelling choice."
+)
 
 KNOWN_SETS: Mapping[str, KnownSet] = {
     SEN1FLOODS11: KnownSet(

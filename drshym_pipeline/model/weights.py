@@ -1,4 +1,7 @@
-"""Conversion of a network's tensors to safetensors bytes and back: nothing executable, always the same bytes."""
+"""Conversion of a network's tensors to safetensors bytes and back.
+
+The bytes contain nothing executable, and the same tensors always give the same bytes.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class ModelReference(Record):
 
 
 class Calibration(Record):
-    """How logits become probabilities, sigmoid(logit / T + bias), and a map, by `threshold`.
+    """How logits become probabilities (sigmoid(logit / T + bias)) and how probabilities become a map (`threshold`).
 
     `method` is `platt` with a bias and `temperature` without one. If it is left out, it is derived from the bias.
     """

@@ -47,7 +47,7 @@ def weight_average(network: nn.Module, decay: float) -> AveragedModel:
             step = get_ema_multi_avg_fn(decay_at(int(count), decay))  # type: ignore[no-untyped-call]  # torch has no types
             step(averages, news, count)
             return
-        # torch averages counters too and cuts the result to an integer, which is the count of no network.
+        # torch averages counters too and cuts the result to an integer, which is wrong for both networks.
         for average, new in zip(averages, news, strict=True):
             average.copy_(new)
 

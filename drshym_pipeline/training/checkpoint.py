@@ -90,7 +90,7 @@ class TrainedCheckpoint:
         """
         path = directory / OUTCOME_FILE
         if not path.is_file():
-            raise InputError(directory, "holds no finished training run", "Train again with the same directory")
+            raise InputError(directory, "contains no finished training run", "Train again with the same directory")
         values: Any = read_json(path)
         try:
             outcome = cls(directory=directory, **{**values, "history": tuple(values["history"])})
@@ -167,8 +167,8 @@ def check_claim(directory: Path, identity: dict[str, Any]) -> None:
     if difference := _first_difference(read_json(path), identity):
         raise InputError(
             directory,
-            f"holds a training run that differs in '{difference}'",
-            "Train in another directory, or restore the configuration to go on with this one",
+            f"contains a training run that differs in '{difference}'",
+            "Train in another directory, or restore the configuration to resume this run",
         )
 
 

@@ -47,7 +47,7 @@ def read_state(path: Path) -> State:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(path, "holds more than plain tensors and was not opened", _REMEDY) from error
+        raise InputError(path, "contains more than plain tensors and was not opened", _REMEDY) from error
     except (EOFError, KeyError, IndexError, AttributeError, struct.error) as error:
         # The texts of these errors are fragments of the pickle, such as "(105)", and say nothing to a reader.
         raise InputError(path, "not a readable checkpoint (its contents are damaged or cut off)", _REMEDY) from error
@@ -59,7 +59,7 @@ def read_state(path: Path) -> State:
             content = content[name]
             break
     if not isinstance(content, dict) or not content or not all(torch.is_tensor(item) for item in content.values()):
-        raise InputError(path, "holds no state dict", _REMEDY)
+        raise InputError(path, "contains no state dict", _REMEDY)
     state: State = {str(name): tensor for name, tensor in content.items()}
     while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
@@ -72,7 +72,7 @@ def read_state(path: Path) -> State:
 def _bands(state: State, path: Path) -> BandMode:
     first = next((t for name, t in state.items() if name.startswith("encoder.") and t.ndim == 4), None)
     if first is None:
-        raise InputError(path, "holds no convolutional encoder", _REMEDY)
+        raise InputError(path, "contains no convolutional encoder", _REMEDY)
     count = first.shape[1]
     if count != 1:
         raise InputError(
@@ -87,7 +87,7 @@ def _decoder_channels(state: State, path: Path) -> tuple[int, ...]:
     pattern = re.compile(r"^decoder\.blocks\.(\d+)\.conv1\.0\.weight$")
     widths = {int(match[1]): tensor.shape[0] for name, tensor in state.items() if (match := pattern.match(name))}
     if not widths:
-        raise InputError(path, "holds no U-Net decoder", _REMEDY)
+        raise InputError(path, "contains no U-Net decoder", _REMEDY)
     return tuple(widths[index] for index in sorted(widths))
 
 

@@ -217,7 +217,7 @@ def test_another_model_makes_another_map_and_the_finished_one_is_never_changed(c
     assert not predicted.reused
     assert predicted.path != old.path
     drawn = mapping.stitch(predicted)
-    assert not drawn.is_complete(), "a map in work must not count as finished"
+    assert not drawn.is_complete(), "an unfinished map must not count as finished"
     assert [found.version for found in copied.scene.finished_maps()] == [copied.version]
     new = mapping.report(drawn)
     assert new.record().model == another(random_bundle)

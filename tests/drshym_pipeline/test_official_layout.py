@@ -144,7 +144,7 @@ def test_another_seed_is_another_run_of_the_same_name(
     assert second.record.training is not None
     assert second.record.training["seed"] == 7
     assert main(["train", "--config", str(config), "--seed", "8", "--out", str(tmp_path / "run")]) == 2
-    assert "holds a training run that differs in 'seed'" in capfd.readouterr().err
+    assert "contains a training run that differs in 'seed'" in capfd.readouterr().err
 
 
 def test_a_start_that_must_be_downloaded_says_what_to_do_without_a_connection(

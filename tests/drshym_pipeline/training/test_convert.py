@@ -68,13 +68,13 @@ def save(tmp_path: Path, content: object) -> Path:
 
 
 def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds more than plain tensors"):
+    with pytest.raises(InputError, match="contains more than plain tensors"):
         convert_checkpoint(save(tmp_path, original()), tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("content", [{}, [1, 2], {"epoch": 3}, {"model": {"a": 1}}])
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path, content: object) -> None:
-    with pytest.raises(InputError, match=r"best\.pt: holds no state dict"):
+    with pytest.raises(InputError, match=r"best\.pt: contains no state dict"):
         convert_checkpoint(save(tmp_path, content), tmp_path / "bundle")
 
 
@@ -118,7 +118,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, size: int) -> None:
 def test_a_file_that_is_no_checkpoint_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "best.pt").write_bytes(content)
     with pytest.raises(
-        InputError, match=r"best\.pt: (not a readable checkpoint \([a-z ]{9,}|holds more than)"
+        InputError, match=r"best\.pt: (not a readable checkpoint \([a-z ]{9,}|contains more than)"
     ) as caught:
         convert_checkpoint(tmp_path / "best.pt", tmp_path / "bundle")
     assert "\n" not in str(caught.value)
