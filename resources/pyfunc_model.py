@@ -1,6 +1,10 @@
 """The registered model as MLflow loads it: from backscatter in dB to the calibrated probability of water.
 
 MLflow runs this file when it loads a version ("models from code"), so no pickled object is stored or read.
+
+MLflow keeps a copy of this file with every registered version, and each copy runs with the `drshym_pipeline` that is
+installed when the version is loaded. So all names of `drshym_pipeline` that this file uses, or has used in an earlier
+release, are a contract: they keep their module, their arguments and their meaning.
 """
 
 from typing import Any

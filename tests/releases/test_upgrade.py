@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deploy.local import open_instance, prepare_home
@@ -95,6 +96,24 @@ def test_the_model_in_service_and_the_registry_open(home: Path):
     assert "is in service" in str(lineage.message)
     fetched = registry.download_bundle(registry.champion().version, home / "fetched")
     assert ModelBundle.load(fetched).sha256 == bundle.sha256
+
+
+def test_a_version_registered_by_the_release_predicts_through_mlflow(home: Path):
+    """MLflow runs the copy of `resources/pyfunc_model.py` that the release kept with the version."""
+    import mlflow
+
+    registry = build_resources(Lineage(home).settings, CHECKOUT)["registry"]
+    registry._client()
+    loaded = mlflow.pyfunc.load_model(f"models:/{registry.model_name}/{registry.champion().version}")
+    db = np.random.default_rng(42).uniform(-25.0, -5.0, (2, 2, 64, 64)).astype(np.float32)
+    db[0, :, 3, 5] = np.nan
+    water = loaded.predict(db)
+    assert (water.dtype, water.shape) == (np.float32, (2, 64, 64))
+    assert np.argwhere(np.isnan(water)).tolist() == [[0, 3, 5]]
+    observed = water[np.isfinite(water)]
+    assert observed.min() >= 0.0
+    assert observed.max() <= 1.0
+    assert observed.std() > 0.0
 
 
 @pytest.mark.parametrize("scene", [FIRST, SECOND])
