@@ -9,7 +9,6 @@ if a scene did, and names it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import sha256
 from threading import Event
 from typing import Any
 
@@ -21,7 +20,6 @@ from dagster import (
     AssetKey,
     AssetMaterialization,
     DagsterRun,
-    EventLogRecord,
     Failure,
     MaterializeResult,
     MetadataValue,
@@ -39,10 +37,7 @@ from resources.dagster_internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
-    DEFAULT_DATA_VERSION,
-    NULL_EVENT_POINTER,
-    get_input_data_version_tag,
-    get_input_event_pointer_tag,
+    input_version_tags,
 )
 from resources.engine import InferenceEngine
 from resources.progress import RunProgress
@@ -149,28 +144,13 @@ def _keep_failure(context: AssetExecutionContext, store: ArtefactStore, event: E
 def _materialised(
     context: AssetExecutionContext, name: str, partition: str, result: MaterializeResult[Any]
 ) -> AssetMaterialization:
-    """The event of one scene, tagged as Dagster tags that of a run of one: staleness follows from these tags."""
+    """Return the event of one scene, with the tags that Dagster sets in a run of one scene: they show staleness."""
     key = AssetKey(name)
     tags = {CODE_VERSION_TAG: STAGES[name].code_version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     if result.data_version is not None:
         tags[DATA_VERSION_TAG] = result.data_version.value
-    graph = context.job_def.asset_layer.asset_graph
-    for parent in graph.get(key).parent_keys:
-        of_scenes = graph.get(parent).is_partitioned
-        record = context.instance.get_latest_data_version_record(
-            parent, is_source=False, partition_key=partition if of_scenes else None
-        )
-        version = _data_version(record)
-        # The version of a partitioned input is a hash over those of the partitions it was made from: here one.
-        hashed = sha256(version.encode()).hexdigest() if record and of_scenes else version
-        tags[get_input_data_version_tag(parent)] = hashed
-        tags[get_input_event_pointer_tag(parent)] = str(record.storage_id) if record else NULL_EVENT_POINTER
+    tags |= input_version_tags(context, key, partition)
     return AssetMaterialization(asset_key=key, partition=partition, metadata=dict(result.metadata or {}), tags=tags)
-
-
-def _data_version(record: EventLogRecord | None) -> str:
-    event = record.asset_materialization if record else None
-    return ((event.tags or {}).get(DATA_VERSION_TAG) if event else None) or DEFAULT_DATA_VERSION.value
 
 
 def _evaluated(context: AssetExecutionContext, event: Checked) -> None:

@@ -4,9 +4,17 @@ Dagster may move or remove such a name in any release. `tests/resources/test_dag
 name, which says what stops working without it. No other module of the project imports from a private module.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import sha256
 
-from dagster import DagsterEventType, DagsterInstance, DagsterRun
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    EventLogRecord,
+)
 
 # Data versions and the tags that show staleness, for the materialisations that a run of many scenes reports itself.
 # There is no public way to give each partition its own data version.
@@ -47,10 +55,8 @@ __all__ = [
     "CODE_VERSION_TAG",
     "DATA_VERSION_IS_USER_PROVIDED_TAG",
     "DATA_VERSION_TAG",
-    "DEFAULT_DATA_VERSION",
     "GRPC_INFO_TAG",
     "MAX_RUNTIME_SECONDS_TAG",
-    "NULL_EVENT_POINTER",
     "PARTITION_NAME_TAG",
     "RETRY_NUMBER_TAG",
     "RETRY_STRATEGY_TAG",
@@ -62,12 +68,48 @@ __all__ = [
     "QueuedRunCoordinator",
     "SubmitRunContext",
     "WorkerStatus",
-    "get_input_data_version_tag",
-    "get_input_event_pointer_tag",
+    "add_run_tags",
+    "input_version_tags",
     "pools_of",
     "processes_of",
     "remember_failures_from_now",
 ]
+
+
+def add_run_tags(instance: DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Add tags to a stored run; a tag that it has already gets the new value."""
+    instance.add_run_tags(run_id, tags)
+
+
+def input_version_tags(context: AssetExecutionContext, key: AssetKey, partition: str) -> dict[str, str]:
+    """Return the tags that record which inputs a materialisation was made from, as Dagster writes them itself.
+
+    Args:
+        context: The context of an asset in the run.
+        key: The asset that was materialised.
+        partition: The partition that was materialised. The inputs are unpartitioned, or have the same partitions.
+
+    Returns:
+        Two tags per input: its data version, and the id of its newest event.
+    """
+    tags: dict[str, str] = {}
+    graph = context.job_def.asset_layer.asset_graph
+    for parent in graph.get(key).parent_keys:
+        partitioned = graph.get(parent).is_partitioned
+        record = context.instance.get_latest_data_version_record(
+            parent, is_source=False, partition_key=partition if partitioned else None
+        )
+        version = _data_version(record)
+        # The version of a partitioned input is a hash over those of the partitions it was made from: here one.
+        hashed = sha256(version.encode()).hexdigest() if record and partitioned else version
+        tags[get_input_data_version_tag(parent)] = hashed
+        tags[get_input_event_pointer_tag(parent)] = str(record.storage_id) if record else NULL_EVENT_POINTER
+    return tags
+
+
+def _data_version(record: EventLogRecord | None) -> str:
+    event = record.asset_materialization if record else None
+    return ((event.tags or {}).get(DATA_VERSION_TAG) if event else None) or DEFAULT_DATA_VERSION.value
 
 
 def processes_of(instance: DagsterInstance, run_id: str) -> Iterator[tuple[int, float]]:

@@ -21,6 +21,7 @@ from resources.dagster_internals import (
     CheckRunHealthResult,
     LaunchRunContext,
     WorkerStatus,
+    add_run_tags,
     processes_of,
 )
 
@@ -70,7 +71,7 @@ class LocalRunLauncher(DefaultRunLauncher):
         """
         run = context.dagster_run
         if RETRY_STRATEGY_TAG not in run.tags:
-            self._instance.add_run_tags(run.run_id, {RETRY_STRATEGY_TAG: "ALL_STEPS"})
+            add_run_tags(self._instance, run.run_id, {RETRY_STRATEGY_TAG: "ALL_STEPS"})
         super().launch_run(context)
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:

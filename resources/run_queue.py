@@ -2,7 +2,7 @@
 
 from dagster import DagsterRun
 
-from resources.dagster_internals import QueuedRunCoordinator, SubmitRunContext, pools_of
+from resources.dagster_internals import QueuedRunCoordinator, SubmitRunContext, add_run_tags, pools_of
 from resources.run_limits import limit_tags
 
 
@@ -17,5 +17,5 @@ class LimitedRunQueue(QueuedRunCoordinator):
         """Tag the run and add it to the queue."""
         run = context.dagster_run
         if missing := limit_tags(pools_of(run), run.tags):
-            self._instance.add_run_tags(run.run_id, missing)
+            add_run_tags(self._instance, run.run_id, missing)
         return super().submit_run(context)

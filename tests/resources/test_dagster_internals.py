@@ -10,6 +10,7 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
+    StaticPartitionsDefinition,
     asset,
     job,
     materialize,
@@ -18,9 +19,7 @@ from dagster import (
 
 from resources import dagster_internals
 from tests.lineage import Lineage
-
-ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ["assets", "resources", "sensors", "deploy", "benchmarks", "drshym_pipeline"]
+from tests.test_layers import LAYERS, ROOT
 
 
 @op
@@ -53,7 +52,7 @@ def private_imports(path: Path) -> list[str]:
 
 
 def test_no_other_module_imports_private_names_of_dagster():
-    files = [path for folder in PRODUCT for path in (ROOT / folder).rglob("*.py")] + list(ROOT.glob("*.py"))
+    files = [path for folder in LAYERS for path in (ROOT / folder).rglob("*.py")] + list(ROOT.glob("*.py"))
     assert len(files) > 100
     users = {path.relative_to(ROOT).as_posix() for path in files if private_imports(path)}
     assert users == {"resources/dagster_internals.py"}
@@ -89,7 +88,7 @@ def test_tags_in_stored_runs_keep_their_names(tag: str, value: str, loses: str):
 
 
 def test_a_materialisation_carries_the_tags_that_a_backfill_writes_itself():
-    """Names: CODE_VERSION_TAG, DATA_VERSION_TAG, get_input_data_version_tag, get_input_event_pointer_tag and others.
+    """Names: CODE_VERSION_TAG, DATA_VERSION_TAG, DATA_VERSION_IS_USER_PROVIDED_TAG.
 
     Without them the materialisations of a backfill would look outdated from the start.
     """
@@ -104,30 +103,62 @@ def test_a_materialisation_carries_the_tags_that_a_backfill_writes_itself():
         result = materialize([first, second], instance=instance)
         events = result.asset_materializations_for_node("second")
         tags = events[0].tags or {}
-        record = instance.get_latest_data_version_record(first.key)
-    assert record is not None
     assert tags[dagster_internals.CODE_VERSION_TAG] == "8"
     assert dagster_internals.DATA_VERSION_TAG in tags
-    assert dagster_internals.get_input_data_version_tag(first.key) in tags
-    assert tags[dagster_internals.get_input_event_pointer_tag(first.key)] == str(record.storage_id)
     alone = result.asset_materializations_for_node("first")[0].tags or {}
     assert dagster_internals.DATA_VERSION_IS_USER_PROVIDED_TAG not in alone
 
 
-def test_an_input_that_was_never_materialised_has_a_default_version_and_no_event():
-    """Names: dagster_internals.DEFAULT_DATA_VERSION, dagster_internals.NULL_EVENT_POINTER."""
+def test_the_tags_of_inputs_are_those_that_dagster_writes_itself():
+    """Name: dagster_internals.input_version_tags. Without it the maps of a backfill look outdated from the start.
+
+    It uses the asset graph of the running job and the newest data version of an asset; neither is public.
+    """
+    parts = StaticPartitionsDefinition(["a", "b"])
+    found: dict[str, str] = {}
 
     @asset
-    def first() -> None: ...
+    def whole() -> None: ...
 
-    @asset(deps=[first])
-    def second() -> None: ...
+    @asset(partitions_def=parts)
+    def part() -> None: ...
+
+    @asset(partitions_def=parts)
+    def absent() -> None: ...
+
+    @asset(partitions_def=parts, deps=[whole, part, absent])
+    def made(context: AssetExecutionContext) -> None:
+        found.update(dagster_internals.input_version_tags(context, context.asset_key, context.partition_key))
 
     with DagsterInstance.ephemeral() as instance:
-        result = materialize([first, second], selection=[second], instance=instance)
-    tags = result.asset_materializations_for_node("second")[0].tags or {}
-    assert tags[dagster_internals.get_input_data_version_tag(first.key)] == dagster_internals.DEFAULT_DATA_VERSION.value
-    assert tags[dagster_internals.get_input_event_pointer_tag(first.key)] == dagster_internals.NULL_EVENT_POINTER
+        materialize([whole], instance=instance)
+        for partition in ("a", "b"):
+            materialize([part], instance=instance, partition_key=partition)
+        everything = [whole, part, absent, made]
+        result = materialize(everything, selection=[made], instance=instance, partition_key="a")
+    tags = result.asset_materializations_for_node("made")[0].tags or {}
+    written = {name: value for name, value in tags.items() if "input_" in name}
+    assert found.keys() == written.keys()
+    assert len(found) == 6, "a data version and an event for each of the three inputs"
+    assert len(set(found.values())) == 6, "whole, part and absent differ"
+    # Dagster names the newest event of any partition here, and the backfill that of the scene. Staleness follows from
+    # the data versions.
+    event = "dagster/input_event_pointer/part"
+    assert int(found.pop(event)) < int(written.pop(event))
+    assert found == written
+
+
+def test_a_stored_run_gets_more_tags():
+    """Name: dagster_internals.add_run_tags.
+
+    Without it a run that was started from the lineage page has no limit, and a retry continues in the middle.
+    """
+    with DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(some_job, tags={"old": "1", "kept": "1"})
+        dagster_internals.add_run_tags(instance, run.run_id, {"old": "2", "new": "3"})
+        stored = instance.get_run_by_id(run.run_id)
+    assert stored is not None
+    assert {name: stored.tags.get(name) for name in ("old", "kept", "new")} == {"old": "2", "kept": "1", "new": "3"}
 
 
 def test_a_run_names_its_process():
