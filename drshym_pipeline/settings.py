@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from drshym_pipeline.errors import InputError, one_line
-from drshym_pipeline.records import BandMode, describe_validation
+from drshym_pipeline.records import BandMode, PrecisionOption, describe_validation
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 SEED = 42
@@ -24,6 +24,7 @@ HOME_FOLDER = ".dagster"
 ENVIRONMENT_PREFIX = "DRSHYM_"
 
 ThresholdAim = Literal["pooled_f1", "mean_iou"]
+LossName = Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"]
 
 
 class Section(BaseModel):
@@ -131,9 +132,7 @@ class TrainingConfig(Section):
     learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate of AdamW")
     weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of the convolution kernels")
     warmup_steps: int = Field(default=50, ge=0, description="steps in which the learning rate rises from 0")
-    loss: Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"] = Field(
-        default="bce_dice", description="loss function; bce is binary cross-entropy"
-    )
+    loss: LossName = Field(default="bce_dice", description="loss function; bce is binary cross-entropy")
     ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the average of the weights; 0 = none")
     water_share: float = Field(default=0.5, ge=0, le=1, description="share of crops drawn from tiles with water")
     drop_vh: float = Field(default=0.3, ge=0, le=1, description="share of crops trained on VV alone")
@@ -153,7 +152,7 @@ class TrainingConfig(Section):
         description="validation IoU that decides which weights are kept: pooled, or mean over chips with water; "
         "last = the last weights",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: PrecisionOption = Field(
         default="auto", description="number format of the network; auto = bf16 if the device is fast with it"
     )
     workers: int = Field(default=0, ge=0, description="processes that make crops; 0 = a thread of the training process")
@@ -316,16 +315,19 @@ class PipelineSettings(BaseSettings):
     tile: int = Field(default=DEFAULT_TILE, ge=1)
     overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: PrecisionOption = "auto"
     keep_sources: Literal["inbox", "store"] = Field(
         default="inbox",
         description="where the files of a mapped scene are kept: in the watched folder, or in the store",
     )
     keep_probabilities_days: float = Field(
-        default=30.0, ge=0, description="days after their last use that tile probabilities are kept"
+        default=30.0, ge=0, description="days after their last use that backscatter and tile probabilities are kept"
     )
     keep_maps_days: float = Field(
-        default=365.0, ge=0, description="days that an older map of a scene is kept; the newest is kept for good"
+        default=365.0,
+        ge=0,
+        description="days that an older map of a scene is kept, and an older version of a scene without a map; the "
+        "newest map is kept for good",
     )
     new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two checks of the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)

@@ -5,12 +5,12 @@ record.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dagster import ConfigurableResource
 from pydantic import Field
 
-from drshym_pipeline.records import ModelReference
+from drshym_pipeline.records import ModelReference, PrecisionOption
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
@@ -29,7 +29,7 @@ class InferenceEngine(ConfigurableResource[Any]):
         default=None, description="Tiles per forward pass on a GPU; None: chosen for the machine."
     )
     device: str = Field(default="auto", description="auto, cpu or cuda.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(default="auto", description="Number format of the network.")
+    precision: PrecisionOption = Field(default="auto", description="Number format of the network.")
 
     def load(self) -> "tuple[ModelBundle, ModelReference]":
         """Return the model in service and its reference; the shipped model until another one has been promoted."""

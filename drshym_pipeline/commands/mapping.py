@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -24,12 +24,11 @@ from drshym_pipeline.commands.options import (
 )
 from drshym_pipeline.commands.outcome import map_groups, shown_outcome
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import PrecisionOption
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
-PrecisionOption = Annotated[
-    Literal["auto", "fp32", "bf16"], typer.Option("--precision", help="Number format of the network.")
-]
+PrecisionFlag = Annotated[PrecisionOption, typer.Option("--precision", help="Number format of the network.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
 ]
@@ -75,7 +74,7 @@ def segment(
     tile: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
     batch_size: BatchOption = None,
-    precision: PrecisionOption = "auto",
+    precision: PrecisionFlag = "auto",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -138,7 +137,7 @@ def predict_folder(
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", "--batch_size", help="Tiles in one forward pass on a GPU.")
     ] = None,
-    precision: PrecisionOption = "auto",
+    precision: PrecisionFlag = "auto",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:

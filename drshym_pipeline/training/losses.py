@@ -7,13 +7,14 @@ with ten labelled pixels counts less than a fully labelled one. Truth is between
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, get_args
+from typing import Protocol, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LossName = Literal["bce", "bce_dice", "focal_dice", "focal_tversky", "boundary", "bce_dice_boundary"]
+from drshym_pipeline.settings import LossName
+
 LOSS_NAMES: tuple[LossName, ...] = get_args(LossName)
 
 DICE_WEIGHT = 0.5
