@@ -14,7 +14,6 @@ from scipy import ndimage
 
 _Float = NDArray[np.float32]
 
-BANDS = ("VV", "VH")
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8)
 WAVELENGTHS = (128, 64, 32, 16, 8, 4, 2)  # pixels, limits of the rings of the power spectrum

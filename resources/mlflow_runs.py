@@ -89,9 +89,9 @@ class MlflowRuns(ConfigurableResource[Any]):
         params = [Param(key, str(value)) for key, value in flatten(values)]
         client.log_batch(run_id, params=params)
 
-    def log_metrics(self, run_id: str, values: Mapping[str, float], step: int = 0) -> None:
+    def log_metrics(self, run_id: str, values: Mapping[str, float]) -> None:
         """Log one value per metric."""
-        self.log_curves(run_id, [{"step": step, **values}])
+        self.log_curves(run_id, [values])
 
     def log_curves(self, run_id: str, rows: Sequence[Mapping[str, float]]) -> None:
         """Log rows of metrics; the key `step` of a row is its position on the horizontal axis."""

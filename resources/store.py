@@ -34,15 +34,6 @@ class ArtefactStore(ConfigurableResource[Any]):
         """The folder of all artefacts."""
         return Path(self.root)
 
-    def read_record(self, name: str) -> dict[str, Any]:
-        """Return the record `name`.
-
-        Raises:
-            InputError: The stage that writes it has not run.
-        """
-        record: dict[str, Any] = read_json(self.path / "records" / f"{name}.json")
-        return record
-
     def find_record(self, name: str) -> dict[str, Any] | None:
         """Return the record `name`, or None if the stage that writes it has not run."""
         record: dict[str, Any] | None = _read_if_there(self.path / "records" / f"{name}.json")

@@ -69,7 +69,7 @@ def run_recipes(home: str, recipes: list[str], answer: str) -> None:
         failed = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
         found[recipe.name] = {"reasons": [str(error.cause or error) for error in failed]}
         if result.success:
-            state = TrainingState(**lineage.store.read_record("candidate_model"))
+            state = TrainingState(**(lineage.store.find_record("candidate_model") or {}))
             registry = build_resources(lineage.settings, place)["registry"]
             found[recipe.name] |= {
                 "name": state.recipe.name,

@@ -102,14 +102,21 @@ def recipe_file(lineage: Lineage) -> Iterator[Path]:
     assert lineage.run("train_model", asset_selection=[AssetKey("labelled_tiles")]).success
 
 
+def state_of(lineage: Lineage, asset: str) -> TrainingState:
+    """The newest training state that an asset handed over."""
+    record = lineage.store.find_record(asset)
+    assert record is not None
+    return TrainingState(**record)
+
+
 def latest(lineage: Lineage) -> TrainingState:
     """The training that was trained last."""
-    return TrainingState(**lineage.store.read_record("trained_checkpoint"))
+    return state_of(lineage, "trained_checkpoint")
 
 
 def judgement_of(lineage: Lineage) -> Judgement:
     """The judgement of the candidate that was judged last."""
-    return Judgement.load(TrainingState(**lineage.store.read_record("slice_reports")).judged_in(lineage.store))
+    return Judgement.load(state_of(lineage, "slice_reports").judged_in(lineage.store))
 
 
 def kept_failure(lineage: Lineage, result: ExecuteInProcessResult) -> dict[str, str]:
