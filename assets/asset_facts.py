@@ -24,11 +24,12 @@ def asset_facts(name: str, stage: str, **metadata: Any) -> AssetFacts:
     """Return owner, tags and metadata of an asset.
 
     Args:
-        name: Of the asset; its section in the page of the lineage is called the same.
-        stage: `data`, `model` or `map`: what the asset holds, to filter by.
+        name: Name of the asset, and of its section in `docs/lineage.md`.
+        stage: What the asset contains, a tag for filters: `data`, `model` or `map`.
         metadata: More metadata of the definition.
     """
-    described = {"described in": MetadataValue.path(f"{LINEAGE_PAGE}#{name}")}
+    # Two entries, because people open a path as a file, and no file is named `lineage.md#raw_scenes`.
+    described = {"described in": MetadataValue.path(LINEAGE_PAGE), "section": name}
     return {
         "owners": [OWNER],
         "tags": {"domain": "flood_sar", "holds": stage},
