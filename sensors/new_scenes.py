@@ -51,7 +51,7 @@ def _ignored_text(ignored: Sequence[str], unclaimed: Sequence[str]) -> str | Non
     if not ignored and not unclaimed:
         return None
     names = [*(f"{key} (there is no scene for it)" for key in unclaimed), *sorted(ignored)]
-    return f"ignored, neither a GeoTIFF (.tif, .tiff) nor the side-car of one: {_named(names)}"
+    return f"ignored, neither a scene (.tif, .tiff) nor the side-car of one: {_named(names)}"
 
 
 def _log_ignored(log: Callable[[str], None], store: ArtefactStore, text: str | None) -> None:

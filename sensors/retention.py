@@ -43,9 +43,11 @@ def old_probabilities_job(settings: PipelineSettings) -> JobDefinition:
 
     @op(
         name="delete_what_is_not_needed",
-        description=f"Deletes tile probabilities {settings.keep_probabilities_days:g} days after their last use, maps "
-        f"that are not the newest of their scene after {settings.keep_maps_days:g} days, notes of progress after "
-        f"{PROGRESS_KEPT.days} days, and leftovers of interrupted work.",
+        description=f"Deletes backscatter and tile probabilities {settings.keep_probabilities_days:g} days after their "
+        f"last use. Deletes after {settings.keep_maps_days:g} days maps that are not the newest of their scene, and "
+        "older versions of a scene that have no map, no tile probabilities and no copied source. Deletes notes of "
+        f"progress after {PROGRESS_KEPT.days} days, and unfinished files of interrupted work after a week at the "
+        "latest.",
     )
     def delete_what_is_not_needed(context: OpExecutionContext, store: ArtefactStore) -> None:
         from drshym_pipeline.products.expiry import delete_expired
@@ -68,7 +70,8 @@ def old_probabilities_job(settings: PipelineSettings) -> JobDefinition:
         name="old_probabilities",
         executor_def=in_process_executor,
         tags={LONGEST_TAG: str(LONGEST_REVIEW)},
-        description="Deletes tile probabilities, older maps and leftovers after the number of days in the settings.",
+        description="Deletes backscatter, tile probabilities, older maps and older versions of scenes after the number "
+        "of days in the settings, and what interrupted runs left.",
     )
     def old_probabilities() -> None:
         delete_what_is_not_needed()

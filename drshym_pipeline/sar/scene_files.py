@@ -171,7 +171,8 @@ def list_scenes(
     Args:
         root: The folder.
         note: Called with one line for every link that is left out.
-        ignored: Called with the key of every other file of which the user may expect a map.
+        ignored: Called with the key of every other file of which the user may expect a map. A raster that is itself a
+            map of this program gets the words "(a map of this program)" after its key.
 
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
@@ -181,8 +182,11 @@ def list_scenes(
     found: list[SourceFile] = []
     for path in files_below(root):
         key = path.relative_to(root).as_posix()
-        scene = is_scene_name(path.name) and not is_map_raster(path)
-        if not scene and not is_sidecar(path.name):
+        if is_scene_name(path.name):
+            if is_map_raster(path):
+                ignored(f"{key} (a map of this program)")
+                continue
+        elif not is_sidecar(path.name):
             if may_be_scene(key):
                 ignored(key)
             continue

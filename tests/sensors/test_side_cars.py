@@ -88,6 +88,14 @@ def test_ignored_files_are_logged_once_and_named_in_every_skip_reason(lineage: L
     assert "map.png" not in str(lineage.message)
 
 
+def test_a_map_in_the_watched_folder_is_ignored_and_called_a_map(lineage: Lineage, scene_file: Path):
+    lineage.drop(scene_file, "S1_small_mask.tif")
+    (lineage.inbox / "S1_small_report.json").write_text("{}", "utf-8")
+    assert [lineage.tick() for _ in range(3)] == [[], [], []]
+    assert "neither a scene (.tif, .tiff) nor the side-car of one" in str(lineage.message)
+    assert "S1_small_mask.tif (a map of this program)" in str(lineage.message)
+
+
 def test_the_line_about_ignored_files_has_a_limited_length(lineage: Lineage):
     for number in range(300):
         (lineage.inbox / f"{number:03d}{'x' * 150}.png").write_bytes(b"x")

@@ -84,7 +84,8 @@ def test_command_and_watched_folder_take_the_same_files_and_never_the_products_o
     listed = [file.key for file in list_scenes(folder, ignored=ignored.append)]
     assert listed == ["other_mask.tif", "results/r.tif", "s.tif"]
     assert scene_paths(folder, folder / "elsewhere") == [folder / key for key in listed]
-    assert sorted(ignored) == ["maps/s_mask.tif", "maps/s_proba.tif", "maps/s_report.json", "notes.txt"]
+    maps = [f"maps/s_{kind}.tif (a map of this program)" for kind in ("mask", "proba")]
+    assert sorted(ignored) == [*maps, "maps/s_report.json", "notes.txt"]
 
 
 def test_the_folder_of_the_results_is_left_out_where_it_is_inside(folder: Path):
