@@ -1,4 +1,4 @@
-"""Put a model into service: the shipped checkpoint at first, later the registered version that was chosen.
+"""Put a model in service: the shipped checkpoint at first, later the registered version that was chosen.
 
 A version's bundle is fetched and verified before the record that scenes are mapped by names it.
 """
@@ -17,8 +17,8 @@ from resources.store import ArtefactStore
 def introduce_shipped(store: ArtefactStore, registry: ModelRegistry) -> None:
     """Make the shipped checkpoint the champion of a registry in which nothing else has been chosen.
 
-    What is in service is then a registered version like any other: with its card, to be gone back to, and to be
-    replaced by review only.
+    What is in service is then a registered version like any other: it has its card, it is replaced by the same rules,
+    and a reviewer can return to it.
     """
     from drshym_pipeline.model.bundle import ModelBundle, shipped_path
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, summary

@@ -1,4 +1,4 @@
-"""Which registered model goes into service; a pure decision, without Dagster, MLflow or a disk."""
+"""Decide which registered model is put in service: a pure decision, without Dagster, MLflow or a disk."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -32,7 +32,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to put into service.
+    """Which version to put in service.
 
     Args:
         serve: The version to serve; None keeps what is in service.
@@ -51,7 +51,7 @@ def introduces_shipped(registered: bool, settled: bool, champion_source: str | N
     """Return whether the shipped checkpoint has to enter the registry as its champion.
 
     It is the champion from the beginning, and a newer one replaces an older one. A model that was trained here, or
-    taken into service by hand, stays; what a reviewer did after the shipped checkpoint had entered is not undone.
+    put in service by hand, stays; what a reviewer did after the shipped checkpoint had entered is not undone.
 
     Args:
         registered: It is in the registry already.

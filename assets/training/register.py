@@ -1,7 +1,7 @@
 """Register a bundle that the command line trained: `drshym register BUNDLE`, which runs this module.
 
 The bundle becomes a version of the registered model with a run of its own, as a bundle trained in Dagster does: with
-signature, card, verdict and the alias `candidate`. Whether it goes into service is then a reviewer's decision.
+signature, card, verdict and the alias `candidate`. A reviewer then decides whether it is put in service.
 """
 
 import sys
@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
     typer.echo(f"sha256: {version.sha256}")
     typer.echo(f"registry: {registry.tracking_uri}")
     typer.echo(f"page: {registry.version_url(version.version)}")
-    typer.echo("To take it into service, a reviewer sets the alias champion to this version in MLflow.")
+    typer.echo("To put it in service, a reviewer sets the alias champion to this version in MLflow.")
     return 0
 
 

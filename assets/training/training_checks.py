@@ -73,7 +73,7 @@ def candidate_is_not_broken(context: AssetCheckExecutionContext, store: Artefact
         state = TrainingState.take_over(RunNote(store, context), "candidate_model")
         judgement = Judgement.load(state.judged_in(store))
     broken = judgement.verdict == BROKEN
-    sentence = f"{judgement.reason} Version {state.version} is registered as {BROKEN} and is never put into service."
+    sentence = f"{judgement.reason} Version {state.version} is registered as {BROKEN} and is never put in service."
     return AssetCheckResult(
         passed=not broken,
         description=sentence if broken else judgement.reason,

@@ -1,4 +1,4 @@
-"""Which model goes into service: every case of the rules."""
+"""Which model is put in service: every case of the rules."""
 
 import pytest
 
