@@ -79,7 +79,8 @@ def run(command: Sequence[str], **options: Any) -> None:
 def peak_bytes() -> int:
     """Return the peak memory of this process so far, in bytes.
 
-    `getrusage` is not used: its peak includes that of the process that forked this one, here a large benchmark.
+    `getrusage` is not used: its peak includes that of the process that forked this one, here a large benchmark. psutil
+    is not used either: it reports the memory that is used now, but on Linux not the peak of one process (VmHWM).
     """
     status = Path("/proc/self/status").read_text("ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))

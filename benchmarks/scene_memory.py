@@ -68,7 +68,7 @@ def measure(usual: tuple[int, int] = USUAL_SCENE, full: tuple[int, int] = FULL_S
         pace = (large["seconds"] / (full[0] * full[1])) / (small["seconds"] / (usual[0] * usual[1]))
         rows.append(
             Row(
-                what=f"Time a megapixel of {size} x 2, {forms[form]}, against {small_size}",
+                what=f"Time per megapixel of {size} x 2, {forms[form]}, against {small_size}",
                 measured=f"{pace:.2f} x ({large['seconds']:.0f} s in all)",
                 asked="within 10 %",
                 met=pace <= SLOWER_THAN_USUAL,
