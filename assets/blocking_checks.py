@@ -1,7 +1,7 @@
-"""Checks that stop what follows them, and say why.
+"""Checks that stop the assets after them, and say why.
 
-When a blocking check fails, Dagster fails its step with the name of the check alone: the sentence of the result stands
-only in the log. The checks made here fail their step with that sentence, so that it is shown on the run's page, in the
+When a blocking check fails, Dagster fails its step with only the name of the check: the sentence of the result is only
+in the log. The checks made here fail their step with that sentence, so that it is shown on the run's page, in the
 `failures/` record and in `drshym status`.
 """
 
@@ -22,12 +22,12 @@ Check = Callable[..., AssetCheckResult]
 
 
 def stopping_sentence(name: str, description: str, result: AssetCheckResult) -> str | None:
-    """Why a result stops the run, in one line; None when it does not.
+    """Return why a result stops the run, in one line, or None if it does not.
 
     Args:
-        name: Of the check.
-        description: What the check expects; used where the result has no sentence of its own.
-        result: Of the check.
+        name: Name of the check.
+        description: What the check expects; used if the result has no sentence of its own.
+        result: The result of the check.
     """
     if result.passed or result.severity is not AssetCheckSeverity.ERROR:
         return None
@@ -42,7 +42,7 @@ def blocking_check(
     Args:
         asset: Name of the asset that is checked.
         description: What the check expects, for people.
-        partitions_def: Of the asset; the check then has a result per partition.
+        partitions_def: The partitions of the asset, if it has any; the check then has one result per partition.
     """
 
     def decorate(check: Check) -> AssetChecksDefinition:

@@ -30,7 +30,7 @@ from resources.engine import InferenceEngine
 from resources.run_limits import MAPPING_POOL
 from resources.store import ArtefactStore
 
-# Dagster is pinned to one release, which has results by partition; its warning would stand in every log.
+# Dagster is pinned to one release, which has results by partition; its warning would be in every log.
 warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", PreviewWarning)
 
 

@@ -4,10 +4,10 @@ import warnings
 
 from dagster import BackfillPolicy, BetaWarning, DynamicPartitionsDefinition
 
-# Dagster is pinned to one release, which runs backfills in one run; its warning would stand in every log.
+# Dagster is pinned to one release, which runs backfills in one run; its warning would be in every log.
 warnings.filterwarnings("ignore", "Parameter `backfill_policy`", BetaWarning)
 
 scenes = DynamicPartitionsDefinition(name="scenes")
 
 ONE_RUN = BackfillPolicy.single_run()
-"""Of a backfill over many scenes: the model is loaded once, and no process is started for a chip."""
+"""The policy of a backfill over many scenes: one run, so the model is loaded once."""

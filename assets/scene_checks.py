@@ -32,9 +32,9 @@ class SceneCheck:
     """One check of an inference asset.
 
     Args:
-        name: Of the check.
-        description: What the check expects, for people.
-        blocking: Whether a scene that fails it goes no further.
+        name: Name of the check.
+        description: What the check expects, as a sentence for people.
+        blocking: Whether the run stops for a scene that fails the check.
         evaluate: Called with the store, the scene and the name of the run.
     """
 
@@ -87,13 +87,13 @@ TILES_COVER_THE_SCENE = SceneCheck(
 )
 PROBABILITIES_FIT_THE_SCENE = SceneCheck(
     "probabilities_fit_the_scene",
-    "Probabilities are in [0, 1], and there exactly where the scene is observed.",
+    "All probabilities are in [0, 1]. Every observed pixel has one, and no other pixel.",
     blocking=True,
     evaluate=_of_files(SceneStore.prediction, probability_faults),
 )
 MASK_AGREES_WITH_PROBABILITY = SceneCheck(
     "mask_agrees_with_probability",
-    "The mask is the probability cut at the threshold, and both lie on exactly the source's grid.",
+    "The mask is the probability compared with the threshold, and both are on the grid of the scene.",
     blocking=True,
     evaluate=_of_files(SceneStore.map, map_faults),
 )

@@ -54,7 +54,7 @@ def scene_faults(folder: SceneFolder) -> list[str]:
     except CRSError:
         faults.append(f"the CRS {meta.crs} is not known")
     if meta.affine.is_degenerate:
-        faults.append("the transform maps the scene onto a line")
+        faults.append("the transform is not usable: all pixels would be on one line")
     make_backscatter(meta, folder.directory)  # retention may have deleted it
     with BackscatterReader(meta, folder.directory) as reader:
         reader.check_whole()
@@ -63,7 +63,10 @@ def scene_faults(folder: SceneFolder) -> list[str]:
 
 @_damage_is_a_fault
 def grid_faults(tiles: TilesFolder) -> list[str]:
-    """Faults of the tile records: a pixel in no tile, a window out of the scene, a record that cannot be read."""
+    """Return the faults of the tile records.
+
+    These are a pixel in no tile, a window that is not inside the scene, and a record that cannot be read.
+    """
     meta = tiles.scene.meta()
     spans: dict[tuple[int, int], list[tuple[int, int]]] = {}
     faults = []
@@ -88,7 +91,7 @@ def grid_faults(tiles: TilesFolder) -> list[str]:
 
 
 def _covers(spans: list[tuple[int, int]], length: int) -> bool:
-    """Whether (start, length) spans together cover 0 to `length`."""
+    """Return whether (start, length) spans together cover 0 to `length`."""
     reach = 0
     for start, size in sorted(spans):
         if start > reach:
@@ -99,7 +102,7 @@ def _covers(spans: list[tuple[int, int]], length: int) -> bool:
 
 @_damage_is_a_fault
 def probability_faults(predicted: PredictionFolder) -> list[str]:
-    """Faults of the tile probabilities: values above one, or observed pixels that differ from the stored scene's.
+    """Return the faults of the tile probabilities: values above 1, or other observed pixels than in the stored scene.
 
     Every pixel of every tile is compared. The scene is read from the stored backscatter: the source takes many times
     longer to decode, and whether the two agree is settled when the scene is staged.
@@ -135,7 +138,10 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
 
 @_damage_is_a_fault
 def map_faults(drawn: MapFolder) -> list[str]:
-    """Faults of the finished rasters: another grid than the source's, or a mask that is not the probability cut."""
+    """Return the faults of the finished rasters.
+
+    These are another grid than the scene's, and a mask that is not the probability compared with the threshold.
+    """
     import rasterio
     from rasterio.windows import Window as RasterWindow
 
@@ -154,7 +160,7 @@ def map_faults(drawn: MapFolder) -> list[str]:
     ):
         for name, raster in (("mask", mask), ("probability", proba)):
             if raster.shape != grid.shape or tuple(raster.transform)[:6] != grid.transform:
-                faults.append(f"the {name} does not lie on the scene's grid")
+                faults.append(f"the {name} is not on the scene's grid")
             if raster.crs != rasterio.crs.CRS.from_user_input(grid.crs):
                 faults.append(f"the {name} has another CRS than the scene")
         if faults:
@@ -162,8 +168,10 @@ def map_faults(drawn: MapFolder) -> list[str]:
         wrong = 0
         for row in range(0, grid.height, _ROWS):
             place = RasterWindow(0, row, grid.width, min(_ROWS, grid.height - row))
-            stored, cut = mask.read(1, window=place), mask_of(proba.read(1, window=place), threshold)
-            # An image with control points was cut before it was moved: what must agree there is what was observed.
-            differ = stored != cut if meta.product_grid is None else (stored == NOT_SEEN) != (cut == NOT_SEEN)
+            stored, computed = mask.read(1, window=place), mask_of(proba.read(1, window=place), threshold)
+            # The mask of an image with control points is computed before both are moved: compare the observed pixels.
+            differ = stored != computed if meta.product_grid is None else (stored == NOT_SEEN) != (computed == NOT_SEEN)
             wrong += int(differ.sum())
-    return [f"{wrong} pixels of the mask differ from the probability cut at {threshold:g}"] if wrong else []
+    if not wrong:
+        return []
+    return [f"{wrong} pixels of the mask differ from the probability compared with the threshold {threshold:g}"]

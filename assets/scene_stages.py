@@ -28,14 +28,14 @@ class Stage:
     """One inference asset.
 
     Args:
-        name: Of the asset.
-        step: What is done with one scene.
-        description: What the asset is, for people.
-        kinds: Of the files, as Dagster shows them.
+        name: Name of the asset.
+        step: The function that makes the asset of one scene.
+        description: What the asset is, as a sentence for people.
+        kinds: The kinds of its files, as Dagster shows them.
         code_version: Raised when the same scene and model would give other files at this stage.
         deps: The assets that it is made from.
-        checks: What is checked of it, in this order.
-        holds: `data` or `map`, to filter by.
+        checks: Its checks, in the order in which they are evaluated.
+        holds: What the asset contains, a tag for filters: `data` or `map`.
         metadata: More metadata of the definition.
     """
 

@@ -1,7 +1,7 @@
 """What each inference asset does with one scene; the assets themselves only call this.
 
-A run of one scene goes through these steps as Dagster's own, a run of many goes through them scene by scene
-(`scene_runs`): both take the same road. `scene_stages` says which step and which checks belong to which asset.
+In a run of one scene each step is a step of Dagster; a run of many scenes takes one scene after the other through them
+(`scene_runs`). Both call the same functions. `scene_stages` says which step and which checks belong to which asset.
 """
 
 from dataclasses import dataclass
@@ -141,7 +141,7 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
 
 
 def _left_out(counts: PolygonCounts | None) -> dict[str, str]:
-    """What the vector file leaves out; nothing to say for a map of an earlier version."""
+    """Return what the vector file leaves out; nothing for a map of an earlier version, which does not record it."""
     if counts is None:
         return {}
     return {f"areas of fewer than {counts.fewest_pixels} pixels, in the mask only": f"{counts.omitted:,}"}

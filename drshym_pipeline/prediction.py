@@ -38,7 +38,7 @@ class PredictionPlan:
         mode: The bands that the model reads.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu` or `cuda`.
-        precision: Of the arithmetic.
+        precision: Number format of the network.
     """
 
     grid: TileGrid

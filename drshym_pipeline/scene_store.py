@@ -150,8 +150,8 @@ class SceneStore:
         """Note which files make up a scene and that it is requested now.
 
         Args:
-            scene: Its name.
-            values: Of `SceneSources`, without the time.
+            scene: Name of the scene.
+            values: The fields of `SceneSources`, without the time.
         """
         sources = SceneSources.model_validate({**values, "at": now()})
         write_json(self.folder / scene / "sources.json", sources.model_dump(mode="json", exclude_none=True))

@@ -183,7 +183,7 @@ BLOCKING_SCENE_CHECKS: Mapping[tuple[str, str], Mapping[str, tuple[Damage, str]]
     },
     ("stitched_scenes", "mask_agrees_with_probability"): {
         "a pixel flipped": (_mask_pixel_flipped, "1 pixels of the mask differ"),
-        "another place": (_mask_moved, "the mask does not lie on the scene's grid"),
+        "another place": (_mask_moved, "the mask is not on the scene's grid"),
         "another CRS": (_mask_in_another_zone, "the mask has another CRS"),
         "a cut file": (_mask_cut, "mask"),
         "no file": (_mask_missing, "_mask.tif"),

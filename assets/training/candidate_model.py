@@ -67,7 +67,7 @@ def candidate_model(
         bundle = ModelBundle.load(bundle_folder)
         judgement = Judgement.load(judged)
         refuse_unusable(judgement, bundle.sha256)
-        # First, so that the candidate stands beside what it has to replace.
+        # The candidate has to replace the shipped checkpoint. This comes first, so that both are in the registry.
         introduce_shipped(store, registry)
         registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", judged / VERDICT_FILE], "reports")
         plots = {png.name: png for place in (folder, judged) for png in sorted((place / PLOTS).glob("*.png"))}

@@ -28,8 +28,9 @@ def _candidate(
 ) -> tuple[RegisteredVersion | None, Literal["review", "better"]]:
     """Return the candidate to decide about, and whether a better one is promoted.
 
-    A run that trained one decides about its own by its own recipe: another training may have registered another one and
-    the recipe may have been rewritten meanwhile. Any other run asks the registry and reads the recipe.
+    A run that trained a candidate decides about that candidate, with the recipe it was trained by: meanwhile another
+    training may have registered another candidate, and the file of the recipe may have changed. Any other run asks the
+    registry and reads the recipe.
     """
     own = note.own("candidate_model")
     if own is None:

@@ -40,7 +40,7 @@ class Judgement:
     sha256: str
     comparisons: list[dict[str, Any]]
     metrics: dict[str, float]
-    finite: bool = True  # not in what an earlier release wrote, which refused to go on with others
+    finite: bool = True  # not in older files: earlier releases stopped when values were not finite
 
     def save(self, folder: Path) -> None:
         """Write the judgement into the folder of its evaluation."""

@@ -1,12 +1,12 @@
 """Where the training assets keep what they hand to one another.
 
 Every run has a note of its own, `training/runs/<root run id>.json`: under the name of each asset, what it handed over.
-So two trainings that go on at the same time never see each other, and a run that is retried finds what its first
-attempt has done. A run that starts in the middle of the chain takes over what the asset before last handed over, in
-whatever run (`records/<asset>.json`); from then on it keeps to that.
+So two trainings that run at the same time never use each other's results, and a retried run finds what its first
+attempt has done. A run that starts in the middle of the chain uses the newest result of the previous asset, from any
+run (`records/<asset>.json`). It notes this result and uses the same one until it ends.
 
-The files of a training are in `training/<id>/`. The id is that of the recipe, the data and the code, so that a repeated
-run goes on with what is there instead of starting again.
+The files of a training are in `training/<id>/`. The id is computed from the recipe, the data and the code, so a
+repeated run continues with the results that exist instead of starting again.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 
 CHECKPOINT, BUNDLE_FOLDER, PLOTS, JUDGEMENTS = "checkpoint", "bundle", "plots", "judgements"
-# A store of an earlier release has one record for these, of the training that was in work last.
+# A store of an earlier release has one record for these, of the newest training.
 _EARLIER_RECORD = "training"
 _IN_EARLIER_RECORD = ("trained_checkpoint", "calibration_temperature", "slice_reports")
 
@@ -39,7 +39,7 @@ class RunNote:
 
     Args:
         store: The artefact store.
-        context: Of the asset or check that asks.
+        context: The context of the asset or check that uses the note.
     """
 
     def __init__(self, store: ArtefactStore, context: AssetExecutionContext | AssetCheckExecutionContext) -> None:
@@ -48,18 +48,21 @@ class RunNote:
         self._path = store.path / "training" / "runs" / f"{self.root}.json"
 
     def own(self, asset: str) -> dict[str, Any] | None:
-        """What an asset handed over in this run, or what this run has taken over of it; None when neither."""
+        """Return what an asset handed over in this run, or what this run has taken over from it, or None."""
         noted = read_json(self._path) if self._path.is_file() else {}
         value: dict[str, Any] | None = noted.get(asset)
         return value
 
     def hand_over(self, asset: str, value: dict[str, Any]) -> None:
-        """Note what an asset of this run hands over. Runs that start after it take over this."""
+        """Note what an asset of this run hands over; later runs that start in the middle of the chain use it."""
         self._keep(asset, value)
         self._store.write_record(asset, value)
 
     def take_over(self, asset: str) -> dict[str, Any]:
-        """What an asset handed over: in this run, else last of all; the answer stays the same for the whole run.
+        """Return what an asset handed over in this run.
+
+        A run that starts in the middle of the chain uses the newest result of the previous asset, from any run. The
+        answer stays the same for the whole run.
 
         Raises:
             InputError: It was never materialised.
@@ -81,15 +84,15 @@ class RunNote:
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """One training in work.
+    """One training in progress.
 
     Args:
-        id: Names its folder.
+        id: The name of its folder.
         mlflow_run: Id of its MLflow run.
-        mlflow_url: The run's page.
+        mlflow_url: The address of the page of that run.
         config: The recipe, as plain values.
         data_root: Folder of the chips.
-        data_sha256: Their content hash.
+        data_sha256: Content hash of the chips.
         judgement: Name of its judgement below `judgements/`; empty for one of an earlier release, which has one only,
             in the folder itself.
         version: The registered version; empty until it is registered.
@@ -110,30 +113,30 @@ class TrainingState:
         return TrainConfig.model_validate(self.config)
 
     def data(self) -> "Sen1Floods11":
-        """The chips."""
+        """Return the chips."""
         from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 
         return Sen1Floods11(Path(self.data_root))
 
     def folder(self, store: ArtefactStore) -> Path:
-        """Where the training's files are."""
+        """Return the folder of the training."""
         return store.training(self.id)
 
     def judged_in(self, store: ArtefactStore) -> Path:
-        """Where the files of the judgement are.
+        """Return the folder of the judgement.
 
-        Several runs may judge the same bundle, each by its own floors and against what was in service then.
+        Several runs may judge the same bundle, each with its own floors and against the model in service at that time.
         """
         folder = self.folder(store)
         return folder / JUDGEMENTS / self.judgement if self.judgement else folder
 
     def hand_over(self, note: RunNote, asset: str) -> None:
-        """Hand this over to the assets that follow."""
+        """Hand this state over to the assets that follow."""
         note.hand_over(asset, asdict(self))
 
     @classmethod
     def take_over(cls, note: RunNote, asset: str) -> "TrainingState":
-        """What an asset handed over.
+        """Return the state that an asset handed over (see `RunNote.take_over`).
 
         Raises:
             InputError: It was never materialised.
@@ -142,16 +145,16 @@ class TrainingState:
 
 
 def learning(config: dict[str, Any]) -> dict[str, Any]:
-    """The part of a recipe that decides the weights: how they are judged and promoted may change without training."""
+    """Return the part of a recipe that decides the weights; the other keys may change without a new training."""
     return {key: value for key, value in config.items() if key not in ("evaluation", "promote")}
 
 
 def training_id(tiles: dict[str, Any], code_version: str) -> str:
-    """The name of the training of some chips by a recipe.
+    """Return the name of a training with some chips and a recipe.
 
     Args:
-        tiles: What `labelled_tiles` handed over.
-        code_version: Of the training code: another one is another training.
+        tiles: The chips and the recipe, as `labelled_tiles` handed them over.
+        code_version: Version of the training code; with another version it is another training.
     """
     identity = {"config": learning(tiles["config"]), "data": tiles["sha256"], "code": code_version}
     return f"{TrainConfig.model_validate(tiles['config']).name}-{sha256_json(identity)[:12]}"
@@ -171,14 +174,14 @@ def alone_with(training: str, store: ArtefactStore, note: RunNote) -> Iterator[N
 def begin(
     training: str, tiles: dict[str, Any], store: ArtefactStore, registry: ModelRegistry, tags: dict[str, str]
 ) -> TrainingState:
-    """Start a training, or take it up again.
+    """Start a training, or continue it.
 
     Args:
-        training: Its id.
-        tiles: What `labelled_tiles` handed over.
+        training: Id of the training.
+        tiles: The chips and the recipe, as `labelled_tiles` handed them over.
         store: The artefact store.
-        registry: Where the MLflow run is opened, or reopened when this training has one.
-        tags: Of the MLflow run; they link it to the Dagster run.
+        registry: The registry in which the MLflow run is opened, or reopened if this training has one.
+        tags: Tags of the MLflow run; they link it to the Dagster run.
     """
     known = store.find_record(f"training-{training}")
     run = str(known["mlflow_run"]) if known and registry.has_run(str(known["mlflow_run"])) else None
