@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.datasets.eight_bit import EightBitForm, read_picture_chip
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.sar.radiometry import observed
+from drshym_pipeline.sar.validity import observed
 
 if TYPE_CHECKING:
     from affine import Affine

@@ -14,7 +14,7 @@ from drshym_pipeline.records.tiles import Modality
 APPROXIMATE_RADIOMETRY = "approximate radiometry"  # a warning that begins with this is repeated in the caption
 
 Polarisation = Literal["VV", "VH"]
-Units = Literal["db", "power", "amplitude", "dn"]
+Units = Literal["db", "power", "amplitude", "dn", "intensity"]
 
 
 class BandSource(Record):

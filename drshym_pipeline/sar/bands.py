@@ -13,7 +13,8 @@ from typing import Any
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
-from drshym_pipeline.sar.file_names import is_horizontal, named_polarisations, parse_name, units_of
+from drshym_pipeline.sar.file_names import is_horizontal, named_polarisations, names_radar, parse_name, units_of
+from drshym_pipeline.sar.raster_band import data_bands
 
 _NEEDS_VV = "This program needs VV (alone or with VH); give the file that contains VV"
 
@@ -22,15 +23,30 @@ _NEEDS_VV = "This program needs VV (alone or with VH); give the file that contai
 class FileFacts:
     """What the header of one file says about its bands; no pixel is read.
 
-    `described` has one entry per band: the polarisation in its description or tags, None when there is none.
+    Args:
+        path: The file.
+        bands: The numbers of its bands, without alpha.
+        dtype: The data type of the stored numbers.
+        scaled: Whether a scale or an offset turns the stored numbers into values.
+        nodata: The nodata tag, a stored number.
+        described: One entry per band: the polarisation in its description or tags, None when there is none.
+        units_hint: The units that a description, a tag or the name states.
+        named: Whether the name, a description or a tag says that the file is Sentinel-1 or names a polarisation.
     """
 
     path: Path
-    count: int
+    bands: tuple[int, ...]
     dtype: str
+    scaled: bool
     nodata: float | None
     described: tuple[str | None, ...]
     units_hint: Units | None
+    named: bool
+
+    @property
+    def count(self) -> int:
+        """Return the number of bands without alpha."""
+        return len(self.bands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +63,42 @@ def file_facts(dataset: Any, path: Path) -> FileFacts:
     """Read the header of an open dataset.
 
     Raises:
-        InputError: The values are complex.
+        InputError: The values are complex, or there is no band but alpha.
     """
     dtype = str(dataset.dtypes[0])
     if "complex" in dtype:
         raise InputError(path, f"complex values ({dtype}): a single-look complex SLC", "Use a GRD or RTC product")
+    bands = data_bands(dataset)
+    if not bands:
+        raise InputError(path, "its only band is alpha", "Give a GeoTIFF with Sentinel-1 backscatter")
     described: list[str | None] = []
     texts: list[str] = []
-    for band in dataset.indexes:
+    for band in bands:
         parts = [dataset.descriptions[band - 1] or "", *map(str, dataset.tags(band).values())]
         text = " ".join(parts)
         found = set(named_polarisations(text))
         described.append(found.pop() if len(found) == 1 else None)
         texts.extend((text, str(dataset.units[band - 1] or "")))
-    if dataset.count == 1 and described == [None]:
+    if len(bands) == 1 and described == [None]:
         tags = {key.lower(): str(value) for key, value in dataset.tags().items()}
         found = set(named_polarisations(tags.get("polarisation", tags.get("polarization", ""))))
         described = [found.pop() if len(found) == 1 else None]
     stated = {units for text in texts if (units := units_of(text)) is not None}
     return FileFacts(
         path=path,
-        count=dataset.count,
+        bands=bands,
         dtype=dtype,
+        scaled=any((dataset.scales[band - 1], dataset.offsets[band - 1]) != (1.0, 0.0) for band in bands),
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         described=tuple(described),
         units_hint=stated.pop() if len(stated) == 1 else parse_name(path.name).units,
+        named=any(found is not None for found in described) or any(map(names_radar, (path.name, *texts))),
     )
 
 
 def _roles_of_one(facts: FileFacts) -> dict[str, BandRole]:
     """Return the polarisations in one file; one band without a name is VV, more bands without names are VV and VH."""
-    described = {name: index for index, name in reversed(list(enumerate(facts.described, 1))) if name}
+    described = {name: band for band, name in reversed(list(zip(facts.bands, facts.described, strict=True))) if name}
     if described:
         return {
             name: BandRole(name, facts.path, band, True)  # type: ignore[arg-type]  # HH and HV are refused by callers
@@ -86,8 +107,9 @@ def _roles_of_one(facts: FileFacts) -> dict[str, BandRole]:
     named = [name for name in named_polarisations(facts.path.stem) if name in ("VV", "VH")]
     if facts.count == 1:
         name = named[0] if len(set(named)) == 1 else "VV"
-        return {name: BandRole(name, facts.path, 1, len(set(named)) == 1)}  # type: ignore[arg-type]
-    return {"VV": BandRole("VV", facts.path, 1, False), "VH": BandRole("VH", facts.path, 2, False)}
+        return {name: BandRole(name, facts.path, facts.bands[0], len(set(named)) == 1)}  # type: ignore[arg-type]
+    first, second = facts.bands[:2]
+    return {"VV": BandRole("VV", facts.path, first, False), "VH": BandRole("VH", facts.path, second, False)}
 
 
 def assign_roles(files: Sequence[FileFacts]) -> tuple[list[BandRole], list[str]]:

@@ -114,47 +114,66 @@ def check_written(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The zeros at the end of an uncompressed file, counted in samples inside the scene."""
+    """The zeros at the end of an uncompressed file, counted in samples inside the scene.
+
+    Args:
+        samples: How many there are.
+        total: All samples of the file.
+        inside: Whether they begin inside a row or a tile.
+        row: Samples of a stored row.
+        border: Whether there are other zeros before them.
+    """
 
     samples: int
     total: int
     inside: bool
     row: int
+    border: bool
 
 
 def _zero_tail(dataset: Any, path: Path, blocks: list[_Block]) -> _Tail | None:
+    """Count the zeros at the end of a file, in the order of its bytes."""
     itemsize = np.dtype(dataset.dtypes[0]).itemsize
     pixel_bytes = itemsize * (dataset.count if dataset.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE") == "PIXEL" else 1)
     row_bytes = dataset.block_shapes[0][1] * pixel_bytes
     total = sum(block.rows * block.cols for block in blocks) * pixel_bytes // itemsize
     tiles_across = dataset.block_shapes[0][1] < dataset.width
-    found = row = 0
+    tail = row = zeros_before = 0
+    inside: bool | None = None  # known as soon as a sample that is not zero was found
     for block in reversed(blocks):
         if block.size % row_bytes or block.size < block.rows * row_bytes:
             return None  # samples packed into bits: backscatter is never stored like that
         stored = np.memmap(path, np.uint8, "r", block.offset, (block.size // row_bytes, row_bytes))
         row = block.cols * pixel_bytes // itemsize
         for line in range(block.rows - 1, -1, -1):
-            filled = np.flatnonzero(stored[line, : block.cols * pixel_bytes])
-            if filled.size:
-                rest = row - (int(filled[-1]) // itemsize + 1)
+            samples = stored[line, : block.cols * pixel_bytes].reshape(row, itemsize).any(axis=1)
+            filled = np.flatnonzero(samples)
+            if inside is None and not filled.size:
+                tail += row
+                continue
+            rest = row - (int(filled[-1]) + 1) if filled.size else 0
+            if inside is None:
                 # Zeros of a border at the bottom would fill the neighbouring tiles to the same row.
-                inside_tile = tiles_across and line < block.rows - 1
-                return _Tail(found + rest, total, rest > 0 or inside_tile, row)
-            found += row
-    return _Tail(found, total, False, row)
+                inside = rest > 0 or (tiles_across and line < block.rows - 1)
+                tail += rest
+                zeros_before -= rest
+                if tail < _FEW:
+                    return None
+            zeros_before += row - filled.size
+            if zeros_before >= _FEW:
+                return _Tail(tail, total, inside, row, border=True)
+    return _Tail(tail, total, bool(inside), row, border=False)
 
 
-def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
+def check_zero_tail(dataset: Any, path: Path) -> str | None:
     """Find an uncompressed file that was preallocated and never filled to its end.
 
     Its missing part is read as zeros, but zeros may also be the fill of a scene's border. They count as damage when
-    there are no other zeros in the file and they either begin inside a row or a tile, or are not the declared fill.
+    there are no other zeros in the file and they begin inside a row or a tile.
 
     Args:
         dataset: The open file.
         path: Its path.
-        zeros: How many samples of the scene are exactly zero, in all bands that are read.
 
     Returns:
         A warning when the zeros may be a border or damage, else None.
@@ -166,13 +185,11 @@ def check_zero_tail(dataset: Any, path: Path, zeros: int) -> str | None:
         return None
     blocks = sorted(_stored_blocks(dataset), key=lambda block: block.offset)
     tail = _zero_tail(dataset, path, blocks) if blocks else None
-    if tail is None or tail.samples < _FEW:
+    if tail is None:
         return None
     share = f"the last {tail.samples / tail.total:.1%} of its pixels are zero bytes"
-    other_fill = dataset.nodata is not None and dataset.nodata != 0
-    if zeros - tail.samples < _FEW and (tail.inside or other_fill):
-        where = "which is not its nodata value" if other_fill else "beginning inside a row or a tile"
-        raise InputError(path, f"incomplete: {share}, {where}", _REMEDY)
+    if tail.inside and not tail.border:
+        raise InputError(path, f"incomplete: {share}, beginning inside a row or a tile", _REMEDY)
     if tail.samples < 2 * tail.row:
         return None
     return f"{path.name}: {share}: this is a border, or an interrupted download"

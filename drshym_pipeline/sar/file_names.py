@@ -43,7 +43,14 @@ _UNITS: tuple[tuple[re.Pattern[str], Units], ...] = (
     (re.compile(rf"{_EDGE}(db|decibel){_END}", re.IGNORECASE), "db"),
     (re.compile(rf"{_EDGE}(power|pwr|linear|lin){_END}", re.IGNORECASE), "power"),
     (re.compile(rf"{_EDGE}(amplitude|amp){_END}", re.IGNORECASE), "amplitude"),
+    (re.compile(rf"{_EDGE}intensity{_END}", re.IGNORECASE), "intensity"),
     (re.compile(rf"{_EDGE}dn{_END}", re.IGNORECASE), "dn"),
+)
+# Words that only radar products have. `units` accepts an image with unclear local statistics only if it has one.
+_RADAR = re.compile(
+    rf"{_EDGE}(S1[A-D]?(?:Hand|Weak)?|sentinel[-_ ]?1[a-d]?|(?:sigma|gamma|beta)[-_]?(?:0|nought|naught)|GRD[FHM]?"
+    rf"|RTC\d*|VV|VH){_END}",
+    re.IGNORECASE,
 )
 _HYP3_UNITS: dict[str, Units] = {"p": "power", "d": "db", "a": "amplitude"}
 
@@ -76,6 +83,11 @@ def is_horizontal(filename: str) -> bool:
         return native["pol"].upper() in {"SH", "DH", "HH", "HV"}
     found = named_polarisations(name)
     return bool(found) and not {"VV", "VH"} & set(found)
+
+
+def names_radar(text: str) -> bool:
+    """Return whether a name or description says Sentinel-1, names a polarisation or a radar product."""
+    return _RADAR.search(text) is not None or _NATIVE.search(stem(text)) is not None
 
 
 def units_of(text: str) -> Units | None:

@@ -10,10 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.prefetch import Prefetched
@@ -25,18 +23,16 @@ from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.sar.completeness import check_zero_tail
 from drshym_pipeline.sar.georeference import Grid
 from drshym_pipeline.sar.ground_control import product_grid
-from drshym_pipeline.sar.radiometry import DN_OFFSET_DB, UnitsFound, detect_units, observed
-from drshym_pipeline.sar.reader import OpenScene, RawWindows, check_sources
-from drshym_pipeline.sar.statistics import BackscatterHistogram
+from drshym_pipeline.sar.radiometry import DN_OFFSET_DB
+from drshym_pipeline.sar.reader import OpenScene, WindowValues, check_sources
+from drshym_pipeline.sar.sample import sample_scene
+from drshym_pipeline.sar.statistics import BackscatterHistogram, ExcludedValues
+from drshym_pipeline.sar.units import BandSample, Claims, find_units
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
-from drshym_pipeline.tiling import Window
 
 # Part of every version: increased when the same bytes give other dB values than before.
-_READING = 2
-_SAMPLE_WINDOWS = 24
-_SAMPLE_SIDE = 256
-_ENOUGH_PIXELS = 20_000
-_SAMPLE_PIXELS = 200_000
+_READING = 3
+_COUNTS = ("dn", "intensity")
 # VV is above VH in 99 % of pixels; below this share the two bands are swapped.
 _SWAPPED_BELOW = 0.2
 _AHEAD = 2  # windows decoded in advance
@@ -68,66 +64,35 @@ def content_hash(bands: Sequence[BandSource], directory: Path) -> str:
     return _hash_of_all(bands, lambda path: sha256_file(directory / path))
 
 
-def _corner(window: Window) -> Window:
-    return Window(window.row, window.col, min(window.height, _SAMPLE_SIDE), min(window.width, _SAMPLE_SIDE))
-
-
-def _sample(scene: OpenScene) -> list[NDArray[Any]]:
-    """Return raw values that are observed in every band, one (n,) array per role, from windows all over the scene."""
-    windows = scene.windows()
-    step = max(1, len(windows) // _SAMPLE_WINDOWS)
-    # A corner of some windows is enough; when little is observed in them, all windows are read completely.
-    order = [_corner(window) for window in windows[::step]] + windows
-    first = len(windows[::step])
-    pieces: list[list[NDArray[Any]]] = [[] for _ in scene.roles]
-    found = 0
-    for index, window in enumerate(order):
-        if index >= first and found >= _ENOUGH_PIXELS:
-            break
-        layers = scene.raw(window)
-        mask = np.logical_and.reduce(
-            [observed(layer, scene.nodata(role)) for layer, role in zip(layers, scene.roles, strict=True)]
-        )
-        count = int(mask.sum())
-        thin = max(1, count * min(first, len(order)) // _SAMPLE_PIXELS)
-        found += count
-        for piece, layer in zip(pieces, layers, strict=True):
-            # A slice would keep the whole window in memory.
-            piece.append(layer[mask][::thin].copy())
-    return [np.concatenate(piece) for piece in pieces]
-
-
-def _check_order(scene: OpenScene, sample: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[BandSample, ...]:
     """Swap the roles when the pixels contradict the order of unnamed bands; warn when they contradict named bands."""
-    if len(scene.roles) < 2 or sample[0].size < 100:
-        return sample
-    above = float((sample[0] > sample[1]).mean())
+    if len(scene.roles) < 2 or samples[0].values.size < 100:
+        return samples
+    above = float((samples[0].values > samples[1].values).mean())
     if above >= _SWAPPED_BELOW:
-        return sample
+        return samples
     first, second = scene.roles
     if first.stated or second.stated or first.path != second.path:
         scene.warnings.append(
             f"the band called VV is above the one called VH in only {above:.0%} of pixels (99 % is usual); "
             "the two bands may be swapped"
         )
-        return sample
-    scene.roles = [replace(second, polarisation="VV"), replace(first, polarisation="VH")]
+        return samples
+    scene.use_roles([replace(second, polarisation="VV"), replace(first, polarisation="VH")])
     scene.warnings.append(
         f"the first band is above the second in only {above:.0%} of pixels (99 % is usual for VV over VH): "
         f"band {second.band} is read as VV and band {first.band} as VH"
     )
-    return sample[::-1]
+    return (replace(samples[1], polarisation="VV"), replace(samples[0], polarisation="VH"))
 
 
-def _find_units(scene: OpenScene, sample: list[NDArray[Any]], given: Units | None) -> UnitsFound:
-    facts = {facts.path: facts for facts in scene.facts}[scene.roles[0].path]
-    return detect_units(
-        sample[0],
-        sample[1] if len(sample) > 1 else None,
-        facts.dtype,
-        subject=str(facts.path),
-        given=given,
+def _claims(scene: OpenScene) -> Claims:
+    """Return what the headers and names of the scene's files say about their values."""
+    facts = scene.facts_of(scene.roles[0])
+    return Claims(
+        dtype="float32" if facts.scaled else facts.dtype,
         hint=facts.units_hint,
+        named=any(file.named for file in scene.facts),
     )
 
 
@@ -141,14 +106,18 @@ def _read_all(
     """
     if writer is not None:
         writer.open(scene.grid.height, scene.grid.width)
-    histograms = [BackscatterHistogram() for _ in scene.roles]
+    bands = scene.bands
+    histograms = [BackscatterHistogram() for _ in bands.bands]
+    excluded = [ExcludedValues(band.polarisation) for band in bands.bands]
     windows = scene.windows()
-    count = zeros = 0
-    alone = [0] * len(scene.roles)
+    count = 0
+    alone = [0] * len(bands.bands)
     progress("describe", 0, len(windows))
-    for index, (window, layers) in enumerate(Prefetched(RawWindows(scene, windows), _AHEAD), 1):
-        zeros += sum(int((layer == 0).sum()) for layer in layers)
-        codes = encode_db(scene.decibels(layers, window))
+    for index, (window, layers) in enumerate(Prefetched(WindowValues(bands, windows), _AHEAD), 1):
+        db = bands.decibels(layers, window)
+        for values, layer, found in zip(db, layers, excluded, strict=True):
+            found.add(values, layer)
+        codes = encode_db(db)
         finite = codes != NOT_OBSERVED_CODE
         mask = finite.all(axis=0)
         alone = [total + int(band.sum()) for total, band in zip(alone, finite, strict=True)]
@@ -160,7 +129,7 @@ def _read_all(
             writer.write(window, codes)
         progress("describe", index, len(windows))
     for path, dataset in scene.files.items():
-        note = check_zero_tail(dataset, path, zeros)
+        note = check_zero_tail(dataset, path)
         if note is not None:
             scene.warnings.append(note)
     if max(alone) > 0 and min(alone) == 0:
@@ -170,21 +139,25 @@ def _read_all(
             f"incomplete: {empty.polarisation} has no valid pixel, but {full.polarisation} has {max(alone)}",
             "Download or copy it again, or use VV alone",
         )
+    total = scene.grid.height * scene.grid.width
+    scene.warnings.extend(note for found in excluded for note in found.warnings(total))
     statistics = {
         role.polarisation: found
         for role, histogram in zip(scene.roles, histograms, strict=True)
         if (found := histogram.statistics()) is not None
     }
-    return count / (scene.grid.height * scene.grid.width), statistics
+    return count / total, statistics
 
 
 def _processing(scene: OpenScene, units: Units) -> tuple[str, ...]:
     steps = []
     if scene.grid.georeference == "gcps":
         steps.append(f"georeference:gcps->{scene.grid.crs}:products")
+    if any(facts.scaled for facts in scene.facts):
+        steps.append("scale:tags")
     if scene.tables:
         steps.append("calibrate:sigma-nought-table")
-    elif units == "dn":
+    elif units in _COUNTS:
         steps.append(f"calibrate:nominal-sigma0:{-DN_OFFSET_DB:.2f}dB")
     if units != "db":
         steps.append(f"units:{units}->db")
@@ -233,10 +206,10 @@ def describe_scene(
     uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
     with ExitStack() as stack:
         scene = OpenScene(paths, stack)
-        sample = _check_order(scene, _sample(scene))
-        found = _find_units(scene, sample, units)
-        scene.units = found.units
-        if found.units == "dn":
+        samples = _check_order(scene, sample_scene(scene.bands, scene.windows()))
+        found = find_units(samples, _claims(scene), subject=str(scene.roles[0].path), given=units)
+        scene.bands.units = found.units
+        if found.units in _COUNTS:
             scene.use_calibration()
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="hash"))
@@ -244,9 +217,9 @@ def describe_scene(
         with kept as writer:
             fraction, statistics = _read_all(scene, writer, progress)
         first = scene.roles[0]
-        facts = {facts.path: facts for facts in scene.facts}[first.path]
+        facts = scene.facts_of(first)
         warnings = [*scene.warnings, *found.warnings]
-        if found.units == "dn" and not scene.tables:
+        if found.units in _COUNTS and not scene.tables:
             warnings.append(f"{APPROXIMATE_RADIOMETRY}: digital numbers converted with a nominal calibration constant")
         grid = scene.grid
         map_grid = None

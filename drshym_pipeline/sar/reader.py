@@ -9,24 +9,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
-from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import BandSource, Polarisation, SceneMeta, Units
+from drshym_pipeline.records import Polarisation, SceneMeta
 from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_facts
-from drshym_pipeline.sar.calibration import CalibrationTable, find_calibration, read_calibration
+from drshym_pipeline.sar.calibration import find_calibration, read_calibration
 from drshym_pipeline.sar.completeness import check_blocks
 from drshym_pipeline.sar.georeference import Grid, find_grid
-from drshym_pipeline.sar.radiometry import observed, to_db
-from drshym_pipeline.sar.safe_open import check_location, damaged, open_scene_file, safe_env
+from drshym_pipeline.sar.raster_band import BandValues, RasterBand, SceneBands
+from drshym_pipeline.sar.safe_open import check_location, open_scene_file, safe_env
 from drshym_pipeline.tiling import Window
 
 _PIXELS_AT_ONCE = 1 << 20
@@ -52,29 +50,6 @@ def strips(height: int, width: int, block: tuple[int, int]) -> Iterator[Window]:
     for row in range(0, height, tall):
         for col in range(0, width, wide):
             yield Window(row, col, min(tall, height - row), min(wide, width - col))
-
-
-def read_raw(dataset: Any, bands: Sequence[int], window: Window) -> NDArray[np.generic]:
-    """Read the raw values (bands, height, width) of a window, in the file's own data type."""
-    place = RasterWindow(window.col, window.row, window.width, window.height)
-    values: NDArray[np.generic] = dataset.read(list(bands), window=place)
-    return values
-
-
-def decibels(
-    values: NDArray[np.generic], nodata: float | None, units: Units, offset_db: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Return raw values as float32 dB, NaN where not observed.
-
-    Args:
-        values: Raw values of any shape, in `units`.
-        nodata: The file's nodata tag.
-        units: The units of the values.
-        offset_db: For `dn`: the offset from the product's calibration table, same shape; a nominal constant when None.
-    """
-    db = to_db(values, units, offset_db)
-    # to_db may return its own input, so the result must be a new array.
-    return np.where(observed(values, nodata), db, np.float32(np.nan))
 
 
 def check_sources(sources: Sequence[Path]) -> list[Path]:
@@ -113,6 +88,7 @@ class OpenScene:
         grids: dict[Path, Grid] = {}
         self.tags: dict[str, str] = {}
         self.files: dict[Path, Any] = {}
+        self.tables: dict[Polarisation, Path] = {}
         for path in paths:  # one after the other, so that an error names the right file
             self.files[path] = dataset = stack.enter_context(open_scene_file(path))
             _refuse_maps(dataset, path)
@@ -121,33 +97,29 @@ class OpenScene:
             check_blocks(dataset, path)
             self.tags |= dataset.tags()
         self.roles, self.warnings = assign_roles(self.facts)
-        self.units: Units = "db"
-        self.tables: dict[Polarisation, tuple[Path, CalibrationTable]] = {}
         self.grid: Grid = grids[self.roles[0].path]
         for path, grid in grids.items():
             if grid != self.grid:
                 raise InputError(
                     path, f"not on the same grid as {self.roles[0].path.name}", "Give two polarisations of one product"
                 )
+        self.bands = SceneBands([self._band(role) for role in self.roles], (self.grid.height, self.grid.width))
 
-    def windows(self) -> list[Any]:
+    def _band(self, role: BandRole) -> RasterBand:
+        return RasterBand(role.polarisation, self.files[role.path], role.path, role.band)
+
+    def use_roles(self, roles: Sequence[BandRole]) -> None:
+        """Read the bands as other polarisations than before; the first role must be VV."""
+        self.roles = list(roles)
+        self.bands.bands = [self._band(role) for role in roles]
+
+    def facts_of(self, role: BandRole) -> FileFacts:
+        """Return the facts of the file of a role."""
+        return next(facts for facts in self.facts if facts.path == role.path)
+
+    def windows(self) -> list[Window]:
         """Return windows that cover the scene, in the order of its rows."""
         return list(strips(self.grid.height, self.grid.width, self.files[self.roles[0].path].block_shapes[0]))
-
-    def raw(self, window: Any) -> list[NDArray[Any]]:
-        """Read the raw values of a window, one (height, width) array per role."""
-        layers = []
-        for role in self.roles:
-            try:
-                layers.append(read_raw(self.files[role.path], [role.band], window)[0])
-            except (RasterioError, CPLE_BaseError) as error:
-                raise damaged(role.path, error) from error
-        return layers
-
-    def nodata(self, role: BandRole) -> float | None:
-        """Return the nodata value of the role's file."""
-        value = self.files[role.path].nodata
-        return None if value is None else float(value)
 
     def use_calibration(self) -> None:
         """Read the calibration tables of digital numbers, if there are any.
@@ -155,11 +127,10 @@ class OpenScene:
         Raises:
             InputError: A table exists and cannot be used, or only one of two polarisations has a table.
         """
-        for role in self.roles:
-            path = find_calibration(role.path)
-            if path is not None:
-                shape = (self.grid.height, self.grid.width)
-                self.tables[role.polarisation] = (path, read_calibration(path, role.polarisation, shape))
+        shape = (self.grid.height, self.grid.width)
+        self.tables = {
+            role.polarisation: path for role in self.roles if (path := find_calibration(role.path)) is not None
+        }
         if self.tables and len(self.tables) < len(self.roles):
             missing = next(role for role in self.roles if role.polarisation not in self.tables)
             raise InputError(
@@ -167,38 +138,35 @@ class OpenScene:
                 f"has no calibration table, while {next(iter(self.tables))} has one",
                 "Copy both tables beside the files, or none",
             )
-
-    def decibels(self, layers: Sequence[NDArray[Any]], window: Window) -> NDArray[np.float32]:
-        """Return raw values of a window as (bands, height, width) float32 dB, NaN where a band is not observed."""
-        bands = []
-        for layer, role in zip(layers, self.roles, strict=True):
-            found = self.tables.get(role.polarisation)
-            offset = None if found is None else found[1].offset_db(window)
-            bands.append(decibels(layer, self.nodata(role), self.units, offset))
-        return np.stack(bands)
+        self.bands.bands = [
+            replace(band, table=read_calibration(self.tables[band.polarisation], band.polarisation, shape))
+            if band.polarisation in self.tables
+            else band
+            for band in self.bands.bands
+        ]
 
     def calibration_of(self, role: BandRole) -> str | None:
         """Return the path of the table that a role is calibrated with, None when there is none."""
         found = self.tables.get(role.polarisation)
-        return None if found is None else str(found[0])
+        return None if found is None else str(found)
 
 
-class RawWindows:
-    """Iterates over windows and their raw values: pairs of a window and the result of `OpenScene.raw`.
+class WindowValues:
+    """Iterates over windows and their values: pairs of a window and the result of `SceneBands.read`.
 
     Args:
-        scene: The open scene; no other code may read it at the same time.
+        bands: The bands; no other code may read them at the same time.
         windows: The windows to read.
     """
 
-    def __init__(self, scene: OpenScene, windows: Sequence[Window]) -> None:
-        self._scene, self._windows = scene, windows
+    def __init__(self, bands: SceneBands, windows: Sequence[Window]) -> None:
+        self._bands, self._windows = bands, windows
 
-    def __iter__(self) -> Iterator[tuple[Window, list[NDArray[Any]]]]:
+    def __iter__(self) -> Iterator[tuple[Window, list[BandValues]]]:
         # GDAL's environment is valid in one thread only, and this may be another thread than the one that opened files.
         with safe_env():
             for window in self._windows:
-                yield window, self._scene.raw(window)
+                yield window, self._bands.read(window)
 
 
 class SceneReader:
@@ -216,12 +184,13 @@ class SceneReader:
         self.directory = directory
         self._lock = threading.Lock()
         self._stack = ExitStack()
-        self._open: list[tuple[Any, BandSource, CalibrationTable | None]] = []
+        self._bands: SceneBands | None = None
 
     def __enter__(self) -> Self:
         meta = self.meta
         with ExitStack() as stack:
             datasets: dict[str, Any] = {}
+            bands: list[RasterBand] = []
             for band in meta.bands:
                 if band.path not in datasets:
                     path = self.directory / band.path
@@ -234,14 +203,15 @@ class SceneReader:
                 table = None
                 if band.calibration is not None:
                     table = read_calibration(self.directory / band.calibration, band.polarisation, meta.shape)
-                self._open.append((dataset, band, table))
+                bands.append(RasterBand(band.polarisation, dataset, self.directory / band.path, band.band, table))
+            self._bands = SceneBands(bands, meta.shape, meta.units)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open = []
+        self._bands = None
         self._stack.close()
 
     def read(self, window: Window) -> NDArray[np.float32]:
@@ -257,7 +227,7 @@ class SceneReader:
             InputError: The file cannot be read in this window.
             ValueError: The window is not inside the scene, or the reader is not open.
         """
-        if not self._open:
+        if self._bands is None:
             raise ValueError("the reader is not open; use it in a with block")
         if (
             window.row < 0
@@ -266,15 +236,8 @@ class SceneReader:
             or window.cols.stop > self.meta.width
         ):
             raise ValueError(f"{window} reaches past the scene of {self.meta.height} x {self.meta.width} pixels")
-        layers = []
         with self._lock, safe_env():
-            for dataset, band, table in self._open:
-                try:
-                    raw = read_raw(dataset, [band.band], window)[0]
-                except (RasterioError, CPLE_BaseError) as error:
-                    raise damaged(self.directory / band.path, error) from error
-                offset = None if table is None else table.offset_db(window)
-                layers.append(decibels(raw, dataset.nodata, self.meta.units, offset))
-        db = np.stack(layers)
+            layers = self._bands.read(window)
+        db = self._bands.decibels(layers, window)
         db[:, ~np.isfinite(db).all(axis=0)] = np.nan
         return db

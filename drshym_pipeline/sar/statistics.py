@@ -1,14 +1,23 @@
-"""Statistics of a whole scene, from a count of each stored value; the memory does not grow with the scene."""
+"""Statistics of a whole scene and of the values that are no measurements; the memory does not grow with the scene."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.records import BandStatistics
+from drshym_pipeline.records import BandStatistics, Polarisation
 from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.sar.raster_band import BandValues
+from drshym_pipeline.sar.validity import FLOOR_DB
 
 _VALUES = 1 << 16
+_MOST_NUMBERS = 16  # different numbers for "no data" in one window; more are noise
+# A smaller share of values outside the physical limits is normal and not worth a warning.
+_LEAST_SHARE = 0.001
+# VV below this level is less than the noise of the instrument: the dark fringe at the border of a product.
+_FAINT_DB = -35.0
 
 
 class BackscatterHistogram:
@@ -36,3 +45,60 @@ class BackscatterHistogram:
 
         mean = round(float(self._counts @ db) / count, 3)
         return BandStatistics(mean=mean, p01=percentile(1), p50=percentile(50), p99=percentile(99))
+
+
+class ExcludedValues:
+    """Counts the values of one band that the file gives as data, but that are no measurements.
+
+    Args:
+        polarisation: The band.
+    """
+
+    def __init__(self, polarisation: Polarisation) -> None:
+        self._polarisation = polarisation
+        self._numbers: Counter[float] = Counter()
+        self._outside = self._faint = self._floor = 0
+
+    def add(self, db: NDArray[np.float32], layer: BandValues) -> None:
+        """Count one window.
+
+        Args:
+            db: (height, width) dB, NaN where there is no measurement.
+            layer: The values of the same window.
+        """
+        outside = layer.given & np.isnan(db) & (layer.values != 0)
+        if outside.any():
+            self._outside += int(outside.sum())
+            numbers, counts = np.unique(layer.values[outside], return_counts=True)
+            for place in np.argsort(counts, kind="stable")[::-1][:_MOST_NUMBERS]:
+                self._numbers[float(numbers[place])] += int(counts[place])
+        if layer.floor is not None:
+            self._floor += int((layer.floor & (db == FLOOR_DB)).sum())
+        if self._polarisation == "VV":
+            self._faint += int((db < _FAINT_DB).sum())
+
+    def warnings(self, total: int) -> list[str]:
+        """Return what the user must know.
+
+        Args:
+            total: The number of pixels of the scene.
+        """
+        notes = []
+        if self._outside >= _LEAST_SHARE * total:
+            (number, count), *_ = self._numbers.most_common(1)
+            value = f", most often the value {number:.6g}" if count > 0.5 * self._outside else ""
+            notes.append(
+                f"{self._outside / total:.1%} of {self._polarisation} is outside the limits of backscatter{value}: "
+                "not observed"
+            )
+        if self._floor >= _LEAST_SHARE * total:
+            notes.append(
+                f"{self._floor / total:.1%} of {self._polarisation} is zero, as after noise removal: "
+                f"read as {FLOOR_DB:g} dB"
+            )
+        if self._faint >= _LEAST_SHARE * total:
+            notes.append(
+                f"{self._faint / total:.1%} of VV is below {_FAINT_DB:g} dB, less than Sentinel-1 measures; it may be "
+                "the noise at the border of a product, and it is mapped like water"
+            )
+        return notes

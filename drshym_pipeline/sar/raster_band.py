@@ -1,0 +1,182 @@
+"""The bands of a scene in open files: raw values, their scale, and which of them the file itself says are missing.
+
+`reader` opens the files, `validity` has the rules, and this module applies them window by window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import Polarisation, Units
+from drshym_pipeline.sar.calibration import CalibrationTable
+from drshym_pipeline.sar.radiometry import to_db
+from drshym_pipeline.sar.safe_open import damaged
+from drshym_pipeline.sar.validity import FLOOR_DB, SOLID_SIDE, below_floor, measured, not_filled, solid
+from drshym_pipeline.tiling import Window
+
+_HALO = SOLID_SIDE - 1
+
+
+def data_bands(dataset: Any) -> tuple[int, ...]:
+    """Return the numbers of the bands that are not alpha."""
+    return tuple(
+        band for band, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True) if meaning != ColorInterp.alpha
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BandValues:
+    """One band in a window.
+
+    Args:
+        values: (height, width), after scale and offset.
+        given: (height, width) False where the file says that a value is missing, or the value is not finite.
+        floor: (height, width) True where noise removal cut the value at zero; None when it did so nowhere.
+    """
+
+    values: NDArray[np.generic]
+    given: NDArray[np.bool_]
+    floor: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RasterBand:
+    """One band of an open file.
+
+    Args:
+        polarisation: What the band is.
+        dataset: The open reader of rasterio.
+        path: The file to name in an error.
+        index: The number of the band.
+        table: The calibration table of its digital numbers.
+    """
+
+    polarisation: Polarisation
+    dataset: Any
+    path: Path
+    index: int
+    table: CalibrationTable | None = None
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Return the factor and the offset that turn stored numbers into values.
+
+        Raises:
+            InputError: They cannot be used.
+        """
+        factor, offset = float(self.dataset.scales[self.index - 1]), float(self.dataset.offsets[self.index - 1])
+        if not np.isfinite([factor, offset]).all() or factor == 0.0:
+            raise InputError(
+                self.path, f"its scale {factor:g} and offset {offset:g} cannot be used", "Correct the tags of the file"
+            )
+        return factor, offset
+
+    @property
+    def nodata(self) -> float | None:
+        """Return the nodata tag, which is a stored number."""
+        value = self.dataset.nodatavals[self.index - 1]
+        return None if value is None else float(value)
+
+    @property
+    def masked(self) -> bool:
+        """Return whether the file has a mask or an alpha band."""
+        return MaskFlags.per_dataset in self.dataset.mask_flag_enums[self.index - 1]
+
+    def read(self, window: Window) -> BandValues:
+        """Read a window.
+
+        Raises:
+            InputError: The file is damaged in this window.
+        """
+        place = RasterWindow(window.col, window.row, window.width, window.height)
+        try:
+            values: NDArray[np.generic] = self.dataset.read(self.index, window=place)
+            given = not_filled(values, self.nodata)
+            if self.masked:
+                given &= self.dataset.read_masks(self.index, window=place) != 0
+        except (RasterioError, CPLE_BaseError) as error:
+            raise damaged(self.path, error) from error
+        factor, offset = self.scale
+        if (factor, offset) != (1.0, 0.0):
+            # A float32 holds 16 bits exactly, and such a file is read in half of the time.
+            short = values.dtype.itemsize <= 2
+            values = values.astype(np.float32 if short else np.float64) * factor + offset
+        return BandValues(values, given)
+
+
+class SceneBands:
+    """The bands of one scene, read window by window as dB. Only one thread may read at a time.
+
+    Args:
+        bands: VV, and VH where there is one.
+        shape: Height and width of the scene.
+        units: The units of the values; None while they are not known.
+    """
+
+    def __init__(self, bands: Sequence[RasterBand], shape: tuple[int, int], units: Units | None = None) -> None:
+        self.bands = list(bands)
+        self.shape = shape
+        self.units = units
+
+    def read(self, window: Window) -> list[BandValues]:
+        """Read the values of a window, one entry per band.
+
+        Raises:
+            InputError: A file is damaged in this window.
+        """
+        layers = [band.read(window) for band in self.bands]
+        if self.units is None or len(layers) < 2:
+            return layers
+        low = [below_floor(layer.values, self.units) & layer.given for layer in layers]
+        high = [layer.given & ~cut for layer, cut in zip(layers, low, strict=True)]
+        return [
+            BandValues(layer.values, layer.given, self._floor(index, window, low[index] & high[1 - index]))
+            for index, layer in enumerate(layers)
+        ]
+
+    def _floor(self, index: int, window: Window, cut: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Return the pixels that noise removal cut at zero, without those of a border."""
+        if not cut.any() or self.units is None:
+            return None
+        height, width = self.shape
+        top, left = max(0, window.row - _HALO), max(0, window.col - _HALO)
+        bottom, right = min(height, window.rows.stop + _HALO), min(width, window.cols.stop + _HALO)
+        around = self.bands[index].read(Window(top, left, bottom - top, right - left))
+        missing = below_floor(around.values, self.units) | ~around.given
+        rows, cols = window.row - top, window.col - left
+        # Outside the scene everything is missing: zeros along the edge are a border, however narrow it is.
+        below, beside = bottom - window.rows.stop, right - window.cols.stop
+        padding = ((_HALO - rows, _HALO - below), (_HALO - cols, _HALO - beside))
+        border = solid(np.pad(missing, padding, constant_values=True))
+        return cut & ~border[_HALO : _HALO + window.height, _HALO : _HALO + window.width]
+
+    def decibels(self, layers: Sequence[BandValues], window: Window) -> NDArray[np.float32]:
+        """Return the values of a window as (bands, height, width) float32 dB, NaN where a band has no measurement.
+
+        Raises:
+            ValueError: The units are not known.
+        """
+        if self.units is None:
+            raise ValueError("the units are not known")
+        result = np.empty((len(layers), window.height, window.width), np.float32)
+        for out, layer, band in zip(result, layers, self.bands, strict=True):
+            offset = None if band.table is None else band.table.offset_db(window)
+            db = to_db(layer.values, self.units, offset)
+            out[...] = np.where(layer.given & measured(layer.values, db), db, np.float32(np.nan))
+        # After both bands: a pixel is at the floor only where the other band has a measurement.
+        whole = np.isfinite(result)
+        for index, layer in enumerate(layers):
+            if layer.floor is not None:
+                result[index][layer.floor & whole[1 - index]] = FLOOR_DB
+        return result
