@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.model.card_figures import card_iou
-from drshym_pipeline.model.inputs import network_input_of_codes
+from drshym_pipeline.model.inputs import fill_small_holes, network_input_of_codes
 from drshym_pipeline.probabilities import (
     NOT_OBSERVED,
     PROBABILITY_SCALE,
@@ -164,7 +164,7 @@ class _TileWork:
         """Return where a tile is observed, and its network input; None without an observed pixel."""
         codes = self.reader.read(self.grid.window(index), 1 if self.mode == "vv" else None)
         observed = codes[0] != NOT_OBSERVED_CODE
-        return (observed, network_input_of_codes(codes, self.bands)) if observed.any() else None
+        return (observed, network_input_of_codes(fill_small_holes(codes), self.bands)) if observed.any() else None
 
     def store(self, observed: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.uint16]:
         """The probabilities of a tile as they are stored: (tile, tile), not observed past the end of the scene."""

@@ -14,6 +14,6 @@ def from_db(db: NDArray[np.float32], units: Units) -> NDArray[np.float64]:
     data = db.astype(np.float64)
     if units == "db":
         return data
-    if units == "dn":
+    if units in ("dn", "intensity"):
         data = data + DN_OFFSET_DB
-    return np.power(10.0, data / (10.0 if units == "power" else 20.0))
+    return np.power(10.0, data / (10.0 if units in ("power", "intensity") else 20.0))

@@ -26,19 +26,20 @@ _ORIGINAL: Final = "Give the original Sentinel-1 product (GRD or RTC) under its 
 _LEVELS: Final[dict[Polarisation, tuple[float, float]]] = {"VV": (-32.0, 3.0), "VH": (-45.0, -2.0)}
 # Median and 1-99 % spread of VV in dB, the median difference between VV and VH and the local deviation of VV, over land
 # and water scenes: (mean, deviation).
-_MEDIAN, _SPREAD, _RATIO, _LOCAL = (-11.0, 4.0), (17.0, 8.0), (7.0, 2.5), (1.5, 0.45)
+_MEDIAN, _SPREAD, _RATIO, _LOCAL = (-11.0, 6.0), (17.0, 8.0), (7.0, 2.5), (1.35, 0.25)
 # A share of all products is filtered or averaged. Their local deviation can have any value up to that of speckle.
-_FILTERED, _FILTERED_MOST = 0.15, 1.5
-# Most floating point products are power: five of six.
-_POWER_PRIOR: Final = math.log(5.0)
-_CLEAR: Final = math.log(20.0)
-_BEYOND_DOUBT: Final = math.log(1000.0)
+_FILTERED, _FILTERED_MOST = 0.1, 1.5
+# Most floating point products are power: three of four.
+_POWER_PRIOR: Final = math.log(3.0)
+# The scenes of BigEarthNet and SEN12MS-CR have 3.2 or more as power, and 1.0 or less as amplitude.
+_CLEAR: Final = math.log(10.0)
 # Limits of the local statistics; `texture` says what they were chosen on.
 _SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
 _SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
 _MOST_UNEVEN: Final = 2.7
 _LEAST_GROWTH: Final = 0.5
 _NORMALISED_GROWTH: Final = 0.3
+_LIMITED_FROM: Final = 0.9
 _FEW: Final = 100  # values; fewer say little about a distribution
 # No unit of backscatter has values beyond these limits.
 _FILL_BELOW: Final = -90.0
@@ -292,19 +293,24 @@ def _counts(samples: Sequence[BandSample], claims: Claims, seen: str, subject: s
 
 
 def _refuse_normalised(samples: Sequence[BandSample], subject: str) -> None:
-    """Refuse values that were scaled to 0 .. 1: their dB cannot be found again.
+    """Refuse values that are limited to 0 .. 1, such as scaled dB or a probability.
 
     Raises:
-        InputError: All values are in 0 .. 1, and many are exactly 1 or the local deviation does not grow with the mean.
+        InputError: All values are in 0 .. 1, and many are near 1 or the local deviation does not grow with the mean.
     """
     values = samples[0].values
     if values.size < _FEW or values.min() < 0 or values.max() > 1.0:
         return
     local = _texture(samples[0], "power")
-    clipped = float((values == 1.0).mean()) >= 0.001
+    # Power that is near 1 in one of a hundred pixels is above 1 in others.
+    limited = float(np.percentile(values, 99)) >= _LIMITED_FROM
     added = local is not None and local.growth is not None and local.growth < _NORMALISED_GROWTH
-    if clipped or added:
-        raise InputError(subject, f"its values are normalised to 0 .. 1 ({_seen(values)}): their dB is lost", _ORIGINAL)
+    if limited or added:
+        raise InputError(
+            subject,
+            f"its values are normalised to 0 .. 1 ({_seen(values)}), so their dB is lost, or they are a probability",
+            _ORIGINAL,
+        )
 
 
 def _stated(samples: Sequence[BandSample], family: str, given: Units, subject: str) -> UnitsFound:
@@ -321,7 +327,7 @@ def _stated(samples: Sequence[BandSample], family: str, given: Units, subject: s
         _refuse_normalised(samples, subject)
     if family != "db":
         odds = _odds_of_power(samples, calibrated=family == "calibrated")
-        contradicted = odds < -_BEYOND_DOUBT if _kind(given) == "power" else odds > _BEYOND_DOUBT
+        contradicted = odds < -_CLEAR if _kind(given) == "power" else odds > _CLEAR
         if contradicted:
             other = {"power": "amplitude", "amplitude": "power", "dn": "intensity", "intensity": "dn"}[given]
             raise InputError(

@@ -1,0 +1,194 @@
+"""What the values of a scene are, and whether they are backscatter at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import Polarisation, Units
+from drshym_pipeline.sar.units import BandSample, Claims, find_units
+from tests.look_alikes import NOT_BACKSCATTER, backscatter_db
+from tests.units import from_db
+
+UNITS: tuple[Units, ...] = ("db", "power", "amplitude", "dn", "intensity")
+FLOAT, COUNTS = Claims("float32"), Claims("uint16")
+
+
+def sample(values: np.ndarray, polarisation: Polarisation = "VV") -> BandSample:
+    return BandSample(polarisation, values[values != 0].ravel().astype(float), (values.astype(float),))
+
+
+def scene(units: Units, bands: int = 2, db: np.ndarray | None = None) -> list[BandSample]:
+    """Return a scene in other units; digital numbers are whole."""
+    db = backscatter_db() if db is None else db
+    raw = from_db(db.astype(np.float32), units)
+    raw = raw.round() if units in ("dn", "intensity") else raw
+    names: tuple[Polarisation, ...] = ("VV", "VH")
+    return [sample(values, name) for values, name in zip(raw[:bands], names, strict=False)]
+
+
+def claims(units: Units) -> Claims:
+    """Return what the usual product in these units says about itself."""
+    if units == "dn":
+        return COUNTS
+    return Claims("float32", hint="intensity") if units == "intensity" else FLOAT
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+@pytest.mark.parametrize("units", UNITS)
+def test_units_are_found_from_the_values(units, bands):
+    found = find_units(scene(units, bands), claims(units), subject="x.tif")
+    assert found.units == units
+    assert found.evidence and not found.warnings
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_units_that_the_user_states_are_used(units):
+    assert find_units(scene(units), claims(units), subject="x.tif", given=units).units == units
+
+
+@pytest.mark.parametrize("given", UNITS)
+@pytest.mark.parametrize("units", UNITS)
+def test_units_that_the_user_states_wrongly_are_refused_and_following_the_remedy_gives_the_right_ones(units, given):
+    if given == units:
+        return
+    with pytest.raises(InputError, match=r"^x\.tif: its values (are not|behave like)") as caught:
+        find_units(scene(units), claims(units), subject="x.tif", given=given)
+    remedy = caught.value.remedy
+    retry = remedy.removeprefix("Pass --units ") if remedy.startswith("Pass") else None
+    assert retry is not None or remedy.startswith("Leave --units out")
+    assert find_units(scene(units), claims(units), subject="x.tif", given=retry).units == units  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("share", [0.005, 0.23, 0.6])
+@pytest.mark.parametrize("fill", [-9999.0, -999.0, -99.0, -3.4e38, 3.4e38, 1e20])
+@pytest.mark.parametrize("units", ["db", "power", "dn"])
+def test_numbers_for_no_data_without_a_tag_do_not_change_the_units(units, fill, share):
+    bands = []
+    for band in scene(units):
+        values = band.values.copy()
+        values[: int(share * values.size)] = fill
+        bands.append(BandSample(band.polarisation, values, band.patches))
+    assert find_units(bands, claims(units), subject="x.tif").units == units
+
+
+def test_squared_digital_numbers_are_recognised_by_name_and_level():
+    assert find_units(scene("intensity"), Claims("float32", hint="intensity"), subject="x.tif").units == "intensity"
+    # The same word stands for calibrated power in other products.
+    assert find_units(scene("power"), Claims("float32", hint="intensity"), subject="x.tif").units == "power"
+
+
+@pytest.mark.parametrize("water", ["sea", "lake"])
+@pytest.mark.parametrize("bands", [1, 2])
+def test_amplitude_of_water_alone_is_recognised_or_both_units_are_named(water, bands):
+    level = {"sea": (-16.0, -25.0), "lake": (-23.0, -30.0)}[water]
+    speckle = np.random.default_rng(3).gamma(4.4, 1 / 4.4, (2, 160, 160))
+    # The pixels of a product are smaller than its resolution, so neighbours are alike.
+    speckle = ndimage.gaussian_filter(speckle, (0, 0.5, 0.5))
+    db = np.array(level)[:, None, None] + 10 * np.log10(speckle)
+    for units in ("amplitude", "power"):
+        try:
+            assert find_units(scene(units, bands, db), FLOAT, subject="x.tif").units == units
+        except InputError as error:
+            assert "power or amplitude" in str(error)
+            assert "--units power or --units amplitude" in error.remedy
+            assert find_units(scene(units, bands, db), FLOAT, subject="x.tif", given=units).units == units
+
+
+@pytest.mark.parametrize("window", [7, 9])
+def test_a_filtered_calm_sea_in_db_is_accepted(window):
+    speckle = np.random.default_rng(3).gamma(4.4, 1 / 4.4, (160, 160))
+    db = -20.0 + 10 * np.log10(ndimage.uniform_filter(speckle, window))
+    assert np.ptp(np.percentile(db, (1, 99))) < 2.0
+    found = find_units([sample(db)], Claims("float32", named=True), subject="x.tif")
+    assert found.units == "db"
+    assert any("smoother" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize("window", [3, 5, 7])
+@pytest.mark.parametrize("units", ["db", "power"])
+def test_a_filtered_scene_needs_a_name_and_gets_a_warning(units, window):
+    power = ndimage.uniform_filter(10 ** (backscatter_db() / 10), (0, window, window))
+    bands = scene(units, 2, 10 * np.log10(power))
+    assert find_units(bands, Claims("float32", named=True), subject="x.tif").units == units
+    if window > 3:
+        with pytest.raises(InputError, match="not clear that this is a radar image"):
+            find_units(bands, FLOAT, subject="x.tif")
+
+
+def test_bands_of_different_units_are_refused():
+    vv, vh = scene("db")[0], scene("power")[1]
+    with pytest.raises(InputError, match="different units: VV like dB and VH like linear power"):
+        find_units([vv, vh], FLOAT, subject="x.tif")
+
+
+@pytest.mark.parametrize("given", [None, *UNITS])
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [(kind, dtype) for kind, (_, dtypes) in NOT_BACKSCATTER.items() for dtype in dtypes]
+)
+def test_rasters_that_are_no_backscatter_are_refused_whatever_they_are_called(kind, dtype, named, given):
+    make, _ = NOT_BACKSCATTER[kind]
+    for seed in (1, 2, 3):
+        with pytest.raises(InputError) as caught:
+            find_units([sample(make(seed).astype(dtype))], Claims(dtype, named=named), subject="x.tif", given=given)
+        assert "\n" not in str(caught.value)
+
+
+def test_no_remedy_for_an_eight_bit_picture_names_units():
+    with pytest.raises(InputError, match="8-bit") as caught:
+        find_units([sample(np.full((50, 50), 90))], Claims("uint8"), subject="x.tif", given="dn")
+    assert "--units" not in caught.value.remedy
+
+
+def test_eight_bits_with_a_scale_are_values_like_others():
+    db = np.round((backscatter_db() + 40) / 0.2) * 0.2 - 40
+    assert find_units(scene("db", 2, db), FLOAT, subject="x.tif").units == "db"
+
+
+@pytest.mark.parametrize(("value", "dtype", "units"), [(-12.3, "float32", "db"), (89, "uint16", "dn")])
+@pytest.mark.parametrize("side", [1, 3, 12])
+def test_tiny_rasters_are_judged_by_their_level(value, dtype, units, side):
+    values = np.full((side, side), value) * np.random.default_rng(1).normal(1.0, 0.02, (side, side))
+    found = find_units([sample(values)], Claims(dtype), subject="x.tif")
+    assert found.units == units
+    assert any("too few pixels to check" in warning for warning in found.warnings)
+
+
+def test_a_tiny_raster_of_power_or_amplitude_names_both():
+    with pytest.raises(InputError, match="power or amplitude") as caught:
+        find_units([sample(np.full((1, 1), 0.4))], FLOAT, subject="x.tif")
+    assert "--units power or --units amplitude" in caught.value.remedy
+
+
+@pytest.mark.parametrize("factor", [100.0, 10_000.0])
+def test_whole_numbers_that_lost_their_scale_are_refused(factor):
+    for units in ("db", "power"):
+        raw = [np.round(from_db(band.astype(np.float32), units) * factor) for band in backscatter_db()]
+        if units == "power" and factor < 1000:
+            continue  # nothing is left of the values
+        bands = [sample(raw[0]), sample(raw[1], "VH")]
+        with pytest.raises(InputError):
+            find_units(bands, Claims("int16"), subject="x.tif")
+
+
+def test_a_name_decides_between_power_and_amplitude():
+    db = backscatter_db() + 5.0
+    assert (
+        find_units(scene("amplitude", 1, db), Claims("float32", hint="amplitude"), subject="x.tif").units == "amplitude"
+    )
+
+
+def test_the_user_is_warned_when_the_values_contradict_the_name():
+    found = find_units(scene("db"), Claims("float32", hint="power"), subject="x.tif")
+    assert found.units == "db"
+    assert any("say power" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(("dtype", "units"), [("float32", "db"), ("uint16", "dn")])
+def test_without_an_observed_pixel_the_type_decides(dtype, units):
+    found = find_units([BandSample("VV", np.empty(0))], Claims(dtype), subject="x.tif")
+    assert found.units == units
+    assert "no observed pixel" in found.evidence
