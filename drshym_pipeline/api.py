@@ -57,7 +57,8 @@ def map_scene(
         out: The folder for the products. If the mapping fails, no file of this scene is left in it.
         model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
         scene_id: The scene's name; taken from the file names by default.
-        units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude` or `dn`.
+        units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
+            `intensity` (the square of `dn`).
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from drshym_pipeline.records import Units
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 CheckpointOption = Annotated[
@@ -15,7 +17,7 @@ CheckpointOption = Annotated[
     ),
 ]
 UnitsOption = Annotated[
-    Literal["db", "power", "amplitude", "dn"] | None,
+    Units | None,
     typer.Option("--units", help="Unit of the pixel values, if it cannot be recognised."),
 ]
 JsonOption = Annotated[

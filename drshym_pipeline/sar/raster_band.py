@@ -28,11 +28,17 @@ from drshym_pipeline.tiling import Window
 _HALO = SOLID_SIDE - 1
 
 
+def alpha_bands(dataset: Any) -> tuple[int, ...]:
+    """Return the numbers of the alpha bands. GDAL itself makes a mask of them in some data types only."""
+    return tuple(
+        band for band, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True) if meaning == ColorInterp.alpha
+    )
+
+
 def data_bands(dataset: Any) -> tuple[int, ...]:
     """Return the numbers of the bands that are not alpha."""
-    return tuple(
-        band for band, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True) if meaning != ColorInterp.alpha
-    )
+    alpha = alpha_bands(dataset)
+    return tuple(band for band in dataset.indexes if band not in alpha)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class RasterBand:
 
     @property
     def masked(self) -> bool:
-        """Return whether the file has a mask or an alpha band."""
+        """Return whether the file has a mask."""
         return MaskFlags.per_dataset in self.dataset.mask_flag_enums[self.index - 1]
 
     def read(self, window: Window) -> BandValues:
@@ -105,6 +111,8 @@ class RasterBand:
             given = not_filled(values, self.nodata)
             if self.masked:
                 given &= self.dataset.read_masks(self.index, window=place) != 0
+            for alpha in alpha_bands(self.dataset):
+                given &= self.dataset.read(alpha, window=place) > 0
         except (RasterioError, CPLE_BaseError) as error:
             raise damaged(self.path, error) from error
         factor, offset = self.scale

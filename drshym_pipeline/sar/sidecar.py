@@ -29,7 +29,7 @@ class SceneSidecar(Record):
     """The content of a side-car. Only `units` changes how a scene is read so far; the others are checked and kept.
 
     Args:
-        units: What the pixel values are: `db`, `power`, `amplitude` or `dn`.
+        units: What the pixel values are: `db`, `power`, `amplitude`, `dn` or `intensity`.
         pre_event: A scene from before the event, as a name or path.
         event: The event's name or code.
         date: The day of the event, such as 2021-01-11.

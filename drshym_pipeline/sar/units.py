@@ -38,7 +38,7 @@ _SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
 _SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
 _MOST_UNEVEN: Final = 2.7
 _LEAST_GROWTH: Final = 0.5
-_NORMALISED_GROWTH: Final = 0.3
+_NORMALISED_GROWTH: Final = 0.45
 _LIMITED_FROM: Final = 0.9
 _FEW: Final = 100  # values; fewer say little about a distribution
 # No unit of backscatter has values beyond these limits.
@@ -226,11 +226,11 @@ def _odds_of_power(samples: Sequence[BandSample], *, calibrated: bool) -> float:
 
 
 def _texture(sample: BandSample, units: Units) -> Texture | None:
+    """Return the local statistics of a band that is read in given units."""
     patches = []
     for patch in sample.patches:
-        db = to_db(patch, units)
-        # Zero is the fill of every unit.
-        patches.append(np.where((db >= LEAST_DB - 50.0) & (db <= MOST_DB + 60.0) & (patch != 0), db, np.nan))
+        usable = (patch > _FILL_BELOW) & (patch < _FILL_ABOVE) & (patch != 0)
+        patches.append(np.where(usable, to_db(patch, units), np.nan))
     return texture(patches)
 
 

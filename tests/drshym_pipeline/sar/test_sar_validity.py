@@ -1,0 +1,77 @@
+"""Which values of a band are measurements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from drshym_pipeline.sar.radiometry import to_db
+from drshym_pipeline.sar.validity import (
+    FLOOR_DB,
+    LEAST_DB,
+    MOST_DB,
+    SOLID_SIDE,
+    below_floor,
+    measured,
+    not_filled,
+    observed,
+    solid,
+)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("float32", None), ("float32", float("nan")), ("float64", 0.0), ("int16", -32768), ("float32", -9999)],
+)
+def test_every_kind_of_fill_is_not_observed(dtype, nodata):
+    fills = [0, -32768] + ([nodata] if nodata is not None and dtype != "int16" else [])
+    if dtype.startswith("float"):
+        fills += [np.nan, np.inf, -np.inf]
+    values = np.array([*fills, -12, 7], dtype=dtype)
+    assert observed(values, nodata).tolist() == [False] * len(fills) + [True, True]
+
+
+@pytest.mark.parametrize("nodata", [-3.4028234663852886e38, -np.inf])
+def test_a_nodata_tag_that_is_extreme_still_counts(nodata):
+    values = np.array([np.float32(nodata), -9.0], np.float32)
+    assert not_filled(values, nodata).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("db", "expected"),
+    [(LEAST_DB, True), (LEAST_DB - 0.1, False), (MOST_DB, True), (MOST_DB + 0.1, False), (np.nan, False), (-25, True)],
+)
+def test_measurements_are_inside_the_physical_limits(db, expected):
+    assert measured(np.array([1.0]), np.array([db], np.float32)).tolist() == [expected]
+
+
+@pytest.mark.parametrize("limit", [-30.0, -25.0, -20.0, 0.5, 10.0])
+def test_values_cut_at_a_limit_inside_the_range_are_measurements(limit):
+    values = np.full(50, limit, np.float32)
+    assert measured(values, to_db(values, "db")).all()
+
+
+@pytest.mark.parametrize(
+    ("units", "low", "high"),
+    [
+        ("db", [0.0, -np.inf, -60.0, -89.0], [-30.0, -49.0, -99.0, -999.0, -9999.0, np.nan, 5.0]),
+        ("power", [0.0, 1e-6], [1e-4, 0.1, -1e-6, -9999.0, np.nan]),
+        ("amplitude", [0.0, 1e-3], [1e-2, 0.3, -0.1, np.nan]),
+        ("dn", [0.0], [1.0, 89.0, -1.0]),
+        ("intensity", [0.0], [1.0, 8000.0, -1.0]),
+    ],
+)
+def test_only_zero_and_less_than_the_instrument_measures_may_be_the_floor(units, low, high):
+    assert below_floor(np.array(low), units).all()
+    assert not below_floor(np.array(high), units).any()
+    assert to_db(np.array([10 ** (FLOOR_DB / 10)]), "power")[0] == pytest.approx(FLOOR_DB)
+
+
+def test_only_squares_of_missing_pixels_are_solid():
+    missing = np.zeros((100, 100), bool)
+    missing[5:40, 5:40] = True
+    missing[60 : 60 + SOLID_SIDE - 1, 60:90] = True
+    missing[50, 50] = True
+    expected = np.zeros_like(missing)
+    expected[5:40, 5:40] = True
+    np.testing.assert_array_equal(solid(missing), expected)
