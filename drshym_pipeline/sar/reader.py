@@ -72,6 +72,17 @@ def _refuse_maps(dataset: Any, path: Path) -> None:
         raise InputError(path, "is a map that this program wrote, not a scene", "Give the scene that the map shows")
 
 
+def _refuse_outside_mask(path: Path) -> None:
+    """Refuse a file whose mask is in a second file: side files are never opened, and the mask would be lost."""
+    mask = path.with_name(f"{path.name}.msk")
+    if mask.exists():
+        raise InputError(
+            path,
+            f"has its mask in a second file ({mask.name}), which is not read",
+            "Write the mask into the file (gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES)",
+        )
+
+
 class OpenScene:
     """The open files of a scene on one grid, with the role of each band.
 
@@ -80,7 +91,8 @@ class OpenScene:
         stack: The exit stack that closes the files.
 
     Raises:
-        InputError: A file is missing, damaged, cut short, without VV or georeference, or on another grid.
+        InputError: A file is missing, damaged, cut short, without VV or georeference, on another grid, or a map of this
+            program; or its mask is in a second file.
     """
 
     def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
@@ -90,6 +102,7 @@ class OpenScene:
         self.files: dict[Path, Any] = {}
         self.tables: dict[Polarisation, Path] = {}
         for path in paths:  # one after the other, so that an error names the right file
+            _refuse_outside_mask(path)
             self.files[path] = dataset = stack.enter_context(open_scene_file(path))
             _refuse_maps(dataset, path)
             self.facts.append(file_facts(dataset, path))

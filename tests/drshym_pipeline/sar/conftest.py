@@ -12,16 +12,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.transform import from_origin
 
+from tests.look_alikes import backscatter_db
+
 UTM = {"crs": "EPSG:32630", "transform": from_origin(500_000.0, 4_500_000.0, 10.0, 10.0)}
-
-
-def backscatter(height: int = 96, width: int = 80, seed: int = 42) -> NDArray[np.float32]:
-    """Return VV and VH in dB, (2, height, width): land with speckle and a dark lake in the middle."""
-    rng = np.random.default_rng(seed)
-    lake = np.hypot(*np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]) < 0.5
-    vv = np.where(lake, -20.0, -10.0) + rng.normal(0.0, 2.0, (height, width))
-    vh = vv - 7.0 + rng.normal(0.0, 1.0, (height, width))
-    return np.stack([vv, vh]).astype(np.float32)
 
 
 WriteTiff = Callable[..., Path]
@@ -52,5 +45,5 @@ def write_tiff(tmp_path: Path) -> WriteTiff:
 
 @pytest.fixture
 def scene_db() -> NDArray[np.float32]:
-    """Return a small scene in dB, (2, 96, 80)."""
-    return backscatter()
+    """Return a small scene in dB, (2, 96, 80): land with speckle and a dark lake in the middle."""
+    return backscatter_db(96, 80).astype(np.float32)

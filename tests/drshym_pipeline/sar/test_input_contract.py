@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
@@ -100,6 +101,18 @@ def test_a_file_with_alpha_alone_is_refused(write_tiff):
         dataset.colorinterp = [ColorInterp.alpha]
     with pytest.raises(InputError, match="only band is alpha"):
         read(path)
+
+
+def test_a_mask_in_a_second_file_is_refused_and_written_into_the_file_it_is_used(write_tiff):
+    path = write_tiff(CLEAN, "S1_a.tif")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(~block())
+    assert path.with_name("S1_a.tif.msk").is_file()
+    with pytest.raises(InputError, match=r"mask in a second file.*GDAL_TIFF_INTERNAL_MASK YES"):
+        read(path)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        rasterio.shutil.copy(path, path.with_name("S1_b.tif"), driver="GTiff")
+    np.testing.assert_array_equal(read(path.with_name("S1_b.tif"))[1], without(CLEAN, block()))
 
 
 @pytest.mark.parametrize("share", [0.005, 0.23])

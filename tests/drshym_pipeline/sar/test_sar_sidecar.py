@@ -118,8 +118,11 @@ def test_a_map_uses_the_side_car_and_an_option_replaces_its_value(tmp_path, scen
         return map_scene([source], tmp_path / out, random_bundle, reference, tile=64, overlap=8, **options).processing
 
     note.write_text('{"units": "amplitude"}', "utf-8")
-    assert "units:amplitude->db" in processing("by the side-car")
+    with pytest.raises(InputError, match="behave like power, not like amplitude"):
+        processing("by the side-car")
     assert "units:power->db" in processing("given", units="power")
+    note.write_text('{"units": "power"}', "utf-8")
+    assert "units:power->db" in processing("by the corrected side-car")
     note.write_text("{", "utf-8")
     with pytest.raises(InputError, match=r"S1_a\.drshym\.json"):
         processing("broken")
