@@ -140,7 +140,8 @@ def _read_all(
             "Download or copy it again, or use VV alone",
         )
     total = scene.grid.height * scene.grid.width
-    scene.warnings.extend(note for found in excluded for note in found.warnings(total))
+    for found, histogram in zip(excluded, histograms, strict=True):
+        scene.warnings.extend(found.warnings(total, histogram))
     statistics = {
         role.polarisation: found
         for role, histogram in zip(scene.roles, histograms, strict=True)

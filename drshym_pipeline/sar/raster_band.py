@@ -147,6 +147,8 @@ class SceneBands:
         if self.units is None or len(layers) < 2:
             return layers
         low = [below_floor(layer.values, self.units) & layer.given for layer in layers]
+        if not any(band.any() for band in low):
+            return layers
         high = [layer.given & ~cut for layer, cut in zip(layers, low, strict=True)]
         return [
             BandValues(layer.values, layer.given, self._floor(index, window, low[index] & high[1 - index]))

@@ -31,6 +31,10 @@ class BackscatterHistogram:
         self._counts += np.bincount(codes.ravel(), minlength=_VALUES)
         self._counts[NOT_OBSERVED_CODE] = 0
 
+    def below(self, db: float) -> int:
+        """Return how many of the counted values are below a level in dB."""
+        return int(self._counts[: round((db - LOWEST_DB) * CODES_PER_DB) + 1].sum())
+
     def statistics(self) -> BandStatistics | None:
         """Return mean and percentiles in dB; None when nothing was counted."""
         count = int(self._counts.sum())
@@ -57,7 +61,7 @@ class ExcludedValues:
     def __init__(self, polarisation: Polarisation) -> None:
         self._polarisation = polarisation
         self._numbers: Counter[float] = Counter()
-        self._outside = self._faint = self._floor = 0
+        self._outside = self._floor = 0
 
     def add(self, db: NDArray[np.float32], layer: BandValues) -> None:
         """Count one window.
@@ -66,22 +70,24 @@ class ExcludedValues:
             db: (height, width) dB, NaN where there is no measurement.
             layer: The values of the same window.
         """
-        outside = layer.given & np.isnan(db) & (layer.values != 0)
+        if layer.floor is not None:
+            self._floor += int((layer.floor & (db == FLOOR_DB)).sum())
+        missing = np.isnan(db)
+        if not missing.any():
+            return
+        outside = missing & layer.given & (layer.values != 0)
         if outside.any():
             self._outside += int(outside.sum())
             numbers, counts = np.unique(layer.values[outside], return_counts=True)
             for place in np.argsort(counts, kind="stable")[::-1][:_MOST_NUMBERS]:
                 self._numbers[float(numbers[place])] += int(counts[place])
-        if layer.floor is not None:
-            self._floor += int((layer.floor & (db == FLOOR_DB)).sum())
-        if self._polarisation == "VV":
-            self._faint += int((db < _FAINT_DB).sum())
 
-    def warnings(self, total: int) -> list[str]:
+    def warnings(self, total: int, histogram: BackscatterHistogram) -> list[str]:
         """Return what the user must know.
 
         Args:
             total: The number of pixels of the scene.
+            histogram: The observed values of the band.
         """
         notes = []
         if self._outside >= _LEAST_SHARE * total:
@@ -96,9 +102,10 @@ class ExcludedValues:
                 f"{self._floor / total:.1%} of {self._polarisation} is zero, as after noise removal: "
                 f"read as {FLOOR_DB:g} dB"
             )
-        if self._faint >= _LEAST_SHARE * total:
+        faint = histogram.below(_FAINT_DB) if self._polarisation == "VV" else 0
+        if faint >= _LEAST_SHARE * total:
             notes.append(
-                f"{self._faint / total:.1%} of VV is below {_FAINT_DB:g} dB, less than Sentinel-1 measures; it may be "
+                f"{faint / total:.1%} of VV is below {_FAINT_DB:g} dB, less than Sentinel-1 measures; it may be "
                 "the noise at the border of a product, and it is mapped like water"
             )
         return notes

@@ -331,7 +331,9 @@ def _stated(samples: Sequence[BandSample], family: str, given: Units, subject: s
         if contradicted:
             other = {"power": "amplitude", "amplitude": "power", "dn": "intensity", "intensity": "dn"}[given]
             raise InputError(
-                subject, f"its values behave like {other}, not like {given} ({seen})", f"Pass --units {other}, or correct the side-car"
+                subject,
+                f"its values behave like {other}, not like {given} ({seen})",
+                f"Pass --units {other}, or correct the side-car",
             )
     return UnitsFound(given, "given by the user")
 

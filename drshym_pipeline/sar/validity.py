@@ -87,7 +87,10 @@ def below_floor(values: NDArray[np.generic], units: Units) -> NDArray[np.bool_]:
         Negative power is never True: it is a number for "no data".
     """
     if units == "db":
-        return (values == 0) | (values == -np.inf) | ((values < LEAST_DB) & (values > _LEAST_LOGARITHM_DB))
+        low: NDArray[np.bool_] = (values == 0) | (values < LEAST_DB)
+        if not low.any():  # most windows; the rest of the rule need not be computed
+            return low
+        return low & ((values > _LEAST_LOGARITHM_DB) | (values == -np.inf))
     return (values >= 0) & (values < _LEAST_LINEAR[units])
 
 
