@@ -184,7 +184,10 @@ def check_zero_tail(dataset: Any, path: Path) -> str | None:
     if "COMPRESSION" in dataset.tags(ns="IMAGE_STRUCTURE"):
         return None
     blocks = sorted(_stored_blocks(dataset), key=lambda block: block.offset)
-    tail = _zero_tail(dataset, path, blocks) if blocks else None
+    try:
+        tail = _zero_tail(dataset, path, blocks) if blocks else None
+    except (ValueError, FileNotFoundError) as error:  # the file became shorter or was removed after it was opened
+        raise InputError(path, "changed while it was read", "Wait until the file is completely written") from error
     if tail is None:
         return None
     share = f"the last {tail.samples / tail.total:.1%} of its pixels are zero bytes"

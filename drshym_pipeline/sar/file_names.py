@@ -41,11 +41,12 @@ _TIME = re.compile(r"(?<!\d)((?:19|20)\d{6})(?:[T_-]{1,2}(\d{6}|\d{4})(?!\d))?",
 _ORBIT = re.compile(rf"{_EDGE}(ascending|descending|asc|desc){_END}", re.IGNORECASE)
 _UNITS: tuple[tuple[re.Pattern[str], Units], ...] = (
     (re.compile(rf"{_EDGE}(db|decibel){_END}", re.IGNORECASE), "db"),
-    (re.compile(rf"{_EDGE}(power|pwr|linear|lin){_END}", re.IGNORECASE), "power"),
+    (re.compile(rf"{_EDGE}(power|pwr){_END}", re.IGNORECASE), "power"),
     (re.compile(rf"{_EDGE}(amplitude|amp){_END}", re.IGNORECASE), "amplitude"),
     (re.compile(rf"{_EDGE}intensity{_END}", re.IGNORECASE), "intensity"),
     (re.compile(rf"{_EDGE}dn{_END}", re.IGNORECASE), "dn"),
 )
+_LINEAR = re.compile(rf"{_EDGE}(linear|lin){_END}", re.IGNORECASE)
 # Words that only radar products have. `units` accepts an image with unclear local statistics only if it has one.
 _RADAR = re.compile(
     rf"{_EDGE}(S1[A-D]?(?:Hand|Weak)?|sentinel[-_ ]?1[a-d]?|(?:sigma|gamma|beta)[-_]?(?:0|nought|naught)|GRD[FHM]?"
@@ -91,8 +92,14 @@ def names_radar(text: str) -> bool:
 
 
 def units_of(text: str) -> Units | None:
-    """Return the units that a name or description states by a word such as `dB` or `power`."""
-    return next((units for pattern, units in _UNITS if pattern.search(text)), None)
+    """Return the units that a name or description states by a word such as `dB` or `power`.
+
+    None when it states none or several. `linear` alone means power, but there is linear amplitude too.
+    """
+    found = {units for pattern, units in _UNITS if pattern.search(text)}
+    if not found and _LINEAR.search(text):
+        return "power"
+    return found.pop() if len(found) == 1 else None
 
 
 def _named_units(name: str) -> Units | None:
@@ -100,6 +107,8 @@ def _named_units(name: str) -> Units | None:
         return _HYP3_UNITS[hyp3["scale"].lower()]
     if units := units_of(name):
         return units
+    if _MEASUREMENT.match(name):
+        return "dn"
     if _OPERA.match(name) or _PLANETARY.search(name):
         return "power"
     return "db" if _SEN1FLOODS11.search(name) else None

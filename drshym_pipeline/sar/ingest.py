@@ -33,8 +33,11 @@ from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 # Part of every version: increased when the same bytes give other dB values than before.
 _READING = 3
 _COUNTS = ("dn", "intensity")
-# VV is above VH in 99 % of pixels; below this share the two bands are swapped.
-_SWAPPED_BELOW = 0.2
+# VV is above VH in 99 % of pixels. Below the first share the two bands are swapped; from the second share on, they are
+# VV and VH. Between them they are something else, such as two dates.
+_SWAPPED_BELOW, _ORDERED_FROM = 0.2, 0.8
+# From this share of the pixels on, it is worth a warning that one band is missing there.
+_ONE_BAND_MISSING = 0.01
 _AHEAD = 2  # windows decoded in advance
 
 
@@ -68,11 +71,28 @@ def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[Ban
     """Swap the roles when the pixels contradict the order of unnamed bands; warn when they contradict named bands."""
     if len(scene.roles) < 2 or samples[0].values.size < 100:
         return samples
-    above = float((samples[0].values > samples[1].values).mean())
-    if above >= _SWAPPED_BELOW:
-        return samples
     first, second = scene.roles
-    if first.stated or second.stated or first.path != second.path:
+    for sample, role in zip(samples, scene.roles, strict=True):
+        if np.ptp(sample.values) == 0:
+            raise InputError(
+                role.path,
+                f"band {role.band} has one value only ({sample.values[0]:g}): it is no backscatter",
+                "Give a file with VV, or with VV and VH",
+            )
+    vv, vh = samples[0].values, samples[1].values
+    # Equal values are numbers for "no data" that have no tag.
+    above = float((vv > vh)[vv != vh].mean()) if (vv != vh).any() else 1.0
+    if above >= _ORDERED_FROM:
+        return samples
+    stated = first.stated or second.stated or first.path != second.path
+    if not stated and above >= _SWAPPED_BELOW:
+        raise InputError(
+            first.path,
+            f"its first band is above the second in {above:.0%} of pixels (99 % is usual for VV over VH), and no name "
+            "says what they are",
+            "Give a file with VV, or with VV and VH, and name the bands in their descriptions",
+        )
+    if stated:
         scene.warnings.append(
             f"the band called VV is above the one called VH in only {above:.0%} of pixels (99 % is usual); "
             "the two bands may be swapped"
@@ -89,10 +109,18 @@ def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[Ban
 def _claims(scene: OpenScene) -> Claims:
     """Return what the headers and names of the scene's files say about their values."""
     facts = scene.facts_of(scene.roles[0])
+    hints = {found.units_hint for found in map(scene.facts_of, scene.roles)} - {None}
+    if len(hints) > 1:
+        raise InputError(
+            facts.path,
+            f"its polarisations have different units, as their names say ({' and '.join(sorted(map(str, hints)))})",
+            "Give both in the same units",
+        )
     return Claims(
         dtype="float32" if facts.scaled else facts.dtype,
         hint=facts.units_hint,
         named=any(file.named for file in scene.facts),
+        polarised=len(scene.roles) > 1 or scene.roles[0].stated,
     )
 
 
@@ -140,6 +168,11 @@ def _read_all(
             "Download or copy it again, or use VV alone",
         )
     total = scene.grid.height * scene.grid.width
+    for role, number in zip(scene.roles, alone, strict=True):
+        if number - count >= _ONE_BAND_MISSING * total:
+            scene.warnings.append(
+                f"{(number - count) / total:.1%} of the pixels have {role.polarisation} and no other band: not observed"
+            )
     for found, histogram in zip(excluded, histograms, strict=True):
         scene.warnings.extend(found.warnings(total, histogram))
     statistics = {

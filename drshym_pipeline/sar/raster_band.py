@@ -146,7 +146,8 @@ class SceneBands:
         layers = [band.read(window) for band in self.bands]
         if self.units is None or len(layers) < 2:
             return layers
-        low = [below_floor(layer.values, self.units) & layer.given for layer in layers]
+        # Zero is also the nodata tag of many products. Where the other band is valid, noise removal cut the value.
+        low = [below_floor(layer.values, self.units) & (layer.given | (layer.values == 0)) for layer in layers]
         if not any(band.any() for band in low):
             return layers
         high = [layer.given & ~cut for layer, cut in zip(layers, low, strict=True)]

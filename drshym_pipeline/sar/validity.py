@@ -17,16 +17,18 @@ from drshym_pipeline.records import Units
 
 FILL_VALUE: Final = -32768.0
 # Physical limits in dB. The noise of the instrument is near -30 dB, and noise removal leaves values down to -50 dB.
-# Strong targets reach 40 dB. 65535, the saturated digital number, is above the upper limit.
+# Ships and cities reach 35 dB. 9999 as power and 65535 as a digital number are above the upper limit.
 LEAST_DB: Final = -50.0
-MOST_DB: Final = 45.0
+MOST_DB: Final = 39.0
 # Noise removal cuts at zero. The band gets this value there; the noise-equivalent sigma nought of the IW mode is -22 to
 # -32 dB, and the network does not distinguish values below -30 dB.
 FLOOR_DB: Final = -30.0
 # Zeros that fill a square of this many pixels are a border, and no measurement that was cut at zero.
 SOLID_SIDE: Final = 21
 # In a file in dB, a logarithm of almost zero is above this value; what is below it is a number for "no data".
-_LEAST_LOGARITHM_DB: Final = -90.0
+_LEAST_LOGARITHM_DB: Final = -150.0
+# Noise removal that does not cut at zero leaves power that is a little less than zero.
+_LEAST_NEGATIVE_POWER: Final = -0.01
 # The lower limit in linear units: 10^(-50/10) and 10^(-50/20). Only zero is below it in digital numbers.
 _LEAST_LINEAR: Final[dict[Units, float]] = {"power": 1e-5, "amplitude": 10.0**-2.5, "dn": 0.5, "intensity": 0.25}
 
@@ -83,15 +85,16 @@ def below_floor(values: NDArray[np.generic], units: Units) -> NDArray[np.bool_]:
         units: The units of the values.
 
     Returns:
-        Same shape; True for zero, for smaller power than `LEAST_DB` and, in dB, for the logarithm of such power.
-        Negative power is never True: it is a number for "no data".
+        Same shape; True for zero, for smaller power than `LEAST_DB` and, in dB, for the logarithm of such power. Power
+        that is far below zero is never True: it is a number for "no data".
     """
     if units == "db":
         low: NDArray[np.bool_] = (values == 0) | (values < LEAST_DB)
         if not low.any():  # most windows; the rest of the rule need not be computed
             return low
         return low & ((values > _LEAST_LOGARITHM_DB) | (values == -np.inf))
-    return (values >= 0) & (values < _LEAST_LINEAR[units])
+    least = _LEAST_NEGATIVE_POWER if units == "power" else 0.0
+    return (values >= least) & (values < _LEAST_LINEAR[units])
 
 
 def solid(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:

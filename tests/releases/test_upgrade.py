@@ -127,7 +127,8 @@ def test_a_scene_mapped_again_gets_a_new_map_beside_the_old_one(home: Path, scen
     after = lineage.store.scenes.current(scene)
     assert after is not None
     assert after.is_complete()
-    assert after.scene.directory == before.scene.directory
+    # Scenes are read by other rules than in that release, so this is a new version of the scene.
+    assert after.scene.directory != before.scene.directory
     assert before.is_complete()
     assert content(before) == files
     assert [found.version for found in lineage.store.scenes.finished_maps(scene)] == ["", after.version]

@@ -340,7 +340,8 @@ def test_any_form_of_a_scene_gives_the_same_db_or_a_refusal(write_tiff, drawn):
         meta, found = read(path)
     except InputError as error:
         assert "\n" not in str(error) and path.name in str(error)
-        assert units in ("power", "amplitude") and "power or amplitude" in str(error), error
+        asked = "power or amplitude" if units in ("power", "amplitude") else "pass --units dn"
+        assert units in ("power", "amplitude", "dn") and asked in str(error), error
         meta, found = read(path, units)
     assert meta.units == units
     expected = db[sorted(order)]

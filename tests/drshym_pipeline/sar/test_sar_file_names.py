@@ -27,7 +27,7 @@ OPERA = "OPERA_L2_RTC-S1_T035-073251-IW2_20230812T135200Z_20230813T010203Z_S1A_3
         ("pxs10_vv.tif", None, None, "VV", None),
         ("iw-vh.rtc.tiff", None, None, "VH", "power"),
         ("s1d-iw-grd-vv-20250711t123456-20250711t123521-000100-0000ab-001.tiff", "S1D",
-         datetime(2025, 7, 11, 12, 34, 56, tzinfo=UTC), "VV", None),
+         datetime(2025, 7, 11, 12, 34, 56, tzinfo=UTC), "VV", "dn"),
         ("S1_20210111_T1234.tif", None, datetime(2021, 1, 11, 12, 34, tzinfo=UTC), None, None),
         ("flood_20201231_VV_dB.tif", None, datetime(2020, 12, 31, tzinfo=UTC), "VV", "db"),
         ("scene_99999999_7370579.tif", None, None, None, None),

@@ -54,8 +54,8 @@ def test_values_cut_at_a_limit_inside_the_range_are_measurements(limit):
 @pytest.mark.parametrize(
     ("units", "low", "high"),
     [
-        ("db", [0.0, -np.inf, -60.0, -89.0], [-30.0, -49.0, -99.0, -999.0, -9999.0, np.nan, 5.0]),
-        ("power", [0.0, 1e-6], [1e-4, 0.1, -1e-6, -9999.0, np.nan]),
+        ("db", [0.0, -np.inf, -60.0, -100.0], [-30.0, -49.0, -999.0, -9999.0, np.nan, 5.0]),
+        ("power", [0.0, 1e-6, -1e-3], [1e-4, 0.1, -1.0, -9999.0, np.nan]),
         ("amplitude", [0.0, 1e-3], [1e-2, 0.3, -0.1, np.nan]),
         ("dn", [0.0], [1.0, 89.0, -1.0]),
         ("intensity", [0.0], [1.0, 8000.0, -1.0]),
