@@ -43,7 +43,7 @@ _MOST_SPECKLE_DB: Final = 2.4
 # Limits of the local statistics; `texture` says what they were chosen on.
 _SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
 _SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
-_MOST_UNEVEN: Final = 2.7
+_MOST_UNEVEN: Final = 2.0
 _LEAST_GROWTH: Final = 0.5
 # For values in 0 .. 1.
 _NORMALISED_GROWTH: Final = 0.55
@@ -313,6 +313,8 @@ def _found(samples: Sequence[BandSample], claims: Claims, family: str, subject: 
     """Choose the units from the values and the hint."""
     seen = _seen(samples[0].values)
     if family == "db":
+        if claims.integers:
+            raise InputError(subject, f"its values are negative whole numbers without a scale ({seen})", _ORIGINAL)
         found = UnitsFound("db", f"distribution of dB: {seen}")
     elif family == "calibrated":
         found = _calibrated(samples, claims, seen, subject)

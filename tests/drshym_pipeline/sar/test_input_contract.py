@@ -130,8 +130,11 @@ def test_numbers_for_no_data_without_a_tag_are_not_observed_and_named(write_tiff
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("nodata", [None, -9999.0])
-@pytest.mark.parametrize(("units", "zero"), [("power", 0.0), ("dn", 0.0), ("db", 0.0), ("db", -np.inf)])
+@pytest.mark.parametrize("nodata", [None, -9999.0, 0.0])
+@pytest.mark.parametrize(
+    ("units", "zero"),
+    [("power", 0.0), ("power", -1e-4), ("power", 1e-10), ("dn", 0.0), ("db", 0.0), ("db", -np.inf), ("db", -100.0)],
+)
 def test_vh_that_noise_removal_cut_at_zero_is_at_the_floor(write_tiff, units, zero, nodata, layout):
     values = from_db(CLEAN, units)
     cut = CLEAN[1] <= np.percentile(CLEAN[1], 9)
@@ -140,7 +143,7 @@ def test_vh_that_noise_removal_cut_at_zero_is_at_the_floor(write_tiff, units, ze
     border[:30], border[:, -3:] = True, True  # without VH; three columns at the edge of the scene are a border too
     values[1, border] = zero
     dtype = "uint16" if units == "dn" else "float32"
-    if units == "dn" and nodata is not None:
+    if units == "dn" and nodata == -9999:
         nodata = 65535
     meta, db = read(write_tiff(values.round().astype(dtype) if units == "dn" else values.astype(dtype), "S1_a.tif",
                                nodata=nodata, **LAYOUTS[layout]))  # fmt: skip
@@ -261,6 +264,49 @@ def test_rasters_that_are_no_backscatter_are_refused(write_tiff, kind, dtype, na
     with pytest.raises(InputError) as caught:
         read(path)
     assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+def test_two_dates_are_not_taken_for_vv_and_vh(write_tiff):
+    dates = np.stack([CLEAN[0], backscatter_db(seed=3)[0].astype(np.float32)])
+    with pytest.raises(InputError, match=r"first band is above the second in .* of pixels"):
+        read(write_tiff(dates, "S1_stack.tif"))
+
+
+@pytest.mark.parametrize("value", [0.0001, 1.0, 38.0])
+def test_a_band_with_one_value_is_no_band_of_a_scene(write_tiff, value):
+    values = np.stack([CLEAN[0], np.full_like(CLEAN[0], value)])
+    with pytest.raises(InputError, match="band 2 has one value only"):
+        read(write_tiff(values, "S1_a.tif"))
+
+
+def test_files_whose_names_state_different_units_are_refused(write_tiff):
+    paths = [write_tiff(from_db(CLEAN[0], "power").astype(np.float32), "S1_VV_power.tif"),
+             write_tiff(from_db(CLEAN[1], "amplitude").astype(np.float32), "S1_VH_amplitude.tif")]  # fmt: skip
+    with pytest.raises(InputError, match="different units, as their names say"):
+        describe_scene(paths)
+
+
+def test_many_pixels_with_one_band_only_give_a_warning(write_tiff):
+    values = CLEAN.copy()
+    values[1, :40] = np.nan
+    meta, _ = read(write_tiff(values, "S1_a.tif"))
+    assert any(warning.startswith("25.0% of the pixels have VV and no other band") for warning in meta.warnings)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_an_error_of_one_line(write_tiff, monkeypatch):
+    from drshym_pipeline.sar import ingest
+
+    path = write_tiff(CLEAN, "S1_a.tif")
+    check = ingest.check_zero_tail
+
+    def cut_and_check(dataset: Any, name: Path) -> str | None:
+        with name.open("r+b") as handle:
+            handle.truncate(2000)
+        return check(dataset, name)
+
+    monkeypatch.setattr(ingest, "check_zero_tail", cut_and_check)
+    with pytest.raises(InputError, match="changed while it was read"):
+        describe_scene([path])
 
 
 # --- the family ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scipy import ndimage
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
 from drshym_pipeline.sar.units import BandSample, Claims, find_units
-from tests.look_alikes import NOT_BACKSCATTER, backscatter_db
+from tests.look_alikes import NOT_BACKSCATTER, backscatter_db, elevation
 from tests.units import from_db
 
 UNITS: tuple[Units, ...] = ("db", "power", "amplitude", "dn", "intensity")
@@ -202,3 +202,107 @@ def test_without_an_observed_pixel_the_type_decides(dtype, units):
     found = find_units([BandSample("VV", np.empty(0))], Claims(dtype), subject="x.tif")
     assert found.units == units
     assert "no observed pixel" in found.evidence
+
+
+# --- families that were found by trying to break the rules -----------------------------------------------------------
+
+
+def filtered(window: int, bands: int = 2) -> np.ndarray:
+    """Return dB after a mean filter of the power."""
+    power = ndimage.uniform_filter(10 ** (backscatter_db() / 10), (0, window, window))
+    db: np.ndarray = 10 * np.log10(power)[:bands]
+    return db
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+@pytest.mark.parametrize("window", [3, 5, 7])
+@pytest.mark.parametrize("units", ["power", "amplitude"])
+def test_filtered_power_is_never_read_as_amplitude_in_silence(units, window, bands):
+    scene_of = scene(units, bands, filtered(window))
+    named = Claims("float32", named=True)
+    try:
+        assert find_units(scene_of, named, subject="S1.tif").units == units
+    except InputError as error:
+        assert "power or amplitude" in str(error)
+    assert find_units(scene_of, named, subject="S1.tif", given=units).units == units
+    hinted = Claims("float32", hint=units, named=True)
+    assert find_units(scene_of, hinted, subject="S1.tif").units == units
+
+
+def test_a_word_in_the_name_does_not_beat_the_speckle():
+    found = find_units(scene("power"), Claims("float32", hint="amplitude", named=True), subject="x.tif")
+    assert found.units == "power"
+    assert any("say amplitude" in warning for warning in found.warnings)
+
+
+def test_a_name_that_says_db_refuses_other_values():
+    for units in ("power", "dn"):
+        with pytest.raises(InputError, match="say dB, but its values are not dB"):
+            find_units(scene(units), Claims(claims(units).dtype, hint="db", named=True), subject="x.tif")
+
+
+@pytest.mark.parametrize("factor", [50, 100, 200, 1000])
+def test_unnamed_whole_numbers_are_refused_because_their_scale_is_unknown(factor):
+    raw = np.round(from_db(backscatter_db().astype(np.float32), "amplitude") * factor)
+    with pytest.raises(InputError, match="may be the digital numbers of a Sentinel-1 GRD"):
+        find_units([sample(raw[0]), sample(raw[1], "VH")], Claims("uint16"), subject="x.tif")
+
+
+def test_digital_numbers_at_an_unusual_level_give_a_warning():
+    found = find_units(scene("dn", 2, backscatter_db() + 11), COUNTS, subject="x.tif")
+    assert any("unusual median" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(("offset", "span"), [(30, 30), (50, 55), (40, 50), (35, 40)])
+@pytest.mark.parametrize("given", [None, "power", "amplitude"])
+def test_db_scaled_to_zero_to_one_is_refused_whatever_the_file_is_called(offset, span, given):
+    scaled = np.clip((backscatter_db() + offset) / span, 0, 1)
+    with pytest.raises(InputError):
+        bands = [sample(scaled[0]), sample(scaled[1], "VH")]
+        find_units(bands, Claims("float32", named=True), subject="S1.tif", given=given)
+
+
+@pytest.mark.parametrize("kind", ["ln power", "bel", "20 log10 of power", "10 log10 of amplitude"])
+def test_other_logarithms_are_refused(kind):
+    db = backscatter_db()
+    values = {"ln power": db * np.log(10) / 10, "bel": db / 10, "20 log10 of power": 2 * db,
+              "10 log10 of amplitude": db / 2}[kind]  # fmt: skip
+    with pytest.raises(InputError):
+        find_units([sample(values[0]), sample(values[1], "VH")], Claims("float32", named=True), subject="S1.tif")
+
+
+def test_one_band_without_any_name_is_refused():
+    with pytest.raises(InputError, match=r"neither its name nor its one band.*scene_VV\.tif"):
+        find_units(scene("db", 1), Claims("float32", polarised=False), subject="x.tif")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.59])
+@pytest.mark.parametrize(
+    ("units", "fill"),
+    [("db", -60.0), ("db", -80.0), ("db", 99.0), ("db", 9999.0), ("power", 1e-10), ("power", 65535.0),
+     ("power", 9999.0), ("power", -1.0), ("dn", 65535.0)],
+)  # fmt: skip
+def test_fill_without_a_tag_changes_neither_the_units_nor_the_speckle(units, fill, share):
+    raw = from_db(backscatter_db().astype(np.float32), units)
+    border = np.zeros(raw.shape[1:], bool)
+    border.ravel()[: int(share * border.size)] = True
+    raw[:, border] = fill
+    found = find_units([sample(raw[0]), sample(raw[1], "VH")], claims(units), subject="x.tif")
+    assert (found.units, found.warnings) == (units, ())
+
+
+def test_values_cut_at_a_limit_do_not_hide_the_speckle():
+    cut = np.maximum(backscatter_db(), -10.0)
+    assert find_units([sample(cut[0]), sample(np.maximum(cut[1], -17), "VH")], FLOAT, subject="x.tif").units == "db"
+
+
+def test_power_that_noise_removal_left_below_zero_is_power():
+    raw = from_db(backscatter_db().astype(np.float32), "power")
+    raw[1] -= np.percentile(raw[1], 20)
+    assert find_units([sample(raw[0]), sample(raw[1], "VH")], FLOAT, subject="x.tif").units == "power"
+
+
+def test_depths_below_sea_level_are_no_db():
+    depths = np.where(elevation(1) > 0, elevation(1) - 75.0, 0.0)
+    with pytest.raises(InputError):
+        find_units([sample(depths)], Claims("int16", named=True), subject="S1_VV.tif")
