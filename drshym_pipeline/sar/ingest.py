@@ -143,8 +143,8 @@ def _read_all(
     progress("describe", 0, len(windows))
     for index, (window, layers) in enumerate(Prefetched(WindowValues(bands, windows), _AHEAD), 1):
         db = bands.decibels(layers, window)
-        for values, layer, found in zip(db, layers, excluded, strict=True):
-            found.add(values, layer)
+        for values, layer, counter in zip(db, layers, excluded, strict=True):
+            counter.add(values, layer)
         codes = encode_db(db)
         finite = codes != NOT_OBSERVED_CODE
         mask = finite.all(axis=0)
@@ -173,8 +173,8 @@ def _read_all(
             scene.warnings.append(
                 f"{(number - count) / total:.1%} of the pixels have {role.polarisation} and no other band: not observed"
             )
-    for found, histogram in zip(excluded, histograms, strict=True):
-        scene.warnings.extend(found.warnings(total, histogram))
+    for counter, histogram in zip(excluded, histograms, strict=True):
+        scene.warnings.extend(counter.warnings(total, histogram))
     statistics = {
         role.polarisation: found
         for role, histogram in zip(scene.roles, histograms, strict=True)

@@ -107,7 +107,7 @@ class RasterBand:
         """
         place = RasterWindow(window.col, window.row, window.width, window.height)
         try:
-            values: NDArray[np.generic] = self.dataset.read(self.index, window=place)
+            values: NDArray[Any] = self.dataset.read(self.index, window=place)
             given = not_filled(values, self.nodata)
             if self.masked:
                 given &= self.dataset.read_masks(self.index, window=place) != 0
@@ -119,7 +119,8 @@ class RasterBand:
         if (factor, offset) != (1.0, 0.0):
             # A float32 holds 16 bits exactly, and such a file is read in half of the time.
             short = values.dtype.itemsize <= 2
-            values = values.astype(np.float32 if short else np.float64) * factor + offset
+            floats: NDArray[Any] = values.astype(np.float32 if short else np.float64)
+            values = floats * factor + offset
         return BandValues(values, given)
 
 

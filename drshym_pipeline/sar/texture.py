@@ -47,8 +47,8 @@ class Texture:
 def _cells(patch: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the whole cells of a patch without a NaN, (n, 5, 5)."""
     height, width = (side // _SIDE * _SIDE for side in patch.shape)
-    cells = patch[:height, :width].reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE).swapaxes(1, 2)
-    cells = cells.reshape(-1, _SIDE, _SIDE)
+    blocks = patch[:height, :width].reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE)
+    cells = blocks.swapaxes(1, 2).reshape(-1, _SIDE, _SIDE)
     whole: NDArray[np.float64] = cells[np.isfinite(cells).all(axis=(1, 2))]
     return whole
 

@@ -8,7 +8,7 @@ docs/input_contract.md has the rules in words.
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def measured(values: NDArray[np.generic], db: NDArray[np.float32]) -> NDArray[np
     return mask
 
 
-def below_floor(values: NDArray[np.generic], units: Units) -> NDArray[np.bool_]:
+def below_floor(values: NDArray[Any], units: Units) -> NDArray[np.bool_]:
     """Return which values may be measurements that noise removal cut at zero.
 
     Args:
@@ -88,13 +88,16 @@ def below_floor(values: NDArray[np.generic], units: Units) -> NDArray[np.bool_]:
         Same shape; True for zero, for smaller power than `LEAST_DB` and, in dB, for the logarithm of such power. Power
         that is far below zero is never True: it is a number for "no data".
     """
+    low: NDArray[np.bool_]
     if units == "db":
-        low: NDArray[np.bool_] = (values == 0) | (values < LEAST_DB)
+        low = (values == 0) | (values < LEAST_DB)
         if not low.any():  # most windows; the rest of the rule need not be computed
             return low
-        return low & ((values > _LEAST_LOGARITHM_DB) | (values == -np.inf))
-    least = _LEAST_NEGATIVE_POWER if units == "power" else 0.0
-    return (values >= least) & (values < _LEAST_LINEAR[units])
+        low &= (values > _LEAST_LOGARITHM_DB) | (values == -np.inf)
+        return low
+    low = values < _LEAST_LINEAR[units]
+    low &= values >= (_LEAST_NEGATIVE_POWER if units == "power" else 0.0)
+    return low
 
 
 def solid(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
