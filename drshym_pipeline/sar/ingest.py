@@ -119,7 +119,8 @@ def _claims(scene: OpenScene) -> Claims:
     return Claims(
         dtype="float32" if facts.scaled else facts.dtype,
         hint=facts.units_hint,
-        named=any(file.named for file in scene.facts),
+        # Raw products have control points and no transform; elevation models and pictures have a transform.
+        named=any(file.named for file in scene.facts) or scene.grid.georeference == "gcps",
         polarised=len(scene.roles) > 1 or scene.roles[0].stated,
     )
 

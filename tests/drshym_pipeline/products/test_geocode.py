@@ -20,6 +20,8 @@ from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.codes import encode_db
 from drshym_pipeline.sar.scene import describe_scene
+from tests.look_alikes import backscatter_db
+from tests.units import from_db
 
 TURN = np.radians(12)
 HEIGHT, WIDTH, SPACING = 300, 240, 10.0
@@ -45,6 +47,11 @@ def to_map(place: Place, rows, cols) -> tuple[np.ndarray, np.ndarray]:
         place.east + SPACING * (cols * np.cos(TURN) - rows * np.sin(TURN)),
         place.north - SPACING * (cols * np.sin(TURN) + rows * np.cos(TURN)),
     )
+
+
+def digital_numbers(height: int, width: int) -> np.ndarray:
+    """Return VV of a small scene as the digital numbers of a GRD, (1, height, width)."""
+    return from_db(backscatter_db(height, width)[:1].astype(np.float32), "dn").round().astype(np.uint16)
 
 
 def grd(path: Path, dn: np.ndarray, spread: float = 1.0, place: Place = FRANCE) -> Path:
@@ -137,8 +144,7 @@ def test_a_raw_product_is_mapped_in_its_own_geometry_and_written_on_a_map_grid(i
 
 
 def test_a_coarse_product_keeps_its_own_spacing(tmp_path):
-    dn = np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16)
-    meta = describe_scene([grd(tmp_path / "coarse.tif", dn, spread=4.0)])
+    meta = describe_scene([grd(tmp_path / "coarse.tif", digital_numbers(40, 50), spread=4.0)])
     assert meta.pixel_spacing == pytest.approx((40.0, 40.0), rel=0.01)
     assert meta.map_grid.transform[0] == meta.pixel_spacing[0]
 
@@ -157,7 +163,7 @@ def test_control_points_that_do_not_make_a_map_are_refused(tmp_path, points, pro
     gcps = [GroundControlPoint(*point, 0.0) for point in points]
     profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": 40, "width": 50}
     with rasterio.open(path, "w", **profile, crs="EPSG:4326", gcps=gcps) as target:
-        target.write(np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16))
+        target.write(digital_numbers(40, 50))
     with pytest.raises(InputError, match=problem):
         describe_scene([path])
 
@@ -170,5 +176,5 @@ def test_the_zone_is_that_of_the_middle_of_the_image_for_any_order_of_its_points
     for order in (points, points[::-1], sorted(points, key=lambda point: point[1])):
         gcps = [GroundControlPoint(*point, 0.0) for point in order]
         with rasterio.open(path, "w", **profile, crs="EPSG:4326", gcps=gcps) as target:
-            target.write(np.random.default_rng(1).integers(100, 400, (1, 40, 50)).astype(np.uint16))
+            target.write(digital_numbers(40, 50))
         assert describe_scene([path]).crs == "EPSG:32631"
