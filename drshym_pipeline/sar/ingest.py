@@ -27,12 +27,12 @@ from drshym_pipeline.sar.radiometry import DN_OFFSET_DB
 from drshym_pipeline.sar.reader import OpenScene, WindowValues, check_sources
 from drshym_pipeline.sar.sample import sample_scene
 from drshym_pipeline.sar.statistics import BackscatterHistogram, ExcludedValues
-from drshym_pipeline.sar.units import BandSample, Claims, find_units
+from drshym_pipeline.sar.unit_evidence import COUNTS, BandSample, Claims
+from drshym_pipeline.sar.units import find_units
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 
 # Part of every version: increased when the same bytes give other dB values than before.
 _READING = 3
-_COUNTS = ("dn", "intensity")
 # VV is above VH in 99 % of pixels. Below the first share the two bands are swapped; from the second share on, they are
 # VV and VH. Between them they are something else, such as two dates.
 _SWAPPED_BELOW, _ORDERED_FROM = 0.2, 0.8
@@ -192,7 +192,7 @@ def _processing(scene: OpenScene, units: Units) -> tuple[str, ...]:
         steps.append("scale:tags")
     if scene.tables:
         steps.append("calibrate:sigma-nought-table")
-    elif units in _COUNTS:
+    elif units in COUNTS:
         steps.append(f"calibrate:nominal-sigma0:{-DN_OFFSET_DB:.2f}dB")
     if units != "db":
         steps.append(f"units:{units}->db")
@@ -244,7 +244,7 @@ def describe_scene(
         samples = _check_order(scene, sample_scene(scene.bands, scene.windows()))
         found = find_units(samples, _claims(scene), subject=str(scene.roles[0].path), given=units)
         scene.bands.units = found.units
-        if found.units in _COUNTS:
+        if found.units in COUNTS:
             scene.use_calibration()
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="hash"))
@@ -254,7 +254,7 @@ def describe_scene(
         first = scene.roles[0]
         facts = scene.facts_of(first)
         warnings = [*scene.warnings, *found.warnings]
-        if found.units in _COUNTS and not scene.tables:
+        if found.units in COUNTS and not scene.tables:
             warnings.append(f"{APPROXIMATE_RADIOMETRY}: digital numbers converted with a nominal calibration constant")
         grid = scene.grid
         map_grid = None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.sar.raster_band import SceneBands
-from drshym_pipeline.sar.units import BandSample
+from drshym_pipeline.sar.unit_evidence import BandSample
 from drshym_pipeline.tiling import Window
 
 _WINDOWS: Final = 24

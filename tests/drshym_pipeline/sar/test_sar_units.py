@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
-from drshym_pipeline.sar.units import BandSample, Claims, find_units
+from drshym_pipeline.sar.unit_evidence import BandSample, Claims
+from drshym_pipeline.sar.units import find_units
 from tests.look_alikes import NOT_BACKSCATTER, backscatter_db, elevation
 from tests.units import from_db
 
@@ -20,6 +21,16 @@ FLOAT, COUNTS = Claims("float32"), Claims("uint16", named=True)
 
 def sample(values: np.ndarray, polarisation: Polarisation = "VV") -> BandSample:
     return BandSample(polarisation, values[values != 0].ravel().astype(float), (values.astype(float),))
+
+
+def pair(values: np.ndarray) -> list[BandSample]:
+    """Return samples of VV and VH whose n-th values are of the same pixel, as `sample_scene` reads them."""
+    usable = (values != 0).all(axis=0)
+    names: tuple[Polarisation, ...] = ("VV", "VH")
+    return [
+        BandSample(name, band[usable].ravel().astype(float), (band.astype(float),))
+        for name, band in zip(names, values, strict=True)
+    ]
 
 
 def scene(units: Units, bands: int = 2, db: np.ndarray | None = None) -> list[BandSample]:
@@ -245,7 +256,7 @@ def test_a_name_that_says_db_refuses_other_values():
 def test_unnamed_whole_numbers_are_refused_because_their_scale_is_unknown(factor):
     raw = np.round(from_db(backscatter_db().astype(np.float32), "amplitude") * factor)
     with pytest.raises(InputError, match="may be the digital numbers of a Sentinel-1 GRD"):
-        find_units([sample(raw[0]), sample(raw[1], "VH")], Claims("uint16"), subject="x.tif")
+        find_units(pair(raw), Claims("uint16"), subject="x.tif")
 
 
 def test_digital_numbers_at_an_unusual_level_give_a_warning():
@@ -258,8 +269,7 @@ def test_digital_numbers_at_an_unusual_level_give_a_warning():
 def test_db_scaled_to_zero_to_one_is_refused_whatever_the_file_is_called(offset, span, given):
     scaled = np.clip((backscatter_db() + offset) / span, 0, 1)
     with pytest.raises(InputError):
-        bands = [sample(scaled[0]), sample(scaled[1], "VH")]
-        find_units(bands, Claims("float32", named=True), subject="S1.tif", given=given)
+        find_units(pair(scaled), Claims("float32", named=True), subject="S1.tif", given=given)
 
 
 @pytest.mark.parametrize("kind", ["ln power", "bel", "20 log10 of power", "10 log10 of amplitude"])
@@ -268,7 +278,7 @@ def test_other_logarithms_are_refused(kind):
     values = {"ln power": db * np.log(10) / 10, "bel": db / 10, "20 log10 of power": 2 * db,
               "10 log10 of amplitude": db / 2}[kind]  # fmt: skip
     with pytest.raises(InputError):
-        find_units([sample(values[0]), sample(values[1], "VH")], Claims("float32", named=True), subject="S1.tif")
+        find_units(pair(values), Claims("float32", named=True), subject="S1.tif")
 
 
 def test_one_band_without_any_name_is_refused():
@@ -287,7 +297,7 @@ def test_fill_without_a_tag_changes_neither_the_units_nor_the_speckle(units, fil
     border = np.zeros(raw.shape[1:], bool)
     border.ravel()[: int(share * border.size)] = True
     raw[:, border] = fill
-    found = find_units([sample(raw[0]), sample(raw[1], "VH")], claims(units), subject="x.tif")
+    found = find_units(pair(raw), claims(units), subject="x.tif")
     assert (found.units, found.warnings) == (units, ())
 
 
@@ -299,7 +309,7 @@ def test_values_cut_at_a_limit_do_not_hide_the_speckle():
 def test_power_that_noise_removal_left_below_zero_is_power():
     raw = from_db(backscatter_db().astype(np.float32), "power")
     raw[1] -= np.percentile(raw[1], 20)
-    assert find_units([sample(raw[0]), sample(raw[1], "VH")], FLOAT, subject="x.tif").units == "power"
+    assert find_units(pair(raw), FLOAT, subject="x.tif").units == "power"
 
 
 def test_depths_below_sea_level_are_no_db():

@@ -1,0 +1,163 @@
+"""Whether values are plausible as radar backscatter: their level, their limits and their speckle. Arrays only.
+
+docs/input_contract.md has the rules in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import Polarisation, Units
+from drshym_pipeline.sar.radiometry import to_db
+from drshym_pipeline.sar.unit_evidence import (
+    COUNTS,
+    FEW,
+    FILL_ABOVE,
+    OR_ORIGINAL,
+    ORIGINAL,
+    UNIT_NAMES,
+    BandSample,
+    Claims,
+    UnitsFound,
+    shown_values,
+    texture_as,
+)
+from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
+
+# Medians of a whole scene in dB that are possible. Calm lakes are near -25 dB in VV, cities near -3 dB.
+_LEVELS: Final[dict[Polarisation, tuple[float, float]]] = {"VV": (-32.0, 3.0), "VH": (-45.0, -2.0)}
+_COUNTS_LESS: Final = 4.0  # digital numbers contain the noise of the instrument
+# In dB, the local deviation of VV is 1.8 dB or less. More comes from a logarithm with the wrong factor.
+_MOST_SPECKLE_DB: Final = 2.4
+# Limits of the local statistics; `texture` says what they were chosen on.
+_SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
+_SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
+_MOST_UNEVEN: Final = 2.0
+_LEAST_GROWTH: Final = 0.5
+# For values in 0 .. 1.
+_NORMALISED_GROWTH: Final = 0.55
+_AT_LIMIT_FROM, _AT_LIMIT = 0.995, 0.005
+# Backscatter that is smoother than speckle is believed only at a level that is usual.
+_USUAL: Final = (-28.0, -4.0)
+_USUAL_COUNTS: Final = (-22.0, -3.0)
+
+
+def refuse_normalised(whole: BandSample, cleaned: BandSample, units: Units, subject: str) -> None:
+    """Refuse values that are limited to 0 .. 1, such as scaled dB or a probability.
+
+    Args:
+        whole: VV with the values that were cut at 1.
+        cleaned: VV without them.
+        units: How the values would be read.
+        subject: The file to name in an error.
+
+    Raises:
+        InputError: All values are in 0 .. 1, and many are near the largest or the local deviation does not grow with
+            the mean.
+    """
+    values = whole.values[(whole.values >= 0.0) & (whole.values < FILL_ABOVE)]
+    if values.size < FEW or values.max() > 1.0:
+        return
+    local = texture_as(cleaned, units)
+    limited = float((values >= _AT_LIMIT_FROM * values.max()).mean()) >= _AT_LIMIT and values.max() > 0.9
+    added = local is not None and local.growth is not None and local.growth < _NORMALISED_GROWTH
+    if limited or added:
+        raise InputError(
+            subject,
+            f"its values are normalised to 0 .. 1 ({shown_values(values)}), so their dB is lost, or they are a "
+            "probability",
+            ORIGINAL,
+        )
+
+
+def check_levels(samples: Sequence[BandSample], units: Units, subject: str) -> None:
+    """Refuse values whose dB no scene has.
+
+    Raises:
+        InputError: The median of a band is outside the possible levels.
+    """
+    for sample in samples:
+        db = to_db(sample.values, units)
+        db = db[(db >= LEAST_DB) & (db <= MOST_DB) & (sample.values != 0)]
+        least, most = _LEVELS[sample.polarisation]
+        least += _COUNTS_LESS if units in COUNTS else 0.0
+        middle = float(np.median(db)) if db.size else float("nan")
+        if not least <= middle <= most:
+            level = f"a median of {middle:.1f} dB" if db.size else "no value inside the physical limits"
+            raise InputError(
+                subject,
+                f"read as {UNIT_NAMES[units]}, {sample.polarisation} has {level}, which is not backscatter "
+                f"({least:g} to {most:g} dB are possible; {shown_values(sample.values)})",
+                ORIGINAL,
+            )
+
+
+def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: UnitsFound, subject: str) -> UnitsFound:
+    """Compare the local statistics of VV with those of a radar image.
+
+    Raises:
+        InputError: They contradict backscatter; or they are unclear, and nothing names the file as Sentinel-1.
+    """
+    if not claims.named and not claims.polarised:
+        raise InputError(
+            subject,
+            "neither its name nor its one band says that it is Sentinel-1",
+            "If it is VV backscatter, say so in the file's name (scene_VV.tif) or in the band's description",
+        )
+    local = texture_as(samples[0], found.units)
+    if local is None:
+        note = "too few pixels to check that the values are backscatter"
+        return UnitsFound(found.units, found.evidence, (*found.warnings, note))
+    shown = f"the local deviation is {local.deviation_db:.2f} dB"
+    if local.flat > 0.5 or local.deviation_db < _SMOOTH_DB:
+        raise InputError(
+            subject, f"not a radar image: no speckle, {shown}, as in elevation, angles or classes", ORIGINAL
+        )
+    if found.units == "db" and local.deviation_db > _MOST_SPECKLE_DB:
+        raise InputError(
+            subject,
+            f"its dB vary too much ({shown}; speckle has 1.8 dB or less), as after 20 log10 of power",
+            "Write 10 log10 of power or 20 log10 of amplitude, or " + OR_ORIGINAL,
+        )
+    speckle = local.deviation_db >= _SPECKLE_DB and local.unevenness <= _MOST_UNEVEN
+    grows = local.growth is None or local.growth >= _LEAST_GROWTH
+    if speckle and grows:
+        return _with_level_note(samples, found)
+    if found.units in COUNTS and (claims.integers or claims.hint is None):
+        # An elevation model has the level and the texture of filtered digital numbers.
+        raise InputError(
+            subject,
+            f"not a radar image, or filtered digital numbers: {shown}, as in elevation or optical bands",
+            ORIGINAL,
+        )
+    if not claims.named:
+        raise InputError(
+            subject,
+            f"it is not clear that this is a radar image ({shown}; speckle has 0.5 dB or more), and neither its name "
+            "nor its bands say that it is Sentinel-1",
+            ORIGINAL,
+        )
+    middle = float(np.median(to_db(samples[0].values, found.units)))
+    if not _USUAL[0] <= middle <= _USUAL[1]:
+        raise InputError(
+            subject,
+            f"smoother than a radar image ({shown}) and, with a median of {middle:.1f} dB in VV, at an unusual level",
+            ORIGINAL,
+        )
+    note = f"the values are smoother or less even than speckle ({shown}); a filtered image may be mapped less exactly"
+    return UnitsFound(found.units, found.evidence, (*found.warnings, note))
+
+
+def _with_level_note(samples: Sequence[BandSample], found: UnitsFound) -> UnitsFound:
+    """Add a warning when digital numbers are at an unusual level: other whole numbers look like them."""
+    if found.units not in COUNTS:
+        return found
+    middle = float(np.nanmedian(to_db(samples[0].values, found.units)))
+    if _USUAL_COUNTS[0] <= middle <= _USUAL_COUNTS[1]:
+        return found
+    note = f"read as {UNIT_NAMES[found.units]}, VV has an unusual median of {middle:.1f} dB: is it an original GRD?"
+    return UnitsFound(found.units, found.evidence, (*found.warnings, note))
