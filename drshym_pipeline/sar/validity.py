@@ -109,6 +109,8 @@ def solid(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """
     from scipy import ndimage  # loaded for a scene with such pixels only
 
-    square = np.ones((SOLID_SIDE, SOLID_SIDE), np.bool_)
-    found: NDArray[np.bool_] = ndimage.binary_opening(missing, square)
+    # An opening with a square, as one filter per axis: a square of 441 pixels at once takes a hundred times as long.
+    options = {"size": SOLID_SIDE, "mode": "constant", "cval": 0}
+    eroded = ndimage.minimum_filter(missing.astype(np.uint8), **options)
+    found: NDArray[np.bool_] = ndimage.maximum_filter(eroded, **options) > 0
     return found
