@@ -354,7 +354,7 @@ def missing_pixels(shape: str, share: float, seed: int, size: tuple[int, int]) -
     return mask
 
 
-@settings(examples(280), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(examples(80, more=4), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(drawn=forms())
 def test_any_form_of_a_scene_gives_the_same_db_or_a_refusal(write_tiff, drawn):
     db = backscatter_db(96, 96, drawn["seed"]).astype(np.float32) + drawn["level"]
@@ -398,7 +398,7 @@ def test_any_form_of_a_scene_gives_the_same_db_or_a_refusal(write_tiff, drawn):
     assert np.percentile(error_db[0], 99) <= accuracy
 
 
-@settings(examples(140), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(examples(40, more=4), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     kind=st.sampled_from([(kind, dtype) for kind, (_, dtypes) in NOT_BACKSCATTER.items() for dtype in dtypes]),
     seed=st.integers(0, 200),

@@ -10,7 +10,9 @@ from drshym_pipeline.settings import TrainConfig, load_config
 from drshym_pipeline.storage import read_json
 from tests.recipe_runs import STEPS, run_recipes
 
-RECIPES = sorted((Path(__file__).resolve().parents[3] / "configs").glob("*.yaml"))
+pytestmark = pytest.mark.system  # the imports and the first step of every recipe take minutes
+
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
