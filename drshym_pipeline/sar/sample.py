@@ -61,8 +61,8 @@ def sample_scene(bands: SceneBands, windows: list[Window]) -> tuple[BandSample, 
         for piece, patch, layer, mask in zip(pieces, patches, layers, usable, strict=True):
             piece.append(layer.values[both][::thin].astype(np.float64))
             if len(patch) < _WINDOWS:
-                rows, cols = slice(0, _SIDE), slice(0, _SIDE)
-                patch.append(np.where(mask, layer.values, np.nan)[rows, cols].astype(np.float64))
+                corner = (slice(0, _SIDE), slice(0, _SIDE))
+                patch.append(np.where(mask[corner], layer.values[corner], np.nan).astype(np.float64))
     return tuple(
         BandSample(band.polarisation, np.concatenate([np.empty(0), *piece]), tuple(patch))
         for band, piece, patch in zip(bands.bands, pieces, patches, strict=True)
