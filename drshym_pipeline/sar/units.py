@@ -70,7 +70,7 @@ def find_units(
         )
         raise InputError(subject, f"its bands have different units: {seen}", "Write both bands in the same units")
     found = (
-        _found(samples, claims, families[0], subject)
+        _found(samples, claims, families[0], subject, whole[0])
         if given is None
         else _stated(samples, families[0], given, subject)
     )
@@ -123,15 +123,15 @@ def _kind(hint: Units | None) -> str | None:
     return "amplitude" if hint in ("amplitude", "dn") else None
 
 
-def _found(samples: Sequence[BandSample], claims: Claims, family: str, subject: str) -> UnitsFound:
-    """Choose the units from the values and the hint."""
+def _found(samples: Sequence[BandSample], claims: Claims, family: str, subject: str, whole: BandSample) -> UnitsFound:
+    """Choose the units from the values and the hint; `whole` is VV with its extreme values."""
     seen = shown_values(samples[0].values)
     if family == "db":
         if claims.integers:
             raise InputError(subject, f"its values are negative whole numbers without a scale ({seen})", ORIGINAL)
         found = UnitsFound("db", f"distribution of dB: {seen}")
     elif family == "calibrated":
-        found = _calibrated(samples, claims, seen, subject)
+        found = _calibrated(samples, claims, seen, subject, whole)
     else:
         found = _counts(samples, claims, seen, subject)
     if claims.hint == "db" and found.units != "db":
@@ -146,11 +146,15 @@ def _found(samples: Sequence[BandSample], claims: Claims, family: str, subject: 
     return found
 
 
-def _calibrated(samples: Sequence[BandSample], claims: Claims, seen: str, subject: str) -> UnitsFound:
+def _calibrated(
+    samples: Sequence[BandSample], claims: Claims, seen: str, subject: str, whole: BandSample
+) -> UnitsFound:
     kind = _kind(claims.hint)
     hint = 0.0 if kind is None else BEYOND_DOUBT if kind == "power" else -BEYOND_DOUBT
     odds = odds_of_power(samples, calibrated=True) + hint
     if abs(odds) < CLEAR_ODDS:
+        # The advice below is wrong for values that are neither of the two.
+        refuse_normalised(whole, samples[0], "power", subject)
         raise InputError(
             subject,
             f"its values may be power or amplitude ({seen})",
