@@ -26,8 +26,8 @@ def encode_db(db: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
     steps = db * np.float32(CODES_PER_DB)
     steps += np.float32(1.5 - LOWEST_DB * CODES_PER_DB)  # 0.5 more, because the conversion rounds down
     np.clip(steps, 1.0, float(_HIGHEST_CODE), out=steps)
-    # NaN has no integer; the result of converting it differs between processors.
-    np.nan_to_num(steps, copy=False, nan=0.0)
+    # NaN has no integer; the result of converting it differs between processors. `fmax` returns the other number.
+    np.fmax(steps, 0.0, out=steps)
     codes: NDArray[np.uint16] = steps.astype(np.uint16)
     return codes
 

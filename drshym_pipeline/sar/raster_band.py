@@ -181,14 +181,15 @@ class SceneBands:
         """
         if self.units is None:
             raise ValueError("the units are not known")
-        result = np.empty((len(layers), window.height, window.width), np.float32)
+        result = np.full((len(layers), window.height, window.width), np.nan, np.float32)
         for out, layer, band in zip(result, layers, self.bands, strict=True):
             offset = None if band.table is None else band.table.offset_db(window)
             db = to_db(layer.values, self.units, offset)
-            out[...] = np.where(layer.given & measured(layer.values, db), db, np.float32(np.nan))
-        # After both bands: a pixel is at the floor only where the other band has a measurement.
-        whole = np.isfinite(result)
-        for index, layer in enumerate(layers):
-            if layer.floor is not None:
-                result[index][layer.floor & whole[1 - index]] = FLOOR_DB
+            np.copyto(out, db, where=layer.given & measured(layer.values, db))
+        if any(layer.floor is not None for layer in layers):
+            # After both bands: a pixel is at the floor only where the other band has a measurement.
+            whole = np.isfinite(result)
+            for index, layer in enumerate(layers):
+                if layer.floor is not None:
+                    result[index][layer.floor & whole[1 - index]] = FLOOR_DB
         return result
