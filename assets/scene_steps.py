@@ -47,11 +47,13 @@ def stage_raw_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]
     scenes = tools.store.scenes
     scenes.remove_abandoned(partition)
     request = scenes.sources(partition)
+    note = kept_sidecar(tools.store.path, partition)
     folder = stage(
         source_files(tools.bucket, tools.store, partition),
         scenes.folder,
         scene_id=partition,
-        units=kept_sidecar(tools.store.path, partition).units,
+        units=note.units,
+        bands=note.bands,
         copy=tools.bucket.keep_sources == "store",
         progress=tools.progress,
     )

@@ -42,6 +42,7 @@ def map_scene(
     *,
     scene_id: str | None = None,
     units: Units | None = None,
+    bands: Sequence[int] = (),
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
     batch_size: int | None = None,
@@ -59,6 +60,7 @@ def map_scene(
         scene_id: The scene's name; taken from the file names by default.
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
             `intensity` (the square of `dn`).
+        bands: The numbers of the bands to read, VV first, if their names do not say which they are: `(1,)` or `(1, 2)`.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
@@ -85,6 +87,7 @@ def map_scene(
         chosen.reference,
         scene_id=scene_id,
         units=units,
+        bands=bands,
         tile=tile,
         overlap=overlap,
         batch_size=batch_size,

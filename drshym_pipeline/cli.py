@@ -22,7 +22,15 @@ import typer
 
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
-from drshym_pipeline.commands.options import OutOption, OverlapOption, TileOption, UnitsOption, VHOption
+from drshym_pipeline.commands.options import (
+    BandsOption,
+    OutOption,
+    OverlapOption,
+    TileOption,
+    UnitsOption,
+    VHOption,
+    band_numbers,
+)
 from drshym_pipeline.commands.registering import register
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
 from drshym_pipeline.commands.status import status
@@ -106,16 +114,16 @@ def tile(
     scene: Annotated[Path, typer.Argument(help="A Sentinel-1 GeoTIFF.")],
     vh: VHOption = None,
     units: UnitsOption = None,
+    bands: BandsOption = None,
     size: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
 ) -> None:
     """Cut a scene (a Sentinel-1 GeoTIFF) into GeoTIFF chips in dB, each with its record as JSON beside it."""
     from drshym_pipeline.products.chips import write_chips
 
+    sources, chosen = [scene] if vh is None else [scene, vh], band_numbers(bands)
     with shown_progress(scene.name) as progress:
-        count = write_chips(
-            [scene] if vh is None else [scene, vh], out, units=units, tile=size, overlap=overlap, progress=progress
-        )
+        count = write_chips(sources, out, units=units, bands=chosen, tile=size, overlap=overlap, progress=progress)
     typer.echo(f"{count} chips in {out}")
 
 

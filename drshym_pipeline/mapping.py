@@ -84,6 +84,7 @@ def stage(
     *,
     scene_id: str | None = None,
     units: Units | None = None,
+    bands: Sequence[int] = (),
     copy: bool = True,
     progress: Progress = silent,
 ) -> SceneFolder:
@@ -94,6 +95,7 @@ def stage(
         root: The scene's folder becomes `root/<scene_id>/<version>`.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
+        bands: Numbers of the bands to read, VV first; found from their names by default.
         copy: Keep a copy of the sources in the folder. Without it the scene is described by the sources where they are.
         progress: Called as the pixels are read.
 
@@ -103,7 +105,9 @@ def stage(
     from drshym_pipeline.sar.scene import stage_scene
 
     start = time.perf_counter()
-    meta, directory = stage_scene(sources, root, scene_id=scene_id, units=units, copy=copy, progress=progress)
+    meta, directory = stage_scene(
+        sources, root, scene_id=scene_id, units=units, bands=bands, copy=copy, progress=progress
+    )
     folder = SceneFolder.staged(directory.absolute(), meta)
     folder.remove_abandoned()
     write_json(folder.seconds_path, {"stage": round(time.perf_counter() - start, 3)})
@@ -329,6 +333,7 @@ def map_scene(
     *,
     scene_id: str | None = None,
     units: Units | None = None,
+    bands: Sequence[int] = (),
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
     batch_size: int | None = None,
@@ -346,6 +351,7 @@ def map_scene(
         reference: Name, version and hash of the model.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
+        bands: Numbers of the bands to read, VV first; found from their names by default.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
@@ -363,12 +369,15 @@ def map_scene(
     from drshym_pipeline.sar.sidecar import sidecar_of
 
     check_prediction_options(batch_size, precision)
-    units = units or sidecar_of(sources).units
+    note = sidecar_of(sources)
+    units, bands = units or note.units, bands or note.bands
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
         backscatter, probabilities, products = work / BACKSCATTER_FILE, work / "probabilities.zarr", work / "products"
-        meta = describe_scene(sources, scene_id=scene_id, units=units, backscatter=backscatter, progress=progress)
+        meta = describe_scene(
+            sources, scene_id=scene_id, units=units, bands=bands, backscatter=backscatter, progress=progress
+        )
         if not overwrite:
             check_free(out, meta)
         clock.note("stage")

@@ -20,7 +20,7 @@ from resources.sidecars import keep_sidecar
 from resources.store import ArtefactStore
 from sensors.deadline import scene_deadline
 from sensors.jobs import map_scene
-from sensors.plan import Seen, plan_tick, seen_from_json, seen_to_json
+from sensors.plan import Seen, TickPlan, plan_tick, seen_from_json, seen_to_json
 
 SEEN = "seen-scenes"
 IGNORED = "ignored-files"
@@ -46,11 +46,12 @@ def _waiting_text(waiting: Mapping[str, str]) -> str:
     return "waiting for " + _named([f"{partition}: {reason}" for partition, reason in waiting.items()])
 
 
-def _ignored_text(ignored: Sequence[str], unclaimed: Sequence[str]) -> str | None:
+def _ignored_text(ignored: Sequence[str], plan: TickPlan) -> str | None:
     """Return one line of limited length that names the ignored files, or None if there are none."""
-    if not ignored and not unclaimed:
+    unclaimed = [f"{key} (there is no scene for it)" for key in plan.unclaimed]
+    names = [*unclaimed, *sorted(ignored), *(companion.text for companion in plan.companions)]
+    if not names:
         return None
-    names = [*(f"{key} (there is no scene for it)" for key in unclaimed), *sorted(ignored)]
     return f"ignored, neither a scene (.tif, .tiff) nor the side-car of one: {_named(names)}"
 
 
@@ -79,7 +80,7 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
         ignored: list[str] = []
         listing = bucket.listing(context.log.warning, ignored.append)
         plan = plan_tick(listing, _remembered(store, context.cursor), settings.scenes_per_tick)
-        not_mapped = _ignored_text(ignored, plan.unclaimed)
+        not_mapped = _ignored_text(ignored, plan)
         _log_ignored(context.log.warning, store, not_mapped)
         for request in plan.requests:
             sidecar = None if request.sidecar is None else bucket.path_of(request.sidecar)

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from drshym_pipeline.sar.scene_files import ROLES, Role, SourceFile, pair_files, partition_key
+from drshym_pipeline.sar.scene_files import SourceFile
+from drshym_pipeline.sar.scene_groups import ROLES, Companion, Role, group_files
+from drshym_pipeline.sar.scene_names import partition_key
 from drshym_pipeline.sar.sidecar import is_sidecar, scene_name
 
 PARTNER_TICKS = 3
@@ -68,12 +70,14 @@ class TickPlan:
         seen: The state to give to the next tick.
         waiting: Why each other unfinished scene is not mapped yet, by partition.
         unclaimed: Keys of side-cars without a scene.
+        companions: Side rasters of scenes, which are not mapped.
     """
 
     requests: tuple[SceneRequest, ...]
     seen: Seen
     waiting: Mapping[str, str]
     unclaimed: tuple[str, ...] = ()
+    companions: tuple[Companion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,12 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
     """Return the plan for one tick.
 
     Args:
-        listing: All scene files and side-cars, complete.
+        listing: All files that may be scenes, companions or side-cars, complete.
         seen: The state that the last tick returned; empty at the first tick.
         limit: How many scenes to request now, at most; the others wait for later ticks.
     """
-    groups = _group(listing)
+    groups, companions = _group(listing)
+    seen = _renamed(seen, groups)
     # Mapped scenes are remembered after their files are deleted, so that the same file is not mapped again if it
     # returns.
     after = {name: state for name, state in seen.items() if name in groups or state.mapped}
@@ -134,7 +139,22 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
         after[name] = state
     claimed = {group.sidecar.key for group in groups.values() if group.sidecar is not None}
     unclaimed = tuple(sorted(file.key for file in listing if is_sidecar(file.key) and file.key not in claimed))
-    return TickPlan(tuple(requests), dict(sorted(after.items())), waiting, unclaimed)
+    return TickPlan(tuple(requests), dict(sorted(after.items())), waiting, unclaimed, companions)
+
+
+def _renamed(seen: Seen, groups: Mapping[str, _Group]) -> Seen:
+    """Return the state with the names of scenes that an earlier release called otherwise; their files are the same."""
+    earlier = {
+        key: name for name, state in seen.items() if name not in groups for key in {**state.seen, **state.mapped}
+    }
+    renamed = dict(seen)
+    for name, group in groups.items():
+        if name in seen:
+            continue
+        before = next((earlier[file.key] for file in group.rasters if file.key in earlier), None)
+        if before is not None and before in renamed:
+            renamed[name] = renamed.pop(before)
+    return renamed
 
 
 def _changed(state: SceneState, now: Mapping[str, str]) -> bool:
@@ -152,12 +172,15 @@ def _reason_to_wait(group: _Group, state: SceneState, still: bool) -> str | None
     return None
 
 
-def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
-    """Return the scenes of a listing, each under a unique name: files of two folders or extensions never mix."""
+def _group(listing: Iterable[SourceFile]) -> tuple[dict[str, _Group], tuple[Companion, ...]]:
+    """Return the scenes of a listing, each under a unique name, and the companions of scenes in it.
+
+    Files of two folders or extensions never mix.
+    """
     files = {file.key: file for file in sorted(listing)}
     sidecars = {_shared_name(key): file for key, file in files.items() if is_sidecar(key)}
-    pairs = pair_files(key for key in files if not is_sidecar(key))
-    return {
+    pairs, companions = group_files([key for key in files if not is_sidecar(key)])
+    groups = {
         pair.name: _Group(
             pair.stem,
             {role: files[key] for role, key in pair.files.items()},
@@ -165,6 +188,7 @@ def _group(listing: Iterable[SourceFile]) -> dict[str, _Group]:
         )
         for pair in sorted(pairs, key=lambda pair: pair.name)
     }
+    return groups, tuple(companions)
 
 
 def _shared_name(key: str) -> str:

@@ -7,12 +7,13 @@ libraries are imported only when there is a scene to map.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from drshym_pipeline.commands.options import (
+    BandsOption,
     CheckpointOption,
     JsonOption,
     OutOption,
@@ -21,12 +22,17 @@ from drshym_pipeline.commands.options import (
     UnitsOption,
     VHOption,
     VVOption,
+    band_numbers,
 )
-from drshym_pipeline.commands.outcome import map_groups, shown_outcome
+from drshym_pipeline.commands.outcome import SceneToMap, map_groups, shown_outcome
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import PrecisionOption
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
+if TYPE_CHECKING:
+    from drshym_pipeline.sar.scene_groups import Companion
+
+_SHOWN = 10  # side rasters that are named in one line
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
 PrecisionFlag = Annotated[PrecisionOption, typer.Option("--precision", help="Number format of the network.")]
 OverwriteOption = Annotated[
@@ -34,31 +40,40 @@ OverwriteOption = Annotated[
 ]
 
 
-def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> list[list[Path]]:
-    """Return the files of each scene, VV first.
+def named_scenes(scenes: Sequence[Path], vv: Path | None, vh: Path | None, out: Path) -> list[SceneToMap]:
+    """Return the scenes that the user has named, all with different names.
 
-    Files in one folder whose names differ only by polarisation are one scene.
+    Files in one folder whose names differ only by polarisation are one scene. A file that is given twice is one scene.
 
     Args:
         scenes: The files given by the user.
         vv: The VV file of one more scene.
         vh: The VH file of that scene.
+        out: The folder for the products.
 
     Raises:
         InputError: No file is given, or VH without VV.
     """
-    from drshym_pipeline.sar.scene_files import pair_files
+    from drshym_pipeline.sar.scene_groups import pair_files
+    from drshym_pipeline.sar.scene_names import unique_names
 
     if vv is None and vh is not None:
         raise InputError("--vh", "is given without --vv", "Give the VV file too; VH alone cannot be mapped")
-    files = {scene.as_posix(): scene for scene in scenes}
-    keys = [scene.as_posix() for scene in scenes]
-    found = [[files[key] for key in group.ordered] for group in pair_files(keys)]
+    files = {_absolute(scene): scene for scene in scenes}
+    found = {tuple(group.ordered): group.name for group in pair_files(files)}
     if vv is not None:
-        found.append([vv] if vh is None else [vv, vh])
+        pair = {_absolute(path): path for path in ([vv] if vh is None else [vv, vh])}
+        files = pair | files
+        found.setdefault(tuple(pair), f"{next(iter(pair))}|pair")
     if not found:
         raise InputError("SCENE", "no scene is given", "Give a GeoTIFF, or --vv and --vh")
-    return found
+    names = unique_names([(PurePath(keys[0]), name) for keys, name in found.items()])
+    return [SceneToMap([files[key] for key in keys], out, name) for keys, name in zip(found, names, strict=True)]
+
+
+def _absolute(path: Path) -> str:
+    """Return one text for all ways to write the path of a file; a link is another file than its target."""
+    return (path.parent.resolve() / path.name).as_posix()
 
 
 def segment(
@@ -70,6 +85,7 @@ def segment(
     vv: VVOption = None,
     vh: VHOption = None,
     units: UnitsOption = None,
+    bands: BandsOption = None,
     checkpoint: CheckpointOption = None,
     tile: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
@@ -82,9 +98,10 @@ def segment(
     with shown_outcome("segment", as_json=as_json) as outcome:
         map_groups(
             outcome,
-            [(sources, out) for sources in group_sources(scenes or [], vv, vh)],
+            named_scenes(scenes or [], vv, vh, out),
             checkpoint,
             units=units,
+            bands=band_numbers(bands),
             tile=tile,
             overlap=overlap,
             batch_size=batch_size,
@@ -93,13 +110,17 @@ def segment(
         )
 
 
-def folder_groups(folder: Path, out: Path) -> list[tuple[list[Path], Path]]:
-    """Return the files of each scene of a folder, and the folder for its products, in the same subfolder.
+def folder_scenes(folder: Path, out: Path) -> tuple[list[SceneToMap], list[Companion]]:
+    """Return the scenes of a folder, and the companions of scenes in it, which are not mapped.
+
+    The products of a scene are in the same subfolder of `out`. The names in one folder are all different.
 
     Raises:
         InputError: It is not a folder, or contains no scene.
     """
     from drshym_pipeline.sar.scene_files import scene_paths
+    from drshym_pipeline.sar.scene_groups import group_files
+    from drshym_pipeline.sar.scene_names import unique_names
 
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "Give the folder that contains the scenes")
@@ -110,9 +131,25 @@ def folder_groups(folder: Path, out: Path) -> list[tuple[list[Path], Path]]:
         raise InputError(
             error.filename or folder, f"cannot be read ({error.strerror})", "Give read permission for it"
         ) from error
-    if not files:
-        raise InputError(folder, "contains no GeoTIFF (.tif, .tiff)", "Give the folder that contains the scenes")
-    return [(sources, out / sources[0].parent.relative_to(folder)) for sources in group_sources(files, None, None)]
+    groups, companions = group_files([path.relative_to(folder).as_posix() for path in files])
+    if not groups:
+        problem = "contains no GeoTIFF (.tif, .tiff)"
+        if companions:
+            problem = f"contains no scene, only side rasters: {_named(companions)}"
+        raise InputError(folder, problem, "Give the folder that contains the scenes")
+    found = []
+    for place in dict.fromkeys(PurePath(group.ordered[0]).parent for group in groups):
+        here = [group for group in groups if PurePath(group.ordered[0]).parent == place]
+        names = unique_names([(folder / group.ordered[0], group.name) for group in here])
+        for group, name in zip(here, names, strict=True):
+            found.append((group, SceneToMap([folder / key for key in group.ordered], out / place, name)))
+    order = {group.name: number for number, group in enumerate(groups)}
+    return [scene for _, scene in sorted(found, key=lambda pair: order[pair[0].name])], companions
+
+
+def _named(companions: Sequence[Companion]) -> str:
+    more = f" and {len(companions) - _SHOWN} more" if len(companions) > _SHOWN else ""
+    return ", ".join(companion.text for companion in companions[:_SHOWN]) + more
 
 
 def predict_folder(
@@ -132,6 +169,7 @@ def predict_folder(
         ),
     ] = None,
     units: UnitsOption = None,
+    bands: BandsOption = None,
     tile: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
     batch_size: Annotated[
@@ -143,11 +181,15 @@ def predict_folder(
 ) -> None:
     """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not conflict."""
     with shown_outcome("predict-folder", as_json=as_json) as outcome:
+        found, companions = folder_scenes(folder, out)
+        if companions:
+            typer.echo(f"not mapped, side rasters of scenes: {_named(companions)}", err=True)
         map_groups(
             outcome,
-            folder_groups(folder, out),
+            found,
             checkpoint,
             units=units,
+            bands=band_numbers(bands),
             tile=tile,
             overlap=overlap,
             batch_size=batch_size,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Units
 
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
@@ -19,6 +20,10 @@ CheckpointOption = Annotated[
 UnitsOption = Annotated[
     Units | None,
     typer.Option("--units", help="Unit of the pixel values, if it cannot be recognised."),
+]
+BandsOption = Annotated[
+    str | None,
+    typer.Option("--bands", metavar="N[,N]", help="Bands to read, VV first, if their names do not say it: 1 or 1,2."),
 ]
 JsonOption = Annotated[
     bool,
@@ -34,3 +39,17 @@ VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that be
 PresentOnlyOption = Annotated[
     bool, typer.Option("--present-only", help="Score the chips of a partial copy; the card says how many are missing.")
 ]
+
+
+def band_numbers(text: str | None) -> tuple[int, ...]:
+    """Return the numbers in the value of `--bands`; an empty tuple when it is not given.
+
+    Raises:
+        InputError: They are not one or two whole numbers from 1 on.
+    """
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not 1 <= len(parts) <= 2 or not all(part.isascii() and part.isdecimal() and int(part) for part in parts):
+        raise InputError("--bands", f"cannot be {text!r}", "Give one or two band numbers from 1 on, VV first: 1 or 1,2")
+    return tuple(map(int, parts))

@@ -24,6 +24,21 @@ if TYPE_CHECKING:
 STOPPED = "was not mapped, because the command was stopped"
 
 
+@dataclass(frozen=True)
+class SceneToMap:
+    """One scene of a command.
+
+    Args:
+        sources: Its files, VV first.
+        out: The folder for its products.
+        scene_id: Its name, different from that of every other scene with this folder.
+    """
+
+    sources: Sequence[Path]
+    out: Path
+    scene_id: str
+
+
 @dataclass
 class Outcome:
     """The maps and the failures of one command.
@@ -183,7 +198,7 @@ def shown_outcome(command: Literal["segment", "predict-folder"], *, as_json: boo
 
 def map_groups(
     outcome: Outcome,
-    groups: Sequence[tuple[Sequence[Path], Path]],
+    scenes: Sequence[SceneToMap],
     checkpoint: Path | None,
     *,
     tile: int,
@@ -196,7 +211,7 @@ def map_groups(
 
     Args:
         outcome: Receives the maps and the failures.
-        groups: The files of each scene and the folder for its products.
+        scenes: The scenes.
         checkpoint: Folder of the model; by default the model in service, or the shipped one if none is.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
@@ -215,15 +230,23 @@ def map_groups(
     TileGrid(1, 1, tile, overlap)
     options |= {"tile": tile, "overlap": overlap, "batch_size": batch_size, "precision": precision}
     model = outcome.choose(checkpoint)
-    for place, (sources, out) in enumerate(groups):
+    for place, scene in enumerate(scenes):
         try:
-            with shown_progress(sources[0].name) as progress:
-                record = map_scene(sources, out, model.bundle, model.reference, progress=progress, **options)
-            outcome.maps.append((record, out))
+            with shown_progress(scene.sources[0].name) as progress:
+                record = map_scene(
+                    scene.sources,
+                    scene.out,
+                    model.bundle,
+                    model.reference,
+                    scene_id=scene.scene_id,
+                    progress=progress,
+                    **options,
+                )
+            outcome.maps.append((record, scene.out))
         except InputError as error:
-            outcome.refuse(error, sources)
+            outcome.refuse(error, scene.sources)
         except KeyboardInterrupt:
-            outcome.stop([files for files, _ in groups[place:]])
+            outcome.stop([left.sources for left in scenes[place:]])
             return
         except Exception as error:
-            outcome.fail(error, sources)
+            outcome.fail(error, scene.sources)

@@ -46,6 +46,7 @@ def write_chips(
     out: Path,
     *,
     units: Units | None = None,
+    bands: Sequence[int] = (),
     tile: int,
     overlap: int,
     progress: Progress = silent,
@@ -57,6 +58,7 @@ def write_chips(
         out: The folder of the chips: `<image_id>.tif` (float32 dB, NaN not observed) and `<image_id>.json`. It must be
             new or empty, and it appears complete or not at all.
         units: The units of the values; by default found from the values, the file's name and its tags.
+        bands: The numbers of the bands to read, VV first; by default found from their names.
         tile: The side of a tile in pixels.
         overlap: The overlap of neighbouring tiles in pixels.
         progress: Called after every chip.
@@ -71,7 +73,7 @@ def write_chips(
         raise InputError(out, "the folder is not empty", "Choose a new folder")
     TileGrid(1, 1, tile, overlap)  # raises an error for a wrong tile or overlap before the scene is read
     with output_directory(out):
-        meta = describe_scene(sources, units=units, progress=progress)
+        meta = describe_scene(sources, units=units, bands=bands, progress=progress)
         grid = TileGrid(meta.height, meta.width, tile, overlap)
         with atomic_directory(out) as temporary, SceneReader(meta, temporary) as reader:
             for index, window in enumerate(grid):

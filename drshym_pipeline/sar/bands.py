@@ -1,7 +1,8 @@
 """Which band of which file is VV and which is VH.
 
-Descriptions and tags are used first, then the file's name, then the order (VV first). `ingest` reads the pixels and
-checks whether they agree.
+The user's choice comes first, then descriptions and tags, then the file's name, then the order (VV first). A band that
+its description calls an angle, a mask or another layer is never one of them. `file_facts` reads the headers; `ingest`
+reads the pixels and checks whether they agree.
 """
 
 from __future__ import annotations
@@ -9,44 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import Polarisation, Units
-from drshym_pipeline.sar.file_names import is_horizontal, named_polarisations, names_radar, parse_name, units_of
-from drshym_pipeline.sar.raster_band import data_bands
+from drshym_pipeline.records import Polarisation
+from drshym_pipeline.sar.file_facts import FileFacts
+from drshym_pipeline.sar.file_names import is_horizontal, parse_name
 
-_NEEDS_VV = "This program needs VV (alone or with VH); give the file that contains VV"
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """What the header of one file says about its bands; no pixel is read.
-
-    Args:
-        path: The file.
-        bands: The numbers of its bands, without alpha.
-        dtype: The data type of the stored numbers.
-        scaled: Whether a scale or an offset turns the stored numbers into values.
-        nodata: The nodata tag, a stored number.
-        described: One entry per band: the polarisation in its description or tags, None when there is none.
-        units_hint: The units that a description, a tag or the name states.
-        named: Whether the name, a description or a tag says that the file is Sentinel-1 or names a polarisation.
-    """
-
-    path: Path
-    bands: tuple[int, ...]
-    dtype: str
-    scaled: bool
-    nodata: float | None
-    described: tuple[str | None, ...]
-    units_hint: Units | None
-    named: bool
-
-    @property
-    def count(self) -> int:
-        """Return the number of bands without alpha."""
-        return len(self.bands)
+NEEDS_VV = "This program needs VV (alone or with VH); give the file that contains VV"
+_FEWEST, _MOST = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,97 +31,170 @@ class BandRole:
     stated: bool
 
 
-def file_facts(dataset: Any, path: Path) -> FileFacts:
-    """Read the header of an open dataset.
+def choose_bands(example: Sequence[int]) -> str:
+    """Return the advice how to choose bands, with band numbers that can be chosen, VV first."""
+    numbers = ",".join(map(str, example))
+    return f'choose with --bands {numbers} (VV first), or with "bands": [{numbers}] in the side-car'
+
+
+def check_choice(chosen: Sequence[int]) -> tuple[int, ...]:
+    """Return chosen band numbers.
+
+    Args:
+        chosen: The number of the VV band, and that of the VH band if there is one; empty without a choice.
 
     Raises:
-        InputError: The values are complex, or there is no band but alpha.
+        InputError: There are more than two, or one is below 1.
     """
-    dtype = str(dataset.dtypes[0])
-    if "complex" in dtype:
-        raise InputError(path, f"complex values ({dtype}): a single-look complex SLC", "Use a GRD or RTC product")
-    bands = data_bands(dataset)
-    if not bands:
-        raise InputError(path, "its only band is alpha", "Give a GeoTIFF with Sentinel-1 backscatter")
-    described: list[str | None] = []
-    texts: list[str] = []
-    for band in bands:
-        parts = [dataset.descriptions[band - 1] or "", *map(str, dataset.tags(band).values())]
-        text = " ".join(parts)
-        found = set(named_polarisations(text))
-        described.append(found.pop() if len(found) == 1 else None)
-        texts.extend((text, str(dataset.units[band - 1] or "")))
-    if len(bands) == 1 and described == [None]:
-        tags = {key.lower(): str(value) for key, value in dataset.tags().items()}
-        found = set(named_polarisations(tags.get("polarisation", tags.get("polarization", ""))))
-        described = [found.pop() if len(found) == 1 else None]
-    stated = {units for text in texts if (units := units_of(text)) is not None}
-    return FileFacts(
-        path=path,
-        bands=bands,
-        dtype=dtype,
-        scaled=any((dataset.scales[band - 1], dataset.offsets[band - 1]) != (1.0, 0.0) for band in bands),
-        nodata=None if dataset.nodata is None else float(dataset.nodata),
-        described=tuple(described),
-        units_hint=stated.pop() if len(stated) == 1 else parse_name(path.name).units,
-        named=any(found is not None for found in described) or any(map(names_radar, (path.name, *texts))),
-    )
+    if len(chosen) > _MOST or any(number < 1 for number in chosen):
+        shown = ",".join(map(str, chosen))
+        raise InputError("--bands", f"cannot be {shown}", "Give one or two band numbers from 1 on, VV first: 1 or 1,2")
+    return tuple(chosen)
 
 
-def _roles_of_one(facts: FileFacts) -> dict[str, BandRole]:
-    """Return the polarisations in one file; one band without a name is VV, more bands without names are VV and VH."""
-    described = {name: band for band, name in reversed(list(zip(facts.bands, facts.described, strict=True))) if name}
-    if described:
-        return {
-            name: BandRole(name, facts.path, band, True)  # type: ignore[arg-type]  # HH and HV are refused by callers
-            for name, band in described.items()
-        }
-    named = [name for name in named_polarisations(facts.path.stem) if name in ("VV", "VH")]
-    if facts.count == 1:
-        name = named[0] if len(set(named)) == 1 else "VV"
-        return {name: BandRole(name, facts.path, facts.bands[0], len(set(named)) == 1)}  # type: ignore[arg-type]
-    first, second = facts.bands[:2]
-    return {"VV": BandRole("VV", facts.path, first, False), "VH": BandRole("VH", facts.path, second, False)}
-
-
-def assign_roles(files: Sequence[FileFacts]) -> tuple[list[BandRole], list[str]]:
+def assign_roles(files: Sequence[FileFacts], chosen: Sequence[int] = ()) -> tuple[list[BandRole], list[str]]:
     """Decide which band is which.
 
     Args:
         files: One file with VV or VV and VH, or two files of one polarisation each.
+        chosen: The numbers of the bands to read, VV first. With two files, one number for each.
 
     Returns:
         The roles, VV first, and warnings for the user.
 
     Raises:
-        InputError: There is no VV, a polarisation is there twice, or the files contain something else.
+        InputError: There is no VV, a polarisation is there twice, the bands are of several dates, a chosen band does
+            not exist, or the files contain something else.
     """
+    if chosen:
+        return _chosen_roles(files, check_choice(chosen)), []
     warnings: list[str] = []
-    found: dict[str, BandRole] = {}
+    found: dict[Polarisation, BandRole] = {}
     for facts in files:
-        names = [name for name in facts.described if name]
-        horizontal = bool(names) and not {"VV", "VH"} & set(names)
-        if horizontal or (not names and is_horizontal(facts.path.name)):
-            shown = " and ".join(dict.fromkeys(names)) or "HH or HV"
-            raise InputError(facts.path, f"contains {shown}, sent horizontally, and no VV", _NEEDS_VV)
-        roles = {key: role for key, role in _roles_of_one(facts).items() if key in ("VV", "VH")}
+        _check_polarised(facts)
+        roles = _roles_of_one(facts, alone=len(files) == 1)
         if len(files) > 1:
             roles = _one_of_pair(facts, roles, found)
         for key, role in roles.items():
             if key in found:
                 raise InputError(facts.path, f"a second {key} band", "Give one file per polarisation: one VV, one VH")
             found[key] = role
-        if facts.count > 2 and not names:
-            warnings.append(f"{facts.path.name} has {facts.count} unnamed bands; the first two are read as VV and VH")
+        warnings.extend(_unnamed_warnings(facts, len(roles)))
     if "VV" not in found:
-        raise InputError(files[0].path, "it contains only VH, and no VV band", _NEEDS_VV)
+        raise InputError(files[0].path, "it contains only VH, and no VV band", NEEDS_VV)
     roles_in_order = [found[key] for key in ("VV", "VH") if key in found]
     if not any(role.stated for role in roles_in_order) and len(roles_in_order) == 1:
         warnings.append("no polarisation is named in the file; its band is read as VV")
     return roles_in_order, warnings
 
 
-def _one_of_pair(facts: FileFacts, roles: dict[str, BandRole], found: dict[str, BandRole]) -> dict[str, BandRole]:
+def _chosen_roles(files: Sequence[FileFacts], chosen: tuple[int, ...]) -> list[BandRole]:
+    """Return the roles of the bands that the user has chosen."""
+    if len(files) > 1:
+        if len(chosen) != len(files):
+            raise InputError(
+                files[0].path,
+                f"is one of {len(files)} files, but --bands has {len(chosen)} number",
+                "Give one band number for each file, VV first: --bands 1,1",
+            )
+        if parse_name(files[0].path.name).polarisation == "VH":
+            files = files[::-1]
+        return [_chosen_role(*each) for each in zip(("VV", "VH"), files, chosen, strict=True)]
+    facts = files[0]
+    if len(set(chosen)) < len(chosen):
+        raise InputError(
+            facts.path,
+            f"band {chosen[0]} is chosen twice",
+            f"Choose two bands, or VV alone with --bands {chosen[0]}",
+        )
+    return [_chosen_role(name, facts, number) for name, number in zip(("VV", "VH"), chosen, strict=False)]
+
+
+def _chosen_role(name: str, facts: FileFacts, number: int) -> BandRole:
+    if number not in facts.bands:
+        bands = ", ".join(map(str, facts.bands))
+        raise InputError(facts.path, f"has no band {number} with values (its bands are {bands})", "Choose one of these")
+    return BandRole(cast("Polarisation", name), facts.path, number, True)
+
+
+def _check_polarised(facts: FileFacts) -> None:
+    """Refuse a file without a band that may be VV or VH."""
+    names = [name for name in facts.described if name]
+    horizontal = bool(names) and not {"VV", "VH"} & set(names)
+    if horizontal or (not names and is_horizontal(facts.path.name)):
+        shown = " and ".join(dict.fromkeys(names)) or "HH or HV"
+        raise InputError(facts.path, f"contains {shown}, sent horizontally, and no VV", NEEDS_VV)
+    if not facts.candidates:
+        raise InputError(
+            facts.path, f"no band is backscatter, as their names say: {facts.shown(facts.bands)}", NEEDS_VV
+        )
+
+
+def _roles_of_one(facts: FileFacts, *, alone: bool) -> dict[Polarisation, BandRole]:
+    """Return the polarisations in one file; one band without a name is VV, more bands without names are VV and VH."""
+    named = parse_name(facts.path.name).polarisation
+    described: dict[str, list[int]] = {}
+    for band in facts.candidates:
+        if (name := facts.described[facts.bands.index(band)]) is not None:
+            described.setdefault(name, []).append(band)
+    wanted = {name: bands for name, bands in described.items() if name in ("VV", "VH")}
+    if not alone and named in wanted:
+        wanted = {str(named): wanted[str(named)]}
+    _check_dates(facts, wanted)
+    for name, bands in wanted.items():
+        if len(bands) > 1:
+            raise InputError(
+                facts.path,
+                f"several bands are {name}: {facts.shown(bands)}",
+                f"Give a file of one date, or {choose_bands(_example(wanted))}",
+            )
+    if wanted:
+        return {
+            cast("Polarisation", name): BandRole(cast("Polarisation", name), facts.path, bands[0], True)
+            for name, bands in wanted.items()
+        }
+    if named is not None or len(facts.candidates) == 1:
+        role = BandRole(named or "VV", facts.path, facts.candidates[0], named is not None)
+        return {role.polarisation: role}
+    first, second = facts.candidates[:2]
+    return {"VV": BandRole("VV", facts.path, first, False), "VH": BandRole("VH", facts.path, second, False)}
+
+
+def _example(wanted: dict[str, list[int]]) -> list[int]:
+    """Return bands that can be chosen: the first ones, VV before VH."""
+    bands = [wanted[name][0] for name in ("VV", "VH") if name in wanted]
+    return bands if "VV" in wanted else bands[:1]
+
+
+def _check_dates(facts: FileFacts, wanted: dict[str, list[int]]) -> None:
+    """Refuse bands that were acquired at several dates, as their descriptions say."""
+    bands = [band for name in ("VV", "VH") for band in wanted.get(name, [])] or list(facts.candidates)
+    moments = {band: facts.moments[facts.bands.index(band)] for band in bands}
+    if len({moment for moment in moments.values() if moment is not None}) <= 1:
+        return
+    first = moments[bands[0]]
+    same = _example({name: found for name in wanted if (found := [b for b in wanted[name] if moments[b] == first])})
+    raise InputError(
+        facts.path,
+        f"its bands have several dates: {facts.shown(bands)}",
+        f"Give a file of one date, or {choose_bands(same or bands[:1])}",
+    )
+
+
+def _unnamed_warnings(facts: FileFacts, read: int) -> list[str]:
+    """Return a warning when bands without a polarisation are left unread."""
+    more = len(facts.candidates)
+    if any(facts.described) or more <= read:
+        return []
+    if read == _FEWEST:
+        name = parse_name(facts.path.name).polarisation
+        return [f"{facts.path.name} has {more} unnamed bands; its name says {name}, so only the first is read"]
+    return [f"{facts.path.name} has {more} unnamed bands; the first two are read as VV and VH (--bands reads others)"]
+
+
+def _one_of_pair(
+    facts: FileFacts, roles: dict[Polarisation, BandRole], found: dict[Polarisation, BandRole]
+) -> dict[Polarisation, BandRole]:
     """Return the one polarisation that a file adds to a pair."""
     if len(roles) > 1:
         raise InputError(

@@ -22,6 +22,8 @@ OrbitDirection = Literal["ascending", "descending"]
 _EDGE = r"(?:^|(?<=[^A-Za-z0-9]))"
 _END = r"(?=[^A-Za-z0-9]|$)"
 _POLARISATION = re.compile(rf"{_EDGE}(VV|VH|HH|HV){_END}", re.IGNORECASE)
+# In `Sentinel-1_IW_VV+VH_VH_-_decibel` the first two are the mode of the product, and the third is the band.
+_OWN_POLARISATION = re.compile(rf"(?<![+&]){_EDGE}(VV|VH|HH|HV){_END}(?![+&])", re.IGNORECASE)
 _EXTENSION = re.compile(r"\.(tiff?|safe|zip)$", re.IGNORECASE)
 _MEASUREMENT = re.compile(r"^s1[a-d]-[a-z0-9]{2}-grd-(?P<pol>vv|vh|hh|hv)-.+-(?P<image>\d{3})(?:-cog)?$", re.IGNORECASE)
 _NATIVE = re.compile(
@@ -35,7 +37,7 @@ _HYP3 = re.compile(
 )
 _OPERA = re.compile(r"^OPERA_L2_RTC-S1_", re.IGNORECASE)
 _PLANETARY = re.compile(r"\.rtc$|_rtc$", re.IGNORECASE)
-_SEN1FLOODS11 = re.compile(r"_S1(Hand|Weak|OtsuLabelHand)$", re.IGNORECASE)
+_SEN1FLOODS11 = re.compile(r"_S1(Hand|Weak)$", re.IGNORECASE)
 _MISSION = re.compile(rf"(?:{_EDGE}|_)(S1[A-D]){_END}", re.IGNORECASE)
 _TIME = re.compile(r"(?<!\d)((?:19|20)\d{6})(?:[T_-]{1,2}(\d{6}|\d{4})(?!\d))?", re.IGNORECASE)
 _ORBIT = re.compile(rf"{_EDGE}(ascending|descending|asc|desc){_END}", re.IGNORECASE)
@@ -124,7 +126,7 @@ def _named_time(name: str) -> datetime | None:
 
 
 def _single_polarisation(name: str) -> Polarisation | None:
-    found = set(named_polarisations(name)) & {"VV", "VH"}
+    found = {match.upper() for match in _OWN_POLARISATION.findall(name)} & {"VV", "VH"}
     return cast("Polarisation", found.pop()) if len(found) == 1 else None
 
 
@@ -159,7 +161,8 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
         filename: A file name such as `pxs10_vv.tif`.
 
     Returns:
-        A pair such as `("pxs10", "VV")`; the polarisation is None when the name has none or more than one.
+        A pair such as `("pxs10", "VV")`; the polarisation is None when the name has none or several. A mode such as
+        `VV+VH` in the name does not count.
     """
     name = stem(filename)
     polarisation = _single_polarisation(name)
@@ -172,9 +175,12 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
         name = name[: measurement.start("image") - 1]
     if polarisation is None:
         return name, None
-    parts = [part for part in _POLARISATION.split(name) if part.upper() != polarisation]
+    parts = [part for part in _OWN_POLARISATION.split(name) if part.upper() != polarisation]
     key = parts[0]
     for part in parts[1:]:
         # The separator before the polarisation is removed with it.
         key = key.rstrip("_-. ") + part if part[:1] in "_-. " or not part else key + part
-    return key.strip("_-. ") or name, polarisation
+    # A leading "_" belongs to the name, unless it stood after the polarisation. Without any other word both files of a
+    # scene have the same key.
+    key = key.rstrip("_-. ")
+    return (key if parts[0] else key.lstrip("_-. ")) or "VV", polarisation

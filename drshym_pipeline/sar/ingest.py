@@ -17,8 +17,9 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, BandSource, BandStatistics, Polarisation, SceneMeta, Units
-from drshym_pipeline.sar import file_names, scene_files
+from drshym_pipeline.sar import file_names, scene_names
 from drshym_pipeline.sar.backscatter import BackscatterWriter
+from drshym_pipeline.sar.bands import choose_bands
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.sar.completeness import check_zero_tail
 from drshym_pipeline.sar.georeference import Grid
@@ -41,9 +42,10 @@ _ONE_BAND_MISSING = 0.01
 _AHEAD = 2  # windows decoded in advance
 
 
-def content_version(sha256: str, units: Units | None) -> str:
+def content_version(sha256: str, units: Units | None, bands: Sequence[int] = ()) -> str:
     """Return the version of a scene: 12 hex digits of a hash of its content and the options that change its reading."""
-    return sha256_json({"sha256": sha256, "units": units, "reading": _READING})[:12]
+    chosen = {"bands": list(bands)} if bands else {}  # without a choice the version is that of earlier releases
+    return sha256_json({"sha256": sha256, "units": units, "reading": _READING, **chosen})[:12]
 
 
 def _hash_of_all(bands: Sequence[BandSource], hash_of: Callable[[str], str]) -> str:
@@ -90,7 +92,8 @@ def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[Ban
             first.path,
             f"its first band is above the second in {above:.0%} of pixels (99 % is usual for VV over VH), and no name "
             "says what they are",
-            "Give a file with VV, or with VV and VH, and name the bands in their descriptions",
+            "Give a file with VV, or with VV and VH, and name the bands in their descriptions, or "
+            + choose_bands([first.band]),
         )
     if stated:
         scene.warnings.append(
@@ -184,8 +187,8 @@ def _read_all(
     return count / total, statistics
 
 
-def _processing(scene: OpenScene, units: Units) -> tuple[str, ...]:
-    steps = []
+def _processing(scene: OpenScene, units: Units, chosen: Sequence[int]) -> tuple[str, ...]:
+    steps = [f"bands:{','.join(map(str, chosen))}"] if chosen else []
     if scene.grid.georeference == "gcps":
         steps.append(f"georeference:gcps->{scene.grid.crs}:products")
     if any(facts.scaled for facts in scene.facts):
@@ -212,6 +215,7 @@ def describe_scene(
     *,
     scene_id: str | None = None,
     units: Units | None = None,
+    bands: Sequence[int] = (),
     source_uris: Sequence[str] | None = None,
     backscatter: Path | None = None,
     progress: Progress = silent,
@@ -222,6 +226,7 @@ def describe_scene(
         sources: One file with VV (and VH), or one file per polarisation: VV first if the names do not say which is VV.
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels; by default found from the values, the file's name and its tags.
+        bands: The numbers of the bands to read, VV first; by default found from their names.
         source_uris: Where the files came from, one URI for each of `sources`; by default their `file://` URIs.
         backscatter: The file in which to store the pixels as `sar.backscatter` does; not stored when None. The file is
             complete when this function returns.
@@ -235,12 +240,12 @@ def describe_scene(
             files have different grids.
     """
     paths = check_sources(sources)
-    name = scene_id or scene_files.scene_id([path.name for path in paths])
-    if not scene_files.is_scene_id(name):
+    name = scene_id or scene_names.scene_id(paths)
+    if not scene_names.is_scene_id(name):
         raise InputError(name, "not usable as a scene's name", "Use letters, digits, '_', '-' and '.'")
     uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
     with ExitStack() as stack:
-        scene = OpenScene(paths, stack)
+        scene = OpenScene(paths, stack, bands)
         samples = _check_order(scene, sample_scene(scene.bands, scene.windows()))
         found = find_units(samples, _claims(scene), subject=str(scene.roles[0].path), given=units)
         scene.bands.units = found.units
@@ -265,7 +270,7 @@ def describe_scene(
             warnings.append("not observed anywhere: the scene has no valid pixel")
         names = [file_names.parse_name(path.name) for path in paths]
         orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
-        bands = tuple(
+        used = tuple(
             BandSource(
                 polarisation=role.polarisation,
                 path=str(role.path),
@@ -274,12 +279,12 @@ def describe_scene(
             )
             for role in scene.roles
         )
-        sha256 = _hash_of_all(bands, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
+        sha256 = _hash_of_all(used, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
         # Spacing and bounds are those of the products' grid.
         shown = grid if map_grid is None else Grid(map_grid.crs, map_grid.affine, *map_grid.shape, "transform")
         return SceneMeta(
             scene_id=name,
-            version=content_version(sha256, units),
+            version=content_version(sha256, units, bands),
             source_uris=uris,
             sha256=sha256,
             height=grid.height,
@@ -291,14 +296,14 @@ def describe_scene(
             georeference=grid.georeference,
             control_points=grid.points,
             product_grid=map_grid,
-            bands=bands,
+            bands=used,
             units=found.units,
             units_evidence=found.evidence,
             dtype=facts.dtype,
             nodata=facts.nodata if facts.nodata is not None and np.isfinite(facts.nodata) else None,
             observed_fraction=fraction,
             statistics=statistics,
-            processing=_processing(scene, found.units),
+            processing=_processing(scene, found.units, bands),
             warnings=tuple(warnings),
             mission=next((name.mission for name in names if name.mission), None),
             acquired_at=next((name.acquired_at for name in names if name.acquired_at), None),

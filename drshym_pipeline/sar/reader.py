@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, SceneMeta
-from drshym_pipeline.sar.bands import BandRole, FileFacts, assign_roles, file_facts
+from drshym_pipeline.sar.bands import BandRole, assign_roles
 from drshym_pipeline.sar.calibration import find_calibration, read_calibration
 from drshym_pipeline.sar.completeness import check_blocks
+from drshym_pipeline.sar.file_facts import FileFacts, file_facts
 from drshym_pipeline.sar.georeference import Grid, find_grid
+from drshym_pipeline.sar.grid_match import same_grid
 from drshym_pipeline.sar.raster_band import BandValues, RasterBand, SceneBands
 from drshym_pipeline.sar.safe_open import check_location, open_scene_file, safe_env
+from drshym_pipeline.sar.scene_groups import refuse_companion
 from drshym_pipeline.tiling import Window
 
 _PIXELS_AT_ONCE = 1 << 20
@@ -89,13 +92,14 @@ class OpenScene:
     Args:
         paths: The files.
         stack: The exit stack that closes the files.
+        chosen: The numbers of the bands to read, VV first; found by their names when empty.
 
     Raises:
-        InputError: A file is missing, damaged, cut short, without VV or georeference, on another grid, or a map of this
-            program; or its mask is in a second file.
+        InputError: A file is missing, damaged, cut short, without VV or georeference, on another grid, a map of this
+            program or a companion of a scene; its mask is in a second file; or a chosen band does not exist.
     """
 
-    def __init__(self, paths: Sequence[Path], stack: ExitStack) -> None:
+    def __init__(self, paths: Sequence[Path], stack: ExitStack, chosen: Sequence[int] = ()) -> None:
         self.facts: list[FileFacts] = []
         grids: dict[Path, Grid] = {}
         self.tags: dict[str, str] = {}
@@ -105,14 +109,15 @@ class OpenScene:
             _refuse_outside_mask(path)
             self.files[path] = dataset = stack.enter_context(open_scene_file(path))
             _refuse_maps(dataset, path)
-            self.facts.append(file_facts(dataset, path))
+            refuse_companion(path)
+            self.facts.append(file_facts(dataset, path, chosen if len(paths) == 1 else ()))
             grids[path] = find_grid(dataset, path)
             check_blocks(dataset, path)
             self.tags |= dataset.tags()
-        self.roles, self.warnings = assign_roles(self.facts)
+        self.roles, self.warnings = assign_roles(self.facts, chosen)
         self.grid: Grid = grids[self.roles[0].path]
         for path, grid in grids.items():
-            if grid != self.grid:
+            if not same_grid(grid, self.grid):
                 raise InputError(
                     path, f"not on the same grid as {self.roles[0].path.name}", "Give two polarisations of one product"
                 )

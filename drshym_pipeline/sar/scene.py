@@ -76,6 +76,7 @@ def stage_scene(
     *,
     scene_id: str | None = None,
     units: Units | None = None,
+    bands: Sequence[int] = (),
     source_uris: Sequence[str] | None = None,
     copy: bool = True,
     progress: Progress = silent,
@@ -91,6 +92,7 @@ def stage_scene(
         root: Folder of all staged scenes.
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels; by default found from the values, the file's name and its tags.
+        bands: The numbers of the bands to read, VV first; by default found from their names.
         source_uris: Where the files came from.
         copy: Copy the files. Otherwise the record names the original files.
         progress: Called after every strip (stage `describe`) and for every file (stage `stage`).
@@ -108,6 +110,7 @@ def stage_scene(
             sources,
             scene_id=scene_id,
             units=units,
+            bands=bands,
             source_uris=source_uris,
             backscatter=backscatter,
             progress=progress,

@@ -1,7 +1,8 @@
-"""Which files are scenes, which files form a pair, and the name of a scene. Command and sensor use the same rules.
+"""Which files of a folder may be scenes. Command and sensor use the same rules.
 
-A scene is a file with the name of a GeoTIFF that is not a product of this program. Hidden files, hidden folders and
-uploads in progress are ignored. `file_names` reads the names; no raster is opened here.
+These are files with the name of a GeoTIFF that are not products of this program. Hidden files, hidden folders and
+uploads in progress are ignored. `scene_groups` says which of them form one scene and which are only companions of one;
+no raster is opened here.
 
 A list of files is complete, or there is an error. A folder that cannot be read must never look like an empty one,
 because all scenes in it would seem to be deleted.
@@ -9,16 +10,13 @@ because all scenes in it would seem to be deleted.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from drshym_pipeline.sar.file_names import pair_key
 from drshym_pipeline.sar.sidecar import is_sidecar
 from drshym_pipeline.storage import TEMPORARY_PREFIX
 
@@ -26,15 +24,11 @@ _log = logging.getLogger(__name__)
 
 SCENE_SUFFIXES: Final = (".tif", ".tiff")
 _IN_PROGRESS: Final = (".part", ".tmp", "~")
-# Files that are read together with a scene or are part of a product's folder. No user expects a map of these.
-_COMPANIONS: Final = ("calibration-", "noise-")
+# Tables that are read together with a scene or are part of a product's folder. No user expects a map of these.
+_TABLES: Final = ("calibration-", "noise-")
 _PRODUCT_FOLDER: Final = ".safe"
 # Rasters that this program writes beside a map's record. They are no scenes, even when a folder contains its own maps.
 MAP_RASTERS: Final = ("_mask", "_proba")
-_LONGEST_NAME: Final = 120  # the names of the products begin with it and must fit any file system's 255 bytes
-
-Role = Literal["whole", "VV", "VH"]
-ROLES: Final[tuple[Role, ...]] = ("whole", "VV", "VH")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,29 +49,6 @@ class SourceFile:
     def fingerprint(self) -> str:
         """Return etag and size: two files with the same key and fingerprint are the same upload."""
         return f"{self.etag}-{self.size}"
-
-
-@dataclass(frozen=True, slots=True)
-class SceneGroup:
-    """The files that make up one scene.
-
-    Args:
-        name: A name that is unique among the groups of one call.
-        stem: The path that its files share: without polarisation, and without extension when it is not needed.
-        files: The files by role: `whole` alone, or `VV` and `VH`.
-    """
-
-    name: str
-    stem: str
-    files: dict[Role, str] = field(default_factory=dict)
-
-    @property
-    def ordered(self) -> list[str]:
-        """Return the files, VV first."""
-        return [self.files[role] for role in ROLES if role in self.files]
-
-
-# --- which files are scenes ------------------------------------------------------------------------------------------
 
 
 def is_hidden(name: str) -> bool:
@@ -105,7 +76,7 @@ def may_be_scene(key: str) -> bool:
     *folders, name = key.split("/")
     if is_hidden(name) or name.lower().endswith(_IN_PROGRESS):
         return False
-    if name.lower().startswith(_COMPANIONS) and name.lower().endswith(".xml"):
+    if name.lower().startswith(_TABLES) and name.lower().endswith(".xml"):
         return False
     return not any(folder.lower().endswith(_PRODUCT_FOLDER) for folder in folders)
 
@@ -128,7 +99,7 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def scene_paths(folder: Path, results: Path) -> list[Path]:
-    """List the scenes of a folder and its subfolders, in the order of their paths.
+    """List the GeoTIFFs of a folder and its subfolders that may be scenes or companions, in the order of their paths.
 
     Args:
         folder: The folder that is searched.
@@ -163,7 +134,7 @@ def _ignore(key: str) -> None:
 def list_scenes(
     root: Path, note: Callable[[str], None] = _log.warning, ignored: Callable[[str], None] = _ignore
 ) -> tuple[SourceFile, ...]:
-    """List all scene files and side-cars below a watched folder, sorted by key.
+    """List all GeoTIFFs that may be scenes or companions, and side-cars, below a watched folder, sorted by key.
 
     A link that points outside the folder is left out: a user who may copy files into the folder must not be able to
     make the program read other files.
@@ -199,70 +170,3 @@ def list_scenes(
             continue
         found.append(SourceFile(key=key, size=facts.st_size, etag=f"{facts.st_mtime_ns:x}"))
     return tuple(sorted(found))
-
-
-# --- which files form a pair ------------------------------------------------------------------------------------------
-
-
-def pair_files(keys: Iterable[str]) -> list[SceneGroup]:
-    """Group files into scenes.
-
-    Files of one folder whose names differ only by their polarisation are one scene. Every other file is one scene. Two
-    files of different folders, or of the same polarisation, are never one scene.
-
-    Args:
-        keys: Paths with forward slashes, in the order of the result.
-
-    Returns:
-        The scenes, in the order of their first files.
-    """
-    groups: dict[str, SceneGroup] = {}
-    for place, key in enumerate(keys):
-        path = PurePosixPath(key)
-        stem, polarisation = pair_key(path.name)
-        folder = path.parent.as_posix()
-        stem = stem if folder == "." else f"{folder}/{stem}"
-        role: Role = polarisation or "whole"
-        name = f"{stem}|pair" if polarisation else key
-        if name in groups and role in groups[name].files:  # scene_vv.tif beside scene_VV.tiff, or a file given twice
-            stem = key
-            name = key if key not in groups else f"{key}|{place}"
-        groups.setdefault(name, SceneGroup(name, stem)).files[role] = key
-    return list(groups.values())
-
-
-# --- the name of a scene ------------------------------------------------------------------------------------------
-
-
-def is_scene_id(text: str) -> bool:
-    """Return whether a text can be a scene's name, which is used in paths and partition keys."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", text) is not None
-
-
-def scene_id(filenames: Sequence[str]) -> str:
-    """Return a name for the scene of these files, with letters, digits, `_`, `-` and `.` only.
-
-    Args:
-        filenames: One file, or one file per polarisation.
-    """
-    key = pair_key(filenames[0])[0]
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", key).strip("._-")
-    return safe[:_LONGEST_NAME] or "scene"
-
-
-def partition_key(stem: str, name: str, taken: Collection[str]) -> str:
-    """Return a name for a scene of a watched folder that is different from every name in `taken`.
-
-    Unlike a `scene_id` it includes the folder and has no dots: Dagster forbids "..." in its keys, and a key must not
-    look like a name with an extension.
-
-    Args:
-        stem: The scene's path without extension and polarisation, such as `rome/S1_scene`.
-        name: A text that is unique for the scene.
-        taken: The names of other scenes.
-    """
-    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "scene"
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    if len(safe) <= _LONGEST_NAME and safe not in taken:
-        return safe
-    return f"{safe[:_LONGEST_NAME]}-{digest}"

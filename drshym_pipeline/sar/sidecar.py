@@ -22,14 +22,16 @@ SIDECAR_SUFFIX = ".drshym.json"
 _MOST_BYTES = 65_536
 _REMEDY = 'Write a JSON object such as {"units": "db"}, or remove the file'
 
+BandNumber = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class SceneSidecar(Record):
-    """The content of a side-car. Only `units` changes how a scene is read so far; the others are checked and kept.
+    """The content of a side-car. `units` and `bands` change how a scene is read; the others are checked and kept.
 
     Args:
         units: What the pixel values are: `db`, `power`, `amplitude`, `dn` or `intensity`.
+        bands: The numbers of the bands to read, VV first: `[1]` or `[1, 2]`.
         pre_event: A scene from before the event, as a name or path.
         event: The event's name or code.
         date: The day of the event, such as 2021-01-11.
@@ -38,6 +40,7 @@ class SceneSidecar(Record):
     """
 
     units: Units | None = None
+    bands: Annotated[tuple[BandNumber, ...], Field(max_length=2)] = ()
     pre_event: Text | None = None
     event: Text | None = None
     date: Day | None = None

@@ -7,7 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drshym_pipeline.sar.scene_files import SourceFile, partition_key
+from drshym_pipeline.sar.scene_files import SourceFile
+from drshym_pipeline.sar.scene_names import is_scene_id, partition_key
 from sensors.plan import (
     PARTNER_TICKS,
     Seen,
@@ -158,6 +159,42 @@ def test_the_state_of_the_last_release_is_read_and_nothing_is_mapped_again():
     assert changed[1].requests[0].run_key == "a:2:e2-10"
 
 
+def test_a_scene_that_an_earlier_release_called_otherwise_keeps_its_partition():
+    # That release left out a leading "_", and gave each of these two files its own scene.
+    kept = {
+        "scene|pair": {"partition": "scene", "seen": {"_scene_VV.tif": "e1-10"}, "mapped": {"_scene_VV.tif": "e1-10"}},
+        "x/VH|pair": {"partition": "x-VH", "seen": {"x/VH.tif": "e1-10"}, "mapped": {}},
+        "x/VV|pair": {"partition": "x-VV", "seen": {"x/VV.tif": "e1-10"}, "mapped": {"x/VV.tif": "e1-10"}},
+    }
+    listing = [file(key, "e1") for key in ("_scene_VV.tif", "x/VH.tif", "x/VV.tif")]
+    plans = [plan_tick(listing, seen_from_json(kept), 10)]
+    plans.append(plan_tick(listing, plans[0].seen, 10))
+    assert {name: state.partition for name, state in plans[1].seen.items()} == {
+        "_scene|pair": "scene",
+        "x/VV|pair": "x-VV",
+    }
+    assert [(request.partition, request.files) for request in plans[1].requests] == [("x-VV", ("x/VV.tif", "x/VH.tif"))]
+
+
+def test_companions_are_listed_and_never_requested():
+    listing = [file(key) for key in ("a.tif", "a_dem.tif", "a_area.tif", "lost_mask.tif", "flood_area.tif")]
+    plans = ticks(*[listing] * 3)
+    assert requested(plans) == [[], [("a.tif",), ("flood_area.tif",)], []]
+    assert [(companion.key, companion.layer, companion.scene) for companion in plans[0].companions] == [
+        ("a_area.tif", "area normalisation", "a"),
+        ("a_dem.tif", "elevation", "a"),
+        ("lost_mask.tif", "mask", None),
+    ]
+
+
+def test_names_in_other_scripts_and_with_other_characters_are_separate_partitions():
+    listing = [file(key) for key in ("洪水.tif", "河川.tif", "a#b.tif", "a%b.tif", "_x.tif", "x.tif")]
+    partitions = [request.partition for plan in ticks(*[listing] * 2) for request in plan.requests]
+    assert len(set(partitions)) == 6
+    assert {"洪水", "河川", "_x", "x"} <= set(partitions)
+    assert all(map(is_scene_id, partitions))
+
+
 def test_a_limit_leaves_the_rest_for_later_ticks():
     scenes = [file(f"{name}.tif") for name in "abcde"]
     plans = ticks(*[scenes] * 5, limit=2)
@@ -178,7 +215,8 @@ def test_files_of_two_folders_extensions_or_roles_are_separate_scenes():
 
 def test_a_partition_key_has_safe_characters_only_and_a_bounded_length():
     key = partition_key("Überflutung/…/S1 (VV) … .. \n" + "x" * 400, "name", ())
-    assert all(character.isascii() and (character.isalnum() or character in "-_") for character in key)
+    assert all(character.isalnum() or character in "-_" for character in key)
+    assert key.startswith("Überflutung-S1-VV-x")
     assert len(key) <= 140
 
 

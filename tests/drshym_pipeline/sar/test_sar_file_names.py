@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from drshym_pipeline.sar.file_names import is_horizontal, pair_key, parse_name
-from drshym_pipeline.sar.scene_files import is_scene_id, scene_id
+from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
 
 GRD = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_1A2B.SAFE"
 GRD_COG = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_9F00_COG.SAFE"
@@ -50,6 +50,11 @@ def test_a_name_gives_mission_time_polarisation_and_units(name, mission, time, p
         ("iw-vv.rtc.tiff", ("iw.rtc", "VV")),
         (HYP3, ("S1B_IW_20180128T161201_DVP_RTC30_G_gpuned_FD6A", "VV")),
         ("both_VV_VH.tif", ("both_VV_VH", None)),
+        ("a_IW_VV+VH_VH_-_decibel.tiff", ("a_IW_VV+VH_-_decibel", "VH")),
+        ("a_IW_VV+VH_VV_-_decibel.tiff", ("a_IW_VV+VH_-_decibel", "VV")),
+        ("a_IW_VV+VH.tiff", ("a_IW_VV+VH", None)),
+        ("_scene_VV.tif", ("_scene", "VV")),
+        ("VH.tif", ("VV", "VH")),
     ],
 )
 def test_a_pair_has_a_common_part_in_its_names(name, key):
@@ -61,14 +66,6 @@ def test_measurement_files_of_a_product_pair_although_they_are_numbered():
     vh = "s1a-iw-grd-vh-20210111t123456-20210111t123521-036100-043b5e-002.tiff"
     assert pair_key(vv)[0] == pair_key(vh)[0]
     assert (pair_key(vv)[1], pair_key(vh)[1]) == ("VV", "VH")
-
-
-def test_the_cog_copy_of_a_product_is_the_same_scene():
-    assert scene_id([GRD]) == scene_id([GRD_COG]) == "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E"
-
-
-def test_two_products_of_one_pass_are_two_scenes():
-    assert scene_id([GRD]) != scene_id([GRD.replace("T123456", "T123521")])
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,13 @@
-"""Which files are scenes and which form a pair: the same rules for the command and the watched folder."""
+"""Which files of a folder may be scenes: the same rules for the command and the watched folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from drshym_pipeline.sar.scene_files import MAP_RASTERS, SceneGroup, is_scene_name, list_scenes, pair_files, scene_paths
+from drshym_pipeline.sar.scene_files import MAP_RASTERS, is_scene_name, list_scenes, scene_paths
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
-from tests.examples import examples
-
-NAMES = st.sampled_from(["a", "b", "\u6d2a\u6c34", "a_vv", "a_vh", "a_VV", "b-vh", "S1_20210111"])
-KEYS = st.tuples(st.sampled_from(["", "x/", "x/y/"]), NAMES, st.sampled_from([".tif", ".tiff", ".TIF"])).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -31,35 +25,6 @@ KEYS = st.tuples(st.sampled_from(["", "x/", "x/y/"]), NAMES, st.sampled_from([".
 )
 def test_a_scene_is_a_finished_geotiff_that_is_not_hidden(name: str, is_scene: bool):
     assert is_scene_name(name) == is_scene
-
-
-@given(st.lists(KEYS, max_size=8))
-@examples(200)
-def test_every_file_is_in_exactly_one_scene_and_no_scene_mixes_folders(keys: list[str]):
-    groups = pair_files(keys)
-    assert sorted(key for group in groups for key in group.ordered) == sorted(keys)
-    assert len({group.name for group in groups}) == len(groups)
-    for group in groups:
-        assert set(group.files) in ({"whole"}, {"VV"}, {"VH"}, {"VV", "VH"})
-        assert len({key.rpartition("/")[0] for key in group.ordered}) == 1
-
-
-def test_a_pair_has_vv_first_whatever_the_order():
-    for keys in (["p_vv.tif", "p_vh.tif"], ["p_vh.tif", "p_vv.tif"]):
-        assert pair_files(keys) == [SceneGroup("p|pair", "p", {"VV": "p_vv.tif", "VH": "p_vh.tif"})]
-        assert pair_files(keys)[0].ordered == ["p_vv.tif", "p_vh.tif"]
-
-
-def test_a_second_file_of_one_polarisation_is_a_scene_of_its_own():
-    first, second = pair_files(["p_vv.tif", "p_VV.tiff"])
-    assert first.ordered == ["p_vv.tif"]
-    assert second.ordered == ["p_VV.tiff"]
-    assert second.stem == "p_VV.tiff"
-
-
-def test_a_file_that_is_given_twice_is_two_scenes():
-    keys = ["a.tif", "a.tif", "p_vv.tif", "p_vv.tif", "p_vv.tif"]
-    assert [group.ordered for group in pair_files(keys)] == [[key] for key in keys]
 
 
 @pytest.fixture

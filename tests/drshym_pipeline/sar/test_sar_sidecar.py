@@ -37,6 +37,7 @@ def test_other_json_files_are_not_side_cars():
 def test_all_keys_are_read():
     values = {
         "units": "power",
+        "bands": [3, 4],
         "pre_event": "before.tif",
         "event": "EMSR763",
         "date": "2021-01-11",
@@ -55,6 +56,9 @@ def test_all_keys_are_read():
         ("[]", "object"),
         ('{"units": "decibel"}', "'units'"),
         ('{"unit": "db"}', "'unit' is not known"),
+        ('{"bands": [0]}', "'bands"),
+        ('{"bands": [1, 2, 3]}', "'bands'"),
+        ('{"bands": "1,2"}', "'bands'"),
         ('{"date": "yesterday"}', "'date'"),
         ('{"title": ""}', "'title'"),
         ('{"event": 763}', "'event'"),

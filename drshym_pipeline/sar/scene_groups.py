@@ -1,0 +1,211 @@
+"""Which files form one scene, and which are its companions: the side rasters of its product, such as angles and masks.
+
+Command and sensor use the same rules. Only names are read; no raster is opened here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.file_names import pair_key, stem
+from drshym_pipeline.sar.layers import Layer, NamedLayer, layer_of_name
+from drshym_pipeline.sar.scene_names import scene_stem
+
+Role = Literal["whole", "VV", "VH"]
+ROLES: Final[tuple[Role, ...]] = ("whole", "VV", "VH")
+
+_BURST = re.compile(r"T\d{3}-\d{6}-[IE]W\d", re.IGNORECASE)  # OPERA: one burst of the orbit, the same in every year
+_SEPARATOR = re.compile(r"[_\-. ]")
+_EXTENSIONS: Final = (".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Companion:
+    """A raster that belongs to a scene and is no scene itself.
+
+    Args:
+        key: The file.
+        layer: What it contains, as its name says.
+        scene: The `stem` of its scene; None if no scene with such a name is there.
+    """
+
+    key: str
+    layer: Layer
+    scene: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the file and what it is, for a message."""
+        owner = "no scene" if self.scene is None else f"a companion of {self.scene}"
+        return f"{self.key} ({self.layer}, {owner})"
+
+
+@dataclass(frozen=True, slots=True)
+class SceneGroup:
+    """The files that make up one scene.
+
+    Args:
+        name: A name that is unique among the groups of one call.
+        stem: The path that its files share: without polarisation, and without extension when it is not needed.
+        files: The files by role: `whole` alone, or `VV` and `VH`.
+        companions: The side rasters of its product.
+    """
+
+    name: str
+    stem: str
+    files: dict[Role, str] = field(default_factory=dict)
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def ordered(self) -> list[str]:
+        """Return the files, VV first."""
+        return [self.files[role] for role in ROLES if role in self.files]
+
+
+def pair_files(keys: Iterable[str]) -> list[SceneGroup]:
+    """Group files into scenes.
+
+    Files of one folder whose names differ only by their polarisation are one scene. Every other file is one scene. Two
+    files of different folders, or of the same polarisation, are never one scene.
+
+    Args:
+        keys: Paths with forward slashes, in the order of the result.
+
+    Returns:
+        The scenes, in the order of their first files.
+    """
+    groups: dict[str, SceneGroup] = {}
+    for place, key in enumerate(keys):
+        path = PurePosixPath(key)
+        shared, polarisation = pair_key(path.name)
+        role: Role = polarisation or "whole"
+        name = f"{_below(path, shared)}|pair" if polarisation else key
+        own = _stem_of(path)
+        if name in groups and role in groups[name].files:  # scene_vv.tif beside scene_VV.tiff, or a file given twice
+            own = key
+            name = key if key not in groups else f"{key}|{place}"
+        groups.setdefault(name, SceneGroup(name, own)).files[role] = key
+    return list(groups.values())
+
+
+def group_files(keys: Sequence[str]) -> tuple[list[SceneGroup], list[Companion]]:
+    """Group files into scenes and their companions.
+
+    A file is a companion if its name says so. Words that may be part of any name, such as `area`, count only in the
+    names of known products and beside a scene of the same name (`rome_area.tif` beside `rome.tif`).
+
+    Args:
+        keys: Paths with forward slashes, in the order of the result.
+
+    Returns:
+        The scenes with their companions, and all companions, also those without a scene.
+    """
+    layers = {key: layer_of_name(stem(key)) for key in keys}
+    beside = {_plain(PurePosixPath(key)) for key, layer in layers.items() if layer is None}
+    named = {
+        key: layer
+        for key, layer in layers.items()
+        if layer is not None and (layer.clear or _below(PurePosixPath(key), layer.rest) in beside)
+    }
+    scenes = pair_files(key for key in keys if key not in named)
+    owners = _Owners(scenes)
+    companions: list[Companion] = []
+    found: dict[str, list[Companion]] = {}
+    for key, layer in named.items():
+        owner = owners.find(PurePosixPath(key), layer)
+        companions.append(Companion(key, layer.layer, None if owner is None else owner.stem))
+        if owner is not None:
+            found.setdefault(owner.name, []).append(companions[-1])
+    return [replace(scene, companions=tuple(found.get(scene.name, ()))) for scene in scenes], companions
+
+
+def refuse_companion(path: Path) -> None:
+    """Refuse a file that is a companion of a scene and not a scene, as its name says.
+
+    Raises:
+        InputError: It is one.
+    """
+    layer = layer_of_name(stem(path.name))
+    if layer is None or not (layer.clear or _scene_beside(path, layer.rest)):
+        return
+    raise InputError(
+        path,
+        f"its name says that it is no backscatter ({layer.layer})",
+        "Give the scene itself. If this is backscatter, rename it",
+    )
+
+
+def _scene_beside(path: Path, rest: str) -> bool:
+    names = (f"{rest}{band}{end}" for band in ("", "_VV", "_vv", "-VV", "-vv") for end in _EXTENSIONS)
+    return bool(rest) and any(path.with_name(name).is_file() for name in names)
+
+
+def _below(path: PurePosixPath, name: str) -> str:
+    """Return a name in the folder of a file."""
+    folder = path.parent.as_posix()
+    return name if folder == "." else f"{folder}/{name}"
+
+
+def _plain(path: PurePosixPath) -> str:
+    return _below(path, pair_key(path.name)[0])
+
+
+def _stem_of(path: PurePosixPath) -> str:
+    """Return the stem of a scene, with its folders; a name that says nothing is replaced by that of its folder."""
+    shared, own = pair_key(path.name)[0], scene_stem(path)
+    if own == shared:
+        return _below(path, own)
+    place = path.parent
+    while pair_key(place.name)[0] != own:
+        place = place.parent
+    return _below(place, own)
+
+
+def _near_and_far(path: PurePosixPath) -> list[str]:
+    """Return the folder of a file, and a text that files in the folders beside it have in common."""
+    folder = path.parent
+    return [folder.as_posix()] if folder.name == "" else [folder.as_posix(), f"{folder.parent.as_posix()}/*"]
+
+
+class _Owners:
+    """Finds the scene that a companion belongs to: in its folder, then in the folders beside it."""
+
+    def __init__(self, scenes: Sequence[SceneGroup]) -> None:
+        self._exact: dict[str, SceneGroup] = {}
+        self._longer: dict[str, SceneGroup] = {}
+        self._folders: dict[str, list[SceneGroup]] = {}
+        for scene in scenes:
+            path = PurePosixPath(scene.ordered[0])
+            shared = pair_key(path.name)[0]
+            self._folders.setdefault(path.parent.as_posix(), []).append(scene)
+            for folder in _near_and_far(path):
+                self._exact.setdefault(f"{folder}/{shared}", scene)
+                for cut in _SEPARATOR.finditer(shared):
+                    self._longer.setdefault(f"{folder}/{shared[: cut.start()]}", scene)
+                if burst := _BURST.search(shared):
+                    self._exact.setdefault(f"{folder}/{burst[0].upper()}", scene)
+
+    def find(self, path: PurePosixPath, layer: NamedLayer) -> SceneGroup | None:
+        """Return the scene of a companion, None if there is none."""
+        if not layer.rest:  # `dem.tif`: it belongs to the one scene of its folder
+            here = self._folders.get(path.parent.as_posix(), [])
+            return here[0] if len(here) == 1 else None
+        cuts = [cut.start() for cut in _SEPARATOR.finditer(layer.rest)]
+        shorter = [layer.rest[:cut] for cut in reversed(cuts) if cut]
+        burst = _BURST.search(layer.rest)
+        for folder in _near_and_far(path):
+            for table, names in (
+                (self._exact, [layer.rest]),
+                (self._longer, [layer.rest]),
+                (self._exact, [burst[0].upper()] if burst else []),
+                (self._exact, shorter),
+            ):
+                for name in names:
+                    if (scene := table.get(f"{folder}/{name}")) is not None:
+                        return scene
+        return None

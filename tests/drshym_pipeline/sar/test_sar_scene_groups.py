@@ -1,0 +1,149 @@
+"""Which files form one scene, and which are its companions."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.scene import describe_scene
+from drshym_pipeline.sar.scene_groups import Companion, SceneGroup, group_files, pair_files
+from tests.examples import examples
+
+NAMES = st.sampled_from(["a", "b", "洪水", "a_vv", "a_vh", "a_VV", "b-vh", "S1_20210111", "a_dem", "b_area", "_a"])
+KEYS = st.tuples(st.sampled_from(["", "x/", "x/y/"]), NAMES, st.sampled_from([".tif", ".tiff", ".TIF"])).map("".join)
+HUB = "2021-01-11-00:00_2021-01-11-23:59_Sentinel-1_IW_VV+VH_{}_-_decibel_gamma0.tiff"
+OPERA = "OPERA_L2_RTC-S1_T035-073251-IW2_20230812T135200Z_20230813T010203Z_S1A_30_v1.0"
+STATIC = "OPERA_L2_RTC-S1-STATIC_T035-073251-IW2_20140403_S1A_30_v1.0"
+
+
+@given(st.lists(KEYS, max_size=8))
+@examples(200)
+def test_every_file_is_in_exactly_one_scene_and_no_scene_mixes_folders(keys: list[str]):
+    groups = pair_files(keys)
+    assert sorted(key for group in groups for key in group.ordered) == sorted(keys)
+    assert len({group.name for group in groups}) == len(groups)
+    for group in groups:
+        assert set(group.files) in ({"whole"}, {"VV"}, {"VH"}, {"VV", "VH"})
+        assert len({key.rpartition("/")[0] for key in group.ordered}) == 1
+
+
+@given(st.lists(KEYS, max_size=8, unique=True), st.randoms(use_true_random=False))
+@examples(200)
+def test_every_file_is_a_scene_or_a_companion_whatever_the_order(keys: list[str], random):
+    scenes, companions = group_files(keys)
+    mapped, beside = [key for group in scenes for key in group.ordered], [companion.key for companion in companions]
+    assert sorted(mapped + beside) == sorted(keys)
+    assert not [key for key in mapped if "_dem" in key]
+    assert sorted(c for group in scenes for c in group.companions) == sorted(c for c in companions if c.scene)
+    again = random.sample(keys, len(keys))
+    assert sorted(companion.key for companion in group_files(again)[1]) == sorted(beside)
+
+
+def test_a_pair_has_vv_first_whatever_the_order():
+    for keys in (["p_vv.tif", "p_vh.tif"], ["p_vh.tif", "p_vv.tif"]):
+        assert pair_files(keys) == [SceneGroup("p|pair", "p", {"VV": "p_vv.tif", "VH": "p_vh.tif"})]
+        assert pair_files(keys)[0].ordered == ["p_vv.tif", "p_vh.tif"]
+
+
+def test_a_second_file_of_one_polarisation_is_a_scene_of_its_own():
+    first, second = pair_files(["p_vv.tif", "p_VV.tiff"])
+    assert first.ordered == ["p_vv.tif"]
+    assert second.ordered == ["p_VV.tiff"]
+    assert second.stem == "p_VV.tiff"
+
+
+def test_a_file_that_is_given_twice_is_two_groups():
+    keys = ["a.tif", "a.tif", "p_vv.tif", "p_vv.tif", "p_vv.tif"]
+    assert [group.ordered for group in pair_files(keys)] == [[key] for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("vv", "vh", "stem"),
+    [
+        (HUB.format("VV"), HUB.format("VH"), "2021-01-11-00:00_2021-01-11-23:59_Sentinel-1_IW_VV+VH_-_decibel_gamma0"),
+        ("x/VV.tif", "x/VH.tif", "x"),
+        ("VV.tif", "VH.tif", "VV"),
+        ("S1A_item_rtc/iw-vv.rtc.tiff", "S1A_item_rtc/iw-vh.rtc.tiff", "S1A_item_rtc"),
+        ("2021/S1A_item/measurement/iw-vv.rtc.tiff", "2021/S1A_item/measurement/iw-vh.rtc.tiff", "2021/S1A_item"),
+        ("_scene_VV.tif", "_scene_VH.tif", "_scene"),
+        ("rome.VV.tif", "rome.VH.tif", "rome"),
+    ],
+)
+def test_the_two_files_of_a_product_are_one_scene_with_the_name_of_the_product(vv, vh, stem):
+    (group,) = pair_files([vh, vv])
+    assert group.ordered == [vv, vh]
+    assert group.stem == stem
+
+
+def test_a_leading_underscore_belongs_to_the_name():
+    groups = pair_files(["_scene_VV.tif", "scene_VV.tif", "scene_VH.tif"])
+    assert [group.ordered for group in groups] == [["_scene_VV.tif"], ["scene_VV.tif", "scene_VH.tif"]]
+
+
+@pytest.mark.parametrize(
+    ("scene", "companion", "layer"),
+    [
+        (f"{OPERA}_VV.tif", f"{OPERA}_mask.tif", "mask"),
+        (f"{OPERA}_VV.tif", f"{STATIC}_local_incidence_angle.tif", "incidence angle"),
+        ("a/rome.tif", "a/rome_area.tif", "area normalisation"),
+        ("a/rome.tif", "a/dem.tif", "elevation"),
+        (
+            "S1A__IW___A_20200103T170700_VV_gamma0-rtc.tif",
+            "S1A__IW___A_20200103T170700_localIncidenceAngle.tif",
+            "incidence angle",
+        ),
+        ("v1.1/S1Hand/Spain_1_S1Hand.tif", "v1.1/LabelHand/Spain_1_LabelHand.tif", "label"),
+        (
+            "p/measurement/s1a-iw-nrb-2020-32tps-vv-g-lin.tif",
+            "p/annotation/s1a-iw-nrb-2020-32tps-ei.tif",
+            "incidence angle",
+        ),
+    ],
+)
+def test_a_companion_is_listed_with_its_layer_and_its_scene(scene, companion, layer):
+    (group,), companions = group_files([companion, scene])
+    assert companions == [Companion(companion, layer, group.stem)]
+    assert group.companions == tuple(companions)
+    assert group.ordered == [scene]
+
+
+def test_a_companion_belongs_to_the_scene_with_its_name_and_not_to_another_one():
+    keys = ["a.tif", "a_b.tif", "a_b_dem.tif", "a_dem.tif", "c_dem.tif", "x/a_mask.tif"]
+    _, companions = group_files(keys)
+    assert {companion.key: companion.scene for companion in companions} == {
+        "a_b_dem.tif": "a_b",
+        "a_dem.tif": "a",
+        "c_dem.tif": None,
+        "x/a_mask.tif": None,
+    }
+
+
+def test_a_word_like_area_is_a_companion_beside_its_scene_and_else_a_scene():
+    assert [group.ordered for group in group_files(["flood_area.tif", "rome.tif"])[0]] == [
+        ["flood_area.tif"],
+        ["rome.tif"],
+    ]
+    assert [group.ordered for group in group_files(["rome_area.tif", "rome_VV.tif"])[0]] == [["rome_VV.tif"]]
+
+
+def test_many_files_are_grouped_in_time_that_grows_with_their_number():
+    keys = [f"a/S1_{number:05d}{end}.tif" for number in range(4_000) for end in ("_VV", "_VH", "_dem", "_area")]
+    scenes, companions = group_files(keys)
+    assert len(scenes) == 4_000
+    assert len(companions) == 8_000
+    assert all(len(group.companions) == 2 for group in scenes)
+
+
+@pytest.mark.parametrize("name", ["rome_dem.tif", "rome_VV_VH_ratio.tif", "Spain_1_LabelHand.tif", "rome_area.tif"])
+def test_a_companion_given_as_a_scene_is_refused_in_one_line_and_renamed_it_is_read(
+    tmp_path, scene_db, write_tiff, name
+):
+    write_tiff(scene_db, "rome.tif", descriptions=("VV", "VH"))
+    path = write_tiff(scene_db, name, descriptions=("VV", "VH"))
+    with pytest.raises(InputError, match="no backscatter") as caught:
+        describe_scene([path])
+    assert "\n" not in str(caught.value)
+    assert "rename it" in caught.value.remedy
+    assert describe_scene([path.rename(tmp_path / "S1_other.tif")]).mode == "vv_vh"
