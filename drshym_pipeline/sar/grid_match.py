@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pyproj
+from affine import Affine
 from numpy.typing import NDArray
 
 from drshym_pipeline.sar.georeference import Grid
@@ -37,13 +38,19 @@ def _offset(first: Grid, second: Grid, places: NDArray[np.float64]) -> float:
         second: Another grid.
         places: (n, 2) columns and rows.
     """
-    xs, ys = second.transform @ places.T
+    xs, ys = _applied(second.transform, *places.T)
     if first.crs != second.crs:
         xs, ys = pyproj.Transformer.from_crs(second.crs, first.crs, always_xy=True).transform(xs, ys)
     if not np.isfinite([xs, ys]).all():
         return float("inf")
-    cols, rows = ~first.transform @ np.array([xs, ys])
+    cols, rows = _applied(~first.transform, xs, ys)
     return float(np.abs(np.stack([cols, rows], axis=1) - places).max())
+
+
+def _applied(
+    transform: Affine, xs: NDArray[np.float64], ys: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return transform.a * xs + transform.b * ys + transform.c, transform.d * xs + transform.e * ys + transform.f
 
 
 def _same_points(first: Grid, second: Grid) -> bool:

@@ -97,6 +97,7 @@ _NRB_WORDS: Final[dict[Layer, str]] = {
 _RATIO: Final = frozenset({"ratio", "logratio", "quotient"})
 _CHANGE: Final = frozenset({"change", "changes", "difference", "diff"})
 _BETWEEN: Final[dict[str, Layer]] = {"div": "ratio", "over": "ratio", "minus": "change"}
+_IN_COMPARED: Final = _RATIO | _CHANGE | _POLARISATIONS | {*_BETWEEN, "rgb"}
 # At the beginning of a file's name only these are taken, because most other words may begin the name of a place.
 _AT_START: Final = frozenset({"coherence", "incidence angle", "elevation", "area normalisation"})
 # Layers that exist once per polarisation, so that `_VV` may follow their name.
@@ -178,6 +179,11 @@ def _compared(words: Sequence[str]) -> Layer | None:
     return None
 
 
+def _before(stem: str, words: Sequence[tuple[str, int]], count: int) -> str:
+    """Return the part of a name before its word of this number."""
+    return stem[: words[count][1]].rstrip("_-. +&")
+
+
 def _known_product(stem: str) -> _Table | None:
     """Return the unclear words that are layers in the product with this name; None when it is no known product."""
     if _ARD.search(stem):
@@ -196,7 +202,10 @@ def layer_of_name(stem: str) -> NamedLayer | None:
     words = _words(stem)
     texts = [word for word, _ in words]
     if (compared := _compared(texts)) is not None:
-        return NamedLayer(compared, stem, True)
+        kept = len(words)
+        while kept and texts[kept - 1] in _IN_COMPARED:
+            kept -= 1
+        return NamedLayer(compared, stem if kept == len(words) else _before(stem, words, kept), True)
     while texts and _PLAIN.fullmatch(texts[-1]) and not _match(texts, _CLEAR):
         texts.pop()
     bare = list(texts)
@@ -208,8 +217,7 @@ def layer_of_name(stem: str) -> NamedLayer | None:
             found = _match(part, patterns)
             if found is None or (number and found[0] not in _PER_POLARISATION and found[1] < 2):
                 continue
-            rest = stem[: words[len(part) - found[1]][1]].rstrip("_-. ")
-            return NamedLayer(found[0], rest, clear)
+            return NamedLayer(found[0], _before(stem, words, len(part) - found[1]), clear)
     if (found := _match(texts, _CLEAR, start=True)) is not None and found[0] in _AT_START:
         return NamedLayer(found[0], stem[words[found[1]][1] :] if found[1] < len(words) else "", True)
     return NamedLayer("static layer", stem, True) if _OPERA_STATIC.search(stem) else None

@@ -102,3 +102,35 @@ def test_the_line_about_ignored_files_has_a_limited_length(lineage: Lineage):
     lineage.tick()
     assert "and 295 more" in str(lineage.message)
     assert len(str(lineage.message)) < 1500
+
+
+def test_scenes_with_any_letters_are_mapped_and_side_rasters_are_named(lineage: Lineage, scene_file: Path):
+    names = ("洪水", "河川", "a#b", "a%b", "_x", "Überflutung")
+    for name in (*names, "洪水_dem", "_x_mask"):
+        lineage.drop(scene_file, f"{name}.tif")
+    results = lineage.map_all()
+    assert len(results) == len(names)
+    assert all(result.success for result in results.values())
+    assert {"洪水", "河川", "_x", "Überflutung"} <= set(results)
+    for partition in results:
+        newest = lineage.store.scenes.current(partition)
+        assert newest is not None
+        assert newest.is_complete()
+        assert newest.record().scene_id == partition
+    lineage.tick()
+    assert "洪水_dem.tif (elevation, a companion of 洪水)" in str(lineage.message)
+    assert "_x_mask.tif (mask, a companion of _x)" in str(lineage.message)
+
+
+def test_a_side_car_chooses_the_bands(lineage: Lineage, scene_file: Path):
+    import rasterio
+
+    dropped = lineage.drop(scene_file)
+    with rasterio.open(dropped, "r+") as dataset:
+        dataset.descriptions = ("VV_20210101", "VV_20210113")
+    assert "several dates" in reason(lineage.map_all()["S1_small"])
+    (lineage.inbox / "S1_small.drshym.json").write_text('{"bands": [1]}', "utf-8")
+    assert lineage.map_all()["S1_small"].success
+    newest = lineage.store.scenes.current("S1_small")
+    assert newest is not None
+    assert [band.band for band in newest.scene.meta().bands] == [1]
