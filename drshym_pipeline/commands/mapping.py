@@ -40,8 +40,8 @@ OverwriteOption = Annotated[
 ]
 
 
-def named_scenes(scenes: Sequence[Path], vv: Path | None, vh: Path | None, out: Path) -> list[SceneToMap]:
-    """Return the scenes that the user has named, all with different names.
+def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> list[list[Path]]:
+    """Return the files of each scene that the user has named, VV first.
 
     Files in one folder whose names differ only by polarisation are one scene. A file that is given twice is one scene.
 
@@ -49,26 +49,39 @@ def named_scenes(scenes: Sequence[Path], vv: Path | None, vh: Path | None, out: 
         scenes: The files given by the user.
         vv: The VV file of one more scene.
         vh: The VH file of that scene.
-        out: The folder for the products.
 
     Raises:
         InputError: No file is given, or VH without VV.
     """
     from drshym_pipeline.sar.scene_groups import pair_files
-    from drshym_pipeline.sar.scene_names import unique_names
 
     if vv is None and vh is not None:
         raise InputError("--vh", "is given without --vv", "Give the VV file too; VH alone cannot be mapped")
-    files = {_absolute(scene): scene for scene in scenes}
-    found = {tuple(group.ordered): group.name for group in pair_files(files)}
+    files: dict[str, Path] = {}
+    for scene in scenes:
+        files.setdefault(_absolute(scene), scene)
+    found = [[files[key] for key in group.ordered] for group in pair_files(files)]
     if vv is not None:
-        pair = {_absolute(path): path for path in ([vv] if vh is None else [vv, vh])}
-        files = pair | files
-        found.setdefault(tuple(pair), f"{next(iter(pair))}|pair")
+        pair = [vv] if vh is None else [vv, vh]
+        if list(map(_absolute, pair)) not in [list(map(_absolute, sources)) for sources in found]:
+            found.append(pair)
     if not found:
         raise InputError("SCENE", "no scene is given", "Give a GeoTIFF, or --vv and --vh")
-    names = unique_names([(PurePath(keys[0]), name) for keys, name in found.items()])
-    return [SceneToMap([files[key] for key in keys], out, name) for keys, name in zip(found, names, strict=True)]
+    return found
+
+
+def named_scenes(found: Sequence[Sequence[Path]], out: Path) -> list[SceneToMap]:
+    """Return scenes with different names, for one folder of products.
+
+    Args:
+        found: The files of each scene, VV first.
+        out: The folder for the products.
+    """
+    from drshym_pipeline.sar.scene_names import unique_names
+
+    paths = [[_absolute(path) for path in sources] for sources in found]
+    names = unique_names([(PurePath(keys[0]), "|".join(keys)) for keys in paths])
+    return [SceneToMap(sources, out, name) for sources, name in zip(found, names, strict=True)]
 
 
 def _absolute(path: Path) -> str:
@@ -98,7 +111,7 @@ def segment(
     with shown_outcome("segment", as_json=as_json) as outcome:
         map_groups(
             outcome,
-            named_scenes(scenes or [], vv, vh, out),
+            named_scenes(group_sources(scenes or [], vv, vh), out),
             checkpoint,
             units=units,
             bands=band_numbers(bands),
@@ -120,7 +133,6 @@ def folder_scenes(folder: Path, out: Path) -> tuple[list[SceneToMap], list[Compa
     """
     from drshym_pipeline.sar.scene_files import scene_paths
     from drshym_pipeline.sar.scene_groups import group_files
-    from drshym_pipeline.sar.scene_names import unique_names
 
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "Give the folder that contains the scenes")
@@ -137,14 +149,10 @@ def folder_scenes(folder: Path, out: Path) -> tuple[list[SceneToMap], list[Compa
         if companions:
             problem = f"contains no scene, only side rasters: {_named(companions)}"
         raise InputError(folder, problem, "Give the folder that contains the scenes")
-    found = []
-    for place in dict.fromkeys(PurePath(group.ordered[0]).parent for group in groups):
-        here = [group for group in groups if PurePath(group.ordered[0]).parent == place]
-        names = unique_names([(folder / group.ordered[0], group.name) for group in here])
-        for group, name in zip(here, names, strict=True):
-            found.append((group, SceneToMap([folder / key for key in group.ordered], out / place, name)))
-    order = {group.name: number for number, group in enumerate(groups)}
-    return [scene for _, scene in sorted(found, key=lambda pair: order[pair[0].name])], companions
+    here: dict[Path, list[list[Path]]] = {}
+    for group in groups:
+        here.setdefault(out / PurePath(group.ordered[0]).parent, []).append([folder / key for key in group.ordered])
+    return [scene for place, found in here.items() for scene in named_scenes(found, place)], companions
 
 
 def _named(companions: Sequence[Companion]) -> str:

@@ -33,7 +33,7 @@ from drshym_pipeline.sar.units import find_units
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 
 # Part of every version: increased when the same bytes give other dB values than before.
-_READING = 3
+_READING = 4
 # VV is above VH in 99 % of pixels. Below the first share the two bands are swapped; from the second share on, they are
 # VV and VH. Between them they are something else, such as two dates.
 _SWAPPED_BELOW, _ORDERED_FROM = 0.2, 0.8

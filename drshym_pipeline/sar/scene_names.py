@@ -21,7 +21,7 @@ _LONGEST_NAME: Final = 120  # bytes; the names of the products begin with it and
 _LONGEST_GIVEN: Final = 200
 _DIGITS: Final = 8
 # Names that many scenes have, such as `iw-vv.rtc.tiff` of the Planetary Computer, `VV.tif`, `response.tiff`.
-_SAYS_NOTHING = re.compile(r"(?:iw|ew|sm|s[1-6]|vv|response|default)?(?:[._-]?rtc)?", re.IGNORECASE)
+_SAYS_NOTHING = re.compile(r"(?:iw|ew|sm|vv|response|default)?(?:[._-]?rtc)?", re.IGNORECASE)
 _MEASUREMENT_FOLDER: Final = "measurement"
 
 
@@ -79,14 +79,15 @@ def unique_names(scenes: Sequence[tuple[PurePath, str]]) -> list[str]:
     """Return a name for each of the scenes of one call, all different.
 
     A scene has the name that it would have alone, unless two scenes of the call would have it. Then the one file that
-    has exactly this name keeps it. The others get the name of their folder before it, if they are in different folders,
-    or else a hash after it. The result does not depend on the order.
+    has exactly this name keeps it. The others get the name of their folder before it, if the scenes of the call are in
+    several folders, or else a hash after it. The result does not depend on the order.
 
     Args:
         scenes: For each scene, the path of its first file, and a text that is unique for the scene.
     """
     names: dict[int, str] = {}
-    candidates = [_candidates(path, text) for path, text in scenes]
+    folders = len({path.parent for path, _ in scenes}) > 1
+    candidates = [_candidates(path, text, folders) for path, text in scenes]
     while len(names) < len(scenes):
         offers = {place: next(candidates[place]) for place in range(len(scenes)) if place not in names}
         counts = Counter(offers.values())
@@ -99,12 +100,12 @@ def unique_names(scenes: Sequence[tuple[PurePath, str]]) -> list[str]:
     return [names[place] for place in range(len(scenes))]
 
 
-def _candidates(path: PurePath, text: str) -> Iterator[str]:
-    """Yield names for a scene, the best one first and without end."""
+def _candidates(path: PurePath, text: str, folders: bool) -> Iterator[str]:
+    """Yield names for a scene, the best one first and without end; with the folder if there are several `folders`."""
     stem = scene_stem(path)
     yield _named(stem)
     folder = path.parent.name
-    if folder and folder != stem:
+    if folders and folder and folder != stem:
         yield _named(f"{folder}-{stem}")
     own = _begun(_replaced(stem, "_")) or "scene"
     yield next(_with_digest(own, PurePath(text).name))

@@ -35,6 +35,7 @@ COUNTS = from_db(CLEAN, "dn").round().astype(np.uint16)
 MODULES = (
     "bands",
     "completeness",
+    "file_facts",
     "georeference",
     "ground_control",
     "ingest",
@@ -42,6 +43,7 @@ MODULES = (
     "raster_band",
     "reader",
     "safe_open",
+    "scene_groups",
     "unit_evidence",
     "units",
 )
@@ -56,11 +58,12 @@ ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for: the files, and the units if they are stated."""
+    """What a user asks for: the files, the units if they are stated, and the bands if they are chosen."""
 
     paths: list[Path]
     units: Units | None = None
     scene_id: str | None = None
+    bands: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,56 @@ def _two_vv(write: Write, patch: pytest.MonkeyPatch) -> Case:
 def _pair_of_whole_files(write: Write, patch: pytest.MonkeyPatch) -> Case:
     first, second = write(CLEAN, "S1_a.tif"), write(CLEAN, "S1_b.tif")
     return Case(Request([first, second]), "Give this file alone", [Request([first])])
+
+
+@case
+def _layers_alone(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif", descriptions=("angle", "mask"))
+    return Case(Request([path]), "give the file that contains VV", [whole(write)])
+
+
+@case
+def _several_vv(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(np.concatenate([CLEAN, CLEAN]), "S1_a.tif", descriptions=("S_VV", "S_VH", "G_VV", "G_VH"))
+    return Case(Request([path]), "choose with --bands 1,2 (VV first)", [Request([path], bands=(1, 2)), whole(write)])
+
+
+@case
+def _several_dates(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(np.stack([CLEAN[0], CLEAN[0] + 1]), "S1_a.tif", descriptions=("VV_pre", "VV_post"))
+    return Case(Request([path]), "choose with --bands 1 (VV first)", [Request([path], bands=(1,)), whole(write)])
+
+
+@case
+def _too_many_bands_chosen(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif")
+    return Case(Request([path], bands=(1, 2, 3)), "VV first: 1 or 1,2", [Request([path], bands=(1, 2))])
+
+
+@case
+def _missing_band_chosen(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif")
+    return Case(Request([path], bands=(1, 3)), "Choose one of these", [Request([path], bands=(1, 2))])
+
+
+@case
+def _band_chosen_twice(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif")
+    return Case(Request([path], bands=(1, 1)), "VV alone with --bands 1", [Request([path], bands=(1,))])
+
+
+@case
+def _one_band_chosen_of_two_files(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    pair = [write(CLEAN[0], "S1_a_VV.tif"), write(CLEAN[1], "S1_a_VH.tif")]
+    return Case(Request(pair, bands=(1,)), "VV first: --bands 1,1", [Request(pair, bands=(1, 1))])
+
+
+@case
+def _companion(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a_dem.tif")
+    renamed = path.with_name("S1_a_corrected.tif")
+    shutil.copy(path, renamed)
+    return Case(Request([path]), "If this is backscatter, rename it", [Request([renamed]), whole(write)])
 
 
 # --- completeness ----------------------------------------------------------------------------------------------------
@@ -436,7 +489,10 @@ def _one_value(write: Write, patch: pytest.MonkeyPatch) -> Case:
 def _two_dates(write: Write, patch: pytest.MonkeyPatch) -> Case:
     dates = np.stack([CLEAN[0], backscatter_db(seed=3)[0].astype(np.float32)])
     path = write(dates, "S1_a.tif")
-    return Case(Request([path]), "name the bands", [Request([write(CLEAN, "S1_b.tif", descriptions=("VV", "VH"))])])
+    named = Request([write(CLEAN, "S1_b.tif", descriptions=("VV", "VH"))])
+    return Case(
+        Request([path]), "name the bands in their descriptions, or choose", [named, Request([path], bands=(1,))]
+    )
 
 
 @case
@@ -611,7 +667,7 @@ def _smooth_at_an_unusual_level(write: Write, patch: pytest.MonkeyPatch) -> Case
 
 def read(request: Request) -> np.ndarray:
     """Return the dB of a scene."""
-    meta = describe_scene(request.paths, units=request.units, scene_id=request.scene_id)
+    meta = describe_scene(request.paths, units=request.units, scene_id=request.scene_id, bands=request.bands)
     with SceneReader(meta, Path()) as reader:
         return reader.read(Window(0, 0, meta.height, meta.width))
 
