@@ -54,6 +54,7 @@ def stage_raw_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]
         scene_id=partition,
         units=note.units,
         bands=note.bands,
+        denoise=note.denoise is not False,
         copy=tools.bucket.keep_sources == "store",
         progress=tools.progress,
     )

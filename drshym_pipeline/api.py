@@ -43,6 +43,7 @@ def map_scene(
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
+    denoise: bool = True,
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
     batch_size: int | None = None,
@@ -61,6 +62,7 @@ def map_scene(
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
             `intensity` (the square of `dn`).
         bands: The numbers of the bands to read, VV first, if their names do not say which they are: `(1,)` or `(1, 2)`.
+        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
@@ -88,6 +90,7 @@ def map_scene(
         scene_id=scene_id,
         units=units,
         bands=bands,
+        denoise=denoise,
         tile=tile,
         overlap=overlap,
         batch_size=batch_size,

@@ -85,6 +85,7 @@ def stage(
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
+    denoise: bool = True,
     copy: bool = True,
     progress: Progress = silent,
 ) -> SceneFolder:
@@ -96,6 +97,7 @@ def stage(
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
         bands: Numbers of the bands to read, VV first; found from their names by default.
+        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         copy: Keep a copy of the sources in the folder. Without it the scene is described by the sources where they are.
         progress: Called as the pixels are read.
 
@@ -106,7 +108,14 @@ def stage(
 
     start = time.perf_counter()
     meta, directory = stage_scene(
-        sources, root, scene_id=scene_id, units=units, bands=bands, copy=copy, progress=progress
+        sources,
+        root,
+        scene_id=scene_id,
+        units=units,
+        bands=bands,
+        denoise=denoise,
+        copy=copy,
+        progress=progress,
     )
     folder = SceneFolder.staged(directory.absolute(), meta)
     folder.remove_abandoned()
@@ -334,6 +343,7 @@ def map_scene(
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
+    denoise: bool = True,
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
     batch_size: int | None = None,
@@ -352,6 +362,8 @@ def map_scene(
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
         bands: Numbers of the bands to read, VV first; found from their names by default.
+        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it. False in the
+            side-car has precedence.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
@@ -371,12 +383,19 @@ def map_scene(
     check_prediction_options(batch_size, precision)
     note = sidecar_of(sources)
     units, bands = units or note.units, bands or note.bands
+    denoise = denoise and note.denoise is not False
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
         backscatter, probabilities, products = work / BACKSCATTER_FILE, work / "probabilities.zarr", work / "products"
         meta = describe_scene(
-            sources, scene_id=scene_id, units=units, bands=bands, backscatter=backscatter, progress=progress
+            sources,
+            scene_id=scene_id,
+            units=units,
+            bands=bands,
+            denoise=denoise,
+            backscatter=backscatter,
+            progress=progress,
         )
         if not overwrite:
             check_free(out, meta)

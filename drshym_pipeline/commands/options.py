@@ -25,6 +25,12 @@ BandsOption = Annotated[
     str | None,
     typer.Option("--bands", metavar="N[,N]", help="Bands to read, VV first, if their names do not say it: 1 or 1,2."),
 ]
+DenoiseOption = Annotated[
+    bool,
+    typer.Option(
+        "--denoise/--no-denoise", help="Subtract the thermal noise from digital numbers, with the product's own tables."
+    ),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on stdout instead of a table (docs/command.md)."),

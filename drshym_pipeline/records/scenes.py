@@ -18,12 +18,16 @@ Units = Literal["db", "power", "amplitude", "dn", "intensity"]
 
 
 class BandSource(Record):
-    """The file and band of one polarisation of a staged scene; `calibration` is the table for its digital numbers."""
+    """The file and band of one polarisation of a staged scene.
+
+    `calibration` is the table for its digital numbers, `noise` that of the thermal noise that is subtracted from them.
+    """
 
     polarisation: Polarisation
     path: str
     band: int = Field(ge=1)
     calibration: str | None = None
+    noise: str | None = None
 
 
 class BandStatistics(Record):

@@ -49,10 +49,13 @@ def content_version(sha256: str, units: Units | None, bands: Sequence[int] = ())
 
 
 def _hash_of_all(bands: Sequence[BandSource], hash_of: Callable[[str], str]) -> str:
-    """Return the hash of a scene's one file, or a hash of all hashes when it has two files or calibration tables."""
+    """Return the hash of a scene's one file, or a hash of all hashes when it has two files or tables."""
     hashes = {band.path: hash_of(band.path) for band in bands}
     tables = {
-        f"{band.polarisation} calibration": hash_of(band.calibration) for band in bands if band.calibration is not None
+        f"{band.polarisation} {kind}": hash_of(path)
+        for band in bands
+        for kind, path in (("calibration", band.calibration), ("noise", band.noise))
+        if path is not None
     }
     if len(hashes) == 1 and not tables:
         return next(iter(hashes.values()))
@@ -193,7 +196,9 @@ def _processing(scene: OpenScene, units: Units, chosen: Sequence[int]) -> tuple[
         steps.append(f"georeference:gcps->{scene.grid.crs}:products")
     if any(facts.scaled for facts in scene.facts):
         steps.append("scale:tags")
-    if scene.tables:
+    if units in COUNTS:
+        steps.append(scene.tables.noise_step)
+    if scene.tables.calibration:
         steps.append("calibrate:sigma-nought-table")
     elif units in COUNTS:
         steps.append(f"calibrate:nominal-sigma0:{-DN_OFFSET_DB:.2f}dB")
@@ -216,6 +221,7 @@ def describe_scene(
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
+    denoise: bool = True,
     source_uris: Sequence[str] | None = None,
     backscatter: Path | None = None,
     progress: Progress = silent,
@@ -227,6 +233,7 @@ def describe_scene(
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels; by default found from the values, the file's name and its tags.
         bands: The numbers of the bands to read, VV first; by default found from their names.
+        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         source_uris: Where the files came from, one URI for each of `sources`; by default their `file://` URIs.
         backscatter: The file in which to store the pixels as `sar.backscatter` does; not stored when None. The file is
             complete when this function returns.
@@ -250,7 +257,7 @@ def describe_scene(
         found = find_units(samples, _claims(scene), subject=str(scene.roles[0].path), given=units)
         scene.bands.units = found.units
         if found.units in COUNTS:
-            scene.use_calibration()
+            scene.use_tables(denoise=denoise)
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
         pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="hash"))
         hashes = {str(path): pool.submit(sha256_file, path) for path in scene.files}
@@ -259,7 +266,7 @@ def describe_scene(
         first = scene.roles[0]
         facts = scene.facts_of(first)
         warnings = [*scene.warnings, *found.warnings]
-        if found.units in COUNTS and not scene.tables:
+        if found.units in COUNTS and not scene.tables.calibration:
             warnings.append(f"{APPROXIMATE_RADIOMETRY}: digital numbers converted with a nominal calibration constant")
         grid = scene.grid
         map_grid = None
@@ -270,15 +277,7 @@ def describe_scene(
             warnings.append("not observed anywhere: the scene has no valid pixel")
         names = [file_names.parse_name(path.name) for path in paths]
         orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
-        used = tuple(
-            BandSource(
-                polarisation=role.polarisation,
-                path=str(role.path),
-                band=role.band,
-                calibration=scene.calibration_of(role),
-            )
-            for role in scene.roles
-        )
+        used = tuple(scene.source_of(role) for role in scene.roles)
         sha256 = _hash_of_all(used, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
         # Spacing and bounds are those of the products' grid.
         shown = grid if map_grid is None else Grid(map_grid.crs, map_grid.affine, *map_grid.shape, "transform")

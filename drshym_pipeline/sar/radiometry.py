@@ -45,6 +45,22 @@ def to_db(
     return result
 
 
+def without_noise(values: NDArray[np.generic], units: Units, noise: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return values after the thermal noise is subtracted from their power; zero where the noise is larger.
+
+    Args:
+        values: Any shape, in `dn` or `intensity`.
+        units: The units of the values.
+        noise: Same shape, in squared digital numbers.
+    """
+    power = values.astype(np.float64)
+    if units == "dn":
+        power *= power
+    power -= noise
+    np.maximum(power, 0.0, out=power)
+    return np.sqrt(power, out=power) if units == "dn" else power
+
+
 def normalise(db: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return backscatter on the network's scale: clip((dB + 30) / 30, 0, 1), NaN kept.
 

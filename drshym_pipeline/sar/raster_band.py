@@ -20,12 +20,15 @@ from rasterio.windows import Window as RasterWindow
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
 from drshym_pipeline.sar.calibration import CalibrationTable
-from drshym_pipeline.sar.radiometry import to_db
+from drshym_pipeline.sar.noise import NoiseTable
+from drshym_pipeline.sar.radiometry import to_db, without_noise
 from drshym_pipeline.sar.safe_open import damaged
-from drshym_pipeline.sar.validity import FLOOR_DB, SOLID_SIDE, below_floor, measured, not_filled, solid
+from drshym_pipeline.sar.validity import FLOOR_DB, LEAST_DB, SOLID_SIDE, below_floor, measured, not_filled, solid
 from drshym_pipeline.tiling import Window
 
 _HALO = SOLID_SIDE - 1
+# Open water has at least the power of the noise. A tenth of it is the dark fringe at the border of older products.
+_FAINT_SHARE = 0.1
 
 
 def alpha_bands(dataset: Any) -> tuple[int, ...]:
@@ -49,11 +52,16 @@ class BandValues:
         values: (height, width), after scale and offset.
         given: (height, width) False where the file says that a value is missing, or the value is not finite.
         floor: (height, width) True where noise removal cut the value at zero; None when it did so nowhere.
+        subtracted: (height, width) True where the product's noise was subtracted from a measurement; None without a
+            noise table.
+        faint: How many measurements were far below the noise before it was subtracted.
     """
 
     values: NDArray[np.generic]
     given: NDArray[np.bool_]
     floor: NDArray[np.bool_] | None = None
+    subtracted: NDArray[np.bool_] | None = None
+    faint: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class RasterBand:
         path: The file to name in an error.
         index: The number of the band.
         table: The calibration table of its digital numbers.
+        noise: The thermal noise that is subtracted from its digital numbers.
     """
 
     polarisation: Polarisation
@@ -73,6 +82,7 @@ class RasterBand:
     path: Path
     index: int
     table: CalibrationTable | None = None
+    noise: NoiseTable | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -144,7 +154,22 @@ class SceneBands:
         Raises:
             InputError: A file is damaged in this window.
         """
-        layers = [band.read(window) for band in self.bands]
+        layers = self._with_floor([band.read(window) for band in self.bands], window)
+        return [self._without_noise(band, layer, window) for band, layer in zip(self.bands, layers, strict=True)]
+
+    def _without_noise(self, band: RasterBand, layer: BandValues, window: Window) -> BandValues:
+        """Return the values of a band after its noise is subtracted."""
+        if band.noise is None or self.units is None:
+            return layer
+        noise = band.noise.power(window)
+        measurements = layer.given & (layer.values != 0)
+        power = layer.values.astype(np.float64) ** (2 if self.units == "dn" else 1)
+        faint = int((measurements & (power < _FAINT_SHARE * noise)).sum())
+        values = without_noise(layer.values, self.units, noise)
+        return BandValues(values, layer.given, layer.floor, measurements, faint)
+
+    def _with_floor(self, layers: list[BandValues], window: Window) -> list[BandValues]:
+        """Return the values of a window with the pixels that noise removal cut at zero in one band only."""
         if self.units is None or len(layers) < 2:
             return layers
         # Zero is also the nodata tag of many products. Where the other band is valid, noise removal cut the value.
@@ -186,6 +211,8 @@ class SceneBands:
             offset = None if band.table is None else band.table.offset_db(window)
             db = to_db(layer.values, self.units, offset)
             np.copyto(out, db, where=layer.given & measured(layer.values, db))
+            if layer.subtracted is not None:
+                out[layer.subtracted & ~(db >= LEAST_DB)] = FLOOR_DB  # not above the noise; no logarithm is NaN
         if any(layer.floor is not None for layer in layers):
             # After both bands: a pixel is at the floor only where the other band has a measurement.
             whole = np.isfinite(result)

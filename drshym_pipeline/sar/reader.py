@@ -18,16 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import Polarisation, SceneMeta
+from drshym_pipeline.records import BandSource, SceneMeta
 from drshym_pipeline.sar.bands import BandRole, assign_roles
-from drshym_pipeline.sar.calibration import find_calibration, read_calibration
+from drshym_pipeline.sar.calibration import read_calibration
 from drshym_pipeline.sar.completeness import check_blocks
 from drshym_pipeline.sar.file_facts import FileFacts, file_facts
 from drshym_pipeline.sar.georeference import Grid, find_grid
 from drshym_pipeline.sar.grid_match import same_grid
+from drshym_pipeline.sar.noise import read_noise
 from drshym_pipeline.sar.raster_band import BandValues, RasterBand, SceneBands
 from drshym_pipeline.sar.safe_open import check_location, open_scene_file, safe_env
 from drshym_pipeline.sar.scene_groups import refuse_companion
+from drshym_pipeline.sar.scene_tables import SceneTables, scene_tables
 from drshym_pipeline.tiling import Window
 
 _PIXELS_AT_ONCE = 1 << 20
@@ -104,7 +106,7 @@ class OpenScene:
         grids: dict[Path, Grid] = {}
         self.tags: dict[str, str] = {}
         self.files: dict[Path, Any] = {}
-        self.tables: dict[Polarisation, Path] = {}
+        self.tables = SceneTables()
         for path in paths:  # one after the other, so that an error names the right file
             _refuse_outside_mask(path)
             self.files[path] = dataset = stack.enter_context(open_scene_file(path))
@@ -139,34 +141,36 @@ class OpenScene:
         """Return windows that cover the scene, in the order of its rows."""
         return list(strips(self.grid.height, self.grid.width, self.files[self.roles[0].path].block_shapes[0]))
 
-    def use_calibration(self) -> None:
-        """Read the calibration tables of digital numbers, if there are any.
+    def use_tables(self, *, denoise: bool) -> None:
+        """Read the calibration and noise tables of digital numbers, if there are any.
+
+        Args:
+            denoise: Whether thermal noise is subtracted.
 
         Raises:
             InputError: A table exists and cannot be used, or only one of two polarisations has a table.
         """
-        shape = (self.grid.height, self.grid.width)
-        self.tables = {
-            role.polarisation: path for role in self.roles if (path := find_calibration(role.path)) is not None
-        }
-        if self.tables and len(self.tables) < len(self.roles):
-            missing = next(role for role in self.roles if role.polarisation not in self.tables)
-            raise InputError(
-                missing.path,
-                f"has no calibration table, while {next(iter(self.tables))} has one",
-                "Copy both tables beside the files, or none",
-            )
+        self.tables = scene_tables(self.roles, (self.grid.height, self.grid.width), denoise=denoise)
+        self.warnings.extend(self.tables.warnings)
+        calibration, noise = self.tables.calibration, self.tables.noise
         self.bands.bands = [
-            replace(band, table=read_calibration(self.tables[band.polarisation], band.polarisation, shape))
-            if band.polarisation in self.tables
-            else band
+            replace(
+                band,
+                table=calibration[band.polarisation][1] if band.polarisation in calibration else None,
+                noise=noise[band.polarisation][1] if band.polarisation in noise else None,
+            )
             for band in self.bands.bands
         ]
 
-    def calibration_of(self, role: BandRole) -> str | None:
-        """Return the path of the table that a role is calibrated with, None when there is none."""
-        found = self.tables.get(role.polarisation)
-        return None if found is None else str(found)
+    def source_of(self, role: BandRole) -> BandSource:
+        """Return the record of a band: its file and the tables that it is read with."""
+        calibration, noise = (
+            str(found[role.polarisation][0]) if role.polarisation in found else None
+            for found in (self.tables.calibration, self.tables.noise)
+        )
+        return BandSource(
+            polarisation=role.polarisation, path=str(role.path), band=role.band, calibration=calibration, noise=noise
+        )
 
 
 class WindowValues:
@@ -218,10 +222,14 @@ class SceneReader:
                     raise InputError(
                         self.directory / band.path, "not the file the scene was described from", "Stage the scene again"
                     )
-                table = None
+                table = noise = None
                 if band.calibration is not None:
                     table = read_calibration(self.directory / band.calibration, band.polarisation, meta.shape)
-                bands.append(RasterBand(band.polarisation, dataset, self.directory / band.path, band.band, table))
+                if band.noise is not None:
+                    noise = read_noise(self.directory / band.noise, band.polarisation, meta.shape)
+                bands.append(
+                    RasterBand(band.polarisation, dataset, self.directory / band.path, band.band, table, noise)
+                )
             self._bands = SceneBands(bands, meta.shape, meta.units)
             self._stack = stack.pop_all()
         return self

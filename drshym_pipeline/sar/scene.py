@@ -65,8 +65,10 @@ def _staged_names(meta: SceneMeta) -> dict[str, str]:
             name = Path(band.path).name
             taken = f"{SOURCE_FOLDER}/{name}" in names.values()
             names[band.path] = f"{SOURCE_FOLDER}/{band.polarisation}_{name}" if taken else f"{SOURCE_FOLDER}/{name}"
-        if band.calibration is not None:
-            names[band.calibration] = f"{SOURCE_FOLDER}/{band.polarisation}_{Path(band.calibration).name}"
+        # The tables are named after the copy of their image, so that they are found when the copy is read as a scene.
+        for kind, table in (("calibration", band.calibration), ("noise", band.noise)):
+            if table is not None:
+                names[table] = f"{SOURCE_FOLDER}/{kind}-{Path(names[band.path]).stem}.xml"
     return names
 
 
@@ -77,6 +79,7 @@ def stage_scene(
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
+    denoise: bool = True,
     source_uris: Sequence[str] | None = None,
     copy: bool = True,
     progress: Progress = silent,
@@ -93,6 +96,7 @@ def stage_scene(
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels; by default found from the values, the file's name and its tags.
         bands: The numbers of the bands to read, VV first; by default found from their names.
+        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         source_uris: Where the files came from.
         copy: Copy the files. Otherwise the record names the original files.
         progress: Called after every strip (stage `describe`) and for every file (stage `stage`).
@@ -111,6 +115,7 @@ def stage_scene(
             scene_id=scene_id,
             units=units,
             bands=bands,
+            denoise=denoise,
             source_uris=source_uris,
             backscatter=backscatter,
             progress=progress,
@@ -152,6 +157,7 @@ def _copied(sources: Sequence[Path], described: SceneMeta, directory: Path, prog
             update={
                 "path": names[band.path],
                 "calibration": None if band.calibration is None else names[band.calibration],
+                "noise": None if band.noise is None else names[band.noise],
             }
         )
         for band in described.bands

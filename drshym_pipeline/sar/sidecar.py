@@ -27,11 +27,14 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class SceneSidecar(Record):
-    """The content of a side-car. `units` and `bands` change how a scene is read; the others are checked and kept.
+    """The content of a side-car.
+
+    `units`, `bands` and `denoise` change how a scene is read; the others are checked and kept.
 
     Args:
         units: What the pixel values are: `db`, `power`, `amplitude`, `dn` or `intensity`.
         bands: The numbers of the bands to read, VV first: `[1]` or `[1, 2]`.
+        denoise: Whether the thermal noise of a product is subtracted, if it has the tables for it.
         pre_event: A scene from before the event, as a name or path.
         event: The event's name or code.
         date: The day of the event, such as 2021-01-11.
@@ -41,6 +44,7 @@ class SceneSidecar(Record):
 
     units: Units | None = None
     bands: Annotated[tuple[BandNumber, ...], Field(max_length=2)] = ()
+    denoise: bool | None = None
     pre_event: Text | None = None
     event: Text | None = None
     date: Day | None = None

@@ -61,7 +61,8 @@ class ExcludedValues:
     def __init__(self, polarisation: Polarisation) -> None:
         self._polarisation = polarisation
         self._numbers: Counter[float] = Counter()
-        self._outside = self._floor = 0
+        self._outside = self._floor = self._below_noise = 0
+        self._faint: int | None = None
 
     def add(self, db: NDArray[np.float32], layer: BandValues) -> None:
         """Count one window.
@@ -72,6 +73,9 @@ class ExcludedValues:
         """
         if layer.floor is not None:
             self._floor += int((layer.floor & (db == FLOOR_DB)).sum())
+        if layer.subtracted is not None:
+            self._below_noise += int((layer.subtracted & (db == FLOOR_DB)).sum())
+            self._faint = (self._faint or 0) + layer.faint
         missing = np.isnan(db)
         if not missing.any():
             return
@@ -102,10 +106,18 @@ class ExcludedValues:
                 f"{self._floor / total:.1%} of {self._polarisation} is zero, as after noise removal: "
                 f"read as {FLOOR_DB:g} dB"
             )
-        faint = histogram.below(_FAINT_DB) if self._polarisation == "VV" else 0
-        if faint >= _LEAST_SHARE * total:
+        if self._below_noise >= _LEAST_SHARE * total:
             notes.append(
-                f"{faint / total:.1%} of VV is below {_FAINT_DB:g} dB, less than Sentinel-1 measures; it may be "
+                f"{self._below_noise / total:.1%} of {self._polarisation} is not above the thermal noise of the "
+                f"product: read as {FLOOR_DB:g} dB"
+            )
+        # After the noise is subtracted, open water has such values too.
+        found = histogram.below(_FAINT_DB) if self._faint is None else self._faint
+        faint = found if self._polarisation == "VV" else 0
+        if faint >= _LEAST_SHARE * total:
+            level = f"below {_FAINT_DB:g} dB" if self._faint is None else "far below the thermal noise"
+            notes.append(
+                f"{faint / total:.1%} of VV is {level}, less than Sentinel-1 measures; it may be "
                 "the noise at the border of a product, and it is mapped like water"
             )
         return notes

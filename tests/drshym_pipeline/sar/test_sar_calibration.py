@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.sar import calibration
-from drshym_pipeline.sar.calibration import CalibrationTable, find_calibration, read_calibration
+from drshym_pipeline.sar import product_tables
+from drshym_pipeline.sar.calibration import CalibrationTable, read_calibration
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, decode_db
+from drshym_pipeline.sar.product_tables import VectorTable, find_table
 from drshym_pipeline.sar.scene import SceneReader, stage_scene
 from drshym_pipeline.tiling import Window
 
@@ -65,7 +66,7 @@ def test_the_offsets_of_a_window_are_those_of_the_whole_image(row, col, height, 
     rng = np.random.default_rng(seed)
     lines = np.array([-3.0, 10.0, 55.0, 120.0])
     pixels = tuple(np.sort(np.array([0.0, *rng.uniform(1, 78, 3), 79.0])) for _ in lines)
-    table = CalibrationTable(lines, pixels, tuple(rng.uniform(200, 600, 5) for _ in lines))
+    table = CalibrationTable(VectorTable(lines, pixels, tuple(rng.uniform(200, 600, 5) for _ in lines)))
     whole = table.offset_db(Window(0, 0, *SHAPE))
     part = table.offset_db(Window(row, col, height, width))
     np.testing.assert_allclose(part, whole[row : row + height, col : col + width], rtol=1e-6)
@@ -73,16 +74,16 @@ def test_the_offsets_of_a_window_are_those_of_the_whole_image(row, col, height, 
 
 def test_a_table_is_found_beside_the_file_and_in_a_safe_folder(tmp_path, table_file):
     beside = table_file(table_xml())
-    assert find_calibration(tmp_path / "scene.tif") == beside
-    assert find_calibration(tmp_path / "other.tif") is None
+    assert find_table(tmp_path / "scene.tif", "calibration") == beside
+    assert find_table(tmp_path / "other.tif", "calibration") is None
     safe = table_file(table_xml(), "S1.SAFE/annotation/calibration/calibration-s1a-vv.xml")
-    assert find_calibration(tmp_path / "S1.SAFE" / "measurement" / "s1a-vv.tiff") == safe
+    assert find_table(tmp_path / "S1.SAFE" / "measurement" / "s1a-vv.tiff", "calibration") == safe
 
 
 def test_a_link_is_not_followed_to_a_table(tmp_path, table_file):
     real = table_file(table_xml(), "elsewhere/secret.xml")
     (tmp_path / "calibration-scene.xml").symlink_to(real)
-    assert find_calibration(tmp_path / "scene.tif") is None
+    assert find_table(tmp_path / "scene.tif", "calibration") is None
 
 
 def dn_scene(write_tiff, scene_db) -> Path:
@@ -99,7 +100,7 @@ def test_a_scene_with_a_table_is_calibrated_with_it_and_the_table_is_staged_too(
     assert "calibrate:sigma-nought-table" in meta.processing
     assert not any("radiometry" in warning for warning in meta.warnings)
     assert meta.version != plain.version, "other dB values make another version of the scene"
-    assert meta.bands[0].calibration == "source/VV_calibration-scene.xml"
+    assert meta.bands[0].calibration == "source/calibration-scene.xml"
     path.unlink()
     (path.parent / "calibration-scene.xml").unlink()
     import rasterio
@@ -133,14 +134,14 @@ def test_a_table_for_one_of_two_polarisations_is_refused(tmp_path, write_tiff, s
     [
         ("no xml at all", "not XML"),
         (table_xml("VH"), "is of VH, the image of VV"),
-        (table_xml(vectors=vector(0, [0, 79], [300, 300])), "has 1 calibration vectors"),
+        (table_xml(vectors=vector(0, [0, 79], [300, 300])), "has 1 vectors"),
         (table_xml(vectors=vector(0, [0, 79], [3, 3]) + vector(50, [0, 79], [3, 3])), "covers lines 0 to 50 of 96"),
         (table_xml(vectors=vector(0, [0, 60], [3, 3]) + vector(95, [0, 79], [3, 3])), "covers columns 0 to 60 of 80"),
         (table_xml(vectors=vector(0, [0, 79], [3, 0]) + vector(95, [0, 79], [3, 3])), "not positive"),
-        (table_xml(vectors=vector(0, [0, 79], [3]) + vector(95, [0, 79], [3, 3])), "2 pixels and 1 constants"),
+        (table_xml(vectors=vector(0, [0, 79], [3]) + vector(95, [0, 79], [3, 3])), "2 pixels and 1 values"),
         (table_xml(vectors=vector(95, [0, 79], [3, 3]) + vector(0, [0, 79], [3, 3])), "lines are not in order"),
         (table_xml(vectors=vector(0, [79, 0, 80], [3, 3, 3]) + vector(95, [0, 79], [3, 3])), "pixels of line 0"),
-        (table_xml().replace("<line>0<", "<line>-inf<"), "line -inf has a position that is not finite"),
+        (table_xml().replace("<line>0<", "<line>-inf<"), "<line> contains a number that is not finite"),
         (table_xml().replace("300", "many"), "not a number"),
         (table_xml().replace("sigmaNought", "betaNought"), "without <sigmaNought>"),
         (table_xml(head="<!DOCTYPE a [<!ENTITY b 'c'>]>"), "document type or entities"),
@@ -155,6 +156,6 @@ def test_a_wrong_table_is_refused_with_the_reason(table_file, text, problem):
 
 
 def test_a_table_that_is_too_large_is_not_read(table_file, monkeypatch):
-    monkeypatch.setattr(calibration, "MAX_XML_BYTES", 100)
+    monkeypatch.setattr(product_tables, "MAX_XML_BYTES", 100)
     with pytest.raises(InputError, match="too many"):
         read_calibration(table_file(table_xml()), "VV", SHAPE)

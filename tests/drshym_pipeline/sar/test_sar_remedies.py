@@ -44,6 +44,7 @@ MODULES = (
     "reader",
     "safe_open",
     "scene_groups",
+    "scene_tables",
     "unit_evidence",
     "units",
 )

@@ -38,6 +38,7 @@ def test_all_keys_are_read():
     values = {
         "units": "power",
         "bands": [3, 4],
+        "denoise": False,
         "pre_event": "before.tif",
         "event": "EMSR763",
         "date": "2021-01-11",
