@@ -8,6 +8,7 @@ used is reported in one line.
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -178,6 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # An image with control points has no transform. Each place that opens one silences rasterio for itself, but
     # `catch_warnings` is not safe between threads, so the warning would be printed now and then.
     warnings.filterwarnings("ignore", "Dataset has no geotransform|The given matrix is equal to Affine.identity")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A scene's name may have letters that the terminal's encoding lacks; stderr prints them in this way already.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with _terminated_like_interrupted():
         return _run(arguments)
 

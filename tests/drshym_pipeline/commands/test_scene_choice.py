@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -61,6 +62,18 @@ def test_a_pair_beside_a_file_of_its_name_and_other_names_that_look_alike_never_
         assert {"p", "洪水", "河川", "_x", "x"} <= set(names)
         sources = [tuple(record(tmp_path / command / name)["source_uris"]) for name in names]
         assert len(set(sources)) == 10
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_the_name_of_a_scene_is_printed_in_every_encoding(tmp_path, scene_file, checkpoint, monkeypatch, encoding):
+    path = scene_file(tmp_path / "in" / "洪水.tif", shape=(64, 64))
+    printed = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", printed)
+    command = ["segment", path, "--out", tmp_path / "out", "--checkpoint", checkpoint, *SMALL]
+    assert main([str(part) for part in command]) == 0
+    printed.flush()
+    shown = printed.buffer.getvalue().decode(encoding)
+    assert ("洪水" if encoding == "utf-8" else "\\u6d2a\\u6c34") in shown
 
 
 def test_the_same_file_given_twice_is_mapped_once(run, tmp_path, scene_file, monkeypatch):
