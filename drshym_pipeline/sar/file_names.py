@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Literal, cast
 
@@ -154,6 +155,7 @@ def parse_name(filename: str) -> NameFacts:
     )
 
 
+@lru_cache(maxsize=1 << 16)  # the sensor asks for every file at every tick
 def pair_key(filename: str) -> tuple[str, Polarisation | None]:
     """Return the part that the file names of one scene have in common, and the polarisation of this file.
 

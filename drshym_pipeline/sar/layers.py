@@ -53,7 +53,7 @@ _CLEAR_WORDS: Final[dict[Layer, str]] = {
     "incidence angle": r"(?:projected_)?(?:local_)?inci(?:dence)?_angle(?:_from_(?:ellipsoid|dem))?|inc_map(?:_ell)?"
     r"|(?:ellipsoid_)?incidence|angle|lia|lv_(?:theta|phi)|look_direction",
     "layover-shadow mask": r"ls_?map|lsm|layover(?:_and)?_shadow(?:_mask)?|layover(?:_mask)?|shadow_mask",
-    "elevation": r"(?:interpolated_|copernicus_)?(?:dem|dsm|dtm)|elevation|dem_seg",
+    "elevation": r"(?:interpolated_|copernicus_)?(?:dem|dsm|dtm)|(?:nasa|cop|alos|fab)dem|srtm|elevation|dem_seg",
     "coherence": r"coherence|coh",
     "interferogram": r"(?:unw|unwrapped|wrapped)_phase|(?:los|vert)_disp(?:lacement)?",
     "mask": r"(?:(?:data|valid|nodata|water|land|sea|flood|cloud|burst)_)?mask|datamask",
@@ -63,8 +63,9 @@ _CLEAR_WORDS: Final[dict[Layer, str]] = {
     r"|gamma0_to_(?:beta0|sigma0)(?:_ratio)?",
     "number of looks": r"number_of_looks|n_?looks",
     "noise": r"ne[bgs]z",
-    "land cover": r"land_?cover|world_?cover|lulc",
-    "water": r"(?:permanent|reference|seasonal)_water|jrc_water(?:_hand)?",
+    "land cover": r"land_?cover|(?:esa_)?world_?cover|lulc",
+    "water": r"(?:permanent|reference|seasonal)_water|jrc_water(?:_hand)?"
+    r"|jrc_(?:gsw_)?(?:change|extent|occurrence|recurrence|seasonality|transitions)",
     "position": r"latitude|longitude",
     "picture": r"rgb(?:_decomp|_ratio)?|browse|thumbnail|quick_?look|enhanced_visualization(?:_\w+)?|sar_urban",
     "optical image": r"s2_?(?:hand|weak)",
@@ -99,7 +100,7 @@ _CHANGE: Final = frozenset({"change", "changes", "difference", "diff"})
 _BETWEEN: Final[dict[str, Layer]] = {"div": "ratio", "over": "ratio", "minus": "change"}
 _IN_COMPARED: Final = _RATIO | _CHANGE | _POLARISATIONS | {*_BETWEEN, "rgb"}
 # At the beginning of a file's name only these are taken, because most other words may begin the name of a place.
-_AT_START: Final = frozenset({"coherence", "incidence angle", "elevation", "area normalisation"})
+_AT_START: Final = frozenset({"coherence", "incidence angle", "elevation", "area normalisation", "land cover"})
 # Layers that exist once per polarisation, so that `_VV` may follow their name.
 _PER_POLARISATION: Final = frozenset({"coherence", "area normalisation", "noise", "probability"})
 
@@ -218,7 +219,7 @@ def layer_of_name(stem: str) -> NamedLayer | None:
             if found is None or (number and found[0] not in _PER_POLARISATION and found[1] < 2):
                 continue
             return NamedLayer(found[0], _before(stem, words, len(part) - found[1]), clear)
-    if (found := _match(texts, _CLEAR, start=True)) is not None and found[0] in _AT_START:
+    if (found := _match(texts, _CLEAR, start=True)) is not None and found[0] in _AT_START and texts[0] != "angle":
         return NamedLayer(found[0], stem[words[found[1]][1] :] if found[1] < len(words) else "", True)
     return NamedLayer("static layer", stem, True) if _OPERA_STATIC.search(stem) else None
 
