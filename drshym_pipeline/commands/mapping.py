@@ -6,6 +6,7 @@ libraries are imported only when there is a scene to map.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
@@ -87,7 +88,7 @@ def named_scenes(found: Sequence[Sequence[Path]], out: Path) -> list[SceneToMap]
 
 def _absolute(path: Path) -> str:
     """Return one text for all ways to write the path of a file; a link is another file than its target."""
-    return (path.parent.resolve() / path.name).as_posix()
+    return Path(os.path.realpath(path.parent), path.name).as_posix()  # `resolve` fails on links that form a loop
 
 
 def segment(
