@@ -23,6 +23,7 @@ from rich.table import Table
 from deploy import local
 from deploy.watch import RunError, RunView, bars, console, follow, newest_attempt, tried_again
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import area_figure
 from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
@@ -242,7 +243,7 @@ def result_table(settings: PipelineSettings) -> Table:
         table.add_row(
             scene.name,
             record.flooded.text().replace(" (", "\n(") if record.flooded else "not observed",
-            f"{truth['water_km2']:.1f} km2",
+            f"{area_figure(truth['water_km2'])} km2",
             f"{short(found.products)}/\n" + " ".join(name.removeprefix(scene.name) for name in record.files.values()),
         )
     return table

@@ -87,7 +87,7 @@ _STAGES: Final = (
             "Flood mask and probability as COGs on the scene's own grid, polygons in WGS84, overlay and caption."
         ),
         kinds=frozenset({"geotiff", "geojson"}),
-        code_version="3",
+        code_version="4",
         deps=("tile_probabilities", "flood_model"),
         checks=(MODEL_IS_CURRENT, MASK_AGREES_WITH_PROBABILITY),
     ),
@@ -96,7 +96,7 @@ _STAGES: Final = (
         step=report_scene,
         description="The report page of the map and its MapRecord; with it the scene's map is finished.",
         kinds=frozenset({"html"}),
-        code_version="3",
+        code_version="4",
         deps=("stitched_scenes",),
     ),
 )

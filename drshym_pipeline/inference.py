@@ -264,6 +264,7 @@ def predict_scene(
         raise InputError(f"model {bundle.name}", f"has no calibration for {mode} scenes", "Use another checkpoint")
     import zarr
     from zarr.codecs import BloscCodec
+    from zarr.storage import LocalStore
 
     from drshym_pipeline.model.compute import best_device, resolve_precision, tile_network, tiles_side_by_side
 
@@ -278,7 +279,7 @@ def predict_scene(
         ThreadPoolExecutor(workers, thread_name_prefix="tiles") as pool,
     ):
         array = zarr.create_array(
-            store=str(temporary),
+            store=LocalStore(temporary),
             shape=(len(grid), grid.tile, grid.tile),
             shards=(len(grid.col_starts), grid.tile, grid.tile),
             chunks=(1, grid.tile, grid.tile),

@@ -74,7 +74,7 @@ __all__ = [
 REPORT_STAGE = "scene_reports"
 # Raised when the same scene and model would give other files: an artefact of an earlier number is made again.
 TILES_FORMAT: Final = 1
-MAP_FORMAT: Final = 1
+MAP_FORMAT: Final = 2
 _VERSION_DIGITS: Final = 12
 
 

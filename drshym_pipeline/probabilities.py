@@ -118,9 +118,11 @@ def open_probabilities(path: Path, grid: TileGrid) -> StoredProbabilities:
         InputError: They are not there, belong to another grid, or a part of them is missing.
     """
     import zarr
+    from zarr.storage import LocalStore
 
     try:
-        array = zarr.open_array(store=str(path), mode="r")
+        # A path given as text is read as a chain of stores where it contains `::`.
+        array = zarr.open_array(store=LocalStore(path, read_only=True), mode="r")
     except (FileNotFoundError, ValueError, KeyError, OSError) as error:
         raise InputError(path, "the tile probabilities are not there or damaged", _PREDICT_AGAIN) from error
     if tuple(array.shape) != (len(grid), grid.tile, grid.tile) or array.shards is None:

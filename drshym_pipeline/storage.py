@@ -51,8 +51,11 @@ def _prefix_of(pid: int) -> str:
 
 @contextmanager
 def temporary_directory(parent: Path) -> Iterator[Path]:
-    """Yield a temporary folder inside `parent`, which must exist; it is deleted at the end of the block."""
-    folder = Path(tempfile.mkdtemp(prefix=_prefix_of(os.getpid()), dir=parent))
+    """Yield a temporary folder inside `parent`, which must exist; it is deleted at the end of the block.
+
+    Its path is absolute: GDAL takes the beginning of a relative path such as `s3:x/map.tif` for an address.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=_prefix_of(os.getpid()), dir=parent.absolute()))
     try:
         yield folder
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
+
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.records import (
     BandSource,
@@ -12,6 +14,7 @@ from drshym_pipeline.records import (
     PredictionSummary,
     SceneMeta,
 )
+from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.scene_folder import Prediction
 
 REFERENCE = ModelReference(name="unet_x", version="3", sha256="a" * 64, source="checkpoint")
@@ -52,3 +55,15 @@ def prediction(**changes) -> PredictionSummary:
         calibration=Calibration(T=1.2, threshold=0.45), minimum=0.0, maximum=1.0, mean=0.5, observed_fraction=1.0,
         device="cpu", precision="fp32", tile=512, overlap=64,
     )  # fmt: skip
+
+
+def pixel_areas(height: int, width: int, km2: float = 1e-4) -> PixelAreas:
+    """Return areas that are the same for all pixels."""
+    return PixelAreas(np.arange(height, dtype=float), np.full((height, 1), km2), width, width)
+
+
+def uneven_areas(height: int, width: int, block: int = 3) -> tuple[PixelAreas, np.ndarray]:
+    """Return areas that grow from row to row and from block to block, and the same as an area per pixel."""
+    blocks = -(-width // block)
+    table = (1.0 + np.arange(height) / 100)[:, np.newaxis] * (1.0 + np.arange(blocks) / 7)
+    return PixelAreas(np.arange(height, dtype=float), table, block, width), np.repeat(table, block, axis=1)[:, :width]

@@ -98,6 +98,16 @@ class AreaErrorModel(Section):
         errors = "area errors by mapped share" if self.sizes else "relative area errors"
         return f"conformal, {errors} of {self.chips} validation chips{short}"
 
+    def source(self, data: str | None) -> str:
+        """Return where the interval comes from, as a part of a sentence for readers of a map.
+
+        Args:
+            data: What the validation chips are, such as `simulated Sentinel-1 scenes`; None if it is not known.
+        """
+        if self.quantile is None:
+            return "which is the whole observed area, because the model has no area errors"
+        return f"from area errors of {self.chips} validation chips{f' of {data}' if data else ''}"
+
     def estimate(self, flooded_km2: float, observed_km2: float) -> AreaEstimate:
         """Return the mapped area with its interval.
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from drshym_pipeline.model.model_card import score_text
-from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, AreaEstimate, CardIou, PredictionSummary, SceneMeta
+from drshym_pipeline.records import (
+    APPROXIMATE_RADIOMETRY,
+    AreaEstimate,
+    CardIou,
+    PredictionSummary,
+    SceneMeta,
+    area_figure,
+)
 
 
 def area_text(km2: float) -> str:
     """Return an area without an interval (for observed areas: counted, not estimated), such as `12.3 km2`."""
-    digits = 1 if km2 >= 10 else 2 if km2 >= 0.1 else 4
-    return f"{km2:.{digits}f} km2"
+    return f"{area_figure(km2)} km2"
 
 
 def is_vv_alone(meta: SceneMeta, prediction: PredictionSummary) -> bool:
@@ -63,6 +69,7 @@ def write_caption(
     observed_km2: float,
     *,
     water_separated: bool,
+    interval_source: str = "",
 ) -> str:
     """Return the caption of a map, in two sentences.
 
@@ -72,6 +79,7 @@ def write_caption(
         flooded: The flooded area; None when nothing was observed, and then no area is stated.
         observed_km2: The area with a valid observation.
         water_separated: Whether permanent water was separated.
+        interval_source: Where the interval of the area comes from, see `AreaErrorModel.source`.
     """
     when = f" of {meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else ""
     signed = f"by {prediction.reference.label}; preliminary, not validated in the field"
@@ -86,6 +94,6 @@ def write_caption(
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
-        f"Within the observed area of about {area_text(observed_km2)}{when}, about {flooded.text()} appear to be "
-        f"{water}. {caveat}; {mapped} {signed}."
+        f"Within the observed area of about {area_text(observed_km2)}{when}, about "
+        f"{flooded.text(interval_source)} appear to be {water}. {caveat}; {mapped} {signed}."
     )

@@ -25,7 +25,8 @@ from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import AreaEstimate, SceneMeta, StitchSummary
 from drshym_pipeline.sar.backscatter import BackscatterReader
-from drshym_pipeline.sar.georeference import pixel_area_km2, pixel_size_m
+from drshym_pipeline.sar.georeference import pixel_size_m
+from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.scene_folder import Prediction, ProductKind, product_name
 from drshym_pipeline.storage import temporary_directory, write_text
 
@@ -112,8 +113,8 @@ def draw_map(
     """
     meta = reader.meta
     calibration, place = prediction.summary.calibration, meta.map_grid
-    row_area_km2 = pixel_area_km2(place.crs, place.affine, place.height, place.width)
-    statistics = MapStatistics(row_area_km2)
+    areas = PixelAreas.measure(place.crs, place.affine, place.height, place.width)
+    statistics = MapStatistics(areas)
     canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
     tags = provenance_tags(meta, prediction.summary)
@@ -144,7 +145,7 @@ def draw_map(
                 probability,
                 paths["flood"],
                 crs=place.crs,
-                row_area_km2=row_area_km2,
+                areas=areas,
                 properties=_polygon_properties(meta, prediction),
                 about={"scene": meta.scene_id, "map_area": None if flooded is None else flooded.text()},
             )
@@ -160,8 +161,14 @@ def draw_map(
             )
             cogs.result()
             polygons = vectors.result()
+    card = prediction.summary.card
     caption = write_caption(
-        meta, prediction.summary, flooded, statistics.observed_km2, water_separated=_WATER_SEPARATED
+        meta,
+        prediction.summary,
+        flooded,
+        statistics.observed_km2,
+        water_separated=_WATER_SEPARATED,
+        interval_source=prediction.area_errors.source(card.data if card else None),
     )
     write_text(paths["caption"], caption + "\n")
     write_text(paths["style"], mask_style(water_separated=_WATER_SEPARATED))

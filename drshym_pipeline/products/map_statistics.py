@@ -1,6 +1,6 @@
 """The figures of one map, computed band by band while it is stitched.
 
-Only counts, areas and means. The memory does not grow with the scene, except for one number per row. `assessment.area`
+Only counts, areas and means. The memory does not grow with the scene. `assessment.area`
 computes the intervals; other modules of this package write the files.
 """
 
@@ -17,6 +17,7 @@ from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS
 from drshym_pipeline.products.mask_values import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
 from drshym_pipeline.records import SliceRow
 from drshym_pipeline.sar.codes import decode_db
+from drshym_pipeline.sar.pixel_area import PixelAreas
 
 # Edges in dB of VV. Calm open water is mostly below -17 dB, water with waves and wet bare soil between -17 and -11 dB,
 # vegetation and settlements above. A threshold is reliable in the lowest and highest classes, less so between them.
@@ -69,11 +70,11 @@ class MapStatistics:
     """Running figures of a map.
 
     Args:
-        row_area_km2: (height,) area of one pixel of each row, in km2.
+        areas: The areas of the pixels of the map.
     """
 
-    def __init__(self, row_area_km2: NDArray[np.float64]) -> None:
-        self._row_area = row_area_km2
+    def __init__(self, areas: PixelAreas) -> None:
+        self._areas = areas
         self._histogram = np.zeros(256, np.int64)
         self._place = _classes_of_codes()
         classes = len(VV_EDGES) + 1
@@ -92,12 +93,11 @@ class MapStatistics:
             mask: (rows, width), values of `MASK_LEGEND`.
             vv: (rows, width) VV as `sar.codes` stores it, 0 where not observed.
         """
-        areas = self._row_area[row : row + mask.shape[0]]
         observed = mask != MASK_NOT_OBSERVED
         flooded = mask == FLOODED
         self._histogram += np.bincount(mask.ravel(), minlength=256)
-        self.observed_km2 += float(areas @ np.count_nonzero(observed, axis=1))
-        self.flooded_km2 += float(areas @ np.count_nonzero(flooded, axis=1))
+        self.observed_km2 += self._areas.total(row, observed)
+        self.flooded_km2 += self._areas.total(row, flooded)
         place = self._place[vv]
         self._flooded += np.bincount(place[flooded] // _PLACES, minlength=len(self._flooded))
         place += stored

@@ -26,6 +26,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.products.mask_values import FLOODED
+from drshym_pipeline.sar.pixel_area import PixelAreas
 
 _STRIP_PIXELS = 1 << 21  # so wide and narrow scenes use the same memory, and a small scene has no seam
 MOST_CORNERS = 50_000  # of an unfinished area: an area through a whole scene would fill the memory
@@ -214,12 +215,12 @@ def _unite(parts: Sequence[_Part]) -> _Part:
 
 
 def _figures(
-    labels: NDArray[np.int32], count: int, stored: NDArray[np.uint16], row_area_km2: NDArray[np.float64]
+    labels: NDArray[np.int32], count: int, stored: NDArray[np.uint16], areas: PixelAreas, row: int
 ) -> NDArray[np.float64]:
-    """Return the figures of every region of a strip: (count, 3), see `Regions`."""
+    """Return the figures of every region of a strip that begins at `row`: (count, 3), see `Regions`."""
     place = np.flatnonzero(labels)
     region = labels.ravel()[place]
-    weights = (None, row_area_km2[place // labels.shape[1]], stored.ravel()[place])
+    weights = (None, areas.of_places(row, len(labels), place), stored.ravel()[place])
     return np.stack([np.bincount(region, weight, count + 1)[1:] for weight in weights], axis=1, dtype=np.float64)
 
 
@@ -248,7 +249,7 @@ def _without_small(
 def flood_regions(
     mask: Any,
     probability: Any,
-    row_area_km2: NDArray[np.float64],
+    areas: PixelAreas,
     *,
     fewest_pixels: int = 1,
     strip_rows: int | None = None,
@@ -258,7 +259,7 @@ def flood_regions(
     Args:
         mask: The open reader of the mask raster (values of `mask_values.MASK_LEGEND`).
         probability: The open reader of the stored probabilities, on the same grid.
-        row_area_km2: (height,) area of one pixel of each row, in km2.
+        areas: The areas of the pixels of the rasters.
         fewest_pixels: The number of pixels of the smallest area with an outline; smaller areas are only counted.
         strip_rows: The number of rows of a strip; None for strips of about two million pixels.
 
@@ -275,7 +276,7 @@ def flood_regions(
         labels = np.empty(flooded.shape, np.int32)
         count = ndimage.label(flooded, output=labels)
         is_last = row + rows == mask.height
-        figures = _figures(labels, count, probability.read(1, window=window), row_area_km2[row : row + rows])
+        figures = _figures(labels, count, probability.read(1, window=window), areas, row)
         edges = [labels[0]] * (row > 0) + [labels[-1]] * (not is_last)
         labels, figures, omitted = _without_small(labels, figures, fewest_pixels, edges)
         found = seams.add(labels, _outlines(labels, len(figures), row), figures, is_last=is_last)

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyogrio.raw
 import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
 from drshym_pipeline.probabilities import PROBABILITY_STEPS
+from drshym_pipeline.products.antimeridian import cut_at_antimeridian
 from drshym_pipeline.products.regions import Omitted, Polygons, Regions, flood_regions
 from drshym_pipeline.records import PolygonCounts
 from drshym_pipeline.sar.georeference import to_degrees
-from drshym_pipeline.storage import atomic_path, temporary_directory
+from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.storage import atomic_path
 
 # A ground-range product of 10 m pixels resolves about 20 m x 22 m, which is 4.4 pixels: the outline of a smaller area
 # is not really observed. The mask contains these areas too.
@@ -33,7 +34,6 @@ AREA_NOTE: Final = (
     "known for whole maps only."
 )
 _DIGITS = 7  # of a degree: a centimetre
-_HALF_TURN = 180.0
 
 
 def _to_map(polygons: Polygons, transform: Affine) -> Polygons:
@@ -42,32 +42,14 @@ def _to_map(polygons: Polygons, transform: Affine) -> Polygons:
     return placed
 
 
-def _geometries(polygons: Polygons, crs: str, scratch: Path) -> Sequence[str]:
+def _geometries(polygons: Polygons, crs: str) -> Sequence[str]:
     """Return polygons of a CRS as GeoJSON geometries, in the same order."""
 
     def degrees(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.stack(to_degrees(crs).transform(points[:, 0], points[:, 1]), axis=1).round(_DIGITS)
 
-    found = shapely.transform(polygons, degrees)
-    bounds = shapely.bounds(found)
-    if float((bounds[:, 2] - bounds[:, 0]).max()) <= _HALF_TURN:
-        return list(shapely.to_geojson(shapely.orient_polygons(found)))
-    # At least one polygon crosses the antimeridian, where longitudes jump: GDAL cuts it in two.
-    pyogrio.raw.write(
-        scratch,
-        geometry=shapely.to_wkb(polygons),
-        field_data=[np.arange(len(polygons))],
-        fields=np.array(["place"]),
-        layer=scratch.stem,
-        geometry_type="Polygon",
-        crs=crs,
-        driver="GeoJSON",
-        RFC7946="YES",
-        COORDINATE_PRECISION=str(_DIGITS),
-    )
-    features = sorted(json.loads(scratch.read_text("utf-8"))["features"], key=lambda item: item["properties"]["place"])
-    scratch.unlink()
-    return [json.dumps(feature["geometry"]) for feature in features]
+    placed = cut_at_antimeridian(shapely.transform(polygons, degrees), _DIGITS)
+    return list(shapely.to_geojson(placed))
 
 
 def _features(regions: Regions, geometries: Sequence[str], shared: str) -> Iterator[str]:
@@ -88,7 +70,7 @@ def write_flood_polygons(
     out: Path,
     *,
     crs: str,
-    row_area_km2: NDArray[np.float64],
+    areas: PixelAreas,
     properties: Mapping[str, Any],
     about: Mapping[str, Any],
     fewest_pixels: int = FEWEST_PIXELS,
@@ -104,7 +86,7 @@ def write_flood_polygons(
         probability: The raster of stored probabilities, on the same grid.
         out: The GeoJSON file; it contains an empty collection when nothing is flooded.
         crs: The coordinate reference system of the rasters.
-        row_area_km2: (height,) area of one pixel of each row, in km2.
+        areas: The areas of the pixels of the rasters.
         properties: The properties that all polygons share.
         about: The entries about the whole map, for `metadata`.
         fewest_pixels: The number of pixels of the smallest area that is written.
@@ -117,17 +99,16 @@ def write_flood_polygons(
     with (
         rasterio.open(mask) as source,
         rasterio.open(probability) as stored,
-        temporary_directory(out.parent) as folder,
         atomic_path(out) as temporary,
         temporary.open("w", encoding="utf-8") as target,
     ):
         target.write('{\n"type": "FeatureCollection",\n"features": [')
-        for regions in flood_regions(source, stored, row_area_km2, fewest_pixels=fewest_pixels):
+        for regions in flood_regions(source, stored, areas, fewest_pixels=fewest_pixels):
             omitted += regions.omitted
             if not len(regions):
                 continue
             placed = _to_map(regions.polygons, source.transform)
-            for feature in _features(regions, _geometries(placed, crs, folder / "cut.geojson"), shared):
+            for feature in _features(regions, _geometries(placed, crs), shared):
                 target.write(f"{',' if count else ''}\n{feature}")
                 count += 1
             km2 += float(regions.km2.sum())

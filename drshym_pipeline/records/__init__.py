@@ -14,8 +14,17 @@ from drshym_pipeline.records.base import (
     describe_validation,
     now,
 )
-from drshym_pipeline.records.maps import AreaEstimate, MapRecord, PolygonCounts
-from drshym_pipeline.records.models import Calibration, CardIou, DataCard, DataSplit, ModelCard, ModelReference, Score
+from drshym_pipeline.records.maps import AreaEstimate, MapRecord, PolygonCounts, area_figure
+from drshym_pipeline.records.models import (
+    Calibration,
+    CardIou,
+    DataCard,
+    DataSplit,
+    ModelCard,
+    ModelReference,
+    Score,
+    resampling_text,
+)
 from drshym_pipeline.records.scenes import (
     APPROXIMATE_RADIOMETRY,
     BandSource,
@@ -70,7 +79,9 @@ __all__ = [
     "TileProvenance",
     "TilesSummary",
     "Units",
+    "area_figure",
     "describe_validation",
     "now",
     "read_drshym_record",
+    "resampling_text",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from pydantic import Field
@@ -9,6 +10,33 @@ from pydantic import Field
 from drshym_pipeline.records.base import SCHEMA_VERSION, Record, now
 from drshym_pipeline.records.models import Calibration, ModelReference
 from drshym_pipeline.records.tiles import Modality
+
+_SIGNIFICANT = 2  # digits
+_MOST_DECIMALS = 12
+_PRECISION = 1e-4  # of a measured area
+
+
+def _decimals(value: float) -> int:
+    """Return the number of decimals that shows two significant digits of a value; 0 for zero."""
+    if value == 0.0:
+        return 0
+    return min(max(_SIGNIFICANT - 1 - math.floor(math.log10(abs(value))), 0), _MOST_DECIMALS)
+
+
+def area_figure(km2: float, uncertainty: float | None = None) -> str:
+    """Return an area as text, without its unit; every area that is printed comes from here.
+
+    Its last digit is the second significant digit of its uncertainty, and at least two significant digits of the area
+    itself are shown: `12.3` for an uncertainty of 4.9, `0.040` for one of 16.
+
+    Args:
+        km2: The area in km2.
+        uncertainty: The width of its interval; None for a counted area, which is shown with three significant digits.
+    """
+    # Pixels are measured to 1e-4 of their area, so more digits would be noise.
+    last = km2 / 10 if uncertainty is None else max(uncertainty, _PRECISION * km2)
+    digits = max(_decimals(km2), _decimals(last))
+    return "0" if km2 == 0.0 else f"{km2:.{digits}f}"
 
 
 class AreaEstimate(Record):
@@ -20,13 +48,16 @@ class AreaEstimate(Record):
     level: float = Field(gt=0.0, lt=1.0)
     method: str
 
-    def text(self) -> str:
-        """Return text such as `12.3 km2 (90 % interval 10.1 to 15.0 km2)`; small areas have more decimals."""
-        digits = 1 if self.high_km2 >= 10 else 2 if self.high_km2 >= 0.1 else 4
-        return (
-            f"{self.km2:.{digits}f} km2 "
-            f"({self.level:.0%} interval {self.low_km2:.{digits}f} to {self.high_km2:.{digits}f} km2)"
-        ).replace("%", " %")
+    def text(self, source: str = "") -> str:
+        """Return text such as `12.3 km2 (90 % interval 10.1 to 15.0 km2)`.
+
+        Args:
+            source: Where the interval comes from, such as `from area errors of 640 chips`; it is added in the brackets.
+        """
+        width = self.high_km2 - self.low_km2
+        km2, low, high = (area_figure(value, width) for value in (self.km2, self.low_km2, self.high_km2))
+        level = f"{100 * self.level:.0f} %"
+        return f"{km2} km2 ({level} interval {low} to {high} km2{f', {source}' if source else ''})"
 
 
 class PolygonCounts(Record):

@@ -48,12 +48,29 @@ class Calibration(Record):
 
 
 class Score(Record):
-    """One score with its bootstrap interval over chips; None if it is not defined (no water, no chips)."""
+    """One score with its bootstrap interval; None if it is not defined (no water, no chips).
+
+    `events` is the number of events of the chips. The interval is over events and their chips, or over the chips of one
+    event. Scores without resampling, and those of earlier releases, have no `events`; the latter have intervals over
+    chips.
+    """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     chips: int = 0
+    events: int | None = None
+
+
+def resampling_text(events: int | None) -> str:
+    """Return over what an interval was resampled, such as `events and their chips`.
+
+    Args:
+        events: The number of events of the chips; None for scores of earlier releases, which resampled chips.
+    """
+    if events is None:
+        return "whole chips"
+    return "the chips of one event" if events == 1 else "events and their chips"
 
 
 class CardIou(Record):

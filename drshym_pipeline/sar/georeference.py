@@ -1,4 +1,4 @@
-"""The position of pixels: the CRS exactly as given, the area of a pixel, grids for scenes with control points only.
+"""The position of pixels: the CRS exactly as given, grids for scenes with control points only.
 
 Only geometry: no backscatter is read here.
 """
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj.enums import TransformDirection
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from drshym_pipeline.errors import InputError
@@ -28,6 +30,16 @@ _SMALLEST_PIXEL = 1e-6  # m2
 _NO_MAP = "its ground control points do not make a map"
 _GEOD = pyproj.Geod(ellps="WGS84")
 NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD have a CRS)"
+_OTHER_CRS: Final = "Georeference it again in a CRS of the Earth, such as EPSG:4326 or its UTM zone"
+_RIGHT_CRS: Final = (
+    "Give it the CRS of its coordinates (rio edit-info --crs EPSG:n FILE), or georeference it again if its transform "
+    "is wrong"
+)
+_PLACES_PER_SIDE: Final = 9
+_RIGHT_ANGLE, _TURN, _ROUNDING = 90.0, 360.0, 1e-6  # degrees
+_MOST_SHIFT: Final = 0.5  # pixels
+_NEARBY: Final = 1e-3  # degrees
+_TURN_TOLERANCE: Final = 1e-6  # of a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,8 @@ def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
     """Return the ground control points of a dataset, in degrees on WGS84.
 
     Raises:
-        InputError: There are fewer than four points, they have no CRS, or their positions are not possible.
+        InputError: There are fewer than four points, they have no CRS of the Earth, or their positions are not
+            possible.
     """
     points, crs = dataset.gcps
     if len(points) < _FEWEST_POINTS:
@@ -93,13 +106,21 @@ def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
         raise InputError(path, f"{missing} and no ground control points (GCPs)", NO_GEOREFERENCE)
     if crs is None:
         raise InputError(path, "its ground control points have no CRS", NO_GEOREFERENCE)
-    xs, ys = to_degrees(crs.to_wkt()).transform([point.x for point in points], [point.y for point in points])
+    text = crs_text(crs)
+    _earth_crs(text, path)
+    xs, ys = to_degrees(text).transform([point.x for point in points], [point.y for point in points])
     if not np.isfinite([xs, ys]).all() or float(np.abs(ys).max()) > _POLE:
         raise InputError(path, _NO_MAP, NO_GEOREFERENCE)
     return tuple(
-        ControlPoint(row=float(point.row), col=float(point.col), longitude=float(x), latitude=float(y))
+        ControlPoint(row=float(point.row), col=float(point.col), longitude=within_turn(float(x)), latitude=float(y))
         for point, x, y in zip(points, xs, ys, strict=True)
     )
+
+
+def within_turn(longitude: float) -> float:
+    """Return a longitude in degrees as the same longitude in [-180, 180]."""
+    half = _TURN / 2
+    return longitude if abs(longitude) <= half else (longitude + half) % _TURN - half
 
 
 def projected(points: Sequence[ControlPoint], crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -145,16 +166,103 @@ def find_grid(dataset: Any, path: Path) -> Grid:
         path: The file to name in an error.
 
     Raises:
-        InputError: There is neither a transform nor enough control points, or the transform cannot be used.
+        InputError: There is neither a transform nor enough control points, the transform cannot be used, or it does not
+            lead to places on Earth.
     """
     if dataset.crs is not None and not dataset.transform.is_identity:
         transform = dataset.transform
         if transform.is_degenerate or not all(map(math.isfinite, transform)):
             raise InputError(path, "its transform is not invertible", NO_GEOREFERENCE)
-        return Grid(crs_text(dataset.crs), transform, dataset.height, dataset.width, "transform")
+        grid = Grid(crs_text(dataset.crs), transform, dataset.height, dataset.width, "transform")
+        _check_places(grid, path)
+        return grid
     points = control_points(dataset, path)
     crs = utm_epsg(*_middle(points))
     return Grid(crs, affine_fit(points, crs, path), dataset.height, dataset.width, "gcps", points)
+
+
+def _earth_crs(text: str, path: Path) -> pyproj.CRS:
+    """Return a CRS whose coordinates lead to longitude and latitude on WGS84.
+
+    Args:
+        text: `EPSG:n` or WKT.
+        path: The file to name in an error.
+
+    Raises:
+        InputError: It is local, vertical or geocentric, of another planet, or PROJ does not know it.
+    """
+    name = "unknown"
+    try:
+        crs = pyproj.CRS.from_user_input(text)
+        name = crs.name
+        is_vertical = crs.is_vertical and not crs.is_compound
+        kinds = {"local": crs.is_engineering, "geocentric": crs.is_geocentric, "vertical": is_vertical}
+        kind = next((kind for kind, found in kinds.items() if found), None)
+        if kind is None:
+            to_degrees(text)
+            return crs
+        problem = f"its CRS ({name}) is {kind}, so its pixels have no longitude and latitude"
+    except ProjError:
+        problem = f"its CRS ({name}) cannot be converted to longitude and latitude on Earth"
+    raise InputError(path, problem, _OTHER_CRS)
+
+
+def _check_places(grid: Grid, path: Path) -> None:
+    """Refuse a grid that has a pixel without a place on Earth.
+
+    Coordinates outside the domain of a projection have no longitude and latitude, or PROJ returns those of another
+    place: then the way back does not lead to the same coordinates.
+
+    Args:
+        grid: The grid, with a transform.
+        path: The file to name in an error.
+
+    Raises:
+        InputError: The CRS does not lead to places on Earth, or the coordinates are outside its domain.
+    """
+    crs = _earth_crs(grid.crs, path)
+    rows, cols = (np.linspace(0, size, _PLACES_PER_SIDE) for size in (grid.height, grid.width))
+    corners = np.array([values.ravel() for values in np.meshgrid(cols, rows)])
+    positions = np.array(grid.transform @ corners)
+    longitude, latitude = to_degrees(grid.crs).transform(*positions)
+    there = np.isfinite(longitude) & np.isfinite(latitude) & (np.abs(latitude) <= _RIGHT_ANGLE + _ROUNDING)
+    if crs.is_geographic:
+        # PROJ returns any number of degrees as it is.
+        there &= (np.abs(longitude) <= _TURN + _ROUNDING) & (np.ptp(longitude) <= _TURN + _ROUNDING)
+    elif there.all():
+        there &= _leads_back(grid, positions, np.array([longitude, latitude]))
+    if not there.all():
+        left, bottom, right, top = grid.bounds
+        raise InputError(
+            path,
+            f"its coordinates (x {left:.10g} to {right:.10g}, y {bottom:.10g} to {top:.10g}) are outside its CRS "
+            f"({crs.name})",
+            _RIGHT_CRS,
+        )
+
+
+def _leads_back(grid: Grid, positions: NDArray[np.float64], degrees: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for which positions the way to longitude and latitude and back leads to the same place, (n,).
+
+    A scene across the antimeridian may continue beyond the edge of a map of the world, as in EPSG:3857. Positions there
+    come back one turn of the Earth away in x.
+
+    Args:
+        grid: The grid, in a projection.
+        positions: (2, n) x and y.
+        degrees: (2, n) longitude and latitude of the same places.
+    """
+    longitude, latitude = degrees
+
+    def back_from(longitude: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array(to_degrees(grid.crs).transform(longitude, latitude, direction=TransformDirection.INVERSE))
+
+    back, beside = back_from(longitude), back_from(longitude - np.copysign(_NEARBY, longitude))
+    shift, most = np.abs(back - positions), _MOST_SHIFT * max(grid.pixel_spacing)
+    turn = float(np.median(np.abs(back - beside)[0])) * _TURN / _NEARBY
+    is_turned = np.abs(shift[0] - turn) <= _TURN_TOLERANCE * turn
+    found: NDArray[np.bool_] = ((shift[0] <= most) | is_turned) & (shift[1] <= most)
+    return found
 
 
 def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
@@ -185,30 +293,3 @@ def pixel_size_m(crs: str, transform: Affine, height: int, width: int) -> tuple[
     longitude, latitude = to_degrees(crs).transform(xs, ys)
     _, _, lengths = _GEOD.inv(longitude[::2], latitude[::2], longitude[1::2], latitude[1::2])
     return float(lengths[0]), float(lengths[1])
-
-
-def pixel_area_km2(crs: str, transform: Affine, height: int, width: int) -> NDArray[np.float64]:
-    """Return the true area of a pixel on the WGS84 ellipsoid, one value per row.
-
-    The pixel in the middle column of each row is measured on the ellipsoid (Karney's method in pyproj). In a scene of a
-    few degrees, the area changes much less along a row than from row to row if the CRS is in degrees, and by less than
-    0.1 % in UTM.
-
-    Args:
-        crs: `EPSG:n` or WKT.
-        transform: From (column, row) to (x, y).
-        height: Rows of the scene.
-        width: Columns of the scene.
-
-    Returns:
-        (height,) float64, the area of one pixel in km2.
-    """
-    # A few rows are enough: the area changes smoothly with latitude, and a scene has tens of thousands of rows.
-    rows = np.unique(np.linspace(0, height - 1, min(height, 129)).round().astype(np.int64))
-    col = (width - 1) / 2.0
-    areas = np.empty(rows.size)
-    for index, row in enumerate(rows):
-        xs, ys = transform @ np.array([[col, col + 1, col + 1, col], [row, row, row + 1, row + 1]])
-        xs, ys = to_degrees(crs).transform(xs, ys)
-        areas[index] = abs(_GEOD.polygon_area_perimeter(xs, ys)[0]) / 1e6
-    return np.interp(np.arange(height), rows, areas)

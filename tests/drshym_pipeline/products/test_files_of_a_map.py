@@ -19,13 +19,13 @@ from drshym_pipeline.products.mask_values import MASK_LEGEND
 from drshym_pipeline.products.rasters import MapRasters, mask_of, provenance_tags
 from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.sar.completeness import check_written
-from tests.map_samples import prediction, scene
+from tests.map_samples import pixel_areas, prediction, scene
 
 
 def write_rasters(folder: Path, stored: np.ndarray, step: int = 100) -> tuple[Path, Path]:
     meta = scene(*stored.shape)
     folder.mkdir(exist_ok=True)
-    statistics = MapStatistics(np.full(len(stored), 1e-4))
+    statistics = MapStatistics(pixel_areas(*stored.shape))
     with MapRasters(meta, folder, provenance_tags(meta, prediction())) as rasters:
         for row in range(0, len(stored), step):
             band = stored[row : row + step]

@@ -21,6 +21,7 @@ from drshym_pipeline.products import regions
 from drshym_pipeline.products.regions import Regions, flood_regions
 from drshym_pipeline.products.vectors import write_flood_polygons
 from tests.examples import examples
+from tests.map_samples import pixel_areas, uneven_areas
 
 
 @contextmanager
@@ -37,11 +38,11 @@ def raster(values: np.ndarray) -> Iterator[rasterio.DatasetReader]:
 def regions_of(
     mask: np.ndarray, strip_rows: int, *, stored: np.ndarray | None = None, fewest_pixels: int = 1
 ) -> list[Regions]:
-    """Return the areas of a mask whose pixels get larger from row to row, as in a grid in degrees."""
-    row_area = 1.0 + np.arange(len(mask)) / 100
+    """Return the areas of a mask whose pixels get larger from row to row and along the rows."""
+    areas, _ = uneven_areas(*mask.shape)
     stored = np.full(mask.shape, 7000, np.uint16) if stored is None else stored
     with raster(mask) as source, raster(stored) as probability:
-        return list(flood_regions(source, probability, row_area, fewest_pixels=fewest_pixels, strip_rows=strip_rows))
+        return list(flood_regions(source, probability, areas, fewest_pixels=fewest_pixels, strip_rows=strip_rows))
 
 
 def polygons_of(mask: np.ndarray, strip_rows: int) -> list[shapely.Polygon]:
@@ -69,12 +70,12 @@ def test_figures_of_an_area_are_those_of_its_pixels_for_any_strips(seed, height,
     found = regions_of(mask, rows, stored=stored, fewest_pixels=fewest)
     by_outline = figures_by_outline(found)
     labels, count = ndimage.label(mask)
-    row_area = np.broadcast_to((1.0 + np.arange(height) / 100)[:, np.newaxis], mask.shape)
+    _, by_pixel = uneven_areas(height, width)
     expected = []
     omitted = [0, 0, 0.0]
     for number in range(1, count + 1):
         inside = labels == number
-        pixels, area = int(inside.sum()), float(row_area[inside].sum())
+        pixels, area = int(inside.sum()), float(by_pixel[inside].sum())
         if pixels >= fewest:
             expected.append((pixels, area, float(stored[inside].mean())))
         else:
@@ -96,7 +97,7 @@ def test_a_small_part_of_a_large_area_below_a_seam_is_not_left_out():
     mask[9, 9] = 1  # alone
     (found,) = [part for part in regions_of(mask, 6, fewest_pixels=5) if len(part)]
     assert found.pixels.tolist() == [37]
-    assert found.omitted == regions.Omitted(1, 1, 1.09)
+    assert found.omitted == regions.Omitted(1, 1, 1.09 * (1 + 3 / 7))
 
 
 @examples(120)
@@ -177,7 +178,7 @@ def test_the_file_is_one_collection_for_any_number_of_strips(tmp_path: Path):
             target.write(raster_values, 1)
     counts = write_flood_polygons(
         tmp_path / "mask.tif", tmp_path / "proba.tif", tmp_path / "flood.geojson", crs="EPSG:32631",
-        row_area_km2=np.full(2500, 1e-4), properties={"scene": 'a "name"', "threshold": 0.4}, about={},
+        areas=pixel_areas(2500, 60), properties={"scene": 'a "name"', "threshold": 0.4}, about={},
         fewest_pixels=1,
     )  # fmt: skip
     document = json.loads((tmp_path / "flood.geojson").read_text("utf-8"))

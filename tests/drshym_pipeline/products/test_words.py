@@ -31,7 +31,7 @@ from drshym_pipeline.records import (
 )
 from drshym_pipeline.sar.codes import decode_db, encode_db
 from tests.examples import examples
-from tests.map_samples import BOTH, REFERENCE, of, prediction, scene
+from tests.map_samples import BOTH, REFERENCE, of, pixel_areas, prediction, scene, uneven_areas
 
 
 @examples(40)
@@ -43,7 +43,7 @@ def test_figures_do_not_depend_on_how_the_scene_is_cut_into_bands(seed, cuts):
     probability, mask = decode(stored), mask_of(stored, 0.5)
     codes = encode_db(np.where(mask == 255, np.nan, rng.uniform(-30, 0, stored.shape)).astype(np.float32))
     vv = decode_db(codes)
-    areas = rng.uniform(1e-4, 2e-4, 30)
+    areas, by_pixel = uneven_areas(30, 20)
 
     def figures(edges):
         statistics = MapStatistics(areas)
@@ -54,8 +54,8 @@ def test_figures_do_not_depend_on_how_the_scene_is_cut_into_bands(seed, cuts):
     whole, parts = figures([0, 30]), figures([0, *sorted(cuts), 30])
     assert parts.pixels == whole.pixels
     assert parts.flooded_km2 == pytest.approx(whole.flooded_km2)
-    assert parts.observed_km2 == pytest.approx((areas[:, None] * (mask != 255)).sum())
-    assert parts.flooded_km2 == pytest.approx((areas[:, None] * (mask == 1)).sum())
+    assert parts.observed_km2 == pytest.approx((by_pixel * (mask != 255)).sum())
+    assert parts.flooded_km2 == pytest.approx((by_pixel * (mask == 1)).sum())
     assert sum(row.pixels for row in parts.slices()) == int((mask != 255).sum())
     seen = probability[mask != 255].astype(float)
     assert parts.mean_probability == pytest.approx(seen.mean())
@@ -83,7 +83,7 @@ def test_the_statistics_tags_are_those_of_the_observed_values(step):
     mask = mask_of(stored, 0.5)
     mask[:3][mask[:3] != 255] = 250
     vv = rng.integers(1, 60_000, stored.shape).astype(np.uint16)
-    statistics = MapStatistics(np.full(40, 1e-4))
+    statistics = MapStatistics(pixel_areas(40, 50))
     for row in range(0, 40, step):
         part = slice(row, row + step)
         statistics.add(row, stored[part], mask[part], vv[part])
@@ -92,7 +92,7 @@ def test_the_statistics_tags_are_those_of_the_observed_values(step):
 
 
 def test_a_map_without_an_observed_pixel_has_no_statistics_tags():
-    statistics = MapStatistics(np.full(4, 1e-4))
+    statistics = MapStatistics(pixel_areas(4, 4))
     stored = np.full((4, 4), NOT_OBSERVED, np.uint16)
     statistics.add(0, stored, mask_of(stored, 0.5), np.zeros((4, 4), np.uint16))
     assert statistics.mask_tags() == statistics.probability_tags() == {}
@@ -103,7 +103,7 @@ AREA = AreaEstimate(km2=12.34, low_km2=10.0, high_km2=15.5, level=0.9, method="w
 
 def test_the_caption_gives_the_area_only_with_its_interval_and_its_caveats():
     text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), AREA, 250.04, water_separated=False)
-    assert "observed area of about 250.0 km2" in text
+    assert "observed area of about 250 km2" in text
     assert "12.3 km2 (90 % interval 10.0 to 15.5 km2) appear to be open water" in text
     assert "not separated from permanent water" in text
     assert "preliminary, not validated in the field" in text
@@ -192,7 +192,7 @@ COUNTS = PolygonCounts(count=1200, km2=12.0, fewest_pixels=5, omitted=34, omitte
 def test_the_report_page_escapes_untrusted_texts_and_needs_no_other_file(tmp_path):
     evil = """<script>alert('1" & 2')</script>"""
     meta = scene(10, 10, scene_id=f"S1_{evil}", source_uris=(f"file:///x/{evil}.tif",))
-    statistics = MapStatistics(np.full(10, 1e-4))
+    statistics = MapStatistics(pixel_areas(10, 10))
     summary = StitchSummary(
         reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
         tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,
@@ -219,7 +219,7 @@ def test_the_report_page_escapes_untrusted_texts_and_needs_no_other_file(tmp_pat
 
 @pytest.mark.parametrize("separated", [False, True])
 def test_the_record_says_what_the_drawn_map_says_about_permanent_water(separated):
-    statistics = MapStatistics(np.full(10, 1e-4))
+    statistics = MapStatistics(pixel_areas(10, 10))
     summary = StitchSummary(
         reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
         tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,
@@ -229,7 +229,7 @@ def test_the_record_says_what_the_drawn_map_says_about_permanent_water(separated
 
 
 def test_records_and_figures_of_earlier_versions_are_read_with_their_mean_confidence():
-    statistics = MapStatistics(np.full(10, 1e-4))
+    statistics = MapStatistics(pixel_areas(10, 10))
     summary = StitchSummary(
         reference=REFERENCE, calibration=Calibration(threshold=0.45), mode="vv", device="cpu", precision="fp32",
         tile=512, overlap=64, flooded=AREA, observed_km2=250.0, observed_fraction=1.0, pixels=statistics.pixels,

@@ -1,68 +1,25 @@
-"""Pixel areas and grids."""
+"""Grids and their places on Earth."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.io import MemoryFile
+from rasterio.rio.main import main_group
 
-from drshym_pipeline.sar.georeference import bounds_of, crs_text, pixel_area_km2, utm_epsg
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.georeference import Grid, bounds_of, crs_text, find_grid, to_degrees, utm_epsg
 from drshym_pipeline.tiling import Window
-
-DEGREE = 1 / 1000
-
-
-def area(latitude: float, height: int = 3, crs: str = "EPSG:4326") -> np.ndarray:
-    return pixel_area_km2(crs, Affine(DEGREE, 0, 20.0, 0, -DEGREE, latitude + DEGREE * height / 2), height, 5)
-
-
-def test_a_millidegree_at_the_equator():
-    # A degree there is 111.3195 km of longitude and 110.5743 km of latitude on WGS84.
-    assert area(0.0)[1] == pytest.approx(0.1113195 * 0.1105743, rel=1e-5)
-
-
-def test_a_pixel_at_sixty_degrees_is_half_a_pixel_at_the_equator():
-    assert area(60.0)[1] / area(0.0)[1] == pytest.approx(0.5, rel=0.015)
-
-
-def test_the_same_pixel_north_and_south():
-    assert area(-47.0)[1] == pytest.approx(area(47.0)[1], rel=1e-9)
-
-
-@pytest.mark.parametrize("easting", [300_000.0, 500_000.0, 700_000.0])
-def test_ten_metres_in_utm_are_1e_4_km2(easting):
-    result = pixel_area_km2("EPSG:32630", Affine(10, 0, easting, 0, -10, 4_500_000), 40, 40)
-    assert result.shape == (40,)
-    np.testing.assert_allclose(result, 1e-4, rtol=2e-3)
-
-
-def test_the_area_of_a_web_mercator_pixel_is_that_on_the_ground():
-    # At 60 degrees its 10 m are 5 m on the ground.
-    result = pixel_area_km2("EPSG:3857", Affine(10, 0, 0, 0, -10, 8_399_738), 1, 1)
-    assert result[0] == pytest.approx(0.25e-4, rel=0.01)
-
-
-def test_rows_between_the_measured_ones_agree_with_measuring_them():
-    tall = pixel_area_km2("EPSG:4326", Affine(DEGREE, 0, 20, 0, -DEGREE, 62.0), 3000, 10)
-    for row in (0, 7, 1501, 2999):
-        single = pixel_area_km2("EPSG:4326", Affine(DEGREE, 0, 20, 0, -DEGREE, 62.0 - row * DEGREE), 1, 10)
-        assert tall[row] == pytest.approx(single[0], rel=1e-6)
-
-
-def test_a_degree_cell_adds_up_to_the_sphere_belt():
-    # The area between two parallels on WGS84 is known in closed form; all pixels of a 1 degree wide column make 1/360.
-    def belt(latitude: float) -> float:
-        a, e = 6378.137, 0.0818191908426
-        sine = np.sin(np.radians(latitude))
-        q = sine / (1 - (e * sine) ** 2) + np.arctanh(e * sine) / e
-        return np.pi * a**2 * (1 - e**2) * q
-
-    rows = pixel_area_km2("EPSG:4326", Affine(0.01, 0, 20, 0, -0.01, 50.0), 1000, 100)
-    assert rows.sum() * 100 == pytest.approx((belt(50.0) - belt(40.0)) / 360, rel=1e-5)
-
+from tests.examples import examples
 
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 4_000_000)
 
@@ -93,3 +50,119 @@ def test_a_crs_without_a_code_keeps_its_wkt():
     wkt = CRS.from_proj4("+proj=laea +lat_0=12 +lon_0=34 +datum=WGS84 +units=m").to_wkt()
     assert CRS.from_user_input(crs_text(CRS.from_wkt(wkt))) == CRS.from_wkt(wkt)
     assert crs_text(CRS.from_epsg(32644)) == "EPSG:32644"
+
+
+METRES = Affine(10, 0, 500_000, 0, -10, 4_500_000)
+DEGREES = Affine(1e-4, 0, 10, 0, -1e-4, 50)
+LOCAL = 'LOCAL_CS["site grid",UNIT["metre",1]]'
+ENGINEERING = (
+    'ENGCRS["a building",EDATUM["a corner"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
+)
+MOON = 'GEOGCS["Moon",DATUM["Moon",SPHEROID["Moon",1737400,0]],PRIMEM["Reference",0],UNIT["degree",0.0174532925199433]]'
+REFUSED = {
+    "local": (LOCAL, METRES, "its CRS (site grid) is local"),
+    "engineering": (ENGINEERING, METRES, "its CRS (a building) is local"),
+    "geocentric": ("EPSG:4978", METRES, "its CRS (WGS 84) is geocentric"),
+    "heights only": ("EPSG:5773", METRES, "so its pixels have no longitude and latitude"),
+    "of the Moon": (MOON, DEGREES, "its CRS (Moon) cannot be converted to longitude and latitude on Earth"),
+    "metres as degrees": ("EPSG:4326", METRES, "y 4499360 to 4500000) are outside its CRS (WGS 84)"),
+    "beyond a pole": ("EPSG:4326", Affine(1e-4, 0, 10, 0, -1e-4, 95), "are outside its CRS"),
+    "two turns": ("EPSG:4326", Affine(1e-4, 0, 730, 0, -1e-4, 50), "are outside its CRS"),
+    "more than a turn": ("EPSG:4326", Affine(6, 0, -180, 0, -1e-4, 50), "are outside its CRS"),
+    "easting beyond UTM": ("EPSG:32630", Affine(10, 0, 5e7, 0, -10, 4.5e6), "are outside its CRS"),
+    "northing beyond UTM": ("EPSG:32630", Affine(10, 0, 5e5, 0, -10, 2.5e7), "are outside its CRS"),
+    "outside an equal-area map": ("EPSG:3035", Affine(10, 0, 4e7, 0, -10, 3.2e6), "are outside its CRS"),
+    "outside a map of the world": ("ESRI:54009", Affine(10, 0, 1.7e7, 0, -10, 5e6), "are outside its CRS"),
+    "far beyond web Mercator": ("EPSG:3857", Affine(10, 0, 9e7, 0, -10, 1e6), "are outside its CRS"),
+}  # fmt: skip
+READ = {
+    "UTM": ("EPSG:32630", METRES),
+    "UTM of the other hemisphere": ("EPSG:32630", Affine(10, 0, 500_000, 0, -10, -4_500_000)),
+    "UTM with heights": ("EPSG:32630+5773", METRES),
+    "degrees with heights": ("EPSG:4326+5773", DEGREES),
+    "three dimensions": ("EPSG:4979", DEGREES),
+    "survey feet": ("EPSG:2263", Affine(33, 0, 1_000_000, 0, -33, 200_000)),
+    "international feet": ("EPSG:2992", Affine(33, 0, 1_200_000, 0, -33, 600_000)),
+    "another datum": ("EPSG:27700", Affine(10, 0, 400_000, 0, -10, 400_000)),
+    "across 180": ("EPSG:4326", Affine(1e-4, 0, 179.997, 0, -1e-4, 10)),
+    "0 to 360": ("EPSG:4326", Affine(1e-4, 0, 200, 0, -1e-4, 10)),
+    "below -180": ("EPSG:4326", Affine(1e-4, 0, -180.003, 0, -1e-4, 10)),
+    "web Mercator across the antimeridian": ("EPSG:3857", Affine(10, 0, 20_037_508 - 320, 0, -10, 1e6)),
+    "web Mercator beyond the antimeridian": ("EPSG:3857", Affine(10, 0, 20_137_508, 0, -10, 1e6)),
+    "a pole": ("EPSG:3413", Affine(10, 0, -320, 0, -10, 320)),
+    "the whole Earth": ("EPSG:4326", Affine(360 / 64, 0, -180, 0, -180 / 64, 90)),
+    "UTM, turned": ("EPSG:32630", METRES @ Affine.rotation(33)),
+}  # fmt: skip
+
+
+def grid_of(crs: str, transform: Affine, gcps: list[GroundControlPoint] | None = None) -> Grid:
+    with MemoryFile() as memory:
+        profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "height": 64, "width": 64}
+        profile |= {"gcps": gcps, "crs": crs} if gcps else {"crs": crs, "transform": transform}
+        with memory.open(**profile) as target:
+            target.write(np.zeros((1, 64, 64), np.float32))
+        with memory.open() as dataset:
+            return find_grid(dataset, Path("scene.tif"))
+
+
+@pytest.mark.parametrize(("crs", "transform", "problem"), REFUSED.values(), ids=REFUSED)
+def test_a_grid_without_places_on_earth_is_refused_in_one_line(crs, transform, problem):
+    with pytest.raises(InputError) as found:
+        grid_of(crs, transform)
+    text = str(found.value)
+    assert text.startswith("scene.tif: its ")
+    assert problem in text
+    assert "\n" not in text
+    assert "EPSG:" in text, "the remedy"
+
+
+@pytest.mark.parametrize(("crs", "transform"), READ.values(), ids=READ)
+def test_a_grid_on_earth_is_read_as_it_is(crs, transform):
+    grid = grid_of(crs, transform)
+    assert grid.transform.almost_equals(transform)
+    longitude, latitude = to_degrees(grid.crs).transform(*(grid.transform @ (32, 32)))
+    expected = to_degrees(crs).transform(*(transform @ (32, 32)))
+    assert (longitude, latitude) == pytest.approx(expected, abs=1e-9)
+
+
+@given(
+    longitude=st.floats(-180, 180), latitude=st.floats(-83.9, 83.9), spacing=st.floats(5, 60), angle=st.floats(0, 360)
+)
+@examples(60)
+def test_every_place_in_its_utm_zone_is_read(longitude, latitude, spacing, angle):
+    crs = utm_epsg(longitude, latitude)
+    x, y = to_degrees(crs).transform(longitude, latitude, direction="INVERSE")
+    transform = Affine.translation(x, y) @ Affine.rotation(angle) @ Affine.scale(spacing, -spacing)
+    assert grid_of(crs, transform).crs == crs
+
+
+CORNERS = [(0, 0), (0, 64), (64, 0), (64, 64), (32, 32)]
+
+
+@pytest.mark.parametrize("shift", [0.0, 360.0])
+def test_control_points_beyond_180_degrees_are_in_the_zone_of_their_place(shift):
+    points = [GroundControlPoint(row, col, -173 + shift + col * 1e-4, 10 - row * 1e-4) for row, col in CORNERS]
+    grid = grid_of("EPSG:4326", Affine.identity(), points)
+    assert grid.crs == "EPSG:32602"
+    assert all(-173.1 < point.longitude < -172.9 for point in grid.points)
+
+
+@pytest.mark.parametrize("crs", [LOCAL, "EPSG:4978", MOON])
+def test_control_points_without_places_on_earth_are_refused(crs):
+    points = [GroundControlPoint(row, col, 10 + col * 1e-4, 10 - row * 1e-4, 0.0) for row, col in CORNERS]
+    with pytest.raises(InputError, match="its CRS"):
+        grid_of(crs, Affine.identity(), points)
+
+
+def test_the_remedy_for_a_wrong_crs_works(tmp_path):
+    path = tmp_path / "scene.tif"
+    profile = {"driver": "GTiff", "count": 1, "dtype": "float32", "height": 64, "width": 64, "transform": METRES}
+    with rasterio.open(path, "w", **profile, crs="EPSG:4326") as target:
+        target.write(np.ones((1, 64, 64), np.float32))
+    with rasterio.open(path) as dataset, pytest.raises(InputError) as found:
+        find_grid(dataset, path)
+    assert "(rio edit-info --crs EPSG:n FILE)" in found.value.remedy
+    done = CliRunner().invoke(main_group, ["edit-info", "--crs", "EPSG:32630", str(path)])
+    assert done.exit_code == 0, done.output
+    with rasterio.open(path) as dataset:
+        assert find_grid(dataset, path).crs == "EPSG:32630"
