@@ -46,12 +46,13 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
             f"is about model {first['sha256'][:12]}, the shipped one is {sha256[:12]}",
             "Run `make card` first",
         )
-    level = card["parts"][0]["evaluation"]["interval"]["level"]
+    interval = card["parts"][0]["evaluation"]["interval"]
+    level, over = interval["level"], interval["over"]
     head = ("set", "bands", "chips", "IoU", "mean IoU of chips with water", "dry land mapped as water", "ECE")
     parts = [
         f"### Chips it was not fitted on\n\nMeasured on {card['created_at'][:10]}, {_commit(card['commit'])}. "
         f"Figures are pooled over pixels, except the mean; in brackets {100 * level:.0f} % bootstrap intervals over "
-        "whole chips. The real chips are kept for reporting: nothing was trained on them or tuned to them. Events, "
+        f"{over}. The real chips are kept for reporting: nothing was trained on them or tuned to them. Events, "
         "shores, areas and single chips are in `docs/card/card.md`.",
         markdown_table(head, (_scores(part) for part in card["parts"])),
     ]
@@ -64,7 +65,7 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
     head = ("set", "bands", "opponent", "by pooled IoU", "by the mean over chips with water")
     rows = (row for part in card["parts"] for row in _opponents(part))
     parts += [
-        "### Against other methods on the same pixels\n\nThis checkpoint is, by a paired bootstrap over chips:",
+        f"### Against other methods on the same pixels\n\nThis checkpoint is, by a paired bootstrap over {over}:",
         markdown_table(head, rows),
         *(f"Trained for comparison, {name}: {other['training']}." for name, other in card["compared"].items()),
     ]

@@ -176,7 +176,9 @@ class EvaluationConfig(Section):
     """How a candidate is judged. Only the `floors` of the data set it was trained on are used."""
 
     floors: FloorsByData = Field(default=FloorsByData(), description="scores below which a candidate is broken")
-    bootstrap: int = Field(default=1000, ge=100, description="bootstrap resamples of every interval, over whole chips")
+    bootstrap: int = Field(
+        default=1000, ge=100, description="bootstrap resamples of every interval, over events and their chips"
+    )
     interval: float = Field(default=0.9, gt=0, lt=1, description="level of every interval")
     threshold_for: ThresholdAim = Field(default="mean_iou", description="score that the threshold is chosen for")
 

@@ -132,15 +132,16 @@ def fit(plan: Plan, folder: Path, sources: Sequence[SourceConfig], progress: Pro
 def compare(alone: pd.DataFrame, mixed: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of both fits on the same chips, and their difference."""
     before, after = (frame[list(COUNT_NAMES)].to_numpy(np.int64) for frame in (alone, mixed))
+    events = list(alone["event"])
     rows: dict[str, Any] = {}
     for name, counts in (("simulation", before), ("with_real_events", after)):
         rows[name] = {
-            "pooled_iou": bootstrap_score(counts, "iou").model_dump(mode="json"),
-            "mean_wet_iou": bootstrap_mean(counts, "iou").model_dump(mode="json"),
+            "pooled_iou": bootstrap_score(counts, "iou", events).model_dump(mode="json"),
+            "mean_wet_iou": bootstrap_mean(counts, "iou", events).model_dump(mode="json"),
         }
     rows["difference"] = {
-        "pooled_iou": asdict(paired_difference(after, before, "iou")),
-        "mean_wet_iou": asdict(paired_mean_difference(after, before, "iou")),
+        "pooled_iou": asdict(paired_difference(after, before, "iou", events)),
+        "mean_wet_iou": asdict(paired_mean_difference(after, before, "iou", events)),
     }
     return rows
 
@@ -169,7 +170,7 @@ def _figure(values: Mapping[str, Any], sign: str = "") -> str:
 
 
 def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
-    """Return the rows as a Markdown table; figures have 90 % bootstrap intervals over chips."""
+    """Return the rows as a Markdown table; figures have 90 % bootstrap intervals over the chips of one event."""
     lines = [
         f"{plan.recipe.training.max_steps} steps per fit, seed {plan.recipe.seed}; {plan.share:.0%} of the crops of a "
         f"mixed fit are real, and their labels have the weight {plan.label_weight:g}. There is one fit of each kind; "

@@ -177,7 +177,7 @@ def log_row(bundle: ModelBundle, chips: Sequence[MappedChip]) -> dict[str, str]:
     """Return the line of the log for a picture: scores of its labelled chips, at the model's own threshold."""
     counts = [chip.counts for chip in chips if chip.counts.pixels]
     pooled = sum(counts, ConfusionCounts())
-    wet = bootstrap_mean(np.array([item.as_tuple() for item in counts], np.int64), "iou")
+    wet = bootstrap_mean(np.array([item.as_tuple() for item in counts], np.int64), "iou", ["any"] * len(counts))
     return evaluation_row(
         {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
         data="Sen1Floods11 and STAC-Overflow",

@@ -70,7 +70,7 @@ def calibration_metrics(fitted: Fitted) -> dict[str, float]:
 
 
 def score_rows(scores: Mapping[str, Mapping[str, Score]]) -> list[dict[str, Any]]:
-    """Return one row per figure, with its interval over chips."""
+    """Return one row per figure, with its interval."""
     return [
         {"of": name, "figure": figure, "value": score.value, "low": score.low, "high": score.high}
         for name, figures in scores.items()

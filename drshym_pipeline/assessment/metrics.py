@@ -2,16 +2,18 @@
 
 All figures are computed from four counts per chip (tp, fp, fn, tn), so memory grows with the number of chips and not
 with the number of pixels. Pixels that are labelled -1 or not observed are in none of the four counts. A figure that is
-not defined (no water anywhere, no chips) is None, never 0 and never NaN. Intervals are percentile bootstraps over whole
-chips, because the errors of the pixels of one chip are correlated (B. Efron and R. Tibshirani, An Introduction to the
-Bootstrap, 1993, chapter 13). Calibration of probabilities is in `calibration`, areas are in `area`, and `paired`
+not defined (no water anywhere, no chips) is None, never 0 and never NaN. Intervals are percentile bootstraps (B. Efron
+and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13) over events and then over whole chips of these
+events, because the errors of the pixels of one chip, and of the chips of one event, are correlated. Calibration of
+probabilities is in `calibration`, areas are in `area`, and `paired`
 compares two methods.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -146,6 +148,10 @@ class ChipScores:
         """Return the counts, (chips, 4) int64, in the order of `table()`."""
         return np.array([counts.as_tuple() for counts in self._counts.values()], dtype=np.int64).reshape(-1, 4)
 
+    def events(self) -> list[str]:
+        """Return the event of every chip, in the order of `table()`."""
+        return list(self._events.values())
+
     def table(self) -> pd.DataFrame:
         """Return one row per chip, indexed by chip: event, the four counts and every figure.
 
@@ -170,9 +176,15 @@ def with_figures(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def bootstrap_score(
-    counts: NDArray[np.int64], metric: Metric, *, resamples: int = 1000, level: float = 0.9, seed: int = SEED
+    counts: NDArray[np.int64],
+    metric: Metric,
+    events: Sequence[str],
+    *,
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = SEED,
 ) -> Score:
-    """Return a figure pooled over pixels, with a percentile bootstrap interval over chips.
+    """Return a figure pooled over pixels, with a percentile bootstrap interval over events and their chips.
 
     Chips without a scored pixel are not part of the sample. Fewer than two chips have no interval. Resamples in which
     the figure is not defined (no chip with water was drawn) are left out of the percentiles.
@@ -180,21 +192,30 @@ def bootstrap_score(
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.
         metric: Name of the figure.
-        resamples: Number of resamples of the chips.
+        events: (chips,) the event of each chip.
+        resamples: Number of resamples.
         level: Share of the resamples inside the interval, in (0, 1).
         seed: Seed of the random draw.
     """
-    used = _scored(counts)
-    value = total(used).metric(metric)
-    chips = len(used)
+    values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
+    is_scored = values.sum(axis=1) > 0
+    used, origins = values[is_scored], chosen_events(events, is_scored)
+    value, chips = total(used).metric(metric), len(used)
+    known: dict[str, Any] = {"value": value, "chips": chips, "events": len(set(origins))}
     if value is None or chips < MINIMUM_CHIPS:
-        return Score(value=value, chips=chips)
-    low, high = percentile_interval(figure_draws(used, metric, chip_weights(chips, resamples, seed)), level)
-    return Score(value=value, low=low, high=high, chips=chips)
+        return Score(**known)
+    low, high = percentile_interval(figure_draws(used, metric, chip_weights(origins, resamples, seed)), level)
+    return Score(**known, low=low, high=high)
 
 
 def bootstrap_mean(
-    counts: NDArray[np.int64], metric: Metric, *, resamples: int = 1000, level: float = 0.9, seed: int = SEED
+    counts: NDArray[np.int64],
+    metric: Metric,
+    events: Sequence[str],
+    *,
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = SEED,
 ) -> Score:
     """Return the mean of a per-chip figure over the chips that have water, with its interval.
 
@@ -204,27 +225,31 @@ def bootstrap_mean(
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.
         metric: Name of the figure.
-        resamples: Number of resamples of the chips.
+        events: (chips,) the event of each chip.
+        resamples: Number of resamples.
         level: Share of the resamples inside the interval, in (0, 1).
         seed: Seed of the random draw.
     """
     values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
-    wet = values[values[:, 0] + values[:, 2] > 0]
-    numerator, denominator = figure_sums(wet, metric)
-    figures = numerator[denominator > 0] / denominator[denominator > 0]
-    chips = len(figures)
-    if chips == 0:
+    numerator, denominator = figure_sums(values, metric)
+    is_used = (values[:, 0] + values[:, 2] > 0) & (denominator > 0)
+    figures, origins = numerator[is_used] / denominator[is_used], chosen_events(events, is_used)
+    if not origins:
         return Score(value=None)
-    if chips < MINIMUM_CHIPS:
-        return Score(value=float(figures[0]), chips=chips)
-    low, high = percentile_interval(chip_weights(chips, resamples, seed) @ figures / chips, level)
-    return Score(value=float(np.mean(figures)), low=low, high=high, chips=chips)
+    known: dict[str, Any] = {"value": float(np.mean(figures)), "chips": len(origins), "events": len(set(origins))}
+    if len(origins) < MINIMUM_CHIPS:
+        return Score(**known)
+    low, high = percentile_interval(mean_draws(figures, chip_weights(origins, resamples, seed)), level)
+    return Score(**known, low=low, high=high)
 
 
-def _scored(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    values = np.asarray(counts, dtype=np.int64).reshape(-1, 4)
-    used: NDArray[np.int64] = values[values.sum(axis=1) > 0]
-    return used
+def chosen_events(events: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    """Return the events of the chosen chips.
+
+    Raises:
+        ValueError: There is not one event per chip.
+    """
+    return [event for event, used in zip(events, chosen.tolist(), strict=True) if used]
 
 
 def total(counts: NDArray[np.int64]) -> ConfusionCounts:
@@ -238,12 +263,26 @@ def figure_sums(counts: NDArray[np.int64], metric: Metric) -> tuple[NDArray[np.i
     return counts @ np.array(top, dtype=np.int64), counts @ np.array(bottom, dtype=np.int64)
 
 
-def chip_weights(chips: int, resamples: int, seed: int) -> NDArray[np.int64]:
-    """Return how often each chip is drawn in each resample, (resamples, chips)."""
-    drawn: NDArray[np.int64] = np.random.default_rng(seed).multinomial(
-        chips, np.full(chips, 1.0 / chips), size=resamples
-    )
-    return drawn
+def chip_weights(events: Sequence[str], resamples: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each chip is drawn in each resample, (resamples, chips).
+
+    Chips of one event are not independent. Events are drawn first, with replacement, then for every drawn event as many
+    of its chips as it has, with replacement too (A. C. Davison and D. V. Hinkley, Bootstrap Methods and their
+    Application, 1997, section 3.8). The number of chips therefore differs between resamples. With one event only, this
+    is a draw of its chips.
+
+    Args:
+        events: (chips,) the event of each chip.
+        resamples: Number of resamples.
+        seed: Seed of the random draw.
+    """
+    names, event_of = np.unique(np.asarray(events, dtype=str), return_inverse=True)
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=resamples)
+    weights = np.zeros((resamples, len(event_of)), np.int64)
+    for event, size in enumerate(np.bincount(event_of).tolist()):
+        weights[:, event_of == event] = random.multinomial(drawn[:, event] * size, np.full(size, 1.0 / size))
+    return weights
 
 
 def figure_draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -252,6 +291,12 @@ def figure_draws(counts: NDArray[np.int64], metric: Metric, weights: NDArray[np.
     tops = (weights @ numerator).astype(np.float64)
     bottoms = (weights @ denominator).astype(np.float64)
     draws: NDArray[np.float64] = np.divide(tops, bottoms, out=np.full(len(tops), np.nan), where=bottoms > 0)
+    return draws
+
+
+def mean_draws(figures: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of a per-chip figure in every resample."""
+    draws: NDArray[np.float64] = weights @ figures / weights.sum(axis=1)
     return draws
 
 

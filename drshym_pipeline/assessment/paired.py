@@ -6,6 +6,7 @@ chips. The figures and their bootstrap are in `metrics`; the verdict on a differ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,10 @@ from drshym_pipeline.assessment.metrics import (
     MINIMUM_CHIPS,
     Metric,
     chip_weights,
+    chosen_events,
     figure_draws,
     figure_sums,
+    mean_draws,
     percentile_interval,
     total,
 )
@@ -32,18 +35,22 @@ class PairedDifference:
         low: Lower end of the interval; None without an interval.
         high: Upper end of the interval; None without an interval.
         chips: Number of chips that both methods were scored on.
+        events: Number of events of these chips. The interval is over events and their chips, or over the chips of one
+            event.
     """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     chips: int = 0
+    events: int = 0
 
 
 def paired_difference(
     a: NDArray[np.int64],
     b: NDArray[np.int64],
     metric: Metric,
+    events: Sequence[str],
     *,
     resamples: int = 1000,
     level: float = 0.9,
@@ -55,31 +62,34 @@ def paired_difference(
         a: (chips, 4) integers, columns tp, fp, fn, tn.
         b: (chips, 4) integers of the same chips in the same order, scored with another method.
         metric: Name of the figure.
-        resamples: Number of resamples of the chips.
+        events: (chips,) the event of each chip.
+        resamples: Number of resamples.
         level: Share of the resamples inside the interval, in (0, 1).
         seed: Seed of the random draw.
 
     Raises:
-        ValueError: `a` and `b` were not scored on the same water and dry pixels of the same chips.
+        ValueError: `a` and `b` were not scored on the same water and dry pixels of the same chips, or there is not one
+            event per chip.
     """
     first, second = _paired(a, b)
     used = first.sum(axis=1) > 0
-    first, second = first[used], second[used]
-    chips = len(first)
+    first, second, origins = first[used], second[used], chosen_events(events, used)
+    size = {"chips": len(origins), "events": len(set(origins))}
     here, there = total(first).metric(metric), total(second).metric(metric)
     if here is None or there is None:
-        return PairedDifference(None, chips=chips)
-    if chips < MINIMUM_CHIPS:
-        return PairedDifference(here - there, chips=chips)
-    weights = chip_weights(chips, resamples, seed)
+        return PairedDifference(None, **size)
+    if len(origins) < MINIMUM_CHIPS:
+        return PairedDifference(here - there, **size)
+    weights = chip_weights(origins, resamples, seed)
     low, high = percentile_interval(figure_draws(first, metric, weights) - figure_draws(second, metric, weights), level)
-    return PairedDifference(here - there, low, high, chips)
+    return PairedDifference(here - there, low, high, **size)
 
 
 def paired_mean_difference(
     a: NDArray[np.int64],
     b: NDArray[np.int64],
     metric: Metric,
+    events: Sequence[str],
     *,
     resamples: int = 1000,
     level: float = 0.9,
@@ -94,25 +104,27 @@ def paired_mean_difference(
         a: (chips, 4) integers, columns tp, fp, fn, tn.
         b: (chips, 4) integers of the same chips in the same order, scored with another method.
         metric: Name of the figure.
-        resamples: Number of resamples of the chips.
+        events: (chips,) the event of each chip.
+        resamples: Number of resamples.
         level: Share of the resamples inside the interval, in (0, 1).
         seed: Seed of the random draw.
 
     Raises:
-        ValueError: `a` and `b` were not scored on the same water and dry pixels of the same chips.
+        ValueError: `a` and `b` were not scored on the same water and dry pixels of the same chips, or there is not one
+            event per chip.
     """
     first, second = _paired(a, b)
-    wet = first[:, 0] + first[:, 2] > 0
-    (tops, bottoms), (other_tops, other_bottoms) = figure_sums(first[wet], metric), figure_sums(second[wet], metric)
-    both = (bottoms > 0) & (other_bottoms > 0)
-    differences = tops[both] / bottoms[both] - other_tops[both] / other_bottoms[both]
-    chips = len(differences)
-    if chips == 0:
+    (tops, bottoms), (other_tops, other_bottoms) = figure_sums(first, metric), figure_sums(second, metric)
+    used = (first[:, 0] + first[:, 2] > 0) & (bottoms > 0) & (other_bottoms > 0)
+    differences = tops[used] / bottoms[used] - other_tops[used] / other_bottoms[used]
+    origins = chosen_events(events, used)
+    size = {"chips": len(origins), "events": len(set(origins))}
+    if not origins:
         return PairedDifference(None)
-    if chips < MINIMUM_CHIPS:
-        return PairedDifference(float(differences[0]), chips=chips)
-    low, high = percentile_interval(chip_weights(chips, resamples, seed) @ differences / chips, level)
-    return PairedDifference(float(differences.mean()), low, high, chips)
+    if len(origins) < MINIMUM_CHIPS:
+        return PairedDifference(float(differences[0]), **size)
+    low, high = percentile_interval(mean_draws(differences, chip_weights(origins, resamples, seed)), level)
+    return PairedDifference(float(differences.mean()), low, high, **size)
 
 
 def _paired(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -37,6 +37,7 @@ class ChipRef:
     Args:
         chip_id: Name of the chip, such as `Ghana_103272`.
         event: The flood event that the chip was cut from, such as `Ghana`. Chips of one event are not independent.
+            Intervals draw events first. Chips whose event is not known share one name, because they may be neighbours.
         split: The split whose list names the chip.
         image: Raster with VV and VH in dB, or with VV alone.
         label: The label raster; None where the chip has none.

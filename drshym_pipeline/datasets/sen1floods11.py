@@ -33,6 +33,7 @@ HAND_SPLITS = Path("splits/flood_handlabeled")
 _WEAK_FOLDERS = (EVENTS_FOLDER / "WeaklyLabeled", EVENTS_FOLDER / "WeakLabeled")  # names in the bucket and the paper
 _WEAK_SPLITS = (Path("splits/flood_weaklylabeled"), Path("splits/flood_weaklabeled"))
 WEAK = "weak"
+UNNAMED_EVENT = "unnamed"
 HELD_OUT_EVENT = "Bolivia"  # the data set's unseen event; with its weak chips the event would be trained on
 
 # Additional rasters by kind: the folders (and file suffixes) that hold them, in the order of preference.
@@ -52,8 +53,11 @@ def split_file(split: str) -> str:
 
 
 def event_of(chip_id: str) -> str:
-    """Return the flood event of a chip: the part before the last underscore, as in `Sri-Lanka_534068`."""
-    return chip_id.rpartition("_")[0] or chip_id
+    """Return the flood event of a chip: the part before the last underscore, as in `Sri-Lanka_534068`.
+
+    Chips without such a part may all be of one event, so they have the same event.
+    """
+    return chip_id.rpartition("_")[0] or UNNAMED_EVENT
 
 
 def _chip_ids(table: Path, suffix: str) -> list[str]:

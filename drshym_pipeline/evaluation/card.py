@@ -39,7 +39,8 @@ def preamble(evaluation: Evaluation) -> str:
     return (
         "Water is the positive class; pixels that are labelled unknown or were not observed are not scored, and every "
         "method is scored on the same pixels. Intervals: "
-        f"{100 * evaluation.level:.0f} %, bootstrap over whole chips ({evaluation.resamples} resamples). "
+        f"{100 * evaluation.level:.0f} %, bootstrap over {evaluation.resampling} ({evaluation.resamples} resamples); "
+        "those of one event alone are over its chips. "
         '"False water" is the share of dry pixels mapped as water; wet chips are those with a labelled water pixel. '
         "`better`, `worse` and `not distinguishable` compare this model with the method of the row, by a paired "
         "bootstrap of the difference beside them. A ceiling was chosen with the truth, so it is not compared."

@@ -49,9 +49,10 @@ def compare(evaluation: Evaluation, counts: pd.DataFrame, other: str) -> Compari
     if set(evaluation.counts.index) != set(counts.index):
         raise ValueError("the two were not scored on the same chips")
     here, there = count_array(evaluation.counts), count_array(counts.loc[evaluation.counts.index])
+    events = list(evaluation.counts["event"])
     options: dict[str, Any] = {"resamples": evaluation.resamples, "level": evaluation.level}
-    pooled = paired_difference(here, there, "iou", **options)
-    wet = paired_mean_difference(here, there, "iou", **options)
+    pooled = paired_difference(here, there, "iou", events, **options)
+    wet = paired_mean_difference(here, there, "iou", events, **options)
     return Comparison(
         judged(pooled, other, "iou", evaluation.level),
         judged(wet, other, "iou", evaluation.level, figure="Mean"),

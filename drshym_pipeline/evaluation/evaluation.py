@@ -29,7 +29,7 @@ from drshym_pipeline.assessment.metrics import (
 )
 from drshym_pipeline.assessment.reliability import calibration_figures
 from drshym_pipeline.evaluation.shapes import ShapeScores
-from drshym_pipeline.records import BandMode, Calibration, Score
+from drshym_pipeline.records import BandMode, Calibration, Score, resampling_text
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,14 @@ class Evaluation:
         """The mode with which most pixels were mapped; None when nothing was scored."""
         return max(self.histograms, key=lambda mode: self.histograms[mode].pixels, default=None)
 
+    @property
+    def resampling(self) -> str:
+        """Over what the intervals of all chips were resampled, such as `events and their chips`."""
+        return resampling_text(self.counts["event"].nunique())
+
     @cached_property
     def scores(self) -> dict[Metric, Score]:
-        """Every figure, pooled over pixels, with its interval over chips."""
+        """Every figure, pooled over pixels, with its interval."""
         return self.score(self.counts)
 
     @cached_property
@@ -118,14 +123,14 @@ class Evaluation:
 
     def score(self, counts: pd.DataFrame) -> dict[Metric, Score]:
         """Compute every figure of a table of counts, with intervals of this evaluation's level."""
-        array = count_array(counts)
-        return {
-            metric: bootstrap_score(array, metric, resamples=self.resamples, level=self.level) for metric in METRICS
-        }
+        array, events = count_array(counts), list(counts["event"])
+        options: dict[str, Any] = {"resamples": self.resamples, "level": self.level}
+        return {metric: bootstrap_score(array, metric, events, **options) for metric in METRICS}
 
     def mean_iou(self, counts: pd.DataFrame) -> Score:
         """Compute the mean IoU of the chips that have water, of a table of counts."""
-        return bootstrap_mean(count_array(counts), "iou", resamples=self.resamples, level=self.level)
+        array, events = count_array(counts), list(counts["event"])
+        return bootstrap_mean(array, "iou", events, resamples=self.resamples, level=self.level)
 
     def dry_chips(self) -> pd.DataFrame:
         """Return the chips without labelled water; `false_water` is the share of each that is mapped as water."""
@@ -190,7 +195,7 @@ class Evaluation:
         return {
             "model": dict(self.model),
             "data": self.data,
-            "interval": {"level": self.level, "resamples": self.resamples, "over": "chips"},
+            "interval": {"level": self.level, "resamples": self.resamples, "over": self.resampling},
             "finite": self.finite,
             "not_finite_pixels": self.not_finite_pixels,
             "pooled": {**dict(zip(COUNT_NAMES, self.pooled.as_tuple(), strict=True)), **_plain(self.scores)},

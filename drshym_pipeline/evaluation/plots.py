@@ -119,7 +119,7 @@ def chip_scores(evaluation: Evaluation) -> bytes:
 
 
 def slice_bars(evaluation: Evaluation, slicing: str, metric: str = "iou") -> bytes:
-    """Draw one figure by class of a slicing, with intervals over chips and the number of pixels."""
+    """Draw one figure by class of a slicing, with intervals and the number of pixels."""
     table = evaluation.slices[evaluation.slices["slicing"] == slicing]
     title = {"iou": "IoU", "f1": "F1", "false_water": "share of dry land mapped as water"}.get(metric, metric)
     figure, (axes,) = _figure(1, min(MAX_HEIGHT, 130 + 40 * max(len(table), 4)))

@@ -205,7 +205,7 @@ class SliceScores:
         Returns:
             Columns `slicing`, `slice`, `chips`, `pixels`, `water` (labelled water pixels), and for every figure of
             `metrics.METRICS` its value, `<figure>_low` and `<figure>_high` (Float64, NA where not defined; intervals
-            over chips). A class that occurs on one chip only has no intervals.
+            over events and their chips). A class that occurs on one chip only has no intervals.
         """
         rows: list[dict[str, Any]] = []
         for title, names in self._order.items():
@@ -222,7 +222,7 @@ class SliceScores:
                     "water": pooled.tp + pooled.fn,
                 }
                 for metric in METRICS:
-                    score = bootstrap_score(scores.array(), metric, resamples=resamples, level=level)
+                    score = bootstrap_score(scores.array(), metric, scores.events(), resamples=resamples, level=level)
                     row |= {metric: score.value, f"{metric}_low": score.low, f"{metric}_high": score.high}
                 rows.append(row)
         figures = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]

@@ -1,14 +1,15 @@
 """Whether a candidate is better than the model that it would replace: a pure function of counts.
 
 A verdict is data; other modules decide what is done with it. Models are compared on the same pixels of the same chips,
-by a paired bootstrap over chips. One model is better only if the whole interval of the difference is on one side of
-zero.
+by a paired bootstrap over events and their chips. One model is better only if the whole interval of the difference is
+on one side of zero.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,14 @@ from drshym_pipeline.assessment.paired import PairedDifference, paired_differenc
 from drshym_pipeline.settings import Floors
 
 Word = Literal["better", "not distinguishable", "worse", "broken"]
+
+# The first of these words that one of several verdicts has decides.
+_BY_WEIGHT: Final[tuple[Word, ...]] = ("worse", "better")
+_SUMMARY: Final[dict[Word, str]] = {
+    "worse": "Worse on scenes with some bands",
+    "better": "Better on scenes with some bands and worse on none",
+    "not distinguishable": "Neither better nor worse on scenes with any bands",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +64,11 @@ def verdict(
     """Judge a candidate.
 
     Args:
-        candidate: Counts by chip (index chip; columns tp, fp, fn, tn), such as `Evaluation.counts`.
+        candidate: Counts by chip (index chip; columns event, tp, fp, fn, tn), such as `Evaluation.counts`.
         in_service: Counts of the model in service on the same chips, in any order.
         floors: Pooled IoU and F1 below which the candidate is broken.
         finite: False when a weight or an output of the candidate is not finite.
-        resamples: Bootstrap resamples over chips.
+        resamples: Bootstrap resamples.
         level: Level of the interval.
 
     Raises:
@@ -74,10 +83,33 @@ def verdict(
         _array(candidate),
         _array(in_service.loc[candidate.index]),
         "iou",
+        list(candidate["event"]),
         resamples=resamples,
         level=level,
     )
     return judged(difference, "the model in service", "iou", level)
+
+
+def joint_verdict(by_bands: Mapping[str, Verdict]) -> Verdict:
+    """Return one verdict from those on scenes with different bands.
+
+    A candidate is better if it is better on scenes with some bands and worse on none: users with scenes of VV alone
+    must not lose what other users gain. It is worse if it is worse on scenes with some bands. If one verdict is
+    `broken`, it is returned.
+
+    Args:
+        by_bands: The verdicts by the bands of the scenes, such as `VV alone`; at least one.
+    """
+    found = list(by_bands.values())
+    broken = next((verdict for verdict in found if verdict.word == "broken"), None)
+    if broken is not None or len(found) == 1:
+        return broken or found[0]
+    words = [verdict.word for verdict in found]
+    word: Word = next((name for name in _BY_WEIGHT if name in words), "not distinguishable")
+    parts = (
+        f"with {bands}: {item.word}, {item.reason[0].lower()}{item.reason[1:-1]}" for bands, item in by_bands.items()
+    )
+    return Verdict(word, f"{_SUMMARY[word]}; {'; '.join(parts)}.", found[0].difference, found[0].metric)
 
 
 def _array(counts: pd.DataFrame) -> NDArray[np.int64]:
@@ -96,6 +128,13 @@ def _fault(counts: pd.DataFrame, floors: Floors, finite: bool) -> str | None:
         if figure < floor:
             return f"The pooled {name} {figure:.3f} is below the floor {floor:.3f}."
     return None
+
+
+def _resampled(difference: PairedDifference) -> str:
+    """Return over what an interval was resampled, with the numbers."""
+    if difference.events == 1:
+        return f"the {difference.chips} chips of one event"
+    return f"{difference.events} events and their {difference.chips} chips"
 
 
 def judged(
@@ -120,6 +159,6 @@ def judged(
     word: Word = "better" if difference.low > 0 else "worse" if difference.high < 0 else "not distinguishable"
     reason = (
         f"{figure} {name} differs from that of {other} by {difference.value:+.3f} "
-        f"({100 * level:.0f} % interval {difference.low:+.3f} to {difference.high:+.3f}, {difference.chips} chips)."
+        f"({100 * level:.0f} % interval {difference.low:+.3f} to {difference.high:+.3f} over {_resampled(difference)})."
     )
     return Verdict(word, reason, difference, metric)

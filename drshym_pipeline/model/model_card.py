@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from drshym_pipeline.records import BandMode, Calibration, DataCard, ModelCard, Score
+from drshym_pipeline.records import BandMode, Calibration, DataCard, ModelCard, Score, resampling_text
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
 DATASET_CARD_FILE = "DATASET_CARD.md"
@@ -130,8 +130,8 @@ def model_card_markdown(
             (
                 "### Validation chips",
                 "Water is the positive class; unknown and unobserved pixels are not scored. In brackets: bootstrap "
-                "intervals over whole chips. The operating point was fitted on the same chips, so these figures are "
-                "likely too optimistic.",
+                f"intervals over {_resampling(card)}. The operating point was fitted on the same chips, so these "
+                "figures are likely too optimistic.",
                 markdown_table(("bands", "figure", "value", "chips"), figures),
             )
             if card.scores
@@ -191,6 +191,12 @@ def score_text(score: Score) -> str:
     if score.low is None or score.high is None:
         return f"{score.value:.3f}"
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def _resampling(card: ModelCard) -> str:
+    """Return over what the intervals of a card were resampled."""
+    scores = [score for figures in card.scores.values() for score in figures.values() if score.low is not None]
+    return resampling_text(max((score.events for score in scores if score.events is not None), default=None))
 
 
 def _bands(mode: BandMode) -> str:

@@ -89,13 +89,14 @@ def calibrate_mode(by_event: Mapping[str, Sequence[LogitHistogram]], evaluation:
     counts = [chip.scores_at(calibration.threshold, calibration.T, calibration.bias) for chip in chips]
     table = np.array([chip.as_tuple() for chip in counts], dtype=np.int64).reshape(-1, 4)
     resamples, level = evaluation.bootstrap, evaluation.interval
-    scores = {metric: bootstrap_score(table, metric, resamples=resamples, level=level) for metric in _METRICS}
+    origins = [event for event, chips in counted.items() for _ in chips]
+    scores = {metric: bootstrap_score(table, metric, origins, resamples=resamples, level=level) for metric in _METRICS}
     return ModeCalibration(
         calibration=calibration,
         before=calibration_figures(pooled, Calibration()),
         after=calibration_figures(pooled, calibration),
         area_errors=fit_area_errors(*area_shares(table), level=level),
-        scores={**scores, "iou_chip_mean": bootstrap_mean(table, "iou", resamples=resamples, level=level)},
+        scores={**scores, "iou_chip_mean": bootstrap_mean(table, "iou", origins, resamples=resamples, level=level)},
         chips=len(chips),
         histogram=pooled.to_dict(),
         fit=fit,

@@ -14,9 +14,16 @@ from drshym_pipeline.assessment.metrics import (
     ConfusionCounts,
     bootstrap_mean,
     bootstrap_score,
+    chip_weights,
     confusion,
 )
 from tests.examples import examples
+
+
+def events_of(counts: np.ndarray, chips: int = 3) -> list[str]:
+    """Return an event for every chip; `chips` neighbours have the same one."""
+    return [f"event {index // chips}" for index in range(len(counts))]
+
 
 SHAPE = (7, 9)
 labels = hnp.arrays(np.int8, SHAPE, elements=st.sampled_from([-1, 0, 1]))
@@ -90,7 +97,7 @@ def test_arrays_of_different_shape_are_refused() -> None:
 @examples(60)
 @given(count_arrays, st.sampled_from(METRICS))
 def test_the_interval_is_within_0_and_1_and_the_value_is_pooled(counts, metric) -> None:
-    score = bootstrap_score(counts, metric, resamples=100)
+    score = bootstrap_score(counts, metric, events_of(counts), resamples=100)
     pooled = ConfusionCounts(*(int(n) for n in counts.sum(axis=0)))
     assert score.value == pooled.metric(metric)
     assert score.chips == int((counts.sum(axis=1) > 0).sum())
@@ -119,26 +126,86 @@ def random_counts(chips: int, seed: int) -> np.ndarray:
 
 def test_the_vectorised_bootstrap_agrees_with_drawing_chips_one_by_one() -> None:
     counts = random_counts(40, 1)
-    score = bootstrap_score(counts, "iou", resamples=4000)
+    score = bootstrap_score(counts, "iou", ["one"] * 40, resamples=4000)
     expected = naive_bootstrap(counts, 4000, np.random.default_rng(7))
     assert [score.low, score.high] == pytest.approx(expected, abs=0.006)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
     counts = random_counts(15, 2)
-    assert bootstrap_score(counts, "f1") == bootstrap_score(counts, "f1")
-    assert bootstrap_score(counts, "f1", seed=1) != bootstrap_score(counts, "f1", seed=2)
+    assert bootstrap_score(counts, "f1", events_of(counts)) == bootstrap_score(counts, "f1", events_of(counts))
+    assert bootstrap_score(counts, "f1", events_of(counts), seed=1) != bootstrap_score(
+        counts, "f1", events_of(counts), seed=2
+    )
 
 
 def test_one_chip_has_a_value_but_no_interval_and_unscored_chips_do_not_count() -> None:
     counts = np.array([[5, 1, 1, 3], [0, 0, 0, 0]])
-    score = bootstrap_score(counts, "iou")
+    score = bootstrap_score(counts, "iou", events_of(counts))
     assert (score.value, score.low, score.high, score.chips) == (pytest.approx(5 / 7), None, None, 1)
 
 
 def test_the_mean_over_chips_leaves_out_chips_without_water() -> None:
     counts = np.array([[1, 0, 1, 8], [9, 0, 1, 0], [0, 5, 0, 5], [0, 0, 0, 9]])
-    score = bootstrap_mean(counts, "iou")
+    score = bootstrap_mean(counts, "iou", events_of(counts))
     assert score.value == pytest.approx((0.5 + 0.9) / 2)
     assert score.chips == 2
-    assert bootstrap_mean(counts[2:], "iou").value is None
+    assert bootstrap_mean(counts[2:], "iou", ["a", "a"]).value is None
+
+
+def naive_two_stages(counts, events, resamples, rng):
+    names = sorted(set(events))
+    members = {name: np.flatnonzero(np.array(events) == name) for name in names}
+    draws = []
+    for _ in range(resamples):
+        rows = [rng.choice(members[names[i]], len(members[names[i]])) for i in rng.integers(0, len(names), len(names))]
+        total = counts[np.concatenate(rows)].sum(axis=0)
+        draws.append(total[0] / total[:3].sum())
+    return np.quantile(draws, [0.05, 0.95])
+
+
+def test_the_vectorised_bootstrap_agrees_with_drawing_events_and_then_their_chips() -> None:
+    counts = random_counts(40, 1)
+    events = [f"event {index % 3 + index % 5 * (index > 20)}" for index in range(40)]
+    score = bootstrap_score(counts, "iou", events, resamples=4000)
+    expected = naive_two_stages(counts, events, 4000, np.random.default_rng(7))
+    assert [score.low, score.high] == pytest.approx(expected, abs=0.008)
+    assert score.events == len(set(events))
+
+
+@examples(40)
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=20))
+def test_an_event_is_drawn_with_as_many_chips_as_it_has(events) -> None:
+    weights = chip_weights(events, 50, 42)
+    drawn = {name: weights[:, [event == name for event in events]].sum(axis=1) / events.count(name) for name in events}
+    for times in drawn.values():
+        assert np.all(times == times.round())
+    assert np.all(sum(drawn.values()) == len(set(events)))
+
+
+def test_chips_of_one_event_that_are_alike_make_the_interval_as_wide_as_the_events() -> None:
+    """Ten copies of a chip in each of six events hold no more information than one chip per event."""
+    single = random_counts(6, 5)
+    copies, events = np.repeat(single, 10, axis=0), [f"event {index // 10}" for index in range(60)]
+    alone = bootstrap_score(single, "iou", list("abcdef"), resamples=2000)
+    together = bootstrap_score(copies, "iou", events, resamples=2000)
+    as_if_independent = bootstrap_score(copies, "iou", [f"chip {index}" for index in range(60)], resamples=2000)
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.1)
+    assert as_if_independent.high - as_if_independent.low < 0.5 * (together.high - together.low)
+    mean = bootstrap_mean(copies, "iou", events, resamples=2000)
+    narrow = bootstrap_mean(copies, "iou", [str(index) for index in range(60)], resamples=2000)
+    assert narrow.high - narrow.low < 0.5 * (mean.high - mean.low)
+
+
+def test_chips_that_are_their_own_events_are_resampled_as_the_chips_of_one_event() -> None:
+    counts = random_counts(30, 4)
+    one, own = (
+        bootstrap_score(counts, "iou", events, resamples=4000) for events in (["a"] * 30, list(map(str, range(30))))
+    )
+    assert [one.low, one.high] == pytest.approx([own.low, own.high], abs=0.006)
+    assert (one.events, own.events) == (1, 30)
+
+
+def test_every_chip_needs_an_event() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        bootstrap_score(random_counts(3, 1), "iou", ["a", "b"])

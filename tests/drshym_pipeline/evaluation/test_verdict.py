@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from drshym_pipeline.assessment.metrics import COUNT_NAMES
-from drshym_pipeline.evaluation.verdict import verdict
+from drshym_pipeline.evaluation.verdict import Verdict, joint_verdict, verdict
 from drshym_pipeline.settings import Floors
 
 NO_FLOORS = Floors()
@@ -20,6 +20,7 @@ def table(hits: float, chips: int = 20, seed: int = 42, noise: float = 0.0) -> p
     found = np.clip(hits + rng.normal(0, noise, chips), 0, 1)
     tp = np.rint(water * found).astype(int)
     frame = pd.DataFrame({"tp": tp, "fp": 20, "fn": water - tp, "tn": 500})
+    frame.insert(0, "event", [f"event_{number // 2}" for number in range(chips)])
     frame.index = pd.Index([f"chip_{number}" for number in range(chips)], name="chip")
     return frame
 
@@ -71,6 +72,7 @@ def test_a_broken_candidate_is_broken_before_anything_is_compared(counts, floors
 
 def test_a_candidate_on_its_floor_is_not_broken() -> None:
     counts = pd.DataFrame([[5, 5, 0, 1], [5, 5, 0, 1]], columns=list(COUNT_NAMES), index=["a", "b"])
+    counts.insert(0, "event", "one")
     assert verdict(counts, counts, Floors(iou=0.5)).word == "not distinguishable"
 
 
@@ -88,3 +90,39 @@ def test_verdicts_on_different_chips_are_refused() -> None:
 def test_a_verdict_is_json() -> None:
     found = verdict(table(0.9), table(0.8), NO_FLOORS)
     assert json.loads(json.dumps(found.to_dict()))["difference"]["chips"] == 20
+
+
+def test_the_reason_says_over_how_many_events_and_chips() -> None:
+    found = verdict(table(0.9), table(0.8), NO_FLOORS)
+    assert "over 10 events and their 20 chips" in found.reason
+    one = [frame.assign(event="flood") for frame in (table(0.9), table(0.8))]
+    assert "over the 20 chips of one event" in verdict(*one, NO_FLOORS).reason
+
+
+@pytest.mark.parametrize(
+    ("both", "alone", "word"),
+    [
+        ("better", "better", "better"),
+        ("better", "not distinguishable", "better"),
+        ("not distinguishable", "better", "better"),
+        ("not distinguishable", "not distinguishable", "not distinguishable"),
+        ("better", "worse", "worse"),
+        ("worse", "better", "worse"),
+        ("worse", "not distinguishable", "worse"),
+        ("better", "broken", "broken"),
+        ("broken", "better", "broken"),
+    ],
+)
+def test_a_candidate_is_better_if_it_is_better_with_some_bands_and_worse_with_none(both, alone, word) -> None:
+    found = joint_verdict({"VV and VH": Verdict(both, "It is so."), "VV alone": Verdict(alone, "That differs.")})
+    assert found.word == word
+    assert found.reason.count(". ") == 0, "one sentence"
+    if word == "broken":
+        assert found.reason == ("It is so." if both == "broken" else "That differs.")
+    else:
+        assert found.reason.endswith(f"; with VV and VH: {both}, it is so; with VV alone: {alone}, that differs.")
+
+
+def test_with_one_kind_of_bands_the_verdict_is_that_one() -> None:
+    only = Verdict("better", "It is so.")
+    assert joint_verdict({"VV alone": only}) is only
