@@ -18,8 +18,10 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from click.testing import CliRunner
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
+from rasterio.rio.main import main_group
 from scipy import ndimage
 
 from drshym_pipeline.errors import InputError
@@ -269,6 +271,7 @@ def _shorter_while_it_is_read(write: Write, patch: pytest.MonkeyPatch) -> Case:
 
 # --- position --------------------------------------------------------------------------------------------------------
 
+MOON = 'GEOGCS["Moon",DATUM["Moon",SPHEROID["Moon",1737400,0]],PRIMEM["Reference",0],UNIT["degree",0.0174532925199433]]'
 CORNERS = [(0, 0), (0, 160), (160, 0), (160, 160)]
 
 
@@ -288,6 +291,26 @@ def with_points(write: Write, places: list[tuple[float, float]], crs: str | None
 def _no_georeference(write: Write, patch: pytest.MonkeyPatch) -> Case:
     path = write(CLEAN, "S1_a.tif", crs=None, transform=None)
     return Case(Request([path]), "Georeference it first", [whole(write)])
+
+
+@case
+def _local_crs(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif", crs='LOCAL_CS["site grid",UNIT["metre",1]]')
+    return Case(Request([path]), "Georeference it again in a CRS of the Earth", [whole(write)])
+
+
+@case
+def _crs_of_another_planet(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif", crs=MOON, transform=rasterio.Affine(1e-4, 0, 12, 0, -1e-4, 45))
+    return Case(Request([path]), "Georeference it again in a CRS of the Earth", [whole(write)])
+
+
+@case
+def _metres_as_degrees(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path, copy = (write(CLEAN, name, crs="EPSG:4326") for name in ("S1_a.tif", "S1_b.tif"))
+    done = CliRunner().invoke(main_group, ["edit-info", "--crs", "EPSG:32630", str(copy)])
+    assert done.exit_code == 0, done.output
+    return Case(Request([path]), "(rio edit-info --crs EPSG:n FILE)", [Request([copy])])
 
 
 @case
