@@ -119,6 +119,21 @@ def judgement_of(lineage: Lineage) -> Judgement:
     return Judgement.load(state_of(lineage, "slice_reports").judged_in(lineage.store))
 
 
+def test_the_candidate_is_judged_with_vv_and_vh_and_with_vv_alone(lineage: Lineage, trained: ExecuteInProcessResult):
+    assert trained.success
+    judgement = judgement_of(lineage)
+    judged = [row for row in judgement.comparisons if row["against"].startswith("in service")]
+    assert [(row["split"], row["bands"]) for row in judged][:2] == [("test", "VV and VH"), ("test", "VV alone")]
+    for row in judged[:2]:
+        assert f"with {row['bands']}: {row['verdict']}" in judgement.reason
+    assert judgement.reason.count(". ") == 0, "one sentence"
+    assert {"test_iou", "test_vv_iou"} <= judgement.metrics.keys()
+    folder = state_of(lineage, "slice_reports").judged_in(lineage.store)
+    alone = read_json(folder / "test_vv_alone" / "evaluation.json")
+    assert {chip["mode"] for chip in alone["chips"]} == {"vv"}
+    assert alone["interval"]["over"] in ("events and their chips", "the chips of one event")
+
+
 def kept_failure(lineage: Lineage, result: ExecuteInProcessResult) -> dict[str, str]:
     """What the failure sensor keeps of a failed run."""
     run = lineage.instance.get_run_by_id(result.run_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
+from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11, event_of
 from drshym_pipeline.errors import InputError
 
 HAND = Path("data/flood_events/HandLabeled")
@@ -158,3 +158,9 @@ def test_the_hash_depends_on_the_content_not_on_the_folder(root):
     assert Sen1Floods11(moved).sha256() == before
     (moved / HAND / "LabelHand" / "Ghana_1_LabelHand.tif").write_bytes(b"other")
     assert Sen1Floods11(moved).sha256() != before
+
+
+def test_chips_without_the_name_of_an_event_are_of_one_event():
+    """They may be neighbours, so an interval must not treat them as independent."""
+    assert event_of("Sri-Lanka_534068") == "Sri-Lanka"
+    assert event_of("chip1") == event_of("chip2") == event_of("_3") == "unnamed"

@@ -8,7 +8,9 @@ import pytest
 from drshym_pipeline.assessment.calibration import LogitHistogram
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.model.model_card import model_card_markdown
+from drshym_pipeline.records import Score
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import sha256_file
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint, keep_weights
@@ -134,6 +136,21 @@ def test_a_bias_that_other_events_confirm_is_sealed_with_its_reasons() -> None:
         assert getattr(entry.after, figure) < getattr(entry.before, figure)
     assert abs(entry.after.uncertain_predicted - entry.after.uncertain_found) < 0.02
     assert entry.before.uncertain_found > entry.before.uncertain_predicted + 0.05
+
+
+def test_the_intervals_of_the_scores_are_over_events_and_the_card_says_so() -> None:
+    chips = {f"e{turn}": chips_of(turn, bias=1.2) for turn in range(4)}
+    entry = calibrate_mode(chips, EvaluationConfig(bootstrap=100))
+    alone = calibrate_mode({"a": chips_of(1, bias=0.0)}, EvaluationConfig(bootstrap=100))
+    assert entry.scores["iou"].events == entry.scores["iou_chip_mean"].events == 4
+    assert alone.scores["iou"].events == 1
+    card = shipped_bundle().card
+    for scores, words in (
+        (entry.scores, "intervals over events and their chips."),
+        (alone.scores, "intervals over the chips of one event."),
+        ({"iou": Score(value=0.5, low=0.4, high=0.6, chips=9)}, "intervals over whole chips."),
+    ):
+        assert words in model_card_markdown(card.model_copy(update={"scores": {"valid_vv": scores}}))
 
 
 def test_every_event_is_judged_alone() -> None:
