@@ -116,6 +116,7 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
         batch_size=engine.batch_size,
         device=engine.device,
         precision=engine.precision,
+        any_spacing=bool(kept_sidecar(tools.store.path, partition).any_spacing),
         progress=tools.progress,
     )
     tools.note(partition, prediction=predicted.name, drawing=None, map=None)

@@ -49,6 +49,7 @@ def map_scene(
     batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
+    any_spacing: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -68,6 +69,7 @@ def map_scene(
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
+        any_spacing: Map pixels of more than 60 m too.
         overwrite: Replace products of another scene that have the same names.
         progress: Called with (stage, done, total) while the scene is mapped.
 
@@ -96,6 +98,7 @@ def map_scene(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        any_spacing=any_spacing,
         overwrite=overwrite,
         progress=progress,
     )

@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -21,32 +20,25 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.card_figures import card_iou
-from drshym_pipeline.model.inputs import fill_small_holes, network_input_of_codes
-from drshym_pipeline.probabilities import (
-    NOT_OBSERVED,
-    PROBABILITY_SCALE,
-    PROBABILITY_STEPS,
-    encode,
-    probability,
-)
+from drshym_pipeline.model.resampling import Resampling, resampling_between
+from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE, PROBABILITY_STEPS
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import (
     BandMode,
-    Calibration,
     ModelReference,
+    PixelSpacing,
     PrecisionOption,
     PredictionSummary,
     ProbabilityOverview,
 )
-from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.storage import atomic_directory
+from drshym_pipeline.tile_work import TileWork
 from drshym_pipeline.tiling import TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.model.compute import TileNetwork
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
 STAGE = "tile_probabilities"
@@ -65,17 +57,6 @@ def check_prediction_options(batch_size: int | None, precision: str) -> None:
         raise InputError("batch-size", f"must be at least 1, got {batch_size}", "Choose a batch size such as 4")
     if precision not in get_args(PrecisionOption):
         raise InputError("precision", f"'{precision}' is not known", "Use auto, fp32 or bf16")
-
-
-def calibrated(logits: NDArray[np.float32], calibration: Calibration) -> NDArray[np.float32]:
-    """Return the probabilities sigmoid(logit / T + bias) of raw logits, same shape, in [0, 1].
-
-    Raises:
-        DrShymError: A logit is not finite, which only a broken network or a numerical fault produces.
-    """
-    if not np.isfinite(logits).all():
-        raise DrShymError("The network returned values that are not finite; the map was stopped. Use another model.")
-    return probability(logits, calibration)
 
 
 class _Statistics:
@@ -149,53 +130,18 @@ def in_order(
             future.cancel()
 
 
-@dataclass(frozen=True)
-class _TileWork:
-    """What is done with one tile, in any thread."""
-
-    reader: BackscatterReader
-    grid: TileGrid
-    mode: BandMode
-    bands: BandMode
-    network: TileNetwork
-    calibration: Calibration
-
-    def prepare(self, index: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]] | None:
-        """Return where a tile is observed, and its network input; None without an observed pixel."""
-        codes = self.reader.read(self.grid.window(index), 1 if self.mode == "vv" else None)
-        observed = codes[0] != NOT_OBSERVED_CODE
-        return (observed, network_input_of_codes(fill_small_holes(codes), self.bands)) if observed.any() else None
-
-    def store(self, observed: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.uint16]:
-        """The probabilities of a tile as they are stored: (tile, tile), not observed past the end of the scene."""
-        values = encode(calibrated(logits, self.calibration))
-        if observed.all() and observed.shape == (self.grid.tile, self.grid.tile):
-            return values
-        stored = np.full((self.grid.tile, self.grid.tile), NOT_OBSERVED, np.uint16)
-        height, width = observed.shape
-        stored[:height, :width][observed] = values[observed]
-        return stored
-
-    def whole(self, index: int) -> NDArray[np.uint16] | None:
-        """A tile from its pixels to its stored probabilities."""
-        prepared = self.prepare(index)
-        if prepared is None:
-            return None
-        observed, inputs = prepared
-        return self.store(observed, self.network.logits(inputs[np.newaxis])[0])
-
-    def results(self, pool: ThreadPoolExecutor, workers: int, batch: int) -> Iterator[NDArray[np.uint16] | None]:
-        """All tiles in the order of the grid; None where nothing is observed."""
-        indices = range(len(self.grid))
-        if batch == 1:
-            yield from in_order(pool, self.whole, indices, 2 * workers)
-            return
-        prepared = in_order(pool, self.prepare, indices, 2 * batch)
-        while group := list(islice(prepared, batch)):
-            seen = [tile for tile in group if tile is not None]
-            logits = self.network.logits(np.stack([inputs for _, inputs in seen])) if seen else np.empty(0)
-            found = iter(self.store(observed, values) for (observed, _), values in zip(seen, logits, strict=True))
-            yield from (None if tile is None else next(found) for tile in group)
+def _results(work: TileWork, pool: ThreadPoolExecutor, workers: int, batch: int) -> Iterator[NDArray[np.uint16] | None]:
+    """Yield all tiles in the order of the grid; None where nothing is observed."""
+    indices = range(len(work.grid))
+    if batch == 1:
+        yield from in_order(pool, work.whole, indices, 2 * workers)
+        return
+    prepared = in_order(pool, work.prepare, indices, 2 * batch)
+    while group := list(islice(prepared, batch)):
+        seen = [tile for tile in group if tile is not None]
+        logits = work.network.logits(np.stack([inputs for _, inputs in seen])) if seen else np.empty(0)
+        found = iter(work.store(observed, values) for (observed, _), values in zip(seen, logits, strict=True))
+        yield from (None if tile is None else next(found) for tile in group)
 
 
 class _Shards:
@@ -229,6 +175,7 @@ def predict_scene(
     out: Path,
     *,
     reference: ModelReference,
+    pixels: PixelSpacing | None = None,
     batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
@@ -248,6 +195,7 @@ def predict_scene(
         mode: The bands to use; `vv` ignores VH.
         out: The Zarr directory, written whole or not at all.
         reference: Which model this is, kept in the array's attributes.
+        pixels: The size of the pixels, if they are resampled for the network; None for pixels of about 10 m.
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None. A CPU takes one tile at a time
             in each of its threads.
         device: `cpu`, `cuda` or `auto`.
@@ -272,7 +220,10 @@ def predict_scene(
     chosen = resolve_precision(precision, device)
     start = time.perf_counter()
     network = tile_network(bundle, device, chosen)
-    work = _TileWork(reader, grid, mode, bundle.network.bands, network, bundle.calibration[mode])
+    resampling = Resampling() if pixels is None else resampling_between(pixels)
+    work = TileWork(reader, grid, mode, bundle.network.bands, network, bundle.calibration[mode], resampling)
+    # Resampled tiles are computed in pieces, one after the other, on every device.
+    batch = 1 if resampling.is_needed else network.batch_of(batch_size)
     with (
         atomic_directory(out) as temporary,
         tiles_side_by_side(device, len(grid)) as workers,
@@ -294,7 +245,7 @@ def predict_scene(
         )
         progress(STAGE, 0, len(grid))
         shards = _Shards(array, grid)
-        predicted = shards.take(work.results(pool, workers, network.batch_of(batch_size)), progress)
+        predicted = shards.take(_results(work, pool, workers, batch), progress)
         statistics = shards.statistics
         summary = PredictionSummary(
             tiles=len(grid),
@@ -313,6 +264,7 @@ def predict_scene(
             overlap=grid.overlap,
             seconds=round(time.perf_counter() - start, 3),
             card=card_iou(bundle.card),
+            pixels=pixels,
         )
         array.attrs.update(
             {

@@ -187,6 +187,7 @@ def predict(
     batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
+    any_spacing: bool = False,
     progress: Progress = silent,
 ) -> PredictionFolder:
     """Predict the tiles of a scene, unless the same model has done so with the same arithmetic.
@@ -201,16 +202,24 @@ def predict(
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
+        any_spacing: Map pixels of more than 60 m too.
         progress: Called after every row of tiles.
 
     Raises:
-        InputError: An option is out of range.
+        InputError: An option is out of range, or the pixels are larger than 60 m.
     """
     from drshym_pipeline.sar.scene import open_backscatter
 
     scene = tiles.scene
     plan = plan_prediction(
-        scene.meta(), tiles.grid(), bundle, reference, batch_size=batch_size, device=device, precision=precision
+        scene.meta(),
+        tiles.grid(),
+        bundle,
+        reference,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        any_spacing=any_spacing,
     )
     predicted = tiles.prediction(f"probabilities/{plan.key}.zarr")
     if _is_there(predicted):
@@ -349,6 +358,7 @@ def map_scene(
     batch_size: int | None = None,
     device: str = "auto",
     precision: PrecisionOption = "auto",
+    any_spacing: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -369,6 +379,7 @@ def map_scene(
         batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
+        any_spacing: Map pixels of more than 60 m too.
         overwrite: Replace products of another scene that have the same names.
         progress: Called by every stage.
 
@@ -401,7 +412,16 @@ def map_scene(
             check_free(out, meta)
         clock.note("stage")
         grid = TileGrid(meta.height, meta.width, tile, overlap)
-        plan = plan_prediction(meta, grid, bundle, reference, batch_size=batch_size, device=device, precision=precision)
+        plan = plan_prediction(
+            meta,
+            grid,
+            bundle,
+            reference,
+            batch_size=batch_size,
+            device=device,
+            precision=precision,
+            any_spacing=any_spacing or bool(note.any_spacing),
+        )
         with BackscatterReader(meta, work) as reader:
             prediction = plan.carry_out(reader, probabilities, progress)
             clock.note("predict")

@@ -19,7 +19,8 @@ PACKAGE = ROOT / "drshym_pipeline"
 ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "assessment", "scene_folder", "scene_store", "datasets", "model", "training", "stitching",
-    "inference", "prediction", "products", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
+    "tile_work", "inference", "prediction", "products", "mapping", "api", "evaluation", "console", "commands", "cli",
+    "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.

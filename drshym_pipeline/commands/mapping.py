@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _SHOWN = 10  # side rasters that are named in one line
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
 PrecisionFlag = Annotated[PrecisionOption, typer.Option("--precision", help="Number format of the network.")]
+AnySpacingOption = Annotated[bool, typer.Option("--any-spacing", help="Map scenes with pixels of more than 60 m too.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
 ]
@@ -107,6 +108,7 @@ def segment(
     overlap: OverlapOption = DEFAULT_OVERLAP,
     batch_size: BatchOption = None,
     precision: PrecisionFlag = "auto",
+    any_spacing: AnySpacingOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -123,6 +125,7 @@ def segment(
             overlap=overlap,
             batch_size=batch_size,
             precision=precision,
+            any_spacing=any_spacing,
             overwrite=overwrite,
         )
 
@@ -189,6 +192,7 @@ def predict_folder(
         int | None, typer.Option("--batch-size", "--batch_size", help="Tiles in one forward pass on a GPU.")
     ] = None,
     precision: PrecisionFlag = "auto",
+    any_spacing: AnySpacingOption = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -208,5 +212,6 @@ def predict_folder(
             overlap=overlap,
             batch_size=batch_size,
             precision=precision,
+            any_spacing=any_spacing,
             overwrite=overwrite,
         )

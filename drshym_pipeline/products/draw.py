@@ -35,6 +35,9 @@ _WRITERS = 2
 _AHEAD = 2  # bands stitched in advance
 _DRAWN: tuple[ProductKind, ...] = ("mask", "style", "proba", "overlay", "thumbnail", "flood", "caption")
 _WATER_SEPARATED = False  # neither reference water nor a pre-event scene is used yet
+INTERVAL_OF_OTHER_PIXELS = (
+    "The interval of the area was fitted on pixels of 10 m and may be too narrow for other pixels."
+)
 
 
 def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: float) -> tuple[str, ...]:
@@ -51,6 +54,8 @@ def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: flo
         found.append(f"The model was used on {prediction.summary.mode}, the scene has {meta.mode}.")
     if is_vv_alone(meta, prediction.summary):
         found.append(vv_alone_warning(prediction.summary.card))
+    if (pixels := prediction.summary.pixels) is not None:
+        found.append(f"{pixels.text().capitalize()}. {INTERVAL_OF_OTHER_PIXELS}")
     if prediction.area_errors.quantile is None:
         found.append("The model has no fitted area errors: the interval is the whole observed area.")
     return tuple(found)
@@ -189,6 +194,7 @@ def draw_map(
         water_separated=_WATER_SEPARATED,
         polygons=polygons.count,
         polygon_counts=polygons,
+        pixel_spacing=summary.pixels,
         slices=statistics.slices(),
         caption=caption,
         warnings=map_warnings(meta, prediction, statistics.observed_fraction),

@@ -14,7 +14,7 @@ from drshym_pipeline.records.base import (
     describe_validation,
     now,
 )
-from drshym_pipeline.records.maps import AreaEstimate, MapRecord, PolygonCounts, area_figure
+from drshym_pipeline.records.maps import AreaEstimate, MapRecord, PixelSpacing, PolygonCounts, area_figure
 from drshym_pipeline.records.models import (
     Calibration,
     CardIou,
@@ -64,6 +64,7 @@ __all__ = [
     "Modality",
     "ModelCard",
     "ModelReference",
+    "PixelSpacing",
     "PixelWindow",
     "Polarisation",
     "PolygonCounts",

@@ -75,16 +75,37 @@ class PolygonCounts(Record):
     omitted_km2: float = Field(ge=0.0)
 
 
+class PixelSpacing(Record):
+    """The size of a scene's pixels, and of the pixels that the network computed instead of them.
+
+    Sides in metres as (along a row, down a column): `scene_m` of the scene and its map, `network_m` of the network.
+    """
+
+    scene_m: tuple[float, float]
+    network_m: tuple[float, float]
+
+    def text(self) -> str:
+        """Return text such as `pixels of 30 m: resampled to 10 m for the network`."""
+        return f"pixels of {_sides(self.scene_m)}: resampled to {_sides(self.network_m)} for the network"
+
+
+def _sides(sides: tuple[float, float]) -> str:
+    """Return the sides of a pixel as text, one number where they are alike."""
+    along, down = (f"{side:.1f}".removesuffix(".0") for side in sides)
+    return f"{along} m" if along == down else f"{along} x {down} m"
+
+
 class MapRecord(Record):
     """One finished map: the scene, the model and the results.
 
     `scene_version` changes with the bytes of the source and with how they are read. `map_version` changes with the
     scene version, the model and the options of the map; maps of release 0.1.0 have none.
 
-    `pixels` counts the mask values by name. `water_separated` is False when neither reference water nor a pre-event
-    scene was used: the flooded class then means open water of any kind. `files` are names of files in the folder of the
-    record. `mean_confidence` is read from records of earlier versions and is no longer written. It describes single
-    pixels, and readers took it for the certainty of the area, which is given by the interval.
+    `pixels` counts the mask values by name. `pixel_spacing` is None where the network computed the scene's own pixels.
+    `water_separated` is False when neither reference water nor a pre-event scene was used: the flooded class then means
+    open water of any kind. `files` are names of files in the folder of the record. `mean_confidence` is read from
+    records of earlier versions and is no longer written. It describes single pixels, and readers took it for the
+    certainty of the area, which is given by the interval.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -110,6 +131,7 @@ class MapRecord(Record):
     water_separated: bool
     mean_confidence: float | None = None
     polygons: PolygonCounts | None = None
+    pixel_spacing: PixelSpacing | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from drshym_pipeline.records.base import BandMode, Precision, Record
-from drshym_pipeline.records.maps import AreaEstimate, PolygonCounts
+from drshym_pipeline.records.maps import AreaEstimate, PixelSpacing, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 
 
@@ -27,7 +27,8 @@ class PredictionSummary(Record):
     """What one prediction did.
 
     `minimum`, `maximum` and `mean` are over observed tile pixels, None if there are none. `card` has the scores of the
-    model's card, because the later stages do not load the model.
+    model's card, because the later stages do not load the model. `pixels` is None where the pixels of the scene went to
+    the network as they are.
     """
 
     tiles: int
@@ -46,6 +47,7 @@ class PredictionSummary(Record):
     overlap: int
     seconds: float | None = None
     card: CardIou | None = None
+    pixels: PixelSpacing | None = None
     reused: bool = Field(default=False, exclude=True)  # in predictions of earlier releases
 
 
@@ -78,8 +80,9 @@ class StitchSummary(Record):
     """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
 
     `water_separated` says whether the flooded class excludes permanent water. `polygons` is the number in the vector
-    file, `polygon_counts` says what was left out of it. `files` maps the kind of a product to its file name.
-    `mean_confidence` is read from maps of earlier versions.
+    file, `polygon_counts` says what was left out of it. `pixel_spacing` is `pixels` of
+    `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
+    earlier versions.
     """
 
     reference: ModelReference
@@ -98,6 +101,7 @@ class StitchSummary(Record):
     water_separated: bool = False
     polygons: int
     polygon_counts: PolygonCounts | None = None
+    pixel_spacing: PixelSpacing | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]

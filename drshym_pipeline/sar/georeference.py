@@ -27,6 +27,7 @@ from drshym_pipeline.tiling import Window
 _FEWEST_POINTS = 4
 _POLE = 84.0  # degrees; UTM ends there, and Sentinel-1 sees no land beyond
 _SMALLEST_PIXEL = 1e-6  # m2
+_SQUARE = 0.01  # relative difference of the sides
 _NO_MAP = "its ground control points do not make a map"
 _GEOD = pyproj.Geod(ellps="WGS84")
 NO_GEOREFERENCE = "Georeference it first (RTC products and terrain-corrected GRD have a CRS)"
@@ -271,6 +272,17 @@ def _middle(points: Sequence[ControlPoint]) -> tuple[float, float]:
     middle = (places.min(axis=0) + places.max(axis=0)) / 2
     point = points[int(np.hypot(*(places - middle).T).argmin())]
     return point.longitude, point.latitude
+
+
+def is_square_in_degrees(crs: str, transform: Affine) -> bool:
+    """Return whether a pixel has sides of equal length in degrees, as in products on a grid of longitude and latitude.
+
+    Args:
+        crs: `EPSG:n` or WKT.
+        transform: From (column, row) to (x, y).
+    """
+    a, b, _, d, e, _ = transform[:6]
+    return pyproj.CRS(crs).is_geographic and math.isclose(math.hypot(a, d), math.hypot(b, e), rel_tol=_SQUARE)
 
 
 @lru_cache(maxsize=32)

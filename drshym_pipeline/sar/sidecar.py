@@ -29,7 +29,7 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 class SceneSidecar(Record):
     """The content of a side-car.
 
-    `units`, `bands` and `denoise` change how a scene is read; the others are checked and kept.
+    `units`, `bands`, `denoise` and `any_spacing` change how a scene is mapped; the others are checked and kept.
 
     Args:
         units: What the pixel values are: `db`, `power`, `amplitude`, `dn` or `intensity`.
@@ -40,6 +40,7 @@ class SceneSidecar(Record):
         date: The day of the event, such as 2021-01-11.
         title: A title for the map.
         place: The name of the place.
+        any_spacing: Map the scene also if its pixels are larger than 60 m.
     """
 
     units: Units | None = None
@@ -50,6 +51,7 @@ class SceneSidecar(Record):
     date: Day | None = None
     title: Text | None = None
     place: Text | None = None
+    any_spacing: bool | None = None
 
 
 def is_sidecar(filename: str) -> bool:

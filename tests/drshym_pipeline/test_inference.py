@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from drshym_pipeline.errors import DrShymError, InputError
-from drshym_pipeline.inference import calibrated, predict_scene
+from drshym_pipeline.inference import predict_scene
 from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.probabilities import NOT_OBSERVED
@@ -18,6 +18,7 @@ from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, decode_db
 from drshym_pipeline.sar.scene import describe_scene
 from drshym_pipeline.storage import sha256_files
+from drshym_pipeline.tile_work import calibrated
 from drshym_pipeline.tiling import TileGrid
 
 

@@ -44,6 +44,7 @@ def test_all_keys_are_read():
         "date": "2021-01-11",
         "title": "Rome",
         "place": "Tiber",
+        "any_spacing": True,
     }
     assert parse_sidecar(json.dumps(values), "x").model_dump(mode="json") == values
     assert parse_sidecar("{}", "x") == SceneSidecar()
