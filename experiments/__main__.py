@@ -14,6 +14,7 @@ EXPERIMENTS = {
     "real-chips": "experiments.real_chips",
     "scene-statistics": "experiments.scene_statistics",
     "known-chips": "experiments.known_chips",
+    "spacing": "experiments.pixel_spacing",
 }
 
 
