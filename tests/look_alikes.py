@@ -17,10 +17,10 @@ def backscatter_db(height: int = 160, width: int = 160, seed: int = 42) -> Array
     lake = np.hypot(*np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]) < 0.5
     fields = np.kron(rng.normal(0.0, 1.5, (-(-height // 20), -(-width // 20))), np.ones((20, 20)))[:height, :width]
     means = np.stack([np.where(lake, -20.0, -10.0 + fields), np.where(lake, -27.0, -17.0 + fields)])
-    looks = 4.4
-    speckle = rng.gamma(looks, 1.0 / looks, means.shape)
-    # The pixels of a product are smaller than its resolution, so neighbours are alike.
-    speckle = ndimage.gaussian_filter(speckle, (0, 0.5, 0.5))
+    # The pixels of a product are smaller than its resolution: neighbours have a correlation of 0.37, and the local
+    # deviation is 1.4 dB.
+    looks = 0.72
+    speckle = ndimage.gaussian_filter(rng.gamma(looks, 1.0 / looks, means.shape), (0, 0.78, 0.78))
     result: Array = means + 10.0 * np.log10(speckle)
     return result
 

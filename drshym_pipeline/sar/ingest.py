@@ -37,6 +37,7 @@ _READING = 4
 # VV is above VH in 99 % of pixels. Below the first share the two bands are swapped; from the second share on, they are
 # VV and VH. Between them they are something else, such as two dates.
 _SWAPPED_BELOW, _ORDERED_FROM = 0.2, 0.8
+_FEWEST_VALUES = 100  # fewer say nothing about bands
 # From this share of the pixels on, it is worth a warning that one band is missing there.
 _ONE_BAND_MISSING = 0.01
 _AHEAD = 2  # windows decoded in advance
@@ -74,9 +75,8 @@ def content_hash(bands: Sequence[BandSource], directory: Path) -> str:
 
 def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[BandSample, ...]:
     """Swap the roles when the pixels contradict the order of unnamed bands; warn when they contradict named bands."""
-    if len(scene.roles) < 2 or samples[0].values.size < 100:
+    if samples[0].values.size < _FEWEST_VALUES:
         return samples
-    first, second = scene.roles
     for sample, role in zip(samples, scene.roles, strict=True):
         if np.ptp(sample.values) == 0:
             raise InputError(
@@ -84,6 +84,9 @@ def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[Ban
                 f"band {role.band} has one value only ({sample.values[0]:g}): it is no backscatter",
                 "Give a file with VV, or with VV and VH",
             )
+    if len(scene.roles) < 2:
+        return samples
+    first, second = scene.roles
     vv, vh = samples[0].values, samples[1].values
     # Equal values are numbers for "no data" that have no tag.
     above = float((vv > vh)[vv != vh].mean()) if (vv != vh).any() else 1.0
@@ -114,17 +117,18 @@ def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[Ban
 
 def _claims(scene: OpenScene) -> Claims:
     """Return what the headers and names of the scene's files say about their values."""
-    facts = scene.facts_of(scene.roles[0])
-    hints = {found.units_hint for found in map(scene.facts_of, scene.roles)} - {None}
+    used = [scene.facts_of(role) for role in scene.roles]
+    hints = {facts.units_hint for facts in used} - {None}
     if len(hints) > 1:
         raise InputError(
-            facts.path,
+            used[0].path,
             f"its polarisations have different units, as their names say ({' and '.join(sorted(map(str, hints)))})",
             "Give both in the same units",
         )
+    types = ["float32" if file.scaled else file.dtype for file in used]
     return Claims(
-        dtype="float32" if facts.scaled else facts.dtype,
-        hint=facts.units_hint,
+        dtype=next((dtype for dtype in types if dtype in ("uint8", "int8")), types[0]),
+        hint=used[0].units_hint,
         # Raw products have control points and no transform; elevation models and pictures have a transform.
         named=any(file.named for file in scene.facts) or scene.grid.georeference == "gcps",
         polarised=len(scene.roles) > 1 or scene.roles[0].stated,

@@ -17,7 +17,6 @@ from drshym_pipeline.sar.unit_evidence import (
     COUNTS,
     FEW,
     FILL_ABOVE,
-    OR_ORIGINAL,
     ORIGINAL,
     UNIT_NAMES,
     BandSample,
@@ -31,8 +30,6 @@ from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
 # Medians of a whole scene in dB that are possible. Calm lakes are near -25 dB in VV, cities near -3 dB.
 _LEVELS: Final[dict[Polarisation, tuple[float, float]]] = {"VV": (-32.0, 3.0), "VH": (-45.0, -2.0)}
 _COUNTS_LESS: Final = 4.0  # digital numbers contain the noise of the instrument
-# In dB, the local deviation of VV is 1.8 dB or less. More comes from a logarithm with the wrong factor.
-_MOST_SPECKLE_DB: Final = 2.4
 # Limits of the local statistics; `texture` says what they were chosen on.
 _SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
 _SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
@@ -40,13 +37,21 @@ _MOST_UNEVEN: Final = 2.0
 _LEAST_GROWTH: Final = 0.5
 # For values in 0 .. 1.
 _NORMALISED_GROWTH: Final = 0.55
+_NORMALISED_THOUGH_NAMED: Final = 0.3  # a name that states the units is some evidence for them
+_LARGEST: Final = 99.5  # percentile; single bright targets are above 1 in scaled dB too
 _AT_LIMIT_FROM, _AT_LIMIT = 0.995, 0.005
 # Backscatter that is smoother than speckle is believed only at a level that is usual.
 _USUAL: Final = (-28.0, -4.0)
 _USUAL_COUNTS: Final = (-22.0, -3.0)
+_USUAL_LEVEL: Final = (-28.0, -3.0)
+_USUAL_RATIO: Final = (2.5, 14.0)  # of the medians of VV and VH in dB; 4 to 12 in real scenes
+_COPIED: Final = 0.5  # the share of equal values from which on a band is a copy
+_ENOUGH_TO_CHECK: Final = 1000  # values; with fewer, a scene is too small for local statistics
 
 
-def refuse_normalised(whole: BandSample, cleaned: BandSample, units: Units, subject: str) -> None:
+def refuse_normalised(
+    whole: BandSample, cleaned: BandSample, units: Units, subject: str, *, named: bool = False
+) -> None:
     """Refuse values that are limited to 0 .. 1, such as scaled dB or a probability.
 
     Args:
@@ -54,17 +59,20 @@ def refuse_normalised(whole: BandSample, cleaned: BandSample, units: Units, subj
         cleaned: VV without them.
         units: How the values would be read.
         subject: The file to name in an error.
+        named: Whether the name or the tags state these units.
 
     Raises:
-        InputError: All values are in 0 .. 1, and many are near the largest or the local deviation does not grow with
-            the mean.
+        InputError: Nearly all values are in 0 .. 1, and many are near the largest or the local deviation does not grow
+            with the mean.
     """
     values = whole.values[(whole.values >= 0.0) & (whole.values < FILL_ABOVE)]
-    if values.size < FEW or values.max() > 1.0:
+    if values.size < FEW or np.percentile(values, _LARGEST) > 1.0:
         return
     local = texture_as(cleaned, units)
-    limited = float((values >= _AT_LIMIT_FROM * values.max()).mean()) >= _AT_LIMIT and values.max() > 0.9
-    added = local is not None and local.growth is not None and local.growth < _NORMALISED_GROWTH
+    largest = float(values.max())
+    limited = 0.9 < largest <= 1.0 and float((values >= _AT_LIMIT_FROM * largest).mean()) >= _AT_LIMIT
+    least = _NORMALISED_THOUGH_NAMED if named else _NORMALISED_GROWTH
+    added = local is not None and local.growth is not None and local.growth < least
     if limited or added:
         raise InputError(
             subject,
@@ -110,18 +118,18 @@ def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: Unit
         )
     local = texture_as(samples[0], found.units)
     if local is None:
-        note = "too few pixels to check that the values are backscatter"
+        if samples[0].values.size >= _ENOUGH_TO_CHECK and found.units in COUNTS:
+            raise InputError(
+                subject,
+                "its valid pixels are too scattered to tell digital numbers from elevation or optical bands",
+                ORIGINAL,
+            )
+        note = "too few neighbouring valid pixels to check that the values are backscatter"
         return UnitsFound(found.units, found.evidence, (*found.warnings, note))
     shown = f"the local deviation is {local.deviation_db:.2f} dB"
     if local.flat > 0.5 or local.deviation_db < _SMOOTH_DB:
         raise InputError(
             subject, f"not a radar image: no speckle, {shown}, as in elevation, angles or classes", ORIGINAL
-        )
-    if found.units == "db" and local.deviation_db > _MOST_SPECKLE_DB:
-        raise InputError(
-            subject,
-            f"its dB vary too much ({shown}; speckle has 1.8 dB or less), as after 20 log10 of power",
-            "Write 10 log10 of power or 20 log10 of amplitude, or " + OR_ORIGINAL,
         )
     speckle = local.deviation_db >= _SPECKLE_DB and local.unevenness <= _MOST_UNEVEN
     grows = local.growth is None or local.growth >= _LEAST_GROWTH
@@ -153,11 +161,33 @@ def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: Unit
 
 
 def _with_level_note(samples: Sequence[BandSample], found: UnitsFound) -> UnitsFound:
-    """Add a warning when digital numbers are at an unusual level: other whole numbers look like them."""
-    if found.units not in COUNTS:
-        return found
+    """Add a warning when the level of VV is unusual: other numbers may look like these units."""
+    least, most = _USUAL_COUNTS if found.units in COUNTS else _USUAL_LEVEL
     middle = float(np.nanmedian(to_db(samples[0].values, found.units)))
-    if _USUAL_COUNTS[0] <= middle <= _USUAL_COUNTS[1]:
+    if least <= middle <= most:
         return found
-    note = f"read as {UNIT_NAMES[found.units]}, VV has an unusual median of {middle:.1f} dB: is it an original GRD?"
+    note = f"read as {UNIT_NAMES[found.units]}, VV has an unusual median of {middle:.1f} dB: is it an original product?"
     return UnitsFound(found.units, found.evidence, (*found.warnings, note))
+
+
+def check_second_band(samples: Sequence[BandSample], found: UnitsFound, subject: str) -> UnitsFound:
+    """Compare VH with VV.
+
+    Raises:
+        InputError: VH is a copy of VV.
+    """
+    if len(samples) < 2 or samples[0].values.size < FEW:
+        return found
+    if float((samples[0].values == samples[1].values).mean()) > _COPIED:
+        raise InputError(subject, "its VH is a copy of its VV", "Give a file with VV, or with VV and VH")
+    notes = []
+    vv, vh = (float(np.nanmedian(to_db(sample.values, found.units))) for sample in samples)
+    if not _USUAL_RATIO[0] <= vv - vh <= _USUAL_RATIO[1]:
+        notes.append(
+            f"VV is {vv - vh:.1f} dB above VH in the median; {_USUAL_RATIO[0]:g} to {_USUAL_RATIO[1]:g} dB are usual: "
+            "are the bands VV and VH?"
+        )
+    local = texture_as(samples[1], found.units)
+    if local is not None and (local.flat > 0.5 or local.deviation_db < _SMOOTH_DB):
+        notes.append("VH has no speckle, as if it were no backscatter, or cut at a limit")
+    return UnitsFound(found.units, found.evidence, (*found.warnings, *notes))

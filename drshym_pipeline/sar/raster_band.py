@@ -23,7 +23,16 @@ from drshym_pipeline.sar.calibration import CalibrationTable
 from drshym_pipeline.sar.noise import NoiseTable
 from drshym_pipeline.sar.radiometry import to_db, without_noise
 from drshym_pipeline.sar.safe_open import damaged
-from drshym_pipeline.sar.validity import FLOOR_DB, LEAST_DB, SOLID_SIDE, below_floor, measured, not_filled, solid
+from drshym_pipeline.sar.validity import (
+    BRIGHT_DB,
+    FLOOR_DB,
+    LEAST_DB,
+    SOLID_SIDE,
+    below_floor,
+    measured,
+    not_filled,
+    solid,
+)
 from drshym_pipeline.tiling import Window
 
 _HALO = SOLID_SIDE - 1
@@ -177,6 +186,9 @@ class SceneBands:
         if not any(band.any() for band in low):
             return layers
         high = [layer.given & ~cut for layer, cut in zip(layers, low, strict=True)]
+        if self.units == "db":
+            # Exactly 0 dB beside a bright value is a bright target or a limit, and not noise removal.
+            high = [band & np.less(layer.values, BRIGHT_DB) for band, layer in zip(high, layers, strict=True)]
         return [
             BandValues(layer.values, layer.given, self._floor(index, window, low[index] & high[1 - index]))
             for index, layer in enumerate(layers)

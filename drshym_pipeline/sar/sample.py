@@ -11,21 +11,36 @@ from drshym_pipeline.sar.raster_band import SceneBands
 from drshym_pipeline.sar.unit_evidence import BandSample
 from drshym_pipeline.tiling import Window
 
-_WINDOWS: Final = 24
+_PATCHES: Final = 24
 _SIDE: Final = 256
 _ENOUGH_PIXELS: Final = 20_000
 _MOST_PIXELS: Final = 200_000
-# Multiples of the golden ratio modulo 1 spread the columns evenly for any number of windows.
-_GOLDEN: Final = 0.618033988749895
+_VALID: Final = 0.5  # of the pixels of a part, so that it is used for local statistics
+# Multiples of these numbers modulo 1 are spread evenly over a square, for any count (M. Roberts, R2 sequence).
+_STEP_DOWN, _STEP_RIGHT = 0.754877666, 0.569840291
 
 
-def _patch(window: Window, index: int) -> Window:
-    """Return a part of a window of the scene, in other columns and rows for each index."""
-    share = (0.5 + index * _GOLDEN) % 1.0
-    height, width = min(window.height, _SIDE), min(window.width, _SIDE)
-    row = window.row + int(share * (window.height - height))
-    col = window.col + int(share * (window.width - width))
-    return Window(row, col, height, width)
+def _patches(windows: list[Window]) -> list[Window]:
+    """Return parts of the windows of a scene: as many as are needed to see most of a small scene, 24 of a large one."""
+    pixels = sum(window.height * window.width for window in windows)
+    count = min(_PATCHES, max(1, round(pixels / _SIDE**2)))
+    chosen = []
+    for index in range(count):
+        window = windows[(2 * index + 1) * len(windows) // (2 * count)]
+        down, right = (0.5 + index * _STEP_DOWN) % 1.0, (0.5 + index * _STEP_RIGHT) % 1.0
+        height, width = min(window.height, _SIDE), min(window.width, _SIDE)
+        row = window.row + round(down * (window.height - height))
+        col = window.col + round(right * (window.width - width))
+        chosen.append(Window(row, col, height, width))
+    return chosen
+
+
+def _fullest(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the part of `_SIDE` pixels at most, of a grid of such parts, with the most valid pixels."""
+    height, width = mask.shape
+    corners = [(row, col) for row in range(0, height, _SIDE) for col in range(0, width, _SIDE)]
+    parts = [(slice(row, row + _SIDE), slice(col, col + _SIDE)) for row, col in corners]
+    return max(parts, key=lambda part: int(mask[part].sum()))
 
 
 def sample_scene(bands: SceneBands, windows: list[Window]) -> tuple[BandSample, ...]:
@@ -41,8 +56,7 @@ def sample_scene(bands: SceneBands, windows: list[Window]) -> tuple[BandSample, 
     Raises:
         InputError: A file is damaged.
     """
-    step = max(1, len(windows) // _WINDOWS)
-    chosen = [_patch(window, index) for index, window in enumerate(windows[::step])]
+    chosen = _patches(windows)
     pieces: list[list[NDArray[np.float64]]] = [[] for _ in bands.bands]
     patches: list[list[NDArray[np.float64]]] = [[] for _ in bands.bands]
     found = 0
@@ -58,11 +72,15 @@ def sample_scene(bands: SceneBands, windows: list[Window]) -> tuple[BandSample, 
             continue
         thin = max(1, count * len(chosen) // _MOST_PIXELS)
         found += count
+        part = _fullest(both)
+        # A nearly empty part of a large scene is left out: it would take the place of a full one.
+        kept = len(patches[0]) < 2 * _PATCHES and (
+            index >= len(chosen) or both[part].mean() >= _VALID or len(chosen) == 1
+        )
         for piece, patch, layer, mask in zip(pieces, patches, layers, usable, strict=True):
             piece.append(layer.values[both][::thin].astype(np.float64))
-            if len(patch) < _WINDOWS:
-                corner = (slice(0, _SIDE), slice(0, _SIDE))
-                patch.append(np.where(mask[corner], layer.values[corner], np.nan).astype(np.float64))
+            if kept:
+                patch.append(np.where(mask[part], layer.values[part], np.nan).astype(np.float64))
     return tuple(
         BandSample(band.polarisation, np.concatenate([np.empty(0), *piece]), tuple(patch))
         for band, piece, patch in zip(bands.bands, pieces, patches, strict=True)

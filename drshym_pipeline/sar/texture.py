@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 _SIDE: Final = 5
 FEWEST_CELLS: Final = 30
+# Cells with missing pixels are used only if there are fewer whole ones than this.
+_ENOUGH_CELLS: Final = 300
+_FEWEST_PIXELS: Final = 15  # in a cell with missing pixels
 _CLASSES: Final = 8
-# Columns and rows of a cell, centred; the sum of their squares is the divisor of the fitted slope.
+# The terms of a plane in a cell, its rows and columns centred, (25, 3).
 _ROWS, _COLS = np.mgrid[-2.0:3.0, -2.0:3.0]
-_SQUARES: Final = 50.0
-_DEGREES_OF_FREEDOM: Final = _SIDE * _SIDE - 3  # a plane has three parameters
+_PLANE: Final = np.stack([np.ones(_SIDE * _SIDE), _ROWS.ravel(), _COLS.ravel()], axis=1)
+_INVERSE: Final = np.linalg.inv(_PLANE.T @ _PLANE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Texture:
         growth: How the local deviation of linear power grows with its local mean: the slope of their logarithms. It is
             1 for speckle and 0 for noise that is added. None when the means differ too little.
         flat: The share of cells in which all values are equal.
+        correlation: The median correlation of neighbouring pixels around the plane: about 0 for pixels that are
+            independent, 0.37 for ground-range products at 10 m, 0.47 after any mean filter. None when most cells are
+            flat.
     """
 
     cells: int
@@ -42,29 +48,61 @@ class Texture:
     unevenness: float
     growth: float | None
     flat: float
+    correlation: float | None
 
 
 def _cells(patch: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the whole cells of a patch without a NaN, (n, 5, 5)."""
+    """Return the cells of a patch, (n, 5, 5), NaN where missing."""
     height, width = (side // _SIDE * _SIDE for side in patch.shape)
     blocks = patch[:height, :width].reshape(height // _SIDE, _SIDE, width // _SIDE, _SIDE)
-    cells = blocks.swapaxes(1, 2).reshape(-1, _SIDE, _SIDE)
-    whole: NDArray[np.float64] = cells[np.isfinite(cells).all(axis=(1, 2))]
-    return whole
+    cells: NDArray[np.float64] = blocks.swapaxes(1, 2).reshape(-1, _SIDE, _SIDE)
+    return cells
 
 
-def _mean_and_deviation(cells: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean of each cell and its deviation around a fitted plane."""
-    mean = cells.mean(axis=(1, 2))
-    rest = cells - mean[:, None, None]
-    down, right = ((rest * axis).sum(axis=(1, 2)) / _SQUARES for axis in (_ROWS, _COLS))
-    rest = rest - down[:, None, None] * _ROWS - right[:, None, None] * _COLS
-    return mean, np.sqrt((rest**2).sum(axis=(1, 2)) / _DEGREES_OF_FREEDOM)
+def _usable(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the whole cells; if they are few, also those with most of their pixels."""
+    pixels = np.isfinite(cells).sum(axis=(1, 2))
+    whole = pixels == _SIDE * _SIDE
+    if whole.sum() < _ENOUGH_CELLS:
+        whole = pixels >= _FEWEST_PIXELS
+    usable: NDArray[np.float64] = cells[whole]
+    return usable
+
+
+def _around_plane(
+    cells: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of each cell, its deviation around a fitted plane, and the rest, (n, 5, 5), 0 where missing."""
+    there = np.isfinite(cells)
+    values = np.where(there, cells, 0.0).reshape(-1, _SIDE * _SIDE)
+    weights = there.reshape(values.shape)
+    count = weights.sum(axis=1)
+    if there.all():
+        terms = values @ _PLANE @ _INVERSE
+    else:
+        normal = np.einsum("ni,ij,ik->njk", weights, _PLANE, _PLANE)
+        terms = np.linalg.solve(normal, (values @ _PLANE)[..., np.newaxis])[..., 0]
+    rest = (values - terms @ _PLANE.T) * weights
+    deviation = np.sqrt((rest**2).sum(axis=1) / (count - _PLANE.shape[1]))
+    return values.sum(axis=1) / count, deviation, rest.reshape(cells.shape)
+
+
+def _correlation(cells: NDArray[np.float64], rest: NDArray[np.float64]) -> float | None:
+    """Return the median correlation of neighbouring pixels in rows and columns."""
+    there = np.isfinite(cells)
+    power = (rest**2).sum(axis=(1, 2)) / there.sum(axis=(1, 2))
+    right = (rest[:, :, 1:] * rest[:, :, :-1]).sum(axis=(1, 2))
+    down = (rest[:, 1:] * rest[:, :-1]).sum(axis=(1, 2))
+    pairs = (there[:, :, 1:] & there[:, :, :-1]).sum(axis=(1, 2)) + (there[:, 1:] & there[:, :-1]).sum(axis=(1, 2))
+    varied = power > 0
+    if varied.sum() < FEWEST_CELLS:
+        return None
+    return float(np.median(((right + down)[varied] / pairs[varied]) / power[varied]))
 
 
 def _growth(power: NDArray[np.float64]) -> float | None:
     """Return the slope of log deviation over log mean, from the medians of classes of equal size."""
-    mean, deviation = _mean_and_deviation(power)
+    mean, deviation, _ = _around_plane(power)
     usable = (mean > 0) & (deviation > 0)
     if usable.sum() < FEWEST_CELLS:
         return None
@@ -84,17 +122,19 @@ def texture(patches: Sequence[NDArray[np.floating]]) -> Texture | None:
         patches: Parts of the band, (height, width) each, in dB; NaN where not measured.
 
     Returns:
-        The statistics; None when there are fewer than `FEWEST_CELLS` cells without a missing pixel.
+        The statistics; None when there are fewer than `FEWEST_CELLS` cells with enough pixels.
     """
     cells = np.concatenate([_cells(patch.astype(np.float64)) for patch in patches] or [np.empty((0, _SIDE, _SIDE))])
+    cells = _usable(cells)
     if len(cells) < FEWEST_CELLS:
         return None
-    _, deviation = _mean_and_deviation(cells)
+    _, deviation, rest = _around_plane(cells)
     low, middle, high = (float(value) for value in np.percentile(deviation, (25, 50, 75)))
     return Texture(
         cells=len(cells),
         deviation_db=middle,
         unevenness=high / low if low > 0 else float("inf"),
         growth=_growth(10.0 ** (cells / 10.0)),
-        flat=float((np.ptp(cells, axis=(1, 2)) == 0).mean()),
+        flat=float((np.nanmax(cells, axis=(1, 2)) == np.nanmin(cells, axis=(1, 2))).mean()),
+        correlation=_correlation(cells, rest),
     )

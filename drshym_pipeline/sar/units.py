@@ -13,21 +13,23 @@ import numpy as np
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Units
-from drshym_pipeline.sar.plausibility import check_backscatter, check_levels, refuse_normalised
+from drshym_pipeline.sar.plausibility import check_backscatter, check_levels, check_second_band, refuse_normalised
 from drshym_pipeline.sar.unit_evidence import (
-    BEYOND_DOUBT,
-    CLEAR_ODDS,
+    CLEAR_AMPLITUDE,
+    CLEAR_POWER,
     COUNTS,
+    DOUBTFUL_ODDS,
     FEW,
-    NO_AMPLITUDE_DB,
+    HINT_ODDS,
     OR_ORIGINAL,
     ORIGINAL,
     UNIT_NAMES,
     BandSample,
     Claims,
     UnitsFound,
-    as_power,
+    odds_of_other_factor,
     odds_of_power,
+    only_power,
     shown_values,
     texture_as,
     without_fill,
@@ -35,6 +37,8 @@ from drshym_pipeline.sar.unit_evidence import (
 from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
 
 _MOST_OUTSIDE: Final = 0.02
+_PICTURE_LIMIT: Final = 255
+_MANY, _MANY_OF = 20, 0.001  # the number and the share of equal values that are no chance
 _LEAST_NEGATIVE: Final = -0.01  # power after noise removal may be a little less than zero
 _CALIBRATED: Final[tuple[Units, ...]] = ("power", "amplitude")
 _FAMILY_NAMES: Final = {"db": "dB", "calibrated": "linear power or amplitude", "counts": "digital numbers"}
@@ -55,7 +59,7 @@ def find_units(
         InputError: The values fit no unit or two units, the bands have different units, the stated unit contradicts the
             values, or the values do not behave like backscatter.
     """
-    if claims.dtype in ("uint8", "int8"):
+    if claims.dtype in ("uint8", "int8") or _is_picture(samples[0], claims):
         raise InputError(subject, "8-bit values are a stretched picture, not backscatter", ORIGINAL)
     if samples[0].values.size == 0:
         units = given or claims.hint or ("dn" if claims.integers else "db")
@@ -74,16 +78,46 @@ def find_units(
         if given is None
         else _stated(samples, families[0], given, subject)
     )
-    if found.units == "db" and odds_of_power(as_power(samples), calibrated=True) < -CLEAR_ODDS:
+    if found.units == "db":
+        found = _with_right_factor(samples, found, subject)
+    if found.units in _CALIBRATED:
+        refuse_normalised(whole[0], samples[0], found.units, subject, named=claims.hint == found.units)
+    check_levels(samples, found.units, subject)
+    return check_second_band(samples, check_backscatter(samples, claims, found, subject), subject)
+
+
+def _is_picture(sample: BandSample, claims: Claims) -> bool:
+    """Return whether whole numbers end at 255 in many pixels, as in an 8-bit picture that was stored with more bits."""
+    values = sample.values
+    return (
+        claims.integers
+        and values.size > 0
+        and float(values.max()) == _PICTURE_LIMIT
+        and int((values == _PICTURE_LIMIT).sum()) >= max(_MANY, _MANY_OF * values.size)
+    )
+
+
+def _with_right_factor(samples: Sequence[BandSample], found: UnitsFound, subject: str) -> UnitsFound:
+    """Refuse or warn of dB that behave like 20 log10 of power or like 10 log10 of amplitude."""
+    if samples[0].values.size < FEW:
+        return found
+    double, half = odds_of_other_factor(samples)
+    shown = shown_values(samples[0].values)
+    odds, clear, other, change = (
+        (double, CLEAR_POWER, "20 log10 of power", "half of")
+        if double > half
+        else (half, CLEAR_AMPLITUDE, "10 log10 of amplitude", "twice")
+    )
+    if odds > clear:
         raise InputError(
             subject,
-            f"its dB behave like 10 log10 of amplitude ({shown_values(samples[0].values)})",
-            "Write 10 log10 of power or 20 log10 of amplitude, or " + OR_ORIGINAL,
+            f"its dB behave like {other} ({shown})",
+            f"If they are, write {change} each value; otherwise {OR_ORIGINAL}",
         )
-    if found.units in _CALIBRATED:
-        refuse_normalised(whole[0], samples[0], found.units, subject)
-    check_levels(samples, found.units, subject)
-    return check_backscatter(samples, claims, found, subject)
+    if odds < DOUBTFUL_ODDS:
+        return found
+    note = f"the dB are unusual: they may be {other} ({shown})"
+    return UnitsFound(found.units, found.evidence, (*found.warnings, note))
 
 
 def _family(sample: BandSample, subject: str) -> str:
@@ -150,9 +184,9 @@ def _calibrated(
     samples: Sequence[BandSample], claims: Claims, seen: str, subject: str, whole: BandSample
 ) -> UnitsFound:
     kind = _kind(claims.hint)
-    hint = 0.0 if kind is None else BEYOND_DOUBT if kind == "power" else -BEYOND_DOUBT
+    hint = 0.0 if kind is None else HINT_ODDS if kind == "power" else -HINT_ODDS
     odds = odds_of_power(samples, calibrated=True) + hint
-    if abs(odds) < CLEAR_ODDS:
+    if -CLEAR_AMPLITUDE < odds < CLEAR_POWER:
         # The advice below is wrong for values that are neither of the two.
         refuse_normalised(whole, samples[0], "power", subject)
         raise InputError(
@@ -166,10 +200,18 @@ def _calibrated(
 
 
 def _counts(samples: Sequence[BandSample], claims: Claims, seen: str, subject: str) -> UnitsFound:
-    kind = _kind(claims.hint)
-    if kind == "power":
-        return UnitsFound("intensity", f"the file's name or tags say {claims.hint}; squared digital numbers: {seen}")
-    if kind is None and not (claims.integers and claims.named):
+    hint = claims.hint
+    if hint == "intensity":
+        return UnitsFound("intensity", f"the file's name or tags say {hint}; squared digital numbers: {seen}")
+    values = samples[0].values
+    # SNAP calls the digital numbers of a GRD `Amplitude`. Other amplitude with such values has lost its scale.
+    if hint == "power" or (hint == "amplitude" and not bool((values == np.round(values)).all())):
+        raise InputError(
+            subject,
+            f"its name or tags say {hint}, but its values are too large for it ({seen}): their scale is not known",
+            f"If they are the digital numbers of a Sentinel-1 GRD, pass --units dn; otherwise {OR_ORIGINAL}",
+        )
+    if hint is None and not (claims.integers and claims.named):
         raise InputError(
             subject,
             "its values may be the digital numbers of a Sentinel-1 GRD, their square, other numbers without their "
@@ -177,7 +219,7 @@ def _counts(samples: Sequence[BandSample], claims: Claims, seen: str, subject: s
             "If it is a Sentinel-1 GRD, pass --units dn or, for the square, --units intensity; "
             f"otherwise {OR_ORIGINAL}",
         )
-    if kind is None and odds_of_power(samples, calibrated=False) > CLEAR_ODDS:
+    if hint is None and odds_of_power(samples, calibrated=False) > CLEAR_POWER:
         raise InputError(subject, f"its whole numbers behave like power that lost its scale ({seen})", ORIGINAL)
     return UnitsFound("dn", f"distribution of digital numbers: {seen}")
 
@@ -192,21 +234,20 @@ def _stated(samples: Sequence[BandSample], family: str, given: Units, subject: s
             f"its values are not {UNIT_NAMES[given]} ({seen})",
             "Leave --units out, or correct the side-car",
         )
-    local = texture_as(samples[0], "power")
-    if given in ("amplitude", "dn") and local is not None and local.deviation_db > NO_AMPLITUDE_DB:
-        other = "power" if given == "amplitude" else "intensity"
+    if given in ("amplitude", "dn") and only_power(texture_as(samples[0], "power")):
+        other: Units = "power" if given == "amplitude" else "intensity"
         raise InputError(
             subject,
             f"its values behave like {other}, not like {given} ({seen})",
-            f"Pass --units {other}, or correct the side-car"
-            if given == "amplitude"
-            else f"If they are the square of digital numbers, pass --units intensity; otherwise {OR_ORIGINAL}",
+            f"If the product's documentation says {UNIT_NAMES[other]}, pass --units {other}; otherwise {OR_ORIGINAL}",
         )
     if family == "db":
         return UnitsFound(given, "given by the user")
     odds = odds_of_power(samples, calibrated=family == "calibrated")
-    if (odds if _kind(given) == "power" else -odds) >= -CLEAR_ODDS:
+    if (odds if _kind(given) == "power" else -odds) >= -DOUBTFUL_ODDS:
         return UnitsFound(given, "given by the user")
-    other = {"power": "amplitude", "amplitude": "power", "dn": "intensity", "intensity": "dn"}[given]
-    note = f"read as {given}, as stated, but the values look more like {other}; those of a filtered product may do so"
+    likelier = {"power": "amplitude", "amplitude": "power", "dn": "intensity", "intensity": "dn"}[given]
+    note = (
+        f"read as {given}, as stated, but the values look more like {likelier}; those of a filtered product may do so"
+    )
     return UnitsFound(given, "given by the user", (note,))

@@ -23,6 +23,8 @@ MOST_DB: Final = 39.0
 # Noise removal cuts at zero. The band gets this value there; the noise-equivalent sigma nought of the IW mode is -22 to
 # -32 dB, and the network does not distinguish values below -30 dB.
 FLOOR_DB: Final = -30.0
+# From this level on, noise removal does not cut the other band to zero: their difference would be more than 20 dB.
+BRIGHT_DB: Final = -10.0
 # Zeros that fill a square of this many pixels are a border, and no measurement that was cut at zero.
 SOLID_SIDE: Final = 21
 # In a file in dB, a logarithm of almost zero is above this value; what is below it is a number for "no data".

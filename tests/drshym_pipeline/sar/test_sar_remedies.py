@@ -624,7 +624,7 @@ def _stated_units_of_another_family(write: Write, patch: pytest.MonkeyPatch) -> 
 @case
 def _stated_amplitude(write: Write, patch: pytest.MonkeyPatch) -> Case:
     path = write(from_db(CLEAN, "power").astype(np.float32), "S1_a.tif")
-    return Case(Request([path], "amplitude"), "Pass --units power", [Request([path], "power")], truth="power")
+    return Case(Request([path], "amplitude"), "pass --units power", [Request([path], "power")], truth="power")
 
 
 @case
@@ -636,13 +636,33 @@ def _stated_counts(write: Write, patch: pytest.MonkeyPatch) -> Case:
 
 
 @case
+def _amplitude_without_its_scale(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write((100.0 * from_db(CLEAN, "amplitude")).astype(np.float32), "S1_a_amplitude.tif")
+    return Case(Request([path]), "If they are the digital numbers", [whole(write)])
+
+
+@case
+def _copied_band(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(np.stack([CLEAN[0], CLEAN[0]]), "S1_a.tif", descriptions=("VV", "VH"))
+    return Case(
+        Request([path]), "with VV, or with VV and VH", [Request([write(CLEAN[0], "S1_a_VV.tif")]), whole(write)]
+    )
+
+
+@case
+def _scattered_counts(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    holes = np.random.default_rng(1).random(CLEAN.shape[1:]) < 0.8
+    return original(write, write(np.where(holes, 0, COUNTS).astype(np.uint16), "S1_a.tif"))
+
+
+@case
 def _normalised(write: Write, patch: pytest.MonkeyPatch) -> Case:
     return original(write, write(NOT_BACKSCATTER["normalised dB"][0](1).astype(np.float32), "S1_VV.tif"))
 
 
 @case
 def _impossible_level(write: Write, patch: pytest.MonkeyPatch) -> Case:
-    return original(write, write(CLEAN[0] - 23.0, "S1_VV.tif"))
+    return original(write, write(20 * COUNTS, "S1_a.tif"))
 
 
 @case
@@ -662,13 +682,17 @@ def _no_speckle(write: Write, patch: pytest.MonkeyPatch) -> Case:
 @case
 def _twenty_log_of_power(write: Write, patch: pytest.MonkeyPatch) -> Case:
     return Case(
-        Request([write(2.0 * (CLEAN + 8.0), "S1_a.tif")]), "10 log10 of power", [Request([write(CLEAN, "S1_b.tif")])]
+        Request([write(2.0 * (CLEAN + 8.0), "S1_a.tif")]),
+        "write half of each value",
+        [Request([write(CLEAN, "S1_b.tif")])],
     )
 
 
 @case
 def _ten_log_of_amplitude(write: Write, patch: pytest.MonkeyPatch) -> Case:
-    return Case(Request([write(CLEAN / 2, "S1_a.tif")]), "10 log10 of power", [Request([write(CLEAN, "S1_b.tif")])])
+    return Case(
+        Request([write(CLEAN / 2, "S1_a.tif")]), "write twice each value", [Request([write(CLEAN, "S1_b.tif")])]
+    )
 
 
 @case
@@ -750,8 +774,8 @@ def test_no_unit_that_a_remedy_names_makes_a_wrong_map(write_tiff, monkeypatch, 
             db = read(replace(case.refused, units=units))
         except InputError:
             continue
-        # A remedy may name several units only if it says how the user finds out which one is right.
-        asked = case.truth is not None and remedy.startswith(("Look up in the product's documentation", "If "))
+        # A remedy may name units that are wrong only if it says how the user finds out which one is right.
+        asked = remedy.startswith("If ") or (case.truth and remedy.startswith("Look up in the product's documentation"))
         assert is_right(db, case.expected) if units == case.truth else asked, units
 
 

@@ -6,12 +6,15 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.sar.safe_open import check_location
 from drshym_pipeline.sar.sidecar import SceneSidecar, is_sidecar, parse_sidecar, read_text, scene_name, sidecar_of
+from tests.look_alikes import backscatter_db
+from tests.units import from_db
 
 
 @pytest.mark.parametrize(
@@ -115,8 +118,8 @@ def test_a_huge_file_is_refused_without_reading_it_whole(tmp_path: Path):
         sidecar_of([tmp_path / "x.tif"])
 
 
-def test_a_map_uses_the_side_car_and_an_option_replaces_its_value(tmp_path, scene_file, random_bundle):
-    source = scene_file(tmp_path / "S1_a.tif", shape=(64, 80), linear=True)
+def test_a_map_uses_the_side_car_and_an_option_replaces_its_value(tmp_path, write_tiff, random_bundle):
+    source = write_tiff(from_db(backscatter_db(64, 80), "power").astype(np.float32), "S1_a.tif")
     note = tmp_path / "S1_a.drshym.json"
     reference = random_bundle.reference("checkpoint")
 
