@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.records import BandStatistics, Polarisation
 from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
 from drshym_pipeline.sar.raster_band import BandValues
-from drshym_pipeline.sar.validity import FLOOR_DB
+from drshym_pipeline.sar.validity import FLOOR_DB, SOLID_SIDE
 
 _VALUES = 1 << 16
 _MOST_NUMBERS = 16  # different numbers for "no data" in one window; more are noise
@@ -18,6 +18,8 @@ _MOST_NUMBERS = 16  # different numbers for "no data" in one window; more are no
 _LEAST_SHARE = 0.001
 # VV below this level is less than the noise of the instrument: the dark fringe at the border of a product.
 _FAINT_DB = -35.0
+# Zeros inside a scene are searched in each eighth row: they cover areas.
+_ROW_STEP = 8
 
 
 class BackscatterHistogram:
@@ -61,7 +63,7 @@ class ExcludedValues:
     def __init__(self, polarisation: Polarisation) -> None:
         self._polarisation = polarisation
         self._numbers: Counter[float] = Counter()
-        self._outside = self._floor = self._below_noise = 0
+        self._outside = self._floor = self._below_noise = self._zeros = 0
         self._faint: int | None = None
 
     def add(self, db: NDArray[np.float32], layer: BandValues) -> None:
@@ -79,6 +81,9 @@ class ExcludedValues:
         missing = np.isnan(db)
         if not missing.any():
             return
+        zeros = missing & (layer.values == 0)
+        if self._polarisation == "VV" and zeros.any():
+            self._zeros += _ROW_STEP * _scattered(zeros[::_ROW_STEP])
         outside = missing & layer.given & (layer.values != 0)
         if outside.any():
             self._outside += int(outside.sum())
@@ -106,6 +111,11 @@ class ExcludedValues:
                 f"{self._floor / total:.1%} of {self._polarisation} is zero, as after noise removal: "
                 f"read as {FLOOR_DB:g} dB"
             )
+        if self._zeros >= _LEAST_SHARE * total:
+            notes.append(
+                f"about {self._zeros / total:.1%} of VV is exactly zero inside the scene: not "
+                "observed; noise removal cuts calm water to zero"
+            )
         if self._below_noise >= _LEAST_SHARE * total:
             notes.append(
                 f"{self._below_noise / total:.1%} of {self._polarisation} is not above the thermal noise of the "
@@ -121,3 +131,13 @@ class ExcludedValues:
                 "the noise at the border of a product, and it is mapped like water"
             )
         return notes
+
+
+def _scattered(zeros: NDArray[np.bool_]) -> int:
+    """Return how many of the zeros in rows are not part of a long run, or of one that reaches the end of its row."""
+    from scipy import ndimage  # loaded for a scene with zeros only
+
+    options = {"size": SOLID_SIDE, "axis": 1, "mode": "constant"}
+    eroded = ndimage.minimum_filter1d(zeros.view(np.uint8), cval=1, **options)
+    runs = ndimage.maximum_filter1d(eroded, cval=0, **options)
+    return int(zeros.sum()) - int((zeros & (runs > 0)).sum())

@@ -38,7 +38,7 @@ _MOST_DB: Final = ((0.1, 0.2, 0.3, 0.42, 0.46), (6.0, 3.0, 2.1, 1.95, 1.0))
 # From these odds on, values are taken for amplitude, or for power if their speckle does not decide. In crops of the 28
 # scenes, as they are or after filters, no wrong choice was as clear.
 CLEAR_AMPLITUDE: Final = math.log(80.0)
-CLEAR_POWER: Final = math.log(400.0)
+CLEAR_POWER: Final = math.log(2000.0)
 DOUBTFUL_ODDS: Final = math.log(15.0)  # worth a warning
 HINT_ODDS: Final = math.log(1e5)  # of a word in the name or in the tags
 _CERTAIN: Final = math.log(1e9)
@@ -145,6 +145,15 @@ def _without_extremes(band: BandSample) -> BandSample:
     return replace(band, values=values, patches=tuple(patches))
 
 
+def lowest_value(sample: BandSample) -> tuple[float, float]:
+    """Return the lowest of the values that are no fill beyond every unit, and its share of them."""
+    values = sample.values[(sample.values > _FILL_BELOW) & (sample.values < FILL_ABOVE)]
+    if not values.size:
+        return float("nan"), 0.0
+    lowest = float(values.min())
+    return lowest, float((values == lowest).mean())
+
+
 def texture_as(sample: BandSample, units: Units) -> Texture | None:
     """Return the local statistics of a band that is read in given units."""
     patches = []
@@ -177,9 +186,9 @@ def _log_likelihood(features: dict[str, float], local: Texture | None, scale: fl
             total += math.log(scale) - 0.5 * ((features[key] * scale - mean) / deviation) ** 2
     usual, deviation = _SPREAD
     total += math.log(scale) - 0.5 * (max(0.0, features["spread"] * scale - usual) / deviation) ** 2
-    if local is not None and local.correlation is not None and local.correlation < _FILTERED:
-        ratio = local.deviation_db * scale / float(np.interp(local.correlation, *_SPECKLE))
-        total += math.log(scale * _speckle_density(ratio))
+    strength = speckle_strength(local)
+    if strength is not None:
+        total += math.log(scale * _speckle_density(strength * scale))
     return total
 
 
@@ -213,6 +222,13 @@ def only_power(local: Texture | None) -> bool:
     if local is None or local.correlation is None:
         return False
     return local.deviation_db > float(np.interp(local.correlation, *_MOST_AMPLITUDE))
+
+
+def speckle_strength(local: Texture | None) -> float | None:
+    """Return the local deviation as a multiple of that of a ground-range product; None for filtered values."""
+    if local is None or local.correlation is None or local.correlation >= _FILTERED:
+        return None
+    return local.deviation_db / float(np.interp(local.correlation, *_SPECKLE))
 
 
 def odds_of_other_factor(samples: Sequence[BandSample]) -> tuple[float, float]:

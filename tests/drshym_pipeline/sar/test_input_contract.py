@@ -198,6 +198,35 @@ def test_a_slanted_border_of_zeros_in_any_number_of_bands_is_mapped(write_tiff, 
     np.testing.assert_array_equal(np.isnan(db[0]), border)
 
 
+def test_zeros_inside_the_scene_are_named_and_those_of_a_border_are_not(write_tiff):
+    values = from_db(CLEAN, "power").astype(np.float32)
+    border = values.copy()
+    border[:, :, :40] = 0
+    assert not any("inside the scene" in note for note in read(write_tiff(border, "S1_a.tif"))[0].warnings)
+    calm = CLEAN[0] < -21.0
+    values[:, calm] = 0
+    meta, db = read(write_tiff(values, "S1_b.tif"))
+    np.testing.assert_array_equal(np.isnan(db[0]), calm)
+    (note,) = [note for note in meta.warnings if "inside the scene" in note]
+    assert float(note.split()[1].rstrip("%")) == pytest.approx(100 * calm.mean(), rel=0.2)
+
+
+@pytest.mark.parametrize(("vv", "expected"), [(-5.0, np.nan), (-18.0, FLOOR_DB)])
+def test_zero_db_is_a_cut_value_only_beside_a_dark_one(write_tiff, vv, expected):
+    values = CLEAN.copy()
+    values[0, 5::9, 5::9], values[1, 5::9, 5::9] = vv, 0.0
+    _, db = read(write_tiff(values, "S1_a.tif"))
+    np.testing.assert_array_equal(db[1, 5::9, 5::9], np.full_like(db[1, 5::9, 5::9], expected))
+
+
+def test_many_equal_lowest_values_are_named(write_tiff):
+    values = CLEAN.copy()
+    values[:, :60, :60] = -30.0
+    meta, db = read(write_tiff(values, "S1_a.tif"))
+    assert np.isfinite(db).all()
+    assert any("of VV have the lowest value -30" in note for note in meta.warnings)
+
+
 # --- what the values are ---------------------------------------------------------------------------------------------
 
 
@@ -240,6 +269,65 @@ def test_units_are_judged_from_all_columns(write_tiff, layout):
     wide[:, :, :400] *= 0.0  # nothing is measured in the columns on the left
     meta, _ = read(write_tiff(wide, "a.tif", **LAYOUTS[layout]))
     assert meta.units == "power"
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+@pytest.mark.parametrize("place", [(0, 0), (700, 300), (900, 900)])
+def test_a_small_scene_in_a_large_empty_raster_is_judged_by_its_pixels(write_tiff, place, fill):
+    def inside(values: np.ndarray, fill: float = fill, dtype: str = "float32") -> np.ndarray:
+        large = np.full((len(values), 1100, 1100), fill, dtype)
+        rows, cols = (slice(start, start + 160) for start in place)
+        large[:, rows, cols] = values
+        return large
+
+    meta, _ = read(write_tiff(inside(from_db(CLEAN, "power")), "S1_a.tif"))
+    assert meta.units == "power"
+    assert not any("too few" in note for note in meta.warnings)
+    with pytest.raises(InputError, match="not a radar image"):
+        read(write_tiff(inside(NOT_BACKSCATTER["elevation"][0](1)[np.newaxis], 0, "uint16"), "S1_VV.tif"))
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("elevation", "uint16"), ("normalised dB", "float32")])
+def test_holes_do_not_hide_what_a_raster_is(write_tiff, kind, dtype):
+    values = NOT_BACKSCATTER[kind][0](1)
+    values[np.random.default_rng(1).random(values.shape) < 0.2] = 0
+    with pytest.raises(InputError, match=r"not a radar image|normalised"):
+        read(write_tiff(values.astype(dtype), "S1_VV.tif"))
+
+
+def test_a_picture_with_sixteen_bits_is_refused(write_tiff):
+    picture = np.clip((CLEAN + 30) * 10, 1, 255).astype(np.uint16)
+    with pytest.raises(InputError, match="stretched picture"):
+        read(write_tiff(picture, "S1_a.tif"))
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+def test_scaled_db_with_bright_targets_above_one_are_refused(write_tiff, bands):
+    scaled = np.maximum(0.0, CLEAN[:bands] / 20.0 + 1.0)
+    scaled[:, 70:73, 70:73] = 1.3
+    with pytest.raises(InputError, match="normalised"):
+        read(write_tiff(scaled.astype(np.float32), "S1_VV.tif" if bands == 1 else "S1_a.tif"))
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+@pytest.mark.parametrize("units", ["power", "amplitude"])
+def test_each_second_pixel_is_read_as_the_whole_or_both_units_are_named(write_tiff, units, bands):
+    db = backscatter_db(320, 320).astype(np.float32)[:bands, ::2, ::2]
+    path = write_tiff(from_db(db, units).astype(np.float32), "S1_VV.tif" if bands == 1 else "S1_a.tif")
+    try:
+        meta, _ = read(path)
+    except InputError as error:
+        assert "--units power or --units amplitude" in error.remedy
+    else:
+        assert meta.units == units
+
+
+def test_unusual_second_bands_get_a_warning(write_tiff):
+    ramp = np.broadcast_to(np.linspace(-20, -15, CLEAN.shape[2]), CLEAN.shape[1:])
+    for vh, words in ((ramp - 4, "VH has no speckle"), (1.05 * CLEAN[0] - 0.5, "dB are usual")):
+        values = np.stack([CLEAN[0], vh]).astype(np.float32)
+        meta, _ = read(write_tiff(values, "S1_a.tif", descriptions=("VV", "VH")))
+        assert any(words in note for note in meta.warnings), words
 
 
 def test_intensity_of_snap_is_recognised_by_its_band_names(write_tiff):
