@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -58,9 +59,11 @@ UNIT_NAMES: Final[dict[Units, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BandSample:
     """Values of one band from places all over the scene, without those that the file says are missing.
+
+    A sample is equal to itself only: its local statistics are kept for it.
 
     Args:
         polarisation: The band.
@@ -154,6 +157,7 @@ def lowest_value(sample: BandSample) -> tuple[float, float]:
     return lowest, float((values == lowest).mean())
 
 
+@lru_cache(maxsize=2)  # several rules ask for the same statistics, one after the other
 def texture_as(sample: BandSample, units: Units) -> Texture | None:
     """Return the local statistics of a band that is read in given units."""
     patches = []
