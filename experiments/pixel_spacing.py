@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.assessment.metrics import ConfusionCounts, bootstrap_mean, confusion
+from drshym_pipeline.assessment.metrics import ConfusionCounts, confusion
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.errors import InputError
@@ -147,8 +147,12 @@ def scored(
 def figures(counts: Sequence[tuple[int, int, int, int]]) -> dict[str, float | None]:
     """Return pooled IoU, mean IoU of chips with water, and the share of dry land mapped as water."""
     pooled = sum((ConfusionCounts(*each) for each in counts), ConfusionCounts())
-    wet = bootstrap_mean(np.array(counts, np.int64), "iou").value
-    values = {"iou": pooled.iou, "wet iou": wet, "false water": pooled.false_water}
+    wet = [
+        found.iou
+        for found in (ConfusionCounts(*each) for each in counts)
+        if found.tp + found.fn and found.iou is not None
+    ]
+    values = {"iou": pooled.iou, "wet iou": float(np.mean(wet)) if wet else None, "false water": pooled.false_water}
     return {name: None if value is None else round(value, 4) for name, value in values.items()}
 
 
