@@ -7,6 +7,7 @@ keeps a copy, and the files leave the watched folder as soon as their map is fin
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.product_tables import find_table
 from drshym_pipeline.scene_folder import MapFolder
 from resources.bucket import SceneBucket
 from resources.sidecars import unchanged_sidecar
@@ -35,8 +36,8 @@ def _copies(store: ArtefactStore, partition: str, keys: list[str]) -> list[Path]
     for folder in reversed(store.scenes.versions(partition)):
         kept = {
             path.name: folder.directory / path
-            for band in folder.meta().bands
-            if not (path := Path(band.path)).is_absolute() and (folder.directory / path).is_file()
+            for source in folder.meta().source_paths
+            if not (path := Path(source)).is_absolute() and (folder.directory / path).is_file()
         }
         if all(name in kept for name in names):
             return [kept[name] for name in names]
@@ -46,7 +47,8 @@ def _copies(store: ArtefactStore, partition: str, keys: list[str]) -> list[Path]
 def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str, finished: MapFolder) -> list[Path]:
     """Delete the files of a mapped scene from the watched folder, where the store has the same bytes.
 
-    A file that was replaced after it was staged is kept: it is a scene that has not been mapped yet.
+    A file that was replaced after it was staged is kept: it is a scene that has not been mapped yet. The tables of an
+    image are deleted with it. The other files of a SAFE folder are not copied to the store, so they stay.
 
     Returns:
         The deleted files.
@@ -54,10 +56,12 @@ def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str
     from drshym_pipeline.storage import sha256_file
 
     folder = finished.scene
+    meta = folder.meta()
+    tables = [] if meta.archive else [table for band in meta.bands for table in (band.calibration, band.noise) if table]
     kept = {
         sha256_file(path)
-        for band in folder.meta().bands
-        if not Path(band.path).is_absolute() and (path := folder.directory / band.path).is_file()
+        for source in (*meta.source_paths, *tables)
+        if not Path(source).is_absolute() and (path := folder.directory / source).is_file()
     }
     removed = []
     for key in store.sources(partition):
@@ -66,8 +70,11 @@ def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str
         except InputError:  # somebody else has taken it away
             continue
         if sha256_file(path) in kept:
-            path.unlink()
-            removed.append(path)
+            found = [path, *(table for kind in ("calibration", "noise") if (table := find_table(path, kind)))]
+            copied = [file for file in found if sha256_file(file) in kept]
+            for file in copied:
+                file.unlink()
+            removed.extend(copied)
     if removed and (note := unchanged_sidecar(store.path, partition, bucket.path_of)) is not None:
         note.unlink()
         removed.append(note)

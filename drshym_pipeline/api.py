@@ -56,7 +56,8 @@ def map_scene(
     """Map one scene and write its products into a folder.
 
     Args:
-        path: A GeoTIFF with VV or with VV and VH, or the two files of a scene: `(vv, vh)`.
+        path: A GeoTIFF with VV or with VV and VH, a `.SAFE` folder or a zip of it; or the two files of a scene:
+            `(vv, vh)`.
         out: The folder for the products. If the mapping fails, no file of this scene is left in it.
         model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
         scene_id: The scene's name; taken from the file names by default.

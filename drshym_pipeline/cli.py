@@ -25,6 +25,7 @@ from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
 from drshym_pipeline.commands.options import (
     BandsOption,
+    DenoiseOption,
     OutOption,
     OverlapOption,
     TileOption,
@@ -112,10 +113,11 @@ def simulate(
 def tile(
     *,
     out: OutOption,
-    scene: Annotated[Path, typer.Argument(help="A Sentinel-1 GeoTIFF.")],
+    scene: Annotated[Path, typer.Argument(help="A Sentinel-1 GeoTIFF, a .SAFE folder, or a zip of it.")],
     vh: VHOption = None,
     units: UnitsOption = None,
     bands: BandsOption = None,
+    denoise: DenoiseOption = True,
     size: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
 ) -> None:
@@ -124,7 +126,16 @@ def tile(
 
     sources, chosen = [scene] if vh is None else [scene, vh], band_numbers(bands)
     with shown_progress(scene.name) as progress:
-        count = write_chips(sources, out, units=units, bands=chosen, tile=size, overlap=overlap, progress=progress)
+        count = write_chips(
+            sources,
+            out,
+            units=units,
+            bands=chosen,
+            denoise=denoise,
+            tile=size,
+            overlap=overlap,
+            progress=progress,
+        )
     typer.echo(f"{count} chips in {out}")
 
 

@@ -92,7 +92,7 @@ def stage(
     """Check and describe a scene.
 
     Args:
-        sources: One file with VV and perhaps VH, or one file per polarisation.
+        sources: One file with VV and perhaps VH, one file per polarisation, one SAFE folder, or one zip of it.
         root: The scene's folder becomes `root/<scene_id>/<version>`.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
@@ -365,7 +365,7 @@ def map_scene(
     """Map one scene: all steps in a work folder, then move the products to `out`.
 
     Args:
-        sources: One file with VV and perhaps VH, or one file per polarisation.
+        sources: One file with VV and perhaps VH, one file per polarisation, one SAFE folder, or one zip of it.
         out: Where the products go. When anything fails, nothing of this scene is left in it.
         bundle: The model.
         reference: Name, version and hash of the model.
@@ -390,6 +390,7 @@ def map_scene(
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.ingest import describe_scene
     from drshym_pipeline.sar.sidecar import sidecar_of
+    from drshym_pipeline.sar.source_files import open_sources
 
     check_prediction_options(batch_size, precision)
     note = sidecar_of(sources)
@@ -399,15 +400,17 @@ def map_scene(
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
         backscatter, probabilities, products = work / BACKSCATTER_FILE, work / "probabilities.zarr", work / "products"
-        meta = describe_scene(
-            sources,
-            scene_id=scene_id,
-            units=units,
-            bands=bands,
-            denoise=denoise,
-            backscatter=backscatter,
-            progress=progress,
-        )
+        with open_sources(sources, work) as opened:
+            meta = describe_scene(
+                opened.files,
+                scene_id=scene_id or opened.name,
+                units=units,
+                bands=bands,
+                denoise=denoise,
+                source_uris=opened.uris,
+                backscatter=backscatter,
+                progress=progress,
+            )
         if not overwrite:
             check_free(out, meta)
         clock.note("stage")

@@ -52,7 +52,7 @@ def _ignored_text(ignored: Sequence[str], plan: TickPlan) -> str | None:
     names = [*unclaimed, *sorted(ignored), *(companion.text for companion in plan.companions)]
     if not names:
         return None
-    return f"ignored, neither a scene (.tif, .tiff) nor the side-car of one: {_named(names)}"
+    return f"ignored, neither a scene (.tif, .tiff, .SAFE, .zip of a product) nor the side-car of one: {_named(names)}"
 
 
 def _log_ignored(log: Callable[[str], None], store: ArtefactStore, text: str | None) -> None:

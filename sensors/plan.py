@@ -3,17 +3,22 @@
 `plan_tick` gets a complete listing and what earlier ticks saw. It returns which scenes to map now and what the next
 tick must remember. A file is used when its size and etag were the same in two ticks. A VH file waits for its VV file. A
 VV file waits some ticks for a VH file; then it is mapped alone, and mapped again with the VH file if that arrives
-later. A side-car is one more file of its scene: if it is added or changed later, the scene is mapped again.
+later. The images of a SAFE folder wait for their calibration tables in the same way. A side-car, a calibration or noise
+table and the annotation of a product are more files of their scene: if one is added or changed later, the scene is
+mapped again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
+from drshym_pipeline.sar.product_tables import TABLE_KINDS, table_places
+from drshym_pipeline.sar.safe_product import is_table, safe_folder_of
 from drshym_pipeline.sar.scene_files import SourceFile
-from drshym_pipeline.sar.scene_groups import ROLES, Companion, Role, group_files
+from drshym_pipeline.sar.scene_groups import ROLES, Companion, Role, SceneGroup, group_files
 from drshym_pipeline.sar.scene_names import partition_key
 from drshym_pipeline.sar.sidecar import is_sidecar, scene_name
 
@@ -49,6 +54,7 @@ class SceneState:
         mapped: Fingerprints of its files at the last request; empty if it was never requested.
         requested: How many times it was requested.
         waited: Number of ticks it has waited for a second polarisation since its files stopped changing.
+        tables: Whether `mapped` knows the tables of its images. Earlier releases did not list them.
     """
 
     partition: str
@@ -56,6 +62,7 @@ class SceneState:
     mapped: Mapping[str, str] = field(default_factory=dict)
     requested: int = 0
     waited: int = 0
+    tables: bool = False
 
 
 Seen = Mapping[str, SceneState]
@@ -82,19 +89,32 @@ class TickPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The files of one scene, by role (`whole`, or `VV` and `VH`), and its side-car."""
+    """The files of one scene, by role (`whole`, or `VV` and `VH`), its side-car, and the tables of its images."""
 
     stem: str
     roles: Mapping[Role, SourceFile]
     sidecar: SourceFile | None
+    tables: tuple[SourceFile, ...] = ()
 
     @property
     def rasters(self) -> tuple[SourceFile, ...]:
         return tuple(self.roles[role] for role in ROLES if role in self.roles)
 
     @property
+    def may_follow(self) -> str | None:
+        """Return which file may follow, so that the scene waits some ticks for it; None if the scene is complete."""
+        if set(self.roles) == {"VV"}:
+            return "a VH file may follow"
+        keys = {file.key for file in self.tables}
+        for raster in map(PurePosixPath, (file.key for file in self.rasters)):
+            places = {place.as_posix() for place in table_places(raster, "calibration")}
+            if safe_folder_of(raster) is not None and not keys & places:
+                return "its calibration tables may follow"
+        return None
+
+    @property
     def files(self) -> tuple[SourceFile, ...]:
-        return self.rasters if self.sidecar is None else (*self.rasters, self.sidecar)
+        return (*self.rasters, *(() if self.sidecar is None else (self.sidecar,)), *self.tables)
 
 
 def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan:
@@ -119,8 +139,9 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
             state = SceneState(partition_key(group.stem, name, taken))
             taken.add(state.partition)
         now = {file.key: file.fingerprint for file in group.files}
+        state = _with_tables(state, group)
         still, moved = now == state.seen, _changed(state, now)
-        state = SceneState(state.partition, now, state.mapped, state.requested, state.waited if still else 0)
+        state = replace(state, seen=now, waited=state.waited if still else 0)
         reason = _reason_to_wait(group, state, still)
         if moved and reason is None and len(requests) >= limit:
             reason = f"more than {limit} scenes at once"
@@ -131,11 +152,11 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
             sidecar = None if group.sidecar is None else group.sidecar.key
             size = sum(file.size for file in group.files)
             requests.append(SceneRequest(state.partition, f"{state.partition}:{count}:{parts}", files, size, sidecar))
-            state = SceneState(state.partition, now, now, count, 0)
+            state = replace(state, mapped=now, requested=count, waited=0)
         elif moved:
             waiting[state.partition] = str(reason)
-            if still and set(group.roles) == {"VV"}:
-                state = SceneState(state.partition, now, state.mapped, state.requested, state.waited + 1)
+            if still and group.may_follow is not None:
+                state = replace(state, waited=state.waited + 1)
         after[name] = state
     claimed = {group.sidecar.key for group in groups.values() if group.sidecar is not None}
     unclaimed = tuple(sorted(file.key for file in listing if is_sidecar(file.key) and file.key not in claimed))
@@ -157,6 +178,14 @@ def _renamed(seen: Seen, groups: Mapping[str, _Group]) -> Seen:
     return renamed
 
 
+def _with_tables(state: SceneState, group: _Group) -> SceneState:
+    """Return a state that knows the tables. Those of a scene that an earlier release mapped are no change."""
+    if state.tables:
+        return state
+    tables = {file.key: file.fingerprint for file in group.tables} if state.mapped else {}
+    return replace(state, mapped={**state.mapped, **tables}, tables=True)
+
+
 def _changed(state: SceneState, now: Mapping[str, str]) -> bool:
     """Return whether a file is new or has changed since the last request; a deleted file is not a change."""
     return any(state.mapped.get(key) != fingerprint for key, fingerprint in now.items())
@@ -167,9 +196,7 @@ def _reason_to_wait(group: _Group, state: SceneState, still: bool) -> str | None
         return "its files were still changing"
     if set(group.roles) == {"VH"}:
         return "its VV file is missing"
-    if set(group.roles) == {"VV"} and state.waited < PARTNER_TICKS:
-        return "a VH file may follow"
-    return None
+    return group.may_follow if state.waited < PARTNER_TICKS else None
 
 
 def _group(listing: Iterable[SourceFile]) -> tuple[dict[str, _Group], tuple[Companion, ...]]:
@@ -179,16 +206,36 @@ def _group(listing: Iterable[SourceFile]) -> tuple[dict[str, _Group], tuple[Comp
     """
     files = {file.key: file for file in sorted(listing)}
     sidecars = {_shared_name(key): file for key, file in files.items() if is_sidecar(key)}
-    pairs, companions = group_files([key for key in files if not is_sidecar(key)])
+    tables = {key for key in files if is_table(PurePosixPath(key))}
+    pairs, companions = group_files([key for key in files if not is_sidecar(key) and key not in tables])
     groups = {
         pair.name: _Group(
             pair.stem,
             {role: files[key] for role, key in pair.files.items()},
-            sidecars.get(_shared_name(min(pair.files.values()))),
+            next((sidecars[name] for name in _shared_names(pair) if name in sidecars), None),
+            tuple(files[key] for key in _table_keys(pair) if key in tables),
         )
         for pair in sorted(pairs, key=lambda pair: pair.name)
     }
     return groups, tuple(companions)
+
+
+def _shared_names(pair: SceneGroup) -> list[str]:
+    """Return the names that the side-car of a scene may have; that of a SAFE folder is beside the folder."""
+    key = min(pair.files.values())
+    safe = safe_folder_of(PurePosixPath(key))
+    return [_shared_name(key), *([] if safe is None else [_shared_name(safe.as_posix())])]
+
+
+def _table_keys(pair: SceneGroup) -> list[str]:
+    """Return the keys that the tables of a scene's images may have."""
+    places = (
+        place.as_posix()
+        for key in pair.ordered
+        for kind in TABLE_KINDS
+        for place in table_places(PurePosixPath(key), kind)
+    )
+    return list(dict.fromkeys(places))
 
 
 def _shared_name(key: str) -> str:
@@ -206,6 +253,7 @@ def seen_to_json(seen: Seen) -> dict[str, Any]:
             "mapped": dict(state.mapped),
             "requested": state.requested,
             "waited": state.waited,
+            "tables": state.tables,
         }
         for name, state in seen.items()
     }

@@ -69,7 +69,9 @@ def group_sources(scenes: Sequence[Path], vv: Path | None, vh: Path | None) -> l
         if list(map(_absolute, pair)) not in [list(map(_absolute, sources)) for sources in found]:
             found.append(pair)
     if not found:
-        raise InputError("SCENE", "no scene is given", "Give a GeoTIFF, or --vv and --vh")
+        raise InputError(
+            "SCENE", "no scene is given", "Give a GeoTIFF, a .SAFE folder or a zip of it, or --vv and --vh"
+        )
     return found
 
 
@@ -96,7 +98,8 @@ def segment(
     *,
     out: OutOption,
     scenes: Annotated[
-        list[Path] | None, typer.Argument(metavar="[SCENE]...", help="Sentinel-1 GeoTIFFs.", readable=False)
+        list[Path] | None,
+        typer.Argument(metavar="[SCENE]...", help="Sentinel-1 GeoTIFFs, .SAFE folders, zips of them.", readable=False),
     ] = None,
     vv: VVOption = None,
     vh: VHOption = None,
@@ -152,7 +155,7 @@ def folder_scenes(folder: Path, out: Path) -> tuple[list[SceneToMap], list[Compa
         ) from error
     groups, companions = group_files([path.relative_to(folder).as_posix() for path in files])
     if not groups:
-        problem = "contains no GeoTIFF (.tif, .tiff)"
+        problem = "contains no GeoTIFF (.tif, .tiff) and no Sentinel-1 product (.SAFE, .zip)"
         if companions:
             problem = f"contains no scene, only side rasters: {_named(companions)}"
         raise InputError(folder, problem, "Give the folder that contains the scenes")

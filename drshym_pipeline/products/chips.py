@@ -17,6 +17,7 @@ from drshym_pipeline.products.tiles import tile_record
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import DrShymRecord, SceneMeta, Units
 from drshym_pipeline.sar.scene import SceneReader, describe_scene
+from drshym_pipeline.sar.source_files import open_sources
 from drshym_pipeline.storage import atomic_directory, output_directory, write_text
 from drshym_pipeline.tiling import TileGrid, Window
 
@@ -47,6 +48,7 @@ def write_chips(
     *,
     units: Units | None = None,
     bands: Sequence[int] = (),
+    denoise: bool = True,
     tile: int,
     overlap: int,
     progress: Progress = silent,
@@ -54,11 +56,12 @@ def write_chips(
     """Cut a scene into chips.
 
     Args:
-        sources: The scene's files.
+        sources: The scene's files, its SAFE folder, or a zip of it.
         out: The folder of the chips: `<image_id>.tif` (float32 dB, NaN not observed) and `<image_id>.json`. It must be
             new or empty, and it appears complete or not at all.
         units: The units of the values; by default found from the values, the file's name and its tags.
         bands: The numbers of the bands to read, VV first; by default found from their names.
+        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         tile: The side of a tile in pixels.
         overlap: The overlap of neighbouring tiles in pixels.
         progress: Called after every chip.
@@ -72,8 +75,16 @@ def write_chips(
     if out.is_dir() and any(out.iterdir()):
         raise InputError(out, "the folder is not empty", "Choose a new folder")
     TileGrid(1, 1, tile, overlap)  # raises an error for a wrong tile or overlap before the scene is read
-    with output_directory(out):
-        meta = describe_scene(sources, units=units, bands=bands, progress=progress)
+    with output_directory(out), open_sources(sources, out.absolute().parent) as opened:
+        meta = describe_scene(
+            opened.files,
+            scene_id=opened.name,
+            units=units,
+            bands=bands,
+            denoise=denoise,
+            source_uris=opened.uris,
+            progress=progress,
+        )
         grid = TileGrid(meta.height, meta.width, tile, overlap)
         with atomic_directory(out) as temporary, SceneReader(meta, temporary) as reader:
             for index, window in enumerate(grid):

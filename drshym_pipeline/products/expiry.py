@@ -141,7 +141,7 @@ def _version(
         return
     kept = [found for found in folder.finished_maps() if found.version or not _older(found.manifest, moment, keep)]
     try:
-        copied = any(not Path(band.path).is_absolute() for band in folder.meta().bands)
+        copied = any(not Path(path).is_absolute() for path in folder.meta().source_paths)
     except InputError:
         copied = False
     # The copy of the source in this folder may be the only one.

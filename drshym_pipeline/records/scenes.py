@@ -74,6 +74,7 @@ class SceneMeta(Record):
     x = a*col + b*row + c, y = d*col + e*row + f, for the upper left corner of a pixel. An image that has only control
     points has no transform of its own: its `transform` is then a least-squares fit to the points, precise enough for
     the position of a tile. Its products are on `product_grid`, and `pixel_spacing` and `bounds` describe that grid.
+    A scene that was read from a zip has it in `archive`, and the paths of its bands start from the zip's root.
     `version` changes when the bytes of the source or the reading options change.
     """
 
@@ -92,6 +93,7 @@ class SceneMeta(Record):
     control_points: tuple[ControlPoint, ...] = ()
     product_grid: MapGrid | None = None
     bands: tuple[BandSource, ...] = Field(min_length=1)
+    archive: str | None = None
     units: Units
     units_evidence: str
     dtype: str
@@ -110,6 +112,11 @@ class SceneMeta(Record):
     def affine(self) -> Affine:
         """`transform` as the type that rasterio takes: from (column, row) to (x, y)."""
         return Affine(*self.transform)
+
+    @property
+    def source_paths(self) -> tuple[str, ...]:
+        """The files that the scene is read from: its zip, or its rasters."""
+        return tuple(dict.fromkeys(band.path for band in self.bands)) if self.archive is None else (self.archive,)
 
     @property
     def mode(self) -> BandMode:

@@ -76,7 +76,7 @@ def check_location(path: Path) -> Path:
     if not there:
         raise InputError(path, "the file does not exist", "Check the path")
     if not path.is_file():
-        raise InputError(path, "not a regular file", "Give the path of one GeoTIFF")
+        raise InputError(path, "not a regular file", "Give the path of one GeoTIFF or .SAFE folder")
     try:
         with path.open("rb") as handle:
             magic = handle.read(4)

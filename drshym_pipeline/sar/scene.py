@@ -19,7 +19,9 @@ from drshym_pipeline.sar.backscatter import BackscatterReader, BackscatterWriter
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE, encode_db
 from drshym_pipeline.sar.ingest import content_hash, describe_scene
 from drshym_pipeline.sar.reader import SceneReader, strips
-from drshym_pipeline.storage import atomic_path, fsync_directory, fsync_tree, scratch_directory, write_text
+from drshym_pipeline.sar.safe_product import is_zip_name
+from drshym_pipeline.sar.source_files import open_sources, source_root
+from drshym_pipeline.storage import atomic_path, fsync_directory, fsync_tree, scratch_directory, to_uri, write_text
 
 __all__ = ["SCENE_META_NAME", "SOURCE_FOLDER", "SceneReader", "describe_scene", "read_scene_meta", "stage_scene"]
 
@@ -52,7 +54,7 @@ def _staged_before(directory: Path, meta: SceneMeta, copied: bool) -> SceneMeta 
         staged = read_scene_meta(directory)
     except InputError:
         return None  # written by another version of the program: the scene is staged again
-    paths = [Path(band.path) for band in staged.bands]
+    paths = [Path(path) for path in staged.source_paths]
     there = all((directory / path).is_file() and not (copied and path.is_absolute()) for path in paths)
     return staged if there and staged.sha256 == meta.sha256 else None
 
@@ -91,14 +93,14 @@ def stage_scene(
     file in it.
 
     Args:
-        sources: The files, as for `describe_scene`.
+        sources: The files, as for `describe_scene`; or one SAFE folder, or one zip that contains one.
         root: Folder of all staged scenes.
         scene_id: The scene's name; by default made from the file names.
         units: The units of the pixels; by default found from the values, the file's name and its tags.
         bands: The numbers of the bands to read, VV first; by default found from their names.
         denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         source_uris: Where the files came from.
-        copy: Copy the files. Otherwise the record names the original files.
+        copy: Copy the files; of a zip, the zip. Otherwise the record names the original files.
         progress: Called after every strip (stage `describe`) and for every file (stage `stage`).
 
     Returns:
@@ -106,20 +108,29 @@ def stage_scene(
         when they were not, and that directory.
 
     Raises:
-        InputError: As for `describe_scene`; or a file changed while it was copied. No new version exists then.
+        InputError: As for `describe_scene` and `open_sources`; or a file changed while it was copied. No new version
+            exists then.
     """
     with scratch_directory(root) as scratch:
         backscatter = scratch / BACKSCATTER_FILE
-        described = describe_scene(
-            sources,
-            scene_id=scene_id,
-            units=units,
-            bands=bands,
-            denoise=denoise,
-            source_uris=source_uris,
-            backscatter=backscatter,
-            progress=progress,
-        )
+        given = [Path(source) for source in sources]
+        if copy and len(given) == 1 and is_zip_name(given[0].name) and given[0].is_file():
+            # The copy is read, so that the record fits it even if the zip changes in the meantime.
+            source_uris = source_uris or [to_uri(given[0])]
+            given = [Path(shutil.copyfile(given[0], scratch / given[0].name))]
+        with open_sources(given, scratch) as opened:
+            described = opened.recorded(
+                describe_scene(
+                    opened.files,
+                    scene_id=scene_id or opened.name,
+                    units=units,
+                    bands=bands,
+                    denoise=denoise,
+                    source_uris=source_uris or opened.uris,
+                    backscatter=backscatter,
+                    progress=progress,
+                )
+            )
         directory = root / described.scene_id / described.version
         if (staged := _staged_before(directory, described, copy)) is not None:
             backscatter.replace(directory / BACKSCATTER_FILE)
@@ -151,6 +162,11 @@ def _put(prepared: Path, directory: Path) -> None:
 
 def _copied(sources: Sequence[Path], described: SceneMeta, directory: Path, progress: Progress) -> SceneMeta:
     """Copy the sources into `source/` of a directory and return the record that names them there."""
+    (directory / SOURCE_FOLDER).mkdir()
+    if described.archive is not None:
+        name = f"{SOURCE_FOLDER}/{Path(described.archive).name}"
+        Path(described.archive).rename(directory / name)
+        return described.model_copy(update={"archive": name})
     names = _staged_names(described)
     bands = tuple(
         band.model_copy(
@@ -163,7 +179,6 @@ def _copied(sources: Sequence[Path], described: SceneMeta, directory: Path, prog
         for band in described.bands
     )
     meta = described.model_copy(update={"bands": bands})
-    (directory / SOURCE_FOLDER).mkdir()
     for done, (source, name) in enumerate(names.items()):
         progress("stage", done, len(names))
         shutil.copyfile(source, directory / name)
@@ -199,16 +214,21 @@ def make_backscatter(meta: SceneMeta, directory: Path, *, progress: Progress = s
     if path.is_file():
         path.touch()  # retention counts from the last use
         return path
-    missing = [directory / band.path for band in meta.bands if not (directory / band.path).is_file()]
+    sources = [directory / source for source in meta.source_paths]
+    missing = [source for source in sources if not source.is_file()]
     if missing:
         raise InputError(missing[0], "the source of the scene no longer exists", "Copy it there again")
-    if content_hash(meta.bands, directory) != meta.sha256:
-        raise InputError(
-            directory / meta.bands[0].path, "has changed since the scene was staged", "Stage the scene again"
-        )
+    with source_root(meta, directory) as root:
+        if content_hash(meta.bands, root) != meta.sha256:
+            raise InputError(sources[0], "has changed since the scene was staged", "Stage the scene again")
+        return _write_backscatter(meta, root, path, progress)
+
+
+def _write_backscatter(meta: SceneMeta, root: Path, path: Path, progress: Progress) -> Path:
+    """Read a scene from its sources and write its backscatter; `root` is where the paths of the bands start."""
     windows = list(strips(meta.height, meta.width, (_STRIP_ROWS, meta.width)))
     with (
-        SceneReader(meta, directory) as reader,
+        SceneReader(meta, root) as reader,
         atomic_path(path) as temporary,
         BackscatterWriter(temporary, len(meta.bands)) as writer,
     ):

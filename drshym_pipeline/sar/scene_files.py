@@ -1,8 +1,8 @@
 """Which files of a folder may be scenes. Command and sensor use the same rules.
 
-These are files with the name of a GeoTIFF that are not products of this program. Hidden files, hidden folders and
-uploads in progress are ignored. `scene_groups` says which of them form one scene and which are only companions of one;
-no raster is opened here.
+These are files with the name of a GeoTIFF that are not products of this program, SAFE folders, and zips with the name
+of a Sentinel-1 product. Hidden files, hidden folders and uploads in progress are ignored. `scene_groups` says which of
+them form one scene and which are only companions of one; no raster is opened here.
 
 A list of files is complete, or there is an error. A folder that cannot be read must never look like an empty one,
 because all scenes in it would seem to be deleted.
@@ -14,9 +14,16 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from drshym_pipeline.sar.safe_product import (
+    is_product_image,
+    is_product_zip_name,
+    is_table,
+    safe_folder_of,
+    skipped_product,
+)
 from drshym_pipeline.sar.sidecar import is_sidecar
 from drshym_pipeline.storage import TEMPORARY_PREFIX
 
@@ -24,9 +31,6 @@ _log = logging.getLogger(__name__)
 
 SCENE_SUFFIXES: Final = (".tif", ".tiff")
 _IN_PROGRESS: Final = (".part", ".tmp", "~")
-# Tables that are read together with a scene or are part of a product's folder. No user expects a map of these.
-_TABLES: Final = ("calibration-", "noise-")
-_PRODUCT_FOLDER: Final = ".safe"
 # Rasters that this program writes beside a map's record. They are no scenes, even when a folder contains its own maps.
 MAP_RASTERS: Final = ("_mask", "_proba")
 
@@ -73,12 +77,10 @@ def may_be_scene(key: str) -> bool:
     Args:
         key: The file's path below the folder, with forward slashes.
     """
-    *folders, name = key.split("/")
+    name = PurePosixPath(key).name
     if is_hidden(name) or name.lower().endswith(_IN_PROGRESS):
         return False
-    if name.lower().startswith(_TABLES) and name.lower().endswith(".xml"):
-        return False
-    return not any(folder.lower().endswith(_PRODUCT_FOLDER) for folder in folders)
+    return safe_folder_of(PurePosixPath(key)) is None
 
 
 def _raise(error: OSError) -> None:
@@ -99,7 +101,9 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def scene_paths(folder: Path, results: Path) -> list[Path]:
-    """List the GeoTIFFs of a folder and its subfolders that may be scenes or companions, in the order of their paths.
+    """List what may be a scene or a companion in a folder and its subfolders, in the order of the paths.
+
+    These are GeoTIFFs, SAFE folders, and zips with the name of a product.
 
     Args:
         folder: The folder that is searched.
@@ -109,14 +113,17 @@ def scene_paths(folder: Path, results: Path) -> list[Path]:
         OSError: The folder, or a folder in it, cannot be read.
     """
     results_inside = results.is_relative_to(folder) and results != folder
-    return sorted(
-        path
-        for path in files_below(folder)
-        if is_scene_name(path.name)
-        and path.is_file()
-        and not (results_inside and path.is_relative_to(results))
-        and not is_map_raster(path)
-    )
+    found: set[Path] = set()
+    for path in files_below(folder):
+        if results_inside and path.is_relative_to(results):
+            continue
+        if (safe := safe_folder_of(path.relative_to(folder))) is not None:
+            found.add(folder / safe)
+        elif path.is_file() and (
+            is_product_zip_name(path.name) or (is_scene_name(path.name) and not is_map_raster(path))
+        ):
+            found.add(path)
+    return sorted(found)
 
 
 def leads_out(path: Path, root: Path) -> bool:
@@ -134,7 +141,10 @@ def _ignore(key: str) -> None:
 def list_scenes(
     root: Path, note: Callable[[str], None] = _log.warning, ignored: Callable[[str], None] = _ignore
 ) -> tuple[SourceFile, ...]:
-    """List all GeoTIFFs that may be scenes or companions, and side-cars, below a watched folder, sorted by key.
+    """List the files below a watched folder that may belong to a scene, sorted by key.
+
+    These are GeoTIFFs, zips with the name of a product, tables of images, and side-cars. Of a SAFE folder only the
+    images and their tables are listed.
 
     A link that points outside the folder is left out: a user who may copy files into the folder must not be able to
     make the program read other files.
@@ -151,14 +161,16 @@ def list_scenes(
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: the watched folder does not exist")
     found: list[SourceFile] = []
+    skipped: set[str] = set()
     for path in files_below(root):
         key = path.relative_to(root).as_posix()
-        if is_scene_name(path.name):
-            if is_map_raster(path):
+        if (product := _skipped_in(PurePosixPath(key))) is not None:
+            skipped.add(product)
+            continue
+        if not _is_listed(path, PurePosixPath(key)):
+            if is_scene_name(path.name) and is_map_raster(path):
                 ignored(f"{key} (a map of this program)")
-                continue
-        elif not is_sidecar(path.name):
-            if may_be_scene(key):
+            elif may_be_scene(key):
                 ignored(key)
             continue
         if path.is_symlink() and leads_out(path, root):
@@ -169,4 +181,24 @@ def list_scenes(
         except FileNotFoundError:  # removed after the folder was listed: that is not an error
             continue
         found.append(SourceFile(key=key, size=facts.st_size, etag=f"{facts.st_mtime_ns:x}"))
+    for text in sorted(skipped):
+        ignored(text)
     return tuple(sorted(found))
+
+
+def _is_listed(path: Path, key: PurePosixPath) -> bool:
+    """Return whether a file may belong to a scene: it is a raster, a zip of a product, a table or a side-car."""
+    if is_table(key):
+        return not path.is_symlink()  # a link is not read
+    if is_sidecar(path.name) or is_product_zip_name(path.name):
+        return True
+    if safe_folder_of(key) is not None:
+        return is_product_image(key)
+    return is_scene_name(path.name) and not is_map_raster(path)
+
+
+def _skipped_in(key: PurePosixPath) -> str | None:
+    """Return the product that a file is part of and why it is not mapped, or None if it may be mapped."""
+    product = safe_folder_of(key) or (key if is_product_zip_name(key.name) else None)
+    reason = None if product is None else skipped_product(product.name)
+    return None if reason is None else f"{product} ({reason})"

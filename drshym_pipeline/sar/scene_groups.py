@@ -14,6 +14,7 @@ from typing import Final, Literal
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.sar.file_names import pair_key, stem
 from drshym_pipeline.sar.layers import Layer, NamedLayer, layer_of_name
+from drshym_pipeline.sar.safe_product import is_product_image, safe_folder_of
 from drshym_pipeline.sar.scene_names import scene_stem
 
 Role = Literal["whole", "VV", "VH"]
@@ -156,7 +157,12 @@ def _plain(path: PurePosixPath) -> str:
 
 
 def _stem_of(path: PurePosixPath) -> str:
-    """Return the stem of a scene, with its folders; a name that says nothing is replaced by that of its folder."""
+    """Return the stem of a scene, with its folders.
+
+    The images of a SAFE folder are named after the product, and a name that says nothing after its folder.
+    """
+    if (safe := safe_folder_of(path)) is not None and is_product_image(path):
+        return _below(PurePosixPath(safe), pair_key(safe.name)[0])
     shared, own = pair_key(path.name)[0], scene_stem(path)
     if own == shared:
         return _below(path, own)

@@ -120,7 +120,7 @@ def test_a_file_that_was_deleted_from_the_folder_is_an_input_error(tmp_path: Pat
 
 
 def test_only_files_that_may_have_been_meant_as_scenes_are_named(tmp_path: Path):
-    scenes = ["a.tif", "a.drshym.json", "d/b.TIFF"]
+    scenes = ["a.tif", "a.drshym.json", "d/b.TIFF", "calibration-a.xml"]
     named = ["a.png", "d/notes.txt", "a.zip", "a.json", "a.tif.aux.xml", "README"]
     silent = [
         "upload.tif.part",
@@ -128,10 +128,10 @@ def test_only_files_that_may_have_been_meant_as_scenes_are_named(tmp_path: Path)
         ".hidden.txt",
         "~lock",
         "a.tif~",
-        "calibration-a.xml",
         ".drshym.json",
         "S1.SAFE/manifest.safe",
         "S1.SAFE/annotation/s1a.xml",
+        "S1.SAFE/preview/quick-look.tif",
     ]
     for name in (*scenes, *named, *silent):
         touch(tmp_path / name)

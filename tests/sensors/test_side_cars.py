@@ -92,7 +92,7 @@ def test_a_map_in_the_watched_folder_is_ignored_and_called_a_map(lineage: Lineag
     lineage.drop(scene_file, "S1_small_mask.tif")
     (lineage.inbox / "S1_small_report.json").write_text("{}", "utf-8")
     assert [lineage.tick() for _ in range(3)] == [[], [], []]
-    assert "neither a scene (.tif, .tiff) nor the side-car of one" in str(lineage.message)
+    assert "neither a scene (.tif, .tiff, .SAFE, .zip of a product) nor the side-car of one" in str(lineage.message)
     assert "S1_small_mask.tif (a map of this program)" in str(lineage.message)
 
 
