@@ -134,3 +134,16 @@ def test_a_side_car_chooses_the_bands(lineage: Lineage, scene_file: Path):
     newest = lineage.store.scenes.current("S1_small")
     assert newest is not None
     assert [band.band for band in newest.scene.meta().bands] == [1]
+
+
+def test_a_scene_of_90_m_is_refused_with_the_key_of_the_side_car_that_maps_it(lineage: Lineage, tmp_path: Path):
+    coarse = write_scene(tmp_path / "coarse", "S1_coarse", simulate_scene(3, 96, 100, pixel_spacing=90.0))
+    lineage.drop(coarse)
+    failed = lineage.map_all(ticks=3)["S1_coarse"]
+    assert not failed.success
+    assert '{"any_spacing": true}' in reason(failed)
+    (lineage.inbox / "S1_coarse.drshym.json").write_text('{"any_spacing": true}', "utf-8")
+    assert lineage.map_all(ticks=3)["S1_coarse"].success
+    newest = lineage.store.scenes.current("S1_coarse")
+    assert newest is not None
+    assert newest.record().pixel_spacing is not None
