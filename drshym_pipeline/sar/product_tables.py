@@ -43,6 +43,8 @@ def table_places(image: PurePath, kind: TableKind) -> list[PurePath]:
     if image.parent.name == MEASUREMENT_FOLDER:
         annotation = image.parent.parent / "annotation"
         places.insert(0, (annotation if kind == "annotation" else annotation / "calibration") / name)
+    if kind == "calibration":  # in the copies of a scene that release 0.1.0 keeps in the store
+        places.extend(image.parent / f"{polarisation}_{name}" for polarisation in ("VV", "VH"))
     return places
 
 

@@ -45,20 +45,28 @@ def to_db(
     return result
 
 
-def without_noise(values: NDArray[np.generic], units: Units, noise: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return values after the thermal noise is subtracted from their power; zero where the noise is larger.
+def power_of_counts(values: NDArray[np.generic], units: Units) -> NDArray[np.float32]:
+    """Return squared digital numbers; a float32 has them to 1e-7, and thermal noise is some hundred.
 
     Args:
         values: Any shape, in `dn` or `intensity`.
         units: The units of the values.
-        noise: Same shape, in squared digital numbers.
     """
-    power = values.astype(np.float64)
-    if units == "dn":
-        power *= power
-    power -= noise
-    np.maximum(power, 0.0, out=power)
-    return np.sqrt(power, out=power) if units == "dn" else power
+    power = values.astype(np.float32)
+    return np.square(power, out=power) if units == "dn" else power
+
+
+def without_noise(power: NDArray[np.float32], noise: NDArray[np.float32], units: Units) -> NDArray[np.float32]:
+    """Return digital numbers after the thermal noise is subtracted from their power; zero where the noise is larger.
+
+    Args:
+        power: Any shape, squared digital numbers.
+        noise: Same shape, in the same units.
+        units: The units of the result: `dn` or `intensity`.
+    """
+    rest = power - noise
+    np.maximum(rest, np.float32(0.0), out=rest)
+    return np.sqrt(rest, out=rest) if units == "dn" else rest
 
 
 def normalise(db: NDArray[np.float32]) -> NDArray[np.float32]:

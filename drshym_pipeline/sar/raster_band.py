@@ -21,7 +21,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
 from drshym_pipeline.sar.calibration import CalibrationTable
 from drshym_pipeline.sar.noise import NoiseTable
-from drshym_pipeline.sar.radiometry import to_db, without_noise
+from drshym_pipeline.sar.radiometry import power_of_counts, to_db, without_noise
 from drshym_pipeline.sar.safe_open import damaged
 from drshym_pipeline.sar.validity import (
     BRIGHT_DB,
@@ -172,10 +172,9 @@ class SceneBands:
             return layer
         noise = band.noise.power(window)
         measurements = layer.given & (layer.values != 0)
-        power = layer.values.astype(np.float64) ** (2 if self.units == "dn" else 1)
-        faint = int((measurements & (power < _FAINT_SHARE * noise)).sum())
-        values = without_noise(layer.values, self.units, noise)
-        return BandValues(values, layer.given, layer.floor, measurements, faint)
+        power = power_of_counts(layer.values, self.units)
+        faint = int(np.count_nonzero(measurements & (power < _FAINT_SHARE * noise)))
+        return BandValues(without_noise(power, noise, self.units), layer.given, layer.floor, measurements, faint)
 
     def _with_floor(self, layers: list[BandValues], window: Window) -> list[BandValues]:
         """Return the values of a window with the pixels that noise removal cut at zero in one band only."""
@@ -224,7 +223,7 @@ class SceneBands:
             db = to_db(layer.values, self.units, offset)
             np.copyto(out, db, where=layer.given & measured(layer.values, db))
             if layer.subtracted is not None:
-                out[layer.subtracted & ~(db >= LEAST_DB)] = FLOOR_DB  # not above the noise; no logarithm is NaN
+                np.copyto(out, FLOOR_DB, where=layer.subtracted & ~(db >= LEAST_DB))  # not above the noise; or NaN
         if any(layer.floor is not None for layer in layers):
             # After both bands: a pixel is at the floor only where the other band has a measurement.
             whole = np.isfinite(result)

@@ -139,12 +139,15 @@ def product_images(folder: Path) -> list[Path]:
     Raises:
         InputError: It is no ground-range product, has no VV, has no image, or cannot be read.
     """
+    files: list[PurePosixPath] = []
     try:
         files = [
             PurePosixPath(MEASUREMENT_FOLDER, path.name)
-            for path in (folder / MEASUREMENT_FOLDER).glob("*")
+            for path in (folder / MEASUREMENT_FOLDER).iterdir()  # `glob` would hide that it cannot be read
             if path.is_file() and not path.is_symlink()
         ]
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # a product without images: `choose_images` says so, or names its kind
     except OSError as error:
         raise InputError(folder, f"cannot be read ({error.strerror})", "Give read permission for it") from error
     return [folder / image for image in choose_images(folder, folder.name, files)]

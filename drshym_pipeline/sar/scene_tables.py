@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -12,7 +12,7 @@ from drshym_pipeline.records import Polarisation
 from drshym_pipeline.sar.bands import BandRole
 from drshym_pipeline.sar.calibration import CalibrationTable, read_calibration
 from drshym_pipeline.sar.noise import NoiseTable, noise_is_usable, noise_was_removed, read_noise
-from drshym_pipeline.sar.product_tables import find_table
+from drshym_pipeline.sar.product_tables import TableKind, find_table
 
 # What `SceneMeta.processing` says about thermal noise.
 NoiseStep = Literal[
@@ -42,12 +42,15 @@ class SceneTables:
     warnings: tuple[str, ...] = ()
 
 
-def _tables(roles: Sequence[BandRole], kind: Literal["calibration", "noise"], remedy: str) -> dict[Polarisation, Path]:
-    found = {role.polarisation: path for role in roles if (path := find_table(role.path, kind)) is not None}
+def _found(roles: Sequence[BandRole], kind: TableKind) -> dict[Polarisation, Path]:
+    return {role.polarisation: path for role in roles if (path := find_table(role.path, kind)) is not None}
+
+
+def _check_all(roles: Sequence[BandRole], found: Collection[Polarisation], kind: TableKind, remedy: str) -> None:
+    """Refuse tables of one of two polarisations: the two bands would be read in different ways."""
     if found and len(found) < len(roles):
         missing = next(role for role in roles if role.polarisation not in found)
         raise InputError(missing.path, f"has no {kind} table, while {next(iter(found))} has one", remedy)
-    return found
 
 
 def scene_tables(roles: Sequence[BandRole], shape: tuple[int, int], *, denoise: bool) -> SceneTables:
@@ -62,19 +65,17 @@ def scene_tables(roles: Sequence[BandRole], shape: tuple[int, int], *, denoise: 
         InputError: A table exists and cannot be used, or only one of two polarisations has a table.
     """
     both = "Copy both tables beside the files, or none"
-    calibration = {
-        polarisation: (path, read_calibration(path, polarisation, shape))
-        for polarisation, path in _tables(roles, "calibration", both).items()
-    }
+    found = _found(roles, "calibration")
+    _check_all(roles, found, "calibration", both)
+    calibration = {name: (path, read_calibration(path, name, shape)) for name, path in found.items()}
     if not denoise:
         return SceneTables(calibration, noise_step="denoise:none:off")
-    annotations = [path for role in roles if (path := find_table(role.path, "annotation")) is not None]
-    if any(map(noise_was_removed, annotations)):
+    found = _found(roles, "noise")
+    # Without noise tables the annotation decides nothing, and an XML file of this name may be something else.
+    if found and any(map(noise_was_removed, _found(roles, "annotation").values())):
         return SceneTables(calibration, noise_step="denoise:none:removed-by-processor")
-    noise = {
-        polarisation: (path, read_noise(path, polarisation, shape))
-        for polarisation, path in _tables(roles, "noise", f"{both}, or give --no-denoise").items()
-    }
+    _check_all(roles, found, "noise", f"{both}, or give --no-denoise")
+    noise = {name: (path, read_noise(path, name, shape)) for name, path in found.items()}
     for polarisation, (path, table) in noise.items():
         used = calibration[polarisation][1] if polarisation in calibration else None
         level = table.equivalent_db(used, shape)

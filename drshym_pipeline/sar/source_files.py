@@ -74,7 +74,7 @@ def open_sources(sources: Sequence[Path], parent: Path) -> Iterator[SourceFiles]
                 with unpacked(path, parent) as (root, files):
                     yield SourceFiles(files, scene_id([path]), (to_uri(path),), path, root)
             except PermissionError as error:
-                if error.filename != str(path):
+                if str(error.filename) != str(path):
                     raise
                 raise InputError(path, f"cannot be read ({error.strerror})", "Check its permissions") from error
             return

@@ -76,7 +76,7 @@ class ExcludedValues:
         if layer.floor is not None:
             self._floor += int((layer.floor & (db == FLOOR_DB)).sum())
         if layer.subtracted is not None:
-            self._below_noise += int((layer.subtracted & (db == FLOOR_DB)).sum())
+            self._below_noise += int(np.count_nonzero(layer.subtracted & (db == FLOOR_DB)))
             self._faint = (self._faint or 0) + layer.faint
         missing = np.isnan(db)
         if not missing.any():

@@ -153,6 +153,26 @@ def test_an_image_that_is_a_link_is_not_followed(safe: Path, tmp_path: Path):
     assert product_images(safe) == product_images(safe)[:1]
 
 
+def test_a_folder_or_zip_that_cannot_be_read_is_said(safe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    archive = zip_safe(safe)
+
+    def denied(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    # Permission bits do not stop root, which tests may run as.
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", denied)
+        with pytest.raises(
+            InputError, match=r"SAFE: cannot be read \(Permission denied\)\. Give read permission for it"
+        ):
+            product_images(safe)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", denied)
+        with pytest.raises(InputError, match=r"zip: cannot be read \(Permission denied\)\. Check its permissions"):
+            opened(archive, tmp_path)
+    assert len(opened(safe, tmp_path)) == len(opened(archive, tmp_path)) == 2
+
+
 # --- zips ------------------------------------------------------------------------------------------------------------
 
 

@@ -80,6 +80,11 @@ def test_a_table_is_found_beside_the_file_and_in_a_safe_folder(tmp_path, table_f
     assert find_table(tmp_path / "S1.SAFE" / "measurement" / "s1a-vv.tiff", "calibration") == safe
 
 
+def test_a_table_is_found_beside_the_copy_that_an_earlier_release_keeps(tmp_path, table_file):
+    kept = table_file(table_xml("VH"), "source/VH_calibration-scene_VH.xml")
+    assert find_table(tmp_path / "source" / "scene_VH.tif", "calibration") == kept
+
+
 def test_a_link_is_not_followed_to_a_table(tmp_path, table_file):
     real = table_file(table_xml(), "elsewhere/secret.xml")
     (tmp_path / "calibration-scene.xml").symlink_to(real)

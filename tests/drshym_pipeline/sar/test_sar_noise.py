@@ -15,7 +15,7 @@ from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar import product_tables
 from drshym_pipeline.sar.noise import AzimuthBlock, NoiseTable, noise_was_removed, read_noise
 from drshym_pipeline.sar.product_tables import VectorTable, find_table
-from drshym_pipeline.sar.radiometry import without_noise
+from drshym_pipeline.sar.radiometry import power_of_counts, without_noise
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
 from drshym_pipeline.tiling import Window
 from tests.look_alikes import backscatter_db
@@ -77,8 +77,10 @@ def test_the_noise_of_a_window_is_that_of_the_whole_image(row, col, height, widt
 
 def test_noise_is_subtracted_from_power_and_never_gives_less_than_zero():
     noise = np.array([9.0, 9.0, 100.0], np.float32)
-    np.testing.assert_allclose(without_noise(np.array([5, 3, 5], np.uint16), "dn", noise), [4.0, 0.0, 0.0])
-    np.testing.assert_allclose(without_noise(np.array([25, 9, 25], np.uint16), "intensity", noise), [16.0, 0.0, 0.0])
+    for values, units, expected in (([5, 3, 5], "dn", [4, 0, 0]), ([25, 9, 25], "intensity", [16, 0, 0])):
+        power = power_of_counts(np.array(values, np.uint16), units)
+        np.testing.assert_allclose(without_noise(power, noise, units), expected)
+    assert power_of_counts(np.array([65_535], np.uint16), "dn") == pytest.approx(65_535**2)
 
 
 @pytest.mark.parametrize("azimuth", [True, False])
@@ -233,6 +235,14 @@ def test_an_annotation_that_cannot_be_read_is_refused(tmp_path):
     path.write_text("cut <product>")
     with pytest.raises(InputError, match="not XML"):
         described(safe)
+
+
+def test_another_xml_file_with_the_name_of_the_image_is_not_read_without_noise_tables(tmp_path):
+    safe = write_safe(tmp_path, None, SafeOptions(noise=False))
+    path = find_table(images(safe)[0], "annotation")
+    assert path is not None
+    path.write_text("<!DOCTYPE html><p>notes</p>")
+    assert "denoise:none:no-table" in described(safe)[0].processing
 
 
 def test_a_table_that_is_too_large_is_not_read(tmp_path, monkeypatch):
