@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,11 +110,15 @@ def test_a_single_look_complex_product_is_refused_with_an_alternative(real_data)
         describe_scene([real_data / "ancillary" / "sentinel1a_slc_gcps.tif"])
 
 
-def test_a_label_and_a_land_cover_are_refused(real_data):
+def test_a_label_and_a_land_cover_are_refused_by_name_and_by_their_values(real_data, tmp_path):
     folder = real_data / "sen1floods11/v1.1/data/flood_events/HandLabeled/LabelHand"
     for path in (folder / "Spain_7370579_LabelHand.tif", real_data / "stac_overflow" / "ayt12_jrc_seasonality.tif"):
-        with pytest.raises(InputError, match=r"like an index|8-bit values"):
+        with pytest.raises(InputError, match="its name says that it is no backscatter"):
             describe_scene([path])
+        renamed = tmp_path / f"S1_{path.stem[:5]}_VV.tif"
+        shutil.copyfile(path, renamed)
+        with pytest.raises(InputError, match=r"like an index|negative whole numbers|8-bit values"):
+            describe_scene([renamed])
 
 
 def test_hostile_files_are_refused_or_read(real_data):
