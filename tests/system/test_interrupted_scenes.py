@@ -81,7 +81,7 @@ def assert_mapped_once(home: Path, partition: str, mask: str | None = None) -> N
 def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
     services: Pipeline, scene: Path, undisturbed: str, stage: str
 ):
-    partition = f"S1_{stage}"
+    partition = f"S1_{stage}_killed"
     services.drop(scene, partition)
     run, process = services.hold(partition, stage, writing=STAGES[stage])
     kill(process)
