@@ -66,8 +66,8 @@ test: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests
 		--cov --cov-report=term:skip-covered $(if $(PYTEST_ARGS),--cov-fail-under=0 $(PYTEST_ARGS))
 
 # These tests run one after the other, because they start real services and observe them.
-test-system: $(VENV)/.dev $(STATE)/dagster.yaml ## run the tests that need system packages (strace, iproute2)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system tests/system $(PYTEST_ARGS)
+test-system: $(VENV)/.dev $(STATE)/dagster.yaml ## run the long tests, and those that need system packages
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m system $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.dev $(STATE)/dagster.yaml ## try many random examples in the property tests; SEED=n repeats a run
 	@seed=$(SEED); seed=$${seed:-$$($(BIN)/python -c 'import secrets; print(secrets.randbits(32))')}; \

@@ -18,7 +18,7 @@ from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.tiling import TileGrid
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_memory_does_not_grow_with_the_scene(tmp_path: Path):
     peaks = {side: scene_memory.measured(tmp_path, (side, side), "db")["peak"] / 2**20 for side in (1024, 4096)}
     # With sixteen times the pixels only a row of tiles, GDAL's cache up to its limit and the outlines of a strip grow.
@@ -79,6 +79,7 @@ def test_the_bare_network_computes_as_many_tiles_as_the_scene_has(random_bundle,
     assert seen == [(1, 3, 512, 512)] * len(TileGrid(1000, 1500))
 
 
+@pytest.mark.system
 def test_memory_and_time_are_measured_in_processes_of_their_own():
     rows = scene_memory.measure(usual=(520, 520), full=(600, 700))
     assert [row.command for row in rows] == [scene_memory.COMMAND] * 4

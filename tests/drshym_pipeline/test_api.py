@@ -114,6 +114,7 @@ def examples(document: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text("utf-8"), re.DOTALL)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("document", "lines", "expected"), [("README.md", 3, "scene_mask.tif"), ("docs/command.md", 4, "90 % interval")]
 )

@@ -10,6 +10,8 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import shipped_bundle
 from experiments import card
 
+pytestmark = pytest.mark.system  # whole trainings
+
 DATA = "data: {simulated: {train: 6, valid: 6, test: 3, hard: 0, size: 64}%s}\n"
 
 

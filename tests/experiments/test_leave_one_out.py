@@ -12,6 +12,8 @@ from drshym_pipeline.settings import TrainConfig
 from experiments.leave_one_out import Plan, groups_of, leave_one_out, open_sets, sources_without, table_markdown, thin
 from tests.pictures import write_emsr, write_etci, write_ombria
 
+pytestmark = pytest.mark.system  # whole trainings
+
 SCENES = ("delta_20190101t000000", "plain_20190101t000000")
 
 

@@ -31,6 +31,8 @@ from experiments.scene_statistics import place, spread
 from experiments.unlabelled_scenes import SITES, real_scenes, simulated_scenes
 from tests.examples import examples
 
+pytestmark = pytest.mark.system  # many simulated scenes
+
 fields = hnp.arrays(np.float32, (12, 14), elements=st.floats(-40, 5, width=32))
 
 

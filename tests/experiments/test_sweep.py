@@ -17,6 +17,8 @@ from drshym_pipeline.training.losses import LOSS_NAMES
 from drshym_pipeline.training.recipe import check_training
 from experiments.sweep import CONTROLS, NETWORKS, control_params, folder_of, main, recipe_of, sweep
 
+pytestmark = pytest.mark.system  # whole trainings
+
 BASE = TrainConfig(training=TrainingConfig(crop=64, batch_size=2, max_steps=2, warmup_steps=1))
 PARAMS = {
     "encoder": "resnet18",

@@ -13,6 +13,7 @@ from drshym_pipeline.settings import DataConfig, SimulatedData, SourceConfig
 
 
 @pytest.mark.real
+@pytest.mark.system
 def test_additional_training_sets_are_described_with_their_share_and_licence(real_data: Path, tmp_path: Path) -> None:
     sizes = SimulatedData(train=1, valid=1, test=1, hard=0, size=64)
     chips = Sen1Floods11(write_dataset(tmp_path / "set", sizes))

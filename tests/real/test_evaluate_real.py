@@ -18,7 +18,7 @@ from drshym_pipeline.model.network import build_network
 from drshym_pipeline.records import Calibration, ModelCard
 from drshym_pipeline.settings import EvaluationConfig, NetworkConfig
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 
 def untrained(seed: int) -> ModelBundle:

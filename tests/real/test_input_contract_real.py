@@ -21,7 +21,7 @@ from drshym_pipeline.sar.scene import describe_scene
 from drshym_pipeline.sar.texture import Texture, texture
 from tests.units import from_db
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 S1HAND = "sen1floods11/v1.1/data/flood_events/HandLabeled/S1Hand"
 PROFILE = {"driver": "GTiff", "crs": "EPSG:32721", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 7_000_000)}

@@ -12,7 +12,7 @@ from drshym_pipeline.datasets.provenance import provenance_of
 from drshym_pipeline.storage import read_json
 from experiments.known_chips import known_chips
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 
 def test_the_hashes_in_the_package_are_up_to_date(real_data: Path) -> None:

@@ -14,7 +14,7 @@ from drshym_pipeline.datasets.ombria import Ombria
 from drshym_pipeline.datasets.open_set import detect_set
 from drshym_pipeline.datasets.stac_overflow import StacOverflow
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 
 def count(label: np.ndarray) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.model_card import score_text
 from drshym_pipeline.probabilities import NOT_OBSERVED
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 
 @pytest.fixture(scope="module")

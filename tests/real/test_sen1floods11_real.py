@@ -9,7 +9,7 @@ from drshym_pipeline.datasets.chips import ChipRef, read_chip
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 # Numbers of (ignored, dry, water) pixels in the official labels.
 COUNTS = {

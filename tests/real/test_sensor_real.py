@@ -11,7 +11,7 @@ from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED
 from drshym_pipeline.scene_folder import MapFolder
 from tests.lineage import Lineage
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.system]
 
 CHECKS = {
     "scene_is_readable_and_georeferenced": True,

@@ -126,6 +126,7 @@ def test_a_bundle_that_was_changed_is_not_registered(
     assert len(registry.versions()) == before
 
 
+@pytest.mark.system
 def test_the_command_registers_from_the_checkout(bundle: Path, random_bundle: ModelBundle, tmp_path: Path) -> None:
     """The command from start to end, in processes of its own, into the registry of the home that the user names."""
     command = [sys.executable, "-m", "drshym_pipeline", "register", str(bundle)]

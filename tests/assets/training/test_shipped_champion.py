@@ -12,6 +12,8 @@ from resources.build import build_resources
 from resources.registry import CHAMPION, ModelRegistry
 from tests.lineage import Lineage
 
+pytestmark = pytest.mark.system  # a registry and a whole training
+
 
 def variant(bundle: ModelBundle, version: str) -> ModelBundle:
     """The same network as another model."""

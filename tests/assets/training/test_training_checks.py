@@ -15,6 +15,8 @@ from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.storage import read_json, write_json
 from tests.lineage import Lineage
 
+pytestmark = pytest.mark.system  # several whole trainings
+
 CHECKS = ("log_loss_does_not_rise", "calibration_error_does_not_rise", "candidate_is_not_broken")
 
 

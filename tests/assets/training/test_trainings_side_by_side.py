@@ -25,6 +25,8 @@ from resources.build import build_resources
 from resources.registry import ModelRegistry
 from tests.lineage import Lineage
 
+pytestmark = pytest.mark.system  # several whole trainings
+
 CHAIN = ["labelled_tiles", "trained_checkpoint", "calibration_temperature", "slice_reports", "candidate_model"]
 
 
