@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
 import signal
-import sqlite3
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +24,16 @@ from drshym_pipeline.storage import TEMPORARY_PREFIX
 from resources.dagster_internals import processes_of
 
 WAIT_SECONDS = 400.0
-# How long a process may run between two checks of its stage.
-STEP_SECONDS = 0.003
+# The file that says where a process stops, in the home of the services; read by tests/system/held/sitecustomize.py.
+HOLD_FILE = "hold"
+# What each stage writes under a temporary name and then renames, relative to the folder of the scene.
+RENAMED = {
+    "raw_scenes": "[0-9a-f]" * 12,  # the folder of the scene's version
+    "tiles": "*tiles.parquet",
+    "tile_probabilities": "*.zarr",
+    "stitched_scenes": "*_mask.tif",
+    "scene_reports": "*_report.json",
+}
 # Shorter than in dagster.yaml, so that the tests take less time; everything else is the same.
 QUICK = {
     ("run_coordinator", "config", "dequeue_interval_seconds"): 1,
@@ -93,50 +101,45 @@ class Pipeline:
         return list(self.instance.get_runs(RunsFilter(tags={"dagster/partition": partition}), ascending=True))
 
     def steps(self, run: DagsterRun, kind: DagsterEventType) -> set[str]:
-        """The steps of a run that have an event of a kind.
+        """The steps of a run that have an event of a kind."""
+        return {entry.step_key for entry in self.instance.all_logs(run.run_id, of_type=kind) if entry.step_key}
 
-        Read without Dagster, which would wait for minutes for a process that was stopped while it held the database.
+    @contextlib.contextmanager
+    def held(self, scene: Path, partition: str, stage: str) -> Iterator[tuple[DagsterRun, psutil.Process]]:
+        """Drop a scene, and stop the process of its first run while it writes the files of a stage.
 
-        Raises:
-            sqlite3.OperationalError: It does.
-        """
-        file = self.home / "history" / "runs" / f"{run.run_id}.db"
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=0)) as events:
-            query = "SELECT step_key FROM event_logs WHERE run_id = ? AND dagster_event_type = ?"
-            return {step for (step,) in events.execute(query, (run.run_id, kind.value))}
-
-    def hold(self, partition: str, stage: str, *, writing: bool = False) -> tuple[DagsterRun, psutil.Process]:
-        """Stop the process of a scene's first run while it is in a stage.
-
-        The process runs for a few milliseconds between two checks, so that no stage ends before it is seen.
+        The process stops itself just before it gives a file its final name (`tests/system/held`). Whatever happens in
+        the block, no stopped process is left: it would block the queue of runs for all later tests.
 
         Args:
-            partition: The scene.
+            scene: The scene.
+            partition: Its name in the watched folder.
             stage: Key of the step.
-            writing: Wait until a file of the scene is being written in this stage.
 
-        Returns:
+        Yields:
             The run, and its process, which is stopped.
         """
+        request = self.home / HOLD_FILE
+        pattern = f"*/scenes/{glob.escape(partition)}/{RENAMED[stage]}"
+        request.write_text(pattern, "utf-8")
+        self.drop(scene, partition)
         run: DagsterRun = wait_until(lambda: next(iter(self.runs(partition)), None), f"a run of {partition}")
         pid = wait_until(lambda: next(processes_of(self.instance, run.run_id), None), f"a process of {partition}")[0]
         process = psutil.Process(pid)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            process.suspend()
-            with contextlib.suppress(sqlite3.OperationalError):
-                assert stage not in self.steps(run, DagsterEventType.STEP_SUCCESS), (
-                    f"{stage} was over before it was seen"
-                )
-                if stage in self.steps(run, DagsterEventType.STEP_START) and (not writing or self.partials(partition)):
-                    return run, process
-            process.resume()
-            time.sleep(STEP_SECONDS)
-        raise AssertionError(f"{partition} did not come to {stage} within {WAIT_SECONDS:.0f} s")
+        try:
+            wait_until(lambda: process.status() == psutil.STATUS_STOPPED, f"the process of {partition} in {stage}")
+            assert stage in self.steps(run, DagsterEventType.STEP_START)
+            assert stage not in self.steps(run, DagsterEventType.STEP_SUCCESS)
+            assert self.partials(), f"{stage} writes no file under a temporary name"
+            yield run, process
+        finally:
+            request.unlink(missing_ok=True)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
-    def partials(self, partition: str) -> list[Path]:
-        """Return the files of a scene that are being written, or were left half written."""
-        return list((self.scenes / partition).rglob(f"{TEMPORARY_PREFIX}*"))
+    def partials(self) -> list[Path]:
+        """Return the files of scenes that are being written, or were left half written."""
+        return list(self.scenes.rglob(f"{TEMPORARY_PREFIX}*"))
 
     def mapped(self, partition: str, attempts: int = 2) -> list[DagsterRun]:
         """Wait until the last attempt has mapped a scene; return its runs."""
@@ -164,8 +167,13 @@ class Pipeline:
 @contextlib.contextmanager
 def pipeline(home: Path) -> Iterator[Pipeline]:
     """Start the services on a prepared home, and stop them in order."""
+    environment = {
+        **ENVIRONMENT,
+        "PYTHONPATH": os.pathsep.join([str(local.ROOT / "tests" / "system" / "held"), str(local.ROOT)]),
+        "DRSHYM_TEST_HOLD": str(home / HOLD_FILE),
+    }
     with (
-        local.dagster(home, local.free_port(), ENVIRONMENT) as running,
+        local.dagster(home, local.free_port(), environment) as running,
         local.open_instance(home) as instance,
     ):
         yield Pipeline(home, instance, running)

@@ -14,18 +14,9 @@ from dagster import DagsterRunStatus
 
 from drshym_pipeline.records import MapRecord
 from drshym_pipeline.storage import TEMPORARY_PREFIX
-from tests.system.pipeline_runs import Pipeline, kill, pipeline, quick_home, wait_until
+from tests.system.pipeline_runs import RENAMED, Pipeline, kill, pipeline, quick_home, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
-
-# The stages, and whether writing their files takes long enough to find one half written.
-STAGES = {
-    "raw_scenes": True,
-    "tiles": False,
-    "tile_probabilities": True,
-    "stitched_scenes": True,
-    "scene_reports": False,
-}
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +64,17 @@ def assert_mapped_once(home: Path, partition: str, mask: str | None = None) -> N
     record = MapRecord.model_validate_json(report.read_text("utf-8"))
     assert [name for name in record.files.values() if not (report.parent / name).is_file()] == []
     assert mask is None or mask_of(home, partition) == mask, "the map differs from that of an undisturbed run"
-    assert list(folder.rglob(f"{TEMPORARY_PREFIX}*")) == []
+    assert list(folder.parent.rglob(f"{TEMPORARY_PREFIX}*")) == []
     assert not (home / "store" / "failures" / f"{partition}.json").exists()
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", RENAMED)
 def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
     services: Pipeline, scene: Path, undisturbed: str, stage: str
 ):
     partition = f"S1_{stage}_killed"
-    services.drop(scene, partition)
-    run, process = services.hold(partition, stage, writing=STAGES[stage])
-    kill(process)
+    with services.held(scene, partition, stage) as (run, process):
+        kill(process)
     runs = services.mapped(partition)
     assert [each.status for each in runs] == [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]
     assert runs[0].run_id == run.run_id == runs[1].root_run_id
@@ -93,10 +83,10 @@ def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
 
 def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: Path, undisturbed: str):
     del undisturbed
-    services.drop(scene, "S1_terminated")
-    run, process = services.hold("S1_terminated", "tile_probabilities")
-    process.resume()
     terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""
+    # Three stages, which take seconds, are left when the process goes on. Dagster does not answer while it is stopped.
+    with services.held(scene, "S1_terminated", "tiles") as (run, _process):
+        pass
     assert services.ask(terminate, {"id": run.run_id})["terminateRun"]["__typename"] == "TerminateRunSuccess"
     wait_until(lambda: services.runs("S1_terminated")[0].is_finished, "the end of the terminated run")
     # The next scene is mapped after it: a retry would exist by then.
@@ -106,11 +96,9 @@ def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: 
 
 
 def test_a_scene_is_mapped_when_the_daemon_is_killed(services: Pipeline, scene: Path, undisturbed: str):
-    services.drop(scene, "S1_daemon")
-    _run, process = services.hold("S1_daemon", "tile_probabilities", writing=True)
-    killed = services.daemon.pid
-    os.kill(killed, signal.SIGKILL)
-    process.resume()
+    with services.held(scene, "S1_daemon", "tile_probabilities"):
+        killed = services.daemon.pid
+        os.kill(killed, signal.SIGKILL)
     services.mapped("S1_daemon")
     wait_until(lambda: services.running.services[0].process.pid != killed, "another daemon")
     assert_mapped_once(services.home, "S1_daemon", undisturbed)
@@ -120,10 +108,9 @@ def test_a_scene_is_mapped_when_the_daemon_and_all_it_started_are_killed(
     services: Pipeline, scene: Path, undisturbed: str
 ):
     """As after a restart of the machine: no process is left that could report the end of the run."""
-    services.drop(scene, "S1_all")
-    run, process = services.hold("S1_all", "stitched_scenes", writing=True)
-    daemon = services.daemon
-    kill(daemon, *daemon.children(recursive=True), process)
+    with services.held(scene, "S1_all", "stitched_scenes") as (run, process):
+        daemon = services.daemon
+        kill(daemon, *daemon.children(recursive=True), process)
     runs = services.mapped("S1_all")
     assert [each.status for each in runs] == [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]
     messages = [entry.message for entry in services.instance.all_logs(run.run_id)]
@@ -133,10 +120,8 @@ def test_a_scene_is_mapped_when_the_daemon_and_all_it_started_are_killed(
 
 def test_a_scene_is_mapped_after_an_orderly_stop_of_the_services(tmp_path: Path, scene: Path):
     quick_home(tmp_path, {})
-    with pipeline(tmp_path) as services:
-        services.drop(scene, "S1_stopped")
-        _run, process = services.hold("S1_stopped", "tile_probabilities", writing=True)
-        process.resume()
+    with pipeline(tmp_path) as services, services.held(scene, "S1_stopped", "tile_probabilities") as (_run, process):
+        pass  # the process goes on, and the services are stopped at once
     assert not process.is_running()
     with pipeline(tmp_path) as services:
         runs = services.mapped("S1_stopped")
