@@ -84,8 +84,8 @@ def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
 def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: Path, undisturbed: str):
     del undisturbed
     terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""
-    # Three stages, which take seconds, are left when the process goes on. Dagster does not answer while it is stopped.
-    with services.held(scene, "S1_terminated", "tiles") as (run, _process):
+    # Four stages, which take many seconds, are left when the process goes on. Dagster does not answer before that.
+    with services.held(scene, "S1_terminated", "raw_scenes") as (run, _process):
         pass
     assert services.ask(terminate, {"id": run.run_id})["terminateRun"]["__typename"] == "TerminateRunSuccess"
     wait_until(lambda: services.runs("S1_terminated")[0].is_finished, "the end of the terminated run")
@@ -120,8 +120,8 @@ def test_a_scene_is_mapped_when_the_daemon_and_all_it_started_are_killed(
 
 def test_a_scene_is_mapped_after_an_orderly_stop_of_the_services(tmp_path: Path, scene: Path):
     quick_home(tmp_path, {})
-    with pipeline(tmp_path) as services, services.held(scene, "S1_stopped", "tile_probabilities") as (_run, process):
-        pass  # the process goes on, and the services are stopped at once
+    with pipeline(tmp_path) as services, services.held(scene, "S1_stopped", "raw_scenes") as (_run, process):
+        pass  # the process goes on with four stages left, and the services are stopped at once
     assert not process.is_running()
     with pipeline(tmp_path) as services:
         runs = services.mapped("S1_stopped")
