@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from deploy import local
+from deploy.supervisor import ServiceError
 from deploy.watch import RunError, RunView, bars, console, follow, newest_attempt, tried_again
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import area_figure
@@ -302,7 +303,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         run()
-    except (DemoError, RunError, local.ServiceError, InputError) as error:
+    except (DemoError, RunError, ServiceError, InputError) as error:
         console.print(f"error: {error}", style="red", highlight=False)
         return 1
     except KeyboardInterrupt:

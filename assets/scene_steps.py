@@ -12,10 +12,10 @@ from dagster import DataVersion, MaterializeResult, MetadataValue
 from assets.metadata import file_link, picture, picture_file, table
 from assets.pictures import DB_RANGE, ground_cell, probability_histogram, quicklook, tile_means, valid_share
 from assets.scene_sources import remove_from_bucket, source_files
-from drshym_pipeline.mapping import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import PolygonCounts
 from drshym_pipeline.scene_store import WorkNote
+from drshym_pipeline.stages import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.storage import sha256_file, sha256_files
 from resources.bucket import SceneBucket
 from resources.engine import InferenceEngine

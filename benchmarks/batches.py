@@ -8,6 +8,7 @@ import statistics
 import sys
 import tempfile
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -65,8 +66,8 @@ def measure_archive(count: int = CHIPS, repeats: int = 2) -> Row:
             names = _fresh_home(home, chips)
             out = folder / f"out{turn}"
             command = [drshym, "predict-folder", "--in", str(archive), "--out", str(out)]
-            samples["predict-folder"].append(timed(lambda command=command: run(command, cwd=folder)))
-            samples["backfill"].append(timed(lambda home=home, names=names: _backfill(home, names)))
+            samples["predict-folder"].append(timed(partial(run, command, cwd=folder)))
+            samples["backfill"].append(timed(partial(_backfill, home, names)))
             mapped = len(list((home / "store" / "scenes").glob("*/current.json")))
             if mapped != count:
                 raise RuntimeError(f"the backfill mapped {mapped} of {count} chips")

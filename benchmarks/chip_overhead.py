@@ -8,6 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Row, run, timed
@@ -67,11 +68,8 @@ def measure(repeats: int = 3) -> list[Row]:
         with local.dagster(home, local.free_port(), {"DRSHYM_NEW_SCENES_INTERVAL": str(SENSOR_INTERVAL)}):
             for index, chip in enumerate(chips):
                 whole, run_seconds = drop_and_wait(home, chip)
-                segment = timed(
-                    lambda chip=chip, index=index: run(
-                        [drshym, "segment", str(chip), "--out", str(scratch / f"out{index}")], env=environment
-                    )
-                )
+                command = [drshym, "segment", str(chip), "--out", str(scratch / f"out{index}")]
+                segment = timed(partial(run, command, env=environment))
                 if index:  # the first chip only fills the disk cache for both
                     samples["drop to map"].append(whole)
                     samples["run"].append(run_seconds)

@@ -71,7 +71,7 @@ def map_with_torchgeo(source: Path, out: Path, bundle: ModelBundle, *, bf16: boo
 
     from drshym_pipeline.model.inputs import network_input
 
-    class Scene(RasterDataset):
+    class Scene(RasterDataset):  # type: ignore[misc]  # installed for the benchmarks only
         filename_glob = source.name
 
     def prepared(sample: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,9 @@ def map_with_torchgeo(source: Path, out: Path, bundle: ModelBundle, *, bf16: boo
 
     dataset = Scene(source.parent, transforms=prepared)
     sampler = GridGeoSampler(dataset, DEFAULT_TILE, _STRIDE)
-    loader = DataLoader(dataset, batch_size=_BATCH, sampler=sampler, collate_fn=stack_samples, num_workers=workers)
+    loader: DataLoader[dict[str, Any]] = DataLoader(
+        dataset, batch_size=_BATCH, sampler=sampler, collate_fn=stack_samples, num_workers=workers
+    )
     network = _network_of(bundle, bf16)
     with rasterio.open(source) as scene:
         height, width, transform = scene.height, scene.width, scene.transform
@@ -101,4 +103,4 @@ def map_with_torchgeo(source: Path, out: Path, bundle: ModelBundle, *, bf16: boo
             observed[place] |= seen[top - row :]
     total, count, observed = total[:height, :width], count[:height, :width], observed[:height, :width]
     threshold = bundle.calibration["vv_vh"].threshold
-    write_maps(source, out, total / np.maximum(count, 1.0), observed, threshold)
+    write_maps(source, out, np.divide(total, np.maximum(count, 1.0), dtype=np.float32), observed, threshold)

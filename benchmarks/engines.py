@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,13 @@ def _tiles(bundle: ModelBundle) -> list[NDArray[np.float32]]:
     from drshym_pipeline.model.inputs import network_input
 
     return [network_input(simulate_scene(seed, _SIDE, _SIDE).db, bundle.network.bands)[None] for seed in range(_SCENES)]
+
+
+def _channels(bundle: ModelBundle) -> int:
+    """Return the number of channels of the network input."""
+    from drshym_pipeline.model.inputs import channels
+
+    return len(channels(bundle.network.bands))
 
 
 def _torch_run(network: Any, dtype: Any) -> Run:
@@ -80,7 +88,7 @@ def _compiled(bundle: ModelBundle) -> Run:
     from drshym_pipeline.model.compute import prepare_network
 
     run = _torch_run(torch.compile(prepare_network(bundle.build(), "bf16")), torch.bfloat16)
-    run(np.zeros((1, bundle.build().in_channels, _SIDE, _SIDE), np.float32))
+    run(np.zeros((1, _channels(bundle), _SIDE, _SIDE), np.float32))
     return run
 
 
@@ -89,7 +97,7 @@ def _converted(bundle: ModelBundle) -> Any:
     import torch
 
     network = bundle.build()
-    example = torch.zeros((1, network.in_channels, _SIDE, _SIDE))
+    example = torch.zeros((1, _channels(bundle), _SIDE, _SIDE))
     model = openvino.convert_model(network, example_input=example)
     model.reshape(list(example.shape))
     return model
@@ -110,7 +118,7 @@ def _onnxruntime(bundle: ModelBundle) -> Run:
     network = bundle.build()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        torch.onnx.export(network, (torch.zeros((1, network.in_channels, _SIDE, _SIDE)),), str(path), dynamo=True)
+        torch.onnx.export(network, (torch.zeros((1, _channels(bundle), _SIDE, _SIDE)),), str(path), dynamo=True)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -188,7 +196,7 @@ def measure(repeats: int = 15) -> list[Row]:
         runs[name] = make()
         ready[name] = time.perf_counter() - start
     tiles = _tiles(bundle)
-    samples = interleave({name: lambda run=run: run(tiles[0]) for name, run in runs.items()}, repeats)
+    samples = interleave({name: partial(run, tiles[0]) for name, run in runs.items()}, repeats)
     reference, *_ = makers
     calibration = bundle.calibration["vv_vh"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +56,7 @@ def measure(repeats: int = 7) -> list[Row]:
     torch.set_num_threads(1)
     try:
         samples = interleave(
-            {
-                name: lambda network=network: predict_logits(network, tile, precision="fp32")
-                for name, network in networks.items()
-            },
+            {name: partial(predict_logits, network, tile, precision="fp32") for name, network in networks.items()},
             repeats,
         )
     finally:

@@ -63,4 +63,4 @@ def map_in_memory(source: Path, out: Path, bundle: ModelBundle) -> None:
             total[place] += torch.sigmoid(logits).numpy()
         count[place] += 1.0
     observed = np.isfinite(db).all(axis=0)
-    write_maps(source, out, total / count, observed, calibration.threshold)
+    write_maps(source, out, np.divide(total, count, dtype=np.float32), observed, calibration.threshold)

@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def measure(repeats: int = 3) -> list[Row]:
                     run = _in_stage(instance, name)
                     if kind != "undisturbed":
                         _kill(instance, run, running.services[0].process.pid if kind == "all killed" else None)
-                    times.append(timed(lambda name=name: _wait_for_map(instance, name)))
+                    times.append(timed(partial(_wait_for_map, instance, name)))
                     print(f"  {kind}: {times[-1]:.0f} s", file=sys.stderr)
     medians = {kind: statistics.median(times) for kind, times in samples.items()}
     longest = max(medians["process killed"], medians["all killed"])

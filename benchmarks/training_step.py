@@ -34,7 +34,7 @@ def _bare(module: Any, batches: list[Any], precision: str) -> float:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = network(batch.inputs.contiguous(memory_format=torch.channels_last))[:, 0]
             loss = loss_of(logits, batch.truth, batch.mask, batch.weight)
-        loss.backward()
+        torch.autograd.backward(loss)
         network.zero_grad(set_to_none=True)
     return (time.perf_counter() - start) / len(batches)
 
@@ -63,7 +63,8 @@ def measure(rounds: int = 4, steps: int = 16) -> list[Row]:
             self.moments: list[float] = []
 
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            loader = DataLoader(Subset(pl_module._crops, range(8 * settings.batch_size)), settings.batch_size)
+            crops: Any = pl_module._crops
+            loader: DataLoader[Any] = DataLoader(Subset(crops, range(8 * settings.batch_size)), settings.batch_size)
             batches = list(loader)
             _bare(pl_module, batches[:2], precision)
             samples["bare"].append(_bare(pl_module, batches, precision))

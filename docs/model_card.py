@@ -48,7 +48,15 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
         )
     interval = card["parts"][0]["evaluation"]["interval"]
     level, over = interval["level"], interval["over"]
-    head = ("set", "bands", "chips", "IoU", "mean IoU of chips with water", "dry land mapped as water", "ECE")
+    head: tuple[str, ...] = (
+        "set",
+        "bands",
+        "chips",
+        "IoU",
+        "mean IoU of chips with water",
+        "dry land mapped as water",
+        "ECE",
+    )
     parts = [
         f"### Chips it was not fitted on\n\nMeasured on {card['created_at'][:10]}, {_commit(card['commit'])}. "
         f"Figures are pooled over pixels, except the mean; in brackets {100 * level:.0f} % bootstrap intervals over "

@@ -1,346 +1,38 @@
-"""From a Sentinel-1 GeoTIFF to a flood map, in stages.
+"""From a Sentinel-1 GeoTIFF to a flood map in one go, as the command and the Python interface do it.
 
-The lineage graph calls the stages one by one: each takes what the stage before returned, does one step and leaves an
-artefact that is never changed afterwards: the staged scene, the tiles, the probabilities, the drawn map, the finished
-map. A stage whose artefact is there already returns it. So a stage can be repeated after a kill, and two runs of one
-scene never change what the other one works on.
-
-The command calls `map_scene`, which uses the same functions below, without the tile records, and keeps nothing but the
-products.
-
-A stage opens the scene once and hands it down: its description and its backscatter are `reader.meta` and `reader`. How
-a step is done is decided in the modules that are called. Of these, `products.draw`, `products.tiles` and
-`products.report` never read the state of a scene from the disk. rasterio, torch and zarr are imported when a stage
-runs, because the graph loads this module to draw itself.
+`map_scene` uses the same functions as the stages of the lineage graph (`stages`), without the tile records, and keeps
+nothing but the products. A step is done by the modules that are called; the scene is opened once and handed down.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from drshym_pipeline.errors import InputError
 from drshym_pipeline.inference import check_prediction_options
 from drshym_pipeline.prediction import plan_prediction
 from drshym_pipeline.probabilities import open_probabilities
-from drshym_pipeline.products.publish import check_free, finish, publish
+from drshym_pipeline.products.publish import check_free, publish
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import (
     MapRecord,
     ModelReference,
     PrecisionOption,
-    PredictionSummary,
-    SceneMeta,
-    StitchSummary,
-    TilesSummary,
     Units,
 )
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE
-from drshym_pipeline.scene_folder import (
-    PRODUCT_KINDS,
-    STITCHED_FILE,
-    MapFolder,
-    PredictionFolder,
-    SceneFolder,
-    TilesFolder,
-    product_name,
-)
 from drshym_pipeline.storage import (
-    atomic_directory,
     output_directory,
-    sha256_json,
     temporary_directory,
-    write_json,
-    write_text,
 )
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
-__all__ = [
-    "map_scene",
-    "map_version",
-    "predict",
-    "report",
-    "stage",
-    "stitch",
-    "write_tiles",
-]
-
-REPORT_STAGE = "scene_reports"
-# Raised when the same scene and model would give other files: an artefact of an earlier number is made again.
-TILES_FORMAT: Final = 1
-MAP_FORMAT: Final = 2
-_VERSION_DIGITS: Final = 12
-
-
-def stage(
-    sources: Sequence[Path],
-    root: Path,
-    *,
-    scene_id: str | None = None,
-    units: Units | None = None,
-    bands: Sequence[int] = (),
-    denoise: bool = True,
-    copy: bool = True,
-    progress: Progress = silent,
-) -> SceneFolder:
-    """Check and describe a scene.
-
-    Args:
-        sources: One file with VV and perhaps VH, one file per polarisation, one SAFE folder, or one zip of it.
-        root: The scene's folder becomes `root/<scene_id>/<version>`.
-        scene_id: The scene's name; taken from the file names by default.
-        units: Unit of the pixel values; recognised by default.
-        bands: Numbers of the bands to read, VV first; found from their names by default.
-        denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
-        copy: Keep a copy of the sources in the folder. Without it the scene is described by the sources where they are.
-        progress: Called as the pixels are read.
-
-    Raises:
-        InputError: The scene cannot be used; nothing is left behind.
-    """
-    from drshym_pipeline.sar.scene import stage_scene
-
-    start = time.perf_counter()
-    meta, directory = stage_scene(
-        sources,
-        root,
-        scene_id=scene_id,
-        units=units,
-        bands=bands,
-        denoise=denoise,
-        copy=copy,
-        progress=progress,
-    )
-    folder = SceneFolder.staged(directory.absolute(), meta)
-    folder.remove_abandoned()
-    write_json(folder.seconds_path, {"stage": round(time.perf_counter() - start, 3)})
-    return folder
-
-
-def write_tiles(
-    folder: SceneFolder,
-    *,
-    tile: int = DEFAULT_TILE,
-    overlap: int = DEFAULT_OVERLAP,
-    progress: Progress = silent,
-) -> TilesFolder:
-    """Lay the tile grid over a staged scene and write one record per tile, unless that has been done.
-
-    Args:
-        folder: A staged scene.
-        tile: Tile side in pixels.
-        overlap: Overlap of neighbours in pixels, smaller than the tile.
-        progress: Called after every tile.
-
-    Raises:
-        InputError: Tile and overlap do not fit.
-    """
-    from drshym_pipeline.products.tiles import write_tile_records
-    from drshym_pipeline.sar.scene import open_backscatter
-
-    start = time.perf_counter()
-    meta = folder.meta()
-    grid = TileGrid(meta.height, meta.width, tile, overlap)
-    laid = folder.tiles(folder.grid_name(tile, overlap))
-    if _tiles_are_there(laid):
-        return laid
-    with (
-        open_backscatter(meta, folder.directory, progress=progress) as reader,
-        atomic_directory(laid.directory) as temporary,
-    ):
-        fractions = write_tile_records(reader, grid, TilesFolder(folder, temporary), progress)
-        rows, cols = grid.shape
-        summary = TilesSummary(
-            tile=tile,
-            overlap=overlap,
-            rows=rows,
-            cols=cols,
-            count=len(grid),
-            valid_tiles=sum(fraction > 0 for fraction in fractions),
-            mean_valid_fraction=sum(fractions) / len(fractions),
-            seconds=round(time.perf_counter() - start, 3),
-            format=TILES_FORMAT,
-        )
-        write_json(TilesFolder(folder, temporary).summary_path, summary.model_dump(mode="json"))
-    return folder.tiles(laid.name, summary)
-
-
-def _tiles_are_there(laid: TilesFolder) -> bool:
-    try:
-        summary = laid.summary()
-    except InputError:
-        return False
-    return summary.format == TILES_FORMAT and laid.jsonl.is_file() and laid.parquet.is_file()
-
-
-def predict(
-    tiles: TilesFolder,
-    bundle: ModelBundle,
-    reference: ModelReference,
-    *,
-    batch_size: int | None = None,
-    device: str = "auto",
-    precision: PrecisionOption = "auto",
-    any_spacing: bool = False,
-    progress: Progress = silent,
-) -> PredictionFolder:
-    """Predict the tiles of a scene, unless the same model has done so with the same arithmetic.
-
-    The model's reference, calibration and area errors stay with the probabilities: the later stages need no model, and
-    a change of the model in service between two stages cannot mix two of them in one map.
-
-    Args:
-        tiles: A tiled scene.
-        bundle: The model.
-        reference: Name, version and hash of the model.
-        batch_size: Tiles per forward pass on a GPU; chosen for the machine when None.
-        device: `cpu`, `cuda` or `auto`.
-        precision: `fp32`, `bf16` or `auto`.
-        any_spacing: Map pixels of more than 60 m too.
-        progress: Called after every row of tiles.
-
-    Raises:
-        InputError: An option is out of range, or the pixels are larger than 60 m.
-    """
-    from drshym_pipeline.sar.scene import open_backscatter
-
-    scene = tiles.scene
-    plan = plan_prediction(
-        scene.meta(),
-        tiles.grid(),
-        bundle,
-        reference,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        any_spacing=any_spacing,
-    )
-    predicted = tiles.prediction(f"probabilities/{plan.key}.zarr")
-    if _is_there(predicted):
-        return tiles.prediction(predicted.name, predicted.read(), reused=True)
-    with open_backscatter(scene.meta(), scene.directory, progress=progress) as reader:
-        plan.carry_out(reader, predicted.path, progress)
-    return tiles.prediction(predicted.name)
-
-
-def _is_there(predicted: PredictionFolder) -> bool:
-    """Whether a whole prediction is there; its time is set to now, so that retention counts from its last use.
-
-    The time is set first. Retention takes the folder away under its name and looks at the time again before it deletes:
-    either it sees the new time and puts the folder back, or the time cannot be set here any more.
-    """
-    try:
-        os.utime(predicted.attributes_path)
-        predicted.read()
-        open_probabilities(predicted.path, predicted.tiles.grid())
-    except (FileNotFoundError, InputError):
-        return False
-    return True
-
-
-def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary) -> str:
-    """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
-
-    It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, and the
-    form of the products.
-
-    Args:
-        meta: The scene.
-        prediction_key: Covers model, calibration, grid and arithmetic.
-        summary: What the prediction did.
-    """
-    return sha256_json(
-        {
-            "format": MAP_FORMAT,
-            "scene": meta.version,
-            "prediction": prediction_key,
-            "model": summary.reference.sha256,
-            "threshold": summary.calibration.threshold,
-        }
-    )[:_VERSION_DIGITS]
-
-
-def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress = silent) -> MapFolder:
-    """Blend the tiles into a map: mask, probability, polygons, pictures and caption; or return the finished map.
-
-    Args:
-        predicted: A predicted scene.
-        run: Name of the run; two runs draw in different folders.
-        progress: Called with rows of the scene.
-
-    Returns:
-        The drawn map, which `report` finishes. When this very map has been finished before, that map.
-
-    Raises:
-        InputError: A stage before has not run, or a part of the probabilities is missing.
-    """
-    from drshym_pipeline.products.draw import draw_map
-    from drshym_pipeline.sar.scene import open_backscatter
-
-    start = time.perf_counter()
-    scene, grid, prediction = predicted.scene, predicted.tiles.grid(), predicted.read()
-    version = map_version(scene.meta(), predicted.path.stem, prediction.summary)
-    finished = scene.map(version)
-    if finished.can_be_reused():
-        return finished
-    drawn = scene.drawing(f"{version}-{run}")
-    with (
-        open_backscatter(scene.meta(), scene.directory, progress=progress) as reader,
-        atomic_directory(drawn.directory) as temporary,
-    ):
-        summary = draw_map(reader, open_probabilities(predicted.path, grid), prediction, temporary, progress)
-        summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
-        write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
-    return scene.drawing(f"{version}-{run}", summary)
-
-
-def _seconds(predicted: PredictionFolder, stitch_seconds: float) -> dict[str, float]:
-    """Seconds of the stages up to the drawing, as each stage noted them."""
-    found = {
-        **predicted.scene.seconds(),
-        "tiles": predicted.tiles.summary().seconds,
-        "predict": predicted.read().summary.seconds,
-        "stitch": round(stitch_seconds, 3),
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def report(drawn: MapFolder, *, progress: Progress = silent) -> MapFolder:
-    """Write the report page and the map record, and finish the map; or return it when it is finished.
-
-    Args:
-        drawn: What `stitch` returned.
-        progress: Called at the start and the end.
-
-    Raises:
-        InputError: A stage before has not run.
-    """
-    if drawn.directory.parent == drawn.scene.maps and drawn.is_complete():
-        return drawn
-    record = _write_report(drawn.scene.meta(), drawn.stitched(), drawn.version, drawn.products, progress)
-    return finish(drawn, record)
-
-
-def _write_report(
-    meta: SceneMeta, summary: StitchSummary, version: str, products: Path, progress: Progress
-) -> MapRecord:
-    """Write the page and the record of a drawn map beside its other products."""
-    from drshym_pipeline.products.report import map_record, write_page
-
-    progress(REPORT_STAGE, 0, 1)
-    there = {*summary.files, "report", "record"}
-    names = {kind: product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS if kind in there}
-    record = map_record(meta, summary.model_copy(update={"files": names}), version)
-    write_page(record, summary.slices, products / names["overlay"], products / names["report"])
-    write_text(products / names["record"], record.model_dump_json(indent=2) + "\n")
-    progress(REPORT_STAGE, 1, 1)
-    return record
+__all__ = ["map_scene"]
 
 
 def map_scene(
@@ -387,6 +79,7 @@ def map_scene(
         InputError: The scene or an option cannot be used.
     """
     from drshym_pipeline.products.draw import draw_map
+    from drshym_pipeline.products.report import map_version, write_report
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.ingest import describe_scene
     from drshym_pipeline.sar.sidecar import sidecar_of
@@ -432,7 +125,7 @@ def map_scene(
         clock.note("stitch")
         version = map_version(meta, plan.key, prediction.summary)
         timed = drawn.model_copy(update={"seconds": clock.seconds})
-        record = _write_report(meta, timed, version, products, progress)
+        record = write_report(meta, timed, version, products, progress)
         publish(products, meta.scene_id, out)
         return record
 

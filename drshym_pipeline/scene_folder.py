@@ -9,7 +9,7 @@ One version of a scene is a folder; each stage adds an artefact to it that is ne
     maps/<map version>/                       a finished map: it exists if and only if it is complete
 
 The release 0.1.0 kept one tile grid, one prediction and one map directly in the scene's folder; they can still be read.
-Reading the small JSON files belongs here; making any of them is the task of `mapping`.
+Reading the small JSON files belongs here; making any of them is the task of `stages`.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.metrics import ConfusionCounts, confusion
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
+from drshym_pipeline.datasets.simulator.conditions import SceneKind
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, evaluation_row
@@ -67,7 +68,10 @@ class Mapper:
     def logits(self, db: NDArray[np.float32], mode: BandMode) -> NDArray[np.float32]:
         """Compute the (h, w) logits of (2, h, w) dB."""
         bands = 1 if mode == "vv" else 2
-        return self._network.logits(network_input(db[:bands], self.bundle.network.bands)[None])[0]
+        logits: NDArray[np.float32] = self._network.logits(network_input(db[:bands], self.bundle.network.bands)[None])[
+            0
+        ]
+        return logits
 
     def water(self, probability: NDArray[np.float32], mode: BandMode) -> NDArray[np.bool_]:
         """Compute the (h, w) mask of probabilities."""
@@ -82,8 +86,8 @@ class Mapper:
 def simulated_chips(count: int) -> Iterator[Chip]:
     """Simulate chips of 480 x 480 pixels, every third one hard."""
     for number in range(count):
-        kind = "hard" if number % 3 == 2 else "standard"
-        scene = simulate_scene(SEED + 1000 + number, _SIDE, _SIDE, kind=kind)  # type: ignore[arg-type]
+        kind: SceneKind = "hard" if number % 3 == 2 else "standard"
+        scene = simulate_scene(SEED + 1000 + number, _SIDE, _SIDE, kind=kind)
         yield Chip(f"{kind} {number}", scene.db, scene.label)
 
 
@@ -129,7 +133,7 @@ def scored(
         Counts (tp, fp, fn, tn) by way, against the label and, where `truth` is `map`, against the map.
     """
     coarse = averaged(chip.db, spacing)
-    observed = np.isfinite(coarse).all(axis=0)
+    observed = np.asarray(np.isfinite(coarse).all(axis=0), bool)
     truths = {"label": majority(chip.label, spacing)}
     seen = np.where(np.isfinite(chip.db).all(axis=0), mapper.mask(chip.db, Fraction(1), AS_IT_IS, mode), -1)
     best = majority(seen.astype(np.int8), spacing)

@@ -49,10 +49,11 @@ class ExplicitSettings(PipelineSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **others: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **more: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Use only the arguments of the constructor."""
-        del settings_cls, others
+        del settings_cls, others, more
         return (init_settings,)
 
 

@@ -19,8 +19,8 @@ PACKAGE = ROOT / "drshym_pipeline"
 ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "assessment", "scene_folder", "scene_store", "datasets", "model", "training", "stitching",
-    "tile_work", "inference", "prediction", "products", "mapping", "api", "evaluation", "console", "commands", "cli",
-    "__main__",
+    "tile_work", "inference", "prediction", "products", "stages", "mapping", "api", "evaluation", "console", "commands",
+    "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.
@@ -124,7 +124,14 @@ def loaded_by(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["definitions", "drshym_pipeline", "drshym_pipeline.cli", "drshym_pipeline.mapping", "drshym_pipeline.api"],
+    [
+        "definitions",
+        "drshym_pipeline",
+        "drshym_pipeline.cli",
+        "drshym_pipeline.stages",
+        "drshym_pipeline.mapping",
+        "drshym_pipeline.api",
+    ],
 )
 def test_loading_is_light(module: str) -> None:
     heavy = loaded_by(f"import {module}") & set(HEAVY)

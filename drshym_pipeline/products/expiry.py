@@ -52,7 +52,7 @@ def discard_prediction(path: Path, scene: SceneFolder, unused_since: float) -> b
     with temporary_directory(path.parent) as holder:
         taken = holder / path.name
         path.replace(taken)
-        # A run may have started to use the prediction after the caller's check (see `mapping.predict`).
+        # A run may have started to use the prediction after the caller's check (see `stages.predict`).
         if (taken / "zarr.json").stat().st_mtime > unused_since:
             taken.replace(path)
             return False

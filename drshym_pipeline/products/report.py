@@ -11,18 +11,55 @@ import platform
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.products.mask_values import water_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
-from drshym_pipeline.records import MapRecord, Modality, PolygonCounts, SceneMeta, SliceRow, StitchSummary
-from drshym_pipeline.storage import write_text
+from drshym_pipeline.progress import Progress
+from drshym_pipeline.records import (
+    MapRecord,
+    Modality,
+    PolygonCounts,
+    PredictionSummary,
+    SceneMeta,
+    SliceRow,
+    StitchSummary,
+)
+from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
+from drshym_pipeline.storage import sha256_json, write_text
 from drshym_pipeline.version import software_versions
 
+REPORT_STAGE: Final = "scene_reports"
+# Raised when the same scene and prediction would give other files: a map of an earlier number is made again.
+MAP_FORMAT: Final = 2
+_VERSION_DIGITS: Final = 12
 # The libraries that decide the content of a map.
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "rasterio", "numpy", "zarr")
+
+
+def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary) -> str:
+    """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
+
+    It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, and the
+    form of the products.
+
+    Args:
+        meta: The scene.
+        prediction_key: Covers model, calibration, grid and arithmetic.
+        summary: What the prediction did.
+    """
+    return sha256_json(
+        {
+            "format": MAP_FORMAT,
+            "scene": meta.version,
+            "prediction": prediction_key,
+            "model": summary.reference.sha256,
+            "threshold": summary.calibration.threshold,
+        }
+    )[:_VERSION_DIGITS]
 
 
 def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> MapRecord:
@@ -153,3 +190,25 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         licence=LICENCE_NOTE,
     )
     write_text(out, page)
+
+
+def write_report(
+    meta: SceneMeta, summary: StitchSummary, version: str, products: Path, progress: Progress
+) -> MapRecord:
+    """Write the page and the record of a drawn map beside its other products.
+
+    Args:
+        meta: The scene.
+        summary: What was drawn.
+        version: Version of the map.
+        products: The folder of the other products.
+        progress: Called at the start and the end.
+    """
+    progress(REPORT_STAGE, 0, 1)
+    there = {*summary.files, "report", "record"}
+    names = {kind: product_name(meta.scene_id, kind) for kind in PRODUCT_KINDS if kind in there}
+    record = map_record(meta, summary.model_copy(update={"files": names}), version)
+    write_page(record, summary.slices, products / names["overlay"], products / names["report"])
+    write_text(products / names["record"], record.model_dump_json(indent=2) + "\n")
+    progress(REPORT_STAGE, 1, 1)
+    return record

@@ -297,7 +297,7 @@ def test_simulate_writes_a_scene_that_can_be_mapped(capfd, tmp_path, checkpoint)
 
 
 def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp_path, good, checkpoint, random_bundle):
-    from drshym_pipeline import mapping
+    from drshym_pipeline import stages
 
     store = tmp_path / "home" / "store"
     reference = random_bundle.reference("registry")
@@ -310,9 +310,9 @@ def test_the_model_in_service_is_used_and_status_marks_maps_of_others(capfd, tmp
     assert main(["status"]) == 0
     assert "no scene is mapped" in capfd.readouterr().out
     for name, used in (("good", reference), ("older", reference.model_copy(update={"sha256": "2" * 64}))):
-        folder = mapping.stage([good], store / "scenes", scene_id=name)
-        predicted = mapping.predict(mapping.write_tiles(folder, tile=96, overlap=16), random_bundle, used)
-        SceneStore(store).set_current(name, mapping.report(mapping.stitch(predicted)), None)
+        folder = stages.stage([good], store / "scenes", scene_id=name)
+        predicted = stages.predict(stages.write_tiles(folder, tile=96, overlap=16), random_bundle, used)
+        SceneStore(store).set_current(name, stages.report(stages.stitch(predicted)), None)
     assert main(["status"]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert any(reference.sha256[:12] in line for line in lines)

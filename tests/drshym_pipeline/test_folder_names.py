@@ -16,8 +16,8 @@ import rasterio
 from PIL import Image
 
 from drshym_pipeline.cli import main
-from drshym_pipeline.mapping import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
+from drshym_pipeline.stages import predict, report, stage, stitch, write_tiles
 
 NAMES = [
     "a!b", "zip!x", "x.zip!", "a#b", "a?b", "a%b", "a%20b", "a b", "a::b", "a&b=c", "a;b", "$HOME", "~x", "-x", "[x]",

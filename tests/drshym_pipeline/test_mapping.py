@@ -14,7 +14,7 @@ import pytest
 import rasterio
 import zarr
 
-from drshym_pipeline import mapping
+from drshym_pipeline import stages
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.probabilities import NOT_OBSERVED
@@ -44,8 +44,8 @@ def mapped(tmp_path_factory, source, random_bundle) -> tuple[Path, MapRecord]:
 
 
 def map_in_stages(source, root, bundle, reference, **options) -> MapFolder:
-    folder = mapping.stage([source], root, **options)
-    return mapping.report(mapping.stitch(mapping.predict(mapping.write_tiles(folder, **TILE), bundle, reference)))
+    folder = stages.stage([source], root, **options)
+    return stages.report(stages.stitch(stages.predict(stages.write_tiles(folder, **TILE), bundle, reference)))
 
 
 @pytest.fixture(scope="module")
@@ -153,14 +153,14 @@ def test_the_manifest_names_every_product_with_its_size_and_hash(finished):
 
 
 def test_a_map_drawn_by_an_earlier_version_without_a_style_is_complete(source, random_bundle, tmp_path):
-    scene = mapping.stage([source], tmp_path / "store")
+    scene = stages.stage([source], tmp_path / "store")
     reference = random_bundle.reference("checkpoint")
-    drawn = mapping.stitch(mapping.predict(mapping.write_tiles(scene, **TILE), random_bundle, reference))
+    drawn = stages.stitch(stages.predict(stages.write_tiles(scene, **TILE), random_bundle, reference))
     drawn.product("style").unlink()
     figures = drawn.stitched()
     files = {kind: name for kind, name in figures.files.items() if kind != "style"}
     (drawn.directory / STITCHED_FILE).write_text(figures.model_copy(update={"files": files}).model_dump_json())
-    finished = mapping.report(drawn.scene.drawing(drawn.directory.name))
+    finished = stages.report(drawn.scene.drawing(drawn.directory.name))
     record = finished.record()
     assert finished.is_complete()
     assert set(record.files) == set(PRODUCT_KINDS) - {"style"}
@@ -212,14 +212,14 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_another_model_makes_another_map_and_the_finished_one_is_never_changed(copied, random_bundle):
     before, old = content(copied.products), prediction_of(copied)
-    tiles = mapping.write_tiles(copied.scene, **TILE)
-    predicted = mapping.predict(tiles, random_bundle, another(random_bundle))
+    tiles = stages.write_tiles(copied.scene, **TILE)
+    predicted = stages.predict(tiles, random_bundle, another(random_bundle))
     assert not predicted.reused
     assert predicted.path != old.path
-    drawn = mapping.stitch(predicted)
+    drawn = stages.stitch(predicted)
     assert not drawn.is_complete(), "an unfinished map must not count as finished"
     assert [found.version for found in copied.scene.finished_maps()] == [copied.version]
-    new = mapping.report(drawn)
+    new = stages.report(drawn)
     assert new.record().model == another(random_bundle)
     assert new.record().map_version == new.version != copied.version
     with rasterio.open(new.product("mask")) as mask:
@@ -231,10 +231,10 @@ def test_another_model_makes_another_map_and_the_finished_one_is_never_changed(c
 
 def test_the_same_scene_and_model_make_nothing_twice(copied, random_bundle):
     before = {path: path.stat().st_mtime_ns for path in copied.scene.directory.rglob("*") if path.is_file()}
-    tiles = mapping.write_tiles(copied.scene, **TILE)
-    predicted = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
+    tiles = stages.write_tiles(copied.scene, **TILE)
+    predicted = stages.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
     assert predicted.reused
-    assert mapping.report(mapping.stitch(predicted)) == copied
+    assert stages.report(stages.stitch(predicted)) == copied
     after = {path: path.stat().st_mtime_ns for path in copied.scene.directory.rglob("*") if path.is_file()}
     changed = {path.relative_to(copied.scene.directory) for path in after if before.get(path) != after[path]}
     # The time of the last use, which the retention uses.
@@ -242,8 +242,8 @@ def test_the_same_scene_and_model_make_nothing_twice(copied, random_bundle):
 
 
 def test_stages_return_what_they_wrote(source, random_bundle, tmp_path):
-    tiles = mapping.write_tiles(mapping.stage([source], tmp_path / "store"), **TILE)
-    drawn = mapping.stitch(mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint")))
+    tiles = stages.write_tiles(stages.stage([source], tmp_path / "store"), **TILE)
+    drawn = stages.stitch(stages.predict(tiles, random_bundle, random_bundle.reference("checkpoint")))
     scene = SceneFolder(tiles.scene.directory)
     assert tiles.summary() == scene.tiles(tiles.name).summary()
     assert drawn.stitched() == scene.drawing(drawn.directory.name).stitched()
@@ -252,7 +252,7 @@ def test_stages_return_what_they_wrote(source, random_bundle, tmp_path):
 def test_a_scene_with_a_damaged_manifest_is_mapped_again(copied):
     before = copied.product("mask").read_bytes()
     copied.manifest.write_text("{}")
-    again = mapping.report(mapping.stitch(prediction_of(copied)))
+    again = stages.report(stages.stitch(prediction_of(copied)))
     assert again == copied
     assert again.is_complete()
     assert again.product("mask").read_bytes() == before
@@ -260,36 +260,36 @@ def test_a_scene_with_a_damaged_manifest_is_mapped_again(copied):
 
 
 def test_two_runs_that_draw_the_same_map_finish_it_once(copied, random_bundle):
-    predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
-    first, second = mapping.stitch(predicted, run="first"), mapping.stitch(predicted, run="second")
+    predicted = stages.predict(tiles_of(copied), random_bundle, another(random_bundle))
+    first, second = stages.stitch(predicted, run="first"), stages.stitch(predicted, run="second")
     assert first.directory != second.directory
-    done = mapping.report(first)
+    done = stages.report(first)
     before = content(done.products)
-    assert mapping.report(second) == done
+    assert stages.report(second) == done
     assert content(done.products) == before
     assert not list(copied.scene.drawings.iterdir())
 
 
 def test_two_runs_of_one_scene_with_two_models_do_not_mix(copied, random_bundle):
     reference = {name: another(random_bundle).model_copy(update={"sha256": name * 64}) for name in "ab"}
-    tiles = mapping.write_tiles(copied.scene, **TILE)
-    predicted = {name: mapping.predict(tiles, random_bundle, reference[name]) for name in "ab"}
-    drawn = {name: mapping.stitch(predicted[name], run=name) for name in "ba"}
+    tiles = stages.write_tiles(copied.scene, **TILE)
+    predicted = {name: stages.predict(tiles, random_bundle, reference[name]) for name in "ab"}
+    drawn = {name: stages.stitch(predicted[name], run=name) for name in "ba"}
     for name in "ab":
-        assert mapping.report(drawn[name]).record().model == reference[name]
+        assert stages.report(drawn[name]).record().model == reference[name]
 
 
 @pytest.mark.parametrize("failing", ["write_pictures", "write_caption"])
 def test_a_finished_map_survives_a_new_one_that_fails_while_it_is_drawn(copied, random_bundle, monkeypatch, failing):
     before = content(copied.products)
-    predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
+    predicted = stages.predict(tiles_of(copied), random_bundle, another(random_bundle))
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"drshym_pipeline.products.draw.{failing}", full)
     with pytest.raises(OSError, match="No space"):
-        mapping.stitch(predicted)
+        stages.stitch(predicted)
     assert copied.is_complete()
     assert content(copied.products) == before
     assert not list(copied.scene.directory.rglob(".partial-*"))
@@ -298,7 +298,7 @@ def test_a_finished_map_survives_a_new_one_that_fails_while_it_is_drawn(copied, 
 
 @pytest.mark.parametrize("step", range(1, 5))
 def test_a_report_killed_while_it_finishes_the_map_can_be_repeated(copied, random_bundle, monkeypatch, step):
-    drawn = mapping.stitch(mapping.predict(tiles_of(copied), random_bundle, another(random_bundle)))
+    drawn = stages.stitch(stages.predict(tiles_of(copied), random_bundle, another(random_bundle)))
     calls = 0
 
     def die_at(function):
@@ -316,10 +316,10 @@ def test_a_report_killed_while_it_finishes_the_map_can_be_repeated(copied, rando
             patched.setattr(publish_module, name, die_at(getattr(publish_module, name)))
         patched.setattr(Path, "rename", die_at(Path.rename))
         with pytest.raises(KeyboardInterrupt):
-            mapping.report(drawn)
+            stages.report(drawn)
     finished = copied.scene.map(drawn.version)
     assert finished.is_complete() == (step == 4), "a map is there whole or not at all"
-    again = mapping.report(mapping.stitch(prediction_by(copied, another(random_bundle), random_bundle)))
+    again = stages.report(stages.stitch(prediction_by(copied, another(random_bundle), random_bundle)))
     assert again == finished
     assert again.is_complete()
     assert again.record().model == another(random_bundle)
@@ -327,56 +327,56 @@ def test_a_report_killed_while_it_finishes_the_map_can_be_repeated(copied, rando
 
 
 def prediction_by(found: MapFolder, reference, bundle):
-    return mapping.predict(tiles_of(found), bundle, reference)
+    return stages.predict(tiles_of(found), bundle, reference)
 
 
 def test_drawing_again_writes_the_same_bytes(copied):
     names = ("mask", "proba", "flood", "overlay", "thumbnail", "caption")
     before = {name: sha256_file(copied.product(name)) for name in names}
     copied.manifest.unlink()
-    drawn = mapping.stitch(prediction_of(copied))
+    drawn = stages.stitch(prediction_of(copied))
     assert drawn != copied
     assert {name: sha256_file(drawn.product(name)) for name in names} == before
-    assert mapping.report(drawn) == copied, "what was left of the unfinished map has made place"
+    assert stages.report(drawn) == copied, "what was left of the unfinished map has made place"
 
 
 @pytest.mark.parametrize("damage", ["deleted", "cut"])
 def test_a_missing_part_of_the_probabilities_is_an_error_and_never_not_observed(copied, random_bundle, damage):
-    predicted = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
+    predicted = stages.predict(tiles_of(copied), random_bundle, another(random_bundle))
     shard = predicted.path / "c" / "1" / "0" / "0"
     if damage == "deleted":
         shard.unlink()
     else:
         shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(InputError, match=r"(?s)\.zarr.*Predict the scene again"):
-        mapping.stitch(predicted)
+        stages.stitch(predicted)
     assert not list(copied.scene.drawings.glob("*"))
     if damage == "deleted":
-        again = mapping.predict(tiles_of(copied), random_bundle, another(random_bundle))
+        again = stages.predict(tiles_of(copied), random_bundle, another(random_bundle))
         assert not again.reused, "the remedy makes them anew"
-        assert mapping.report(mapping.stitch(again)).is_complete()
+        assert stages.report(stages.stitch(again)).is_complete()
 
 
 def test_a_scene_in_which_nothing_is_observed_has_all_its_probabilities_on_disk(tmp_path, scene_file, random_bundle):
     source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
-    folder = mapping.stage([source], tmp_path / "store", units="db")
-    tiles = mapping.write_tiles(folder, tile=32, overlap=0)
-    predicted = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
+    folder = stages.stage([source], tmp_path / "store", units="db")
+    tiles = stages.write_tiles(folder, tile=32, overlap=0)
+    predicted = stages.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
     assert len([path for path in (predicted.path / "c").rglob("*") if path.is_file()]) == 3
 
 
 def test_a_source_that_has_changed_is_not_taken_for_the_staged_one(tmp_path, scene_file):
     source = scene_file(tmp_path / "a.tif", shape=(64, 64))
-    folder = mapping.stage([source], tmp_path / "store", copy=False)
+    folder = stages.stage([source], tmp_path / "store", copy=False)
     assert not (folder.directory / "source").exists()
     folder.backscatter.unlink()
     with rasterio.open(source, "r+") as dataset:
         dataset.write(dataset.read(1) - 3.0, 1)
     with pytest.raises(InputError, match="has changed since the scene was staged"):
-        mapping.write_tiles(folder)
+        stages.write_tiles(folder)
     source.unlink()
     with pytest.raises(InputError, match="no longer exists"):
-        mapping.write_tiles(folder)
+        stages.write_tiles(folder)
 
 
 def test_staging_again_keeps_the_maps_of_the_scene(copied, source):
@@ -386,7 +386,7 @@ def test_staging_again_keeps_the_maps_of_the_scene(copied, source):
     target.parent.mkdir(parents=True)
     scene.directory.rename(target)
     shutil.rmtree(target / "source")
-    again = mapping.stage([source], root)
+    again = stages.stage([source], root)
     assert again.directory == target
     assert again.map(copied.version).is_complete()
     assert (target / "source" / source.name).read_bytes() == source.read_bytes()
@@ -414,7 +414,7 @@ def test_a_map_with_a_file_missing_does_not_count_as_finished(copied):
 
 
 def test_a_stage_without_the_one_before_names_the_missing_file(tmp_path, scene_file):
-    folder = mapping.stage([scene_file(tmp_path / "a.tif", shape=(64, 64))], tmp_path / "store")
+    folder = stages.stage([scene_file(tmp_path / "a.tif", shape=(64, 64))], tmp_path / "store")
     with pytest.raises(InputError, match=r"tiles\.json: the file does not exist"):
         folder.tiles(folder.grid_name(96, 24)).grid()
 
@@ -436,9 +436,9 @@ def test_a_scene_without_an_observed_pixel_says_so_and_states_no_area(tmp_path, 
 
 def test_tiles_without_an_observed_pixel_are_not_given_to_the_network(tmp_path, scene_file, random_bundle):
     source = scene_file(tmp_path / "blind.tif", observed=False, shape=(70, 90))
-    folder = mapping.stage([source], tmp_path / "store", units="db")
-    tiles = mapping.write_tiles(folder, tile=32, overlap=0)
-    summary = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint")).read().summary
+    folder = stages.stage([source], tmp_path / "store", units="db")
+    tiles = stages.write_tiles(folder, tile=32, overlap=0)
+    summary = stages.predict(tiles, random_bundle, random_bundle.reference("checkpoint")).read().summary
     assert (summary.predicted, summary.skipped, summary.mean) == (0, 9, None)
 
 
@@ -535,8 +535,8 @@ def test_the_module_loads_without_torch_rasterio_or_zarr():
 
 
 def test_a_map_without_one_of_its_files_is_never_finished(copied, random_bundle):
-    drawn = mapping.stitch(mapping.predict(tiles_of(copied), random_bundle, another(random_bundle)))
+    drawn = stages.stitch(stages.predict(tiles_of(copied), random_bundle, another(random_bundle)))
     drawn.product("proba").unlink()
     with pytest.raises(FileNotFoundError, match="_proba"):
-        mapping.report(drawn)
+        stages.report(drawn)
     assert not copied.scene.map(drawn.version).products.exists()

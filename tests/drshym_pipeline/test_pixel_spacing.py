@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from drshym_pipeline import mapping
+from drshym_pipeline import stages
 from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
@@ -136,8 +136,8 @@ def test_the_record_and_the_page_say_in_words_what_was_done(mapped):
 def test_the_stages_and_the_command_make_the_same_map(mapped, source, random_bundle, tmp_path):
     out, record = mapped
     reference = random_bundle.reference("checkpoint")
-    tiles = mapping.write_tiles(mapping.stage([source], tmp_path / "store"), **TILE)
-    finished = mapping.report(mapping.stitch(mapping.predict(tiles, random_bundle, reference)))
+    tiles = stages.write_tiles(stages.stage([source], tmp_path / "store"), **TILE)
+    finished = stages.report(stages.stitch(stages.predict(tiles, random_bundle, reference)))
     random_bundle.save(tmp_path / "bundle")
     command = ["segment", source, "--out", tmp_path / "out", "--checkpoint", tmp_path / "bundle"]
     assert main([str(word) for word in command] + ["--tile", "64", "--overlap", "16"]) == 0
@@ -187,8 +187,8 @@ def test_a_scene_above_60_m_is_mapped_with_the_option_or_the_side_car_that_the_e
     (coarse.parent / "S1_far.drshym.json").write_text('{"any_spacing": true}', "utf-8")
     assert main(["segment", str(coarse), *rest, "--overwrite"]) == 0
     # The stages, which the lineage calls, take the same option.
-    tiles = mapping.write_tiles(mapping.stage([coarse], tmp_path / "store"), tile=64, overlap=8)
+    tiles = stages.write_tiles(stages.stage([coarse], tmp_path / "store"), tile=64, overlap=8)
     reference = random_bundle.reference("checkpoint")
     with pytest.raises(InputError, match="any_spacing"):
-        mapping.predict(tiles, random_bundle, reference)
-    assert mapping.predict(tiles, random_bundle, reference, any_spacing=True).read().summary.pixels is not None
+        stages.predict(tiles, random_bundle, reference)
+    assert stages.predict(tiles, random_bundle, reference, any_spacing=True).read().summary.pixels is not None

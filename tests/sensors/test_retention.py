@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterRunStatus
 
-from drshym_pipeline import mapping
+from drshym_pipeline import stages
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.errors import InputError
@@ -40,10 +40,10 @@ def scene_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mapped_once(tmp_path_factory: pytest.TempPathFactory, scene_file: Path, random_bundle: ModelBundle) -> Path:
     root = tmp_path_factory.mktemp("store")
     store = SceneStore(root)
-    folder = mapping.stage([scene_file], store.folder, scene_id="S1_old")
-    tiles = mapping.write_tiles(folder, tile=128, overlap=16)
-    predicted = mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
-    finished = mapping.report(mapping.stitch(predicted))
+    folder = stages.stage([scene_file], store.folder, scene_id="S1_old")
+    tiles = stages.write_tiles(folder, tile=128, overlap=16)
+    predicted = stages.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))
+    finished = stages.report(stages.stitch(predicted))
     names = {"tiles": tiles.name, "prediction": predicted.name, "map": finished.version}
     store.write_note("S1_old", "first", WorkNote(version=folder.directory.name, request="S1_old:1:x", **names))
     store.set_current("S1_old", finished, "S1_old:1:x")
@@ -65,8 +65,8 @@ def again(store: SceneStore, bundle: ModelBundle, digit: str) -> tuple[Predictio
     """Map the scene with another model, up to the drawing."""
     tiles = newest(store).scene.tiles("tiles/128-16")
     reference = bundle.reference("checkpoint").model_copy(update={"sha256": digit * 64})
-    predicted = mapping.predict(tiles, bundle, reference)
-    return predicted, mapping.stitch(predicted, run=f"run{digit}")
+    predicted = stages.predict(tiles, bundle, reference)
+    return predicted, stages.stitch(predicted, run=f"run{digit}")
 
 
 def test_probabilities_are_deleted_by_their_own_age_and_the_map_is_kept(store: SceneStore):
@@ -91,7 +91,7 @@ def test_the_probabilities_of_a_running_run_are_never_deleted(store: SceneStore,
     age(newest(store).scene.directory, 50)
     expired = delete_expired(store, {"second"}, NOW, **KEEP)
     assert (expired.predictions, expired.maps, expired.leftovers) == ([], [], [])
-    assert mapping.report(mapping.stitch(predicted)).is_complete()
+    assert stages.report(stages.stitch(predicted)).is_complete()
     assert drawn.directory.is_dir()
 
 
@@ -108,7 +108,7 @@ def test_reused_probabilities_count_as_new(store: SceneStore, random_bundle: Mod
     scene = newest(store).scene
     (prediction,) = scene.predictions()
     age(prediction, 4)
-    assert mapping.predict(scene.tiles("tiles/128-16"), random_bundle, random_bundle.reference("checkpoint")).reused
+    assert stages.predict(scene.tiles("tiles/128-16"), random_bundle, random_bundle.reference("checkpoint")).reused
     assert delete_expired(store, (), NOW, **KEEP).predictions == []
 
 
@@ -116,13 +116,13 @@ def test_deleted_probabilities_are_an_error_that_says_what_to_do(store: SceneSto
     predicted, _ = again(store, random_bundle, "1")
     shutil.rmtree(predicted.path)
     with pytest.raises(InputError):
-        mapping.stitch(predicted)
+        stages.stitch(predicted)
 
 
 def test_an_older_map_is_deleted_after_some_time_and_the_newest_never(store: SceneStore, random_bundle: ModelBundle):
     first = newest(store)
     _, drawn = again(store, random_bundle, "1")
-    second = mapping.report(drawn)
+    second = stages.report(drawn)
     store.set_current("S1_old", second, "S1_old:1:x")
     assert delete_expired(store, (), NOW, **KEEP).maps == []
     age(first.directory, 31)
@@ -151,11 +151,9 @@ def test_an_earlier_version_of_a_scene_is_deleted_with_its_last_map(
     first = newest(store)
     source = tmp_path / "S1_old.tif"
     source.write_bytes(write_scene(tmp_path / "new", "S1_old", simulate_scene(7, 100, 100)).read_bytes())
-    folder = mapping.stage([source], store.folder, scene_id="S1_old", copy=False)
-    tiles = mapping.write_tiles(folder, tile=128, overlap=16)
-    finished = mapping.report(
-        mapping.stitch(mapping.predict(tiles, random_bundle, random_bundle.reference("checkpoint")))
-    )
+    folder = stages.stage([source], store.folder, scene_id="S1_old", copy=False)
+    tiles = stages.write_tiles(folder, tile=128, overlap=16)
+    finished = stages.report(stages.stitch(stages.predict(tiles, random_bundle, random_bundle.reference("checkpoint"))))
     store.set_current("S1_old", finished, "S1_old:2:x")
     age(first.scene.directory, 40)
     delete_expired(store, (), NOW, **KEEP)

@@ -133,7 +133,7 @@ def test_a_filtered_calm_sea_in_db_is_accepted(window):
 def test_a_filtered_scene_needs_a_name_and_gets_a_warning(units, window):
     power = ndimage.uniform_filter(10 ** (backscatter_db() / 10), (0, window, window))
     bands = scene(units, 2, 10 * np.log10(power))
-    # After a filter of 5 x 5 pixels or more, power and amplitude look alike without a word about the units.
+    # After a filter of 5 x 5 pixels or more, power and amplitude look alike when nothing states the units.
     hint = "power" if units == "power" and window > 3 else None
     assert find_units(bands, Claims("float32", hint=hint, named=True), subject="x.tif").units == units
     if window > 3:
