@@ -136,17 +136,21 @@ def segment(
 def folder_scenes(folder: Path, out: Path) -> tuple[list[SceneToMap], list[Companion]]:
     """Return the scenes of a folder, and the companions of scenes in it, which are not mapped.
 
-    The products of a scene are in the same subfolder of `out`. The names in one folder are all different.
+    The products of a scene are in the same subfolder of `out`. The names in one folder are all different. A SAFE
+    folder, or the `measurement` folder in it, is the one scene of its product.
 
     Raises:
         InputError: It is not a folder, or contains no scene.
     """
+    from drshym_pipeline.sar.safe_product import product_around
     from drshym_pipeline.sar.scene_files import scene_paths
     from drshym_pipeline.sar.scene_groups import group_files
 
     if not folder.is_dir():
         raise InputError(folder, "is not a folder", "Give the folder that contains the scenes")
     folder = folder.resolve()
+    if (product := product_around(folder)) is not None:
+        return named_scenes([[product]], out), []
     try:
         files = scene_paths(folder, out.resolve())
     except OSError as error:

@@ -59,6 +59,12 @@ def product_folder(path: Path) -> Path | None:
     return path if path.is_dir() and (is_safe_name(path.name) or (path / _MANIFEST).is_file()) else None
 
 
+def product_around(folder: Path) -> Path | None:
+    """Return the product that a folder is, or whose `measurement` folder it is, or None."""
+    whole = folder.parent if folder.name == MEASUREMENT_FOLDER else folder
+    return product_folder(whole)
+
+
 def skipped_product(name: str) -> str | None:
     """Return why no file of a SAFE folder or zip with this name is mapped, or None if the product may be mapped."""
     kind = _kind(name)

@@ -351,6 +351,15 @@ def test_predict_folder_maps_products_beside_other_scenes_once_each(capfd, safe:
     assert (code, len(printed["maps"])) == (0, 3), "maps of products in the folder are no scenes"
 
 
+@pytest.mark.parametrize("part", [".", "measurement"])
+def test_predict_folder_on_a_product_itself_maps_it_as_one_scene(capfd, safe: Path, tmp_path: Path, checkpoint, part):
+    code, printed = run(capfd, "predict-folder", "--in", safe / part, "--out", tmp_path / "out", "--ckpt", checkpoint)
+    assert code == 0
+    ((record,),) = [[scene["record"] for scene in printed["maps"]]]
+    assert record["scene_id"] == SCENE
+    assert (tmp_path / "out" / f"{SCENE}_mask.tif").is_file()
+
+
 def test_a_product_and_its_zip_in_one_folder_have_two_names(capfd, safe: Path, tmp_path: Path, checkpoint):
     zip_safe(safe)
     code, printed = run(capfd, "predict-folder", "--in", safe.parent, "--out", tmp_path / "out", "--ckpt", checkpoint)
