@@ -36,6 +36,8 @@ _RIGHT_CRS: Final = (
     "Give it the CRS of its coordinates (rio edit-info --crs EPSG:n FILE), or georeference it again if its transform "
     "is wrong"
 )
+# The smallest range sample of Sentinel-1 is 1.5 m: smaller pixels on the ground are a mistake in the transform.
+_FINEST_M: Final = 0.5
 _PLACES_PER_SIDE: Final = 9
 _RIGHT_ANGLE, _TURN, _ROUNDING = 90.0, 360.0, 1e-6  # degrees
 _MOST_SHIFT: Final = 0.5  # pixels
@@ -167,8 +169,8 @@ def find_grid(dataset: Any, path: Path) -> Grid:
         path: The file to name in an error.
 
     Raises:
-        InputError: There is neither a transform nor enough control points, the transform cannot be used, or it does not
-            lead to places on Earth.
+        InputError: There is neither a transform nor enough control points, the transform cannot be used, it does not
+            lead to places on Earth, or its pixels are smaller than those of any product.
     """
     if dataset.crs is not None and not dataset.transform.is_identity:
         transform = dataset.transform
@@ -176,6 +178,7 @@ def find_grid(dataset: Any, path: Path) -> Grid:
             raise InputError(path, "its transform is not invertible", NO_GEOREFERENCE)
         grid = Grid(crs_text(dataset.crs), transform, dataset.height, dataset.width, "transform")
         _check_places(grid, path)
+        _check_pixel_size(grid, path)
         return grid
     points = control_points(dataset, path)
     crs = utm_epsg(*_middle(points))
@@ -238,6 +241,22 @@ def _check_places(grid: Grid, path: Path) -> None:
             path,
             f"its coordinates (x {left:.10g} to {right:.10g}, y {bottom:.10g} to {top:.10g}) are outside its CRS "
             f"({crs.name})",
+            _RIGHT_CRS,
+        )
+
+
+def _check_pixel_size(grid: Grid, path: Path) -> None:
+    """Refuse a transform in degrees with a CRS in metres: its pixels are a fraction of a millimetre on the ground.
+
+    Raises:
+        InputError: A side of a pixel is shorter than 0.5 m.
+    """
+    across, down = pixel_size_m(grid.crs, grid.transform, grid.height, grid.width)
+    if min(across, down) < _FINEST_M:
+        raise InputError(
+            path,
+            f"its pixels are {across:.2g} x {down:.2g} m on the ground, smaller than those of any Sentinel-1 product: "
+            "its transform is in another unit than its CRS",
             _RIGHT_CRS,
         )
 

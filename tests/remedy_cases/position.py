@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from affine import Affine
 from click.testing import CliRunner
 from rasterio.control import GroundControlPoint
 from rasterio.rio.main import main_group
@@ -52,6 +53,15 @@ def _crs_of_another_planet(write: Write, patch: pytest.MonkeyPatch) -> Case:
 def _metres_as_degrees(write: Write, patch: pytest.MonkeyPatch) -> Case:
     path, copy = (write(CLEAN, name, crs="EPSG:4326") for name in ("S1_a.tif", "S1_b.tif"))
     done = CliRunner().invoke(main_group, ["edit-info", "--crs", "EPSG:32630", str(copy)])
+    assert done.exit_code == 0, done.output
+    return Case(Request([path]), "(rio edit-info --crs EPSG:n FILE)", [Request([copy])])
+
+
+@case
+def _degrees_as_metres(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    degrees = Affine(1e-4, 0.0, 77.2, 0.0, -1e-4, 23.1)
+    path, copy = (write(CLEAN, name, crs="EPSG:32643", transform=degrees) for name in ("S1_a.tif", "S1_b.tif"))
+    done = CliRunner().invoke(main_group, ["edit-info", "--crs", "EPSG:4326", str(copy)])
     assert done.exit_code == 0, done.output
     return Case(Request([path]), "(rio edit-info --crs EPSG:n FILE)", [Request([copy])])
 
