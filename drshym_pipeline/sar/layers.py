@@ -1,6 +1,6 @@
 """Which layer a name or a band's description says: an angle, a mask, a label and so on, that is no backscatter.
 
-Only words are read, no pixel and no file. `companions` applies this to files, `bands` to the bands of a file.
+Only words are read, no pixel and no file. `scene_groups` applies this to files, `bands` to the bands of a file.
 
 Known names: ASF HyP3 RTC and HydroSAR (`_dem`, `_inc_map`, `_area`, `_ls_map`, `_rgb`, `_WM`), OPERA RTC-S1 and its
 static layers (`_mask`, `_local_incidence_angle`, `_number_of_looks`, `_rtc_anf_gamma0_to_sigma0`), SNAP and pyroSAR
