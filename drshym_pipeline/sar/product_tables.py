@@ -21,6 +21,11 @@ from drshym_pipeline.tiling import Window
 MAX_XML_BYTES: Final = 32 << 20  # the tables of real products have about one megabyte
 MEASUREMENT_FOLDER: Final = "measurement"
 
+# For the tables of a whole product beside a part of its image, or beside a copy of another size.
+OTHER_IMAGE_REMEDY: Final = (
+    "Give the whole image, calibrate it before you cut or resample it, or remove the tables to use a nominal constant"
+)
+
 TableKind = Literal["calibration", "noise", "annotation"]
 TABLE_KINDS: Final[tuple[TableKind, ...]] = ("calibration", "noise", "annotation")
 
@@ -113,6 +118,25 @@ def numbers(element: ElementTree.Element, name: str, path: Path, remedy: str) ->
     return found
 
 
+def check_annotated_size(annotation: Path, shape: tuple[int, int]) -> None:
+    """Make sure that the annotation of a product is of an image with this height and width, if it states a size.
+
+    An XML file with the name of the image may be something else. One that cannot be read decides nothing here.
+
+    Raises:
+        InputError: It is of another image.
+    """
+    try:
+        root = read_xml(annotation, "the annotation of a product", OTHER_IMAGE_REMEDY)
+    except InputError:
+        return
+    names = ("numberOfLines", "numberOfSamples")
+    stated = tuple((root.findtext(f"imageAnnotation/imageInformation/{name}") or "").strip() for name in names)
+    if all(number.isdecimal() for number in stated) and tuple(map(int, stated)) != shape:
+        problem = f"is of an image of {stated[1]} x {stated[0]} pixels, this one has {shape[1]} x {shape[0]}"
+        raise InputError(annotation, problem, OTHER_IMAGE_REMEDY)
+
+
 # --- interpolation ------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +153,12 @@ class VectorTable:
     lines: NDArray[np.float64]
     pixels: tuple[NDArray[np.float64], ...]
     values: tuple[NDArray[np.float64], ...]
+
+    def ends_with(self, shape: tuple[int, int]) -> bool:
+        """Return whether the last positions are the last line and the last pixel of an image, to one pixel."""
+        height, width = shape
+        last = [(self.lines[-1], height), *((pixels[-1], width) for pixels in self.pixels)]
+        return all(abs(position - (size - 1)) <= 1 for position, size in last)
 
     def interpolate(self, window: Window) -> NDArray[np.float32]:
         """Return the values at the pixels of a window, (height, width), interpolated bilinearly.
@@ -155,6 +185,15 @@ def _reaches(positions: NDArray[np.float64], size: int, to_the_edge: bool) -> bo
     return bool(positions[0] <= steps[0] and positions[-1] + steps[-1] >= size - 1)
 
 
+def _is_beyond(positions: NDArray[np.float64], size: int) -> bool:
+    """Return whether increasing positions end more than one step after size - 1.
+
+    The tables of real products end at the last pixel, and at the last line or less than one step after it.
+    """
+    step = np.diff(positions).max() if len(positions) > 1 else 0.0
+    return bool(positions[-1] - step > size - 1)
+
+
 def read_vectors(
     vectors: Sequence[ElementTree.Element],
     value_name: str,
@@ -176,8 +215,8 @@ def read_vectors(
             between two pixels of a vector, may be missing at each edge.
 
     Raises:
-        InputError: There are fewer than two vectors, they are not in order, they do not cover the image, or a vector
-            has other numbers of pixels and of values.
+        InputError: There are fewer than two vectors, they are not in order, they do not cover the image or are of a
+            larger one, or a vector has other numbers of pixels and of values.
     """
     if len(vectors) < 2:
         raise InputError(path, f"has {len(vectors)} vectors, needs two or more", remedy)
@@ -198,4 +237,8 @@ def read_vectors(
         raise InputError(path, "its lines are not in order", remedy)
     if not _reaches(table.lines, height, to_the_edge):
         raise InputError(path, f"covers lines {table.lines[0]:g} to {table.lines[-1]:g} of {height}", remedy)
+    if _is_beyond(table.lines, height) or any(_is_beyond(pixels, width) for pixels in table.pixels):
+        most = max(pixels[-1] for pixels in table.pixels)
+        problem = f"is of a larger image: it covers {most + 1:g} x {table.lines[-1] + 1:g} pixels of {width} x {height}"
+        raise InputError(path, problem, OTHER_IMAGE_REMEDY)
     return table

@@ -150,7 +150,7 @@ class OpenScene:
         Raises:
             InputError: A table exists and cannot be used, or only one of two polarisations has a table.
         """
-        self.tables = scene_tables(self.roles, (self.grid.height, self.grid.width), denoise=denoise)
+        self.tables = scene_tables(self.roles, (self.grid.height, self.grid.width), self.grid.points, denoise=denoise)
         self.warnings.extend(self.tables.warnings)
         calibration, noise = self.tables.calibration, self.tables.noise
         self.bands.bands = [

@@ -16,6 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 
+from drshym_pipeline.tiling import Window
 from tests.look_alikes import backscatter_db
 
 PRODUCT = "S1A_IW_GRDH_1SDV_20210111T002146_20210111T002211_036088_043AE5_A1B2"
@@ -163,14 +164,18 @@ def control_points(shape: tuple[int, int]) -> list[GroundControlPoint]:
     return points
 
 
-def write_image(path: Path, counts: NDArray[np.uint16]) -> None:
-    """Write a measurement file: digital numbers, control points, no transform."""
+def write_image(
+    path: Path,
+    counts: NDArray[np.uint16] | NDArray[np.float32],
+    points: Sequence[GroundControlPoint] | None = None,
+) -> None:
+    """Write a measurement file: digital numbers, control points (those of a whole image by default), no transform."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = counts.shape
     size = {"height": height, "width": width}
-    points = control_points(counts.shape)
+    points = control_points(counts.shape) if points is None else points
     with rasterio.open(
-        path, "w", driver="GTiff", count=1, dtype="uint16", gcps=points, crs="EPSG:4326", **size
+        path, "w", driver="GTiff", count=1, dtype=counts.dtype, gcps=points, crs="EPSG:4326", **size
     ) as image:
         image.write(counts, 1)
 
@@ -217,6 +222,42 @@ def write_safe(folder: Path, db: Array | None = None, options: SafeOptions | Non
             (safe / name).parent.mkdir(parents=True, exist_ok=True)
             (safe / name).write_text(text, "utf-8")
     return safe
+
+
+def cut_out(
+    safe: Path, folder: Path, window: Window, kinds: Sequence[str], options: SafeOptions | None = None, step: int = 1
+) -> Path:
+    """Write a part of the images of a product, with the tables of the whole product beside it.
+
+    The control points are shifted, as `gdal_translate -srcwin` shifts them, and none is left out.
+
+    Args:
+        safe: The SAFE folder.
+        folder: The folder that the part is written to.
+        window: The part.
+        kinds: Which tables are copied: `calibration`, `noise`, `annotation`.
+        options: The options that the product was written with.
+        step: Only each `step`-th line and column is kept.
+
+    Returns:
+        The image of the first polarisation.
+    """
+    options = options or SafeOptions()
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(len(options.polarisations)):
+        stem = options.stem(index)
+        with rasterio.open(safe / "measurement" / f"{stem}.tiff") as image:
+            counts = image.read(1)[window.rows, window.cols][::step, ::step]
+            points = [
+                GroundControlPoint((point.row - window.row) / step, (point.col - window.col) / step, point.x, point.y)
+                for point in image.gcps[0]
+            ]
+        write_image(folder / f"{stem}.tiff", counts, points)
+        for kind in kinds:
+            name = f"{stem}.xml" if kind == "annotation" else f"{kind}-{stem}.xml"
+            place = safe / "annotation" if kind == "annotation" else safe / "annotation" / "calibration"
+            (folder / name).write_bytes((place / name).read_bytes())
+    return folder / f"{options.stem(0)}.tiff"
 
 
 def zip_safe(safe: Path, path: Path | None = None) -> Path:

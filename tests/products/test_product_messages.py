@@ -17,7 +17,7 @@ from drshym_pipeline.sar.scene import SceneReader, describe_scene
 from drshym_pipeline.sar.source_files import open_sources
 from drshym_pipeline.tiling import Window
 from tests.look_alikes import backscatter_db
-from tests.products.safe_product import SafeOptions, calibration_xml, noise_xml, write_safe, zip_safe
+from tests.products.safe_product import SafeOptions, calibration_xml, cut_out, noise_xml, write_safe, zip_safe
 from tests.products.test_safe_products import BAD_ZIPS, WRONG
 
 MODULES = ("archives", "safe_product", "product_tables", "calibration", "noise", "scene_tables", "source_files")
@@ -167,6 +167,15 @@ def test_every_message_is_raised_by_a_case(tmp_path: Path, monkeypatch: pytest.M
         safe = write_safe(tmp_path / f"{kind} {name}", TRUTH)
         broken_table(safe, kind, name)
         seen.add(place(refusal(safe)))
+    safe = write_safe(tmp_path / "parts", TRUTH)
+    for number, (window, kinds) in enumerate(
+        [
+            (Window(0, 80, 160, 80), ("calibration", "annotation")),
+            (Window(0, 80, 160, 80), ("calibration",)),
+            (Window(10, 0, 150, 160), ("calibration",)),
+        ]
+    ):
+        seen.add(place(refusal(cut_out(safe, tmp_path / f"part{number}", window, kinds))))
     safe = write_safe(tmp_path / "alone", TRUTH)
     with monkeypatch.context() as patch:
         patch.setattr(product_tables, "MAX_XML_BYTES", 100)

@@ -40,6 +40,7 @@ MODULES = (
 )
 # Messages that no raster of this page can give, and the tests that have them.
 ELSEWHERE = {
+    ("scene_tables", "_check_points"): "products/test_parts_of_products",
     ("safe_open", "cannot be read"): "needs a user without rights",
     ("safe_open", "no raster band inside"): "GDAL writes no such file",
     ("safe_open", "open_raster"): "opens a file that open_scene_file has opened before",
