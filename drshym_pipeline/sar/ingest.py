@@ -26,6 +26,7 @@ from drshym_pipeline.sar.georeference import Grid
 from drshym_pipeline.sar.ground_control import product_grid
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB
 from drshym_pipeline.sar.reader import OpenScene, WindowValues, check_sources
+from drshym_pipeline.sar.repeated_values import repeated_warnings
 from drshym_pipeline.sar.sample import sample_scene
 from drshym_pipeline.sar.statistics import BackscatterHistogram, ExcludedValues
 from drshym_pipeline.sar.unit_evidence import COUNTS, BandSample, Claims
@@ -259,6 +260,7 @@ def describe_scene(
         scene = OpenScene(paths, stack, bands)
         samples = _check_order(scene, sample_scene(scene.bands, scene.windows()))
         found = find_units(samples, _claims(scene), subject=str(scene.roles[0].path), given=units)
+        repeated = repeated_warnings(samples, scene.bands.bands, found.units)
         scene.bands.units = found.units
         if found.units in COUNTS:
             scene.use_tables(denoise=denoise)
@@ -269,7 +271,7 @@ def describe_scene(
             fraction, statistics = _read_all(scene, writer, progress)
         first = scene.roles[0]
         facts = scene.facts_of(first)
-        warnings = [*scene.warnings, *found.warnings]
+        warnings = [*scene.warnings, *found.warnings, *repeated]
         if found.units in COUNTS and not scene.tables.calibration:
             warnings.append(f"{APPROXIMATE_RADIOMETRY}: digital numbers converted with a nominal calibration constant")
         grid = scene.grid

@@ -148,15 +148,6 @@ def _without_extremes(band: BandSample) -> BandSample:
     return replace(band, values=values, patches=tuple(patches))
 
 
-def lowest_value(sample: BandSample) -> tuple[float, float]:
-    """Return the lowest of the values that are no fill beyond every unit, and its share of them."""
-    values = sample.values[(sample.values > _FILL_BELOW) & (sample.values < FILL_ABOVE)]
-    if not values.size:
-        return float("nan"), 0.0
-    lowest = float(values.min())
-    return lowest, float((values == lowest).mean())
-
-
 @lru_cache(maxsize=2)  # several rules ask for the same statistics, one after the other
 def texture_as(sample: BandSample, units: Units) -> Texture | None:
     """Return the local statistics of a band that is read in given units."""

@@ -14,7 +14,6 @@ import numpy as np
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Units
 from drshym_pipeline.sar.plausibility import check_backscatter, check_levels, check_second_band, refuse_normalised
-from drshym_pipeline.sar.radiometry import to_db
 from drshym_pipeline.sar.unit_evidence import (
     CLEAR_AMPLITUDE,
     CLEAR_POWER,
@@ -28,7 +27,6 @@ from drshym_pipeline.sar.unit_evidence import (
     BandSample,
     Claims,
     UnitsFound,
-    lowest_value,
     odds_of_other_factor,
     odds_of_power,
     only_power,
@@ -42,7 +40,6 @@ from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
 _MOST_OUTSIDE: Final = 0.02
 _PICTURE_LIMIT: Final = 255
 _WEAK_SPECKLE: Final = 0.7  # of that of a ground-range product
-_LIMIT_SHARE: Final = 0.05  # of the pixels with the lowest value, from which on it may be fill
 _MANY, _MANY_OF = 20, 0.001  # the number and the share of equal values that are no chance
 _LEAST_NEGATIVE: Final = -0.01  # power after noise removal may be a little less than zero
 _CALIBRATED: Final[tuple[Units, ...]] = ("power", "amplitude")
@@ -88,13 +85,7 @@ def find_units(
     if found.units in _CALIBRATED:
         refuse_normalised(whole[0], samples[0], found.units, subject, named=claims.hint == found.units)
     check_levels(samples, found.units, subject)
-    found = check_second_band(samples, check_backscatter(samples, claims, found, subject), subject)
-    lowest, share = lowest_value(whole[0])
-    level = float(to_db(np.array([lowest]), found.units)[0])
-    if whole[0].values.size < FEW or share < _LIMIT_SHARE or not LEAST_DB <= level <= MOST_DB:
-        return found
-    note = f"about {share:.0%} of VV have the lowest value {lowest:.6g}; if that means no data, write it as nodata tag"
-    return UnitsFound(found.units, found.evidence, (*found.warnings, note))
+    return check_second_band(samples, check_backscatter(samples, claims, found, subject), subject)
 
 
 def _is_picture(sample: BandSample, claims: Claims) -> bool:

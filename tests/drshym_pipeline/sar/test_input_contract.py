@@ -219,14 +219,6 @@ def test_zero_db_is_a_cut_value_only_beside_a_dark_one(write_tiff, vv, expected)
     np.testing.assert_array_equal(db[1, 5::9, 5::9], np.full_like(db[1, 5::9, 5::9], expected))
 
 
-def test_many_equal_lowest_values_are_named(write_tiff):
-    values = CLEAN.copy()
-    values[:, :60, :60] = -30.0
-    meta, db = read(write_tiff(values, "S1_a.tif"))
-    assert np.isfinite(db).all()
-    assert any("of VV have the lowest value -30" in note for note in meta.warnings)
-
-
 # --- what the values are ---------------------------------------------------------------------------------------------
 
 
