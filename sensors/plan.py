@@ -164,9 +164,16 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
 
 
 def _renamed(seen: Seen, groups: Mapping[str, _Group]) -> Seen:
-    """Return the state with the names of scenes that an earlier release called otherwise; their files are the same."""
+    """Return the state with the new names of scenes whose files are the same.
+
+    An earlier release called them otherwise, or the name now belongs to a scene that was added: `s.VV.tif` and
+    `s.VH.tif` beside `s_VV.tif` and `s_VH.tif`.
+    """
     earlier = {
-        key: name for name, state in seen.items() if name not in groups for key in {**state.seen, **state.mapped}
+        key: name
+        for name, state in seen.items()
+        if name not in groups or not {file.key for file in groups[name].rasters} & {*state.seen, *state.mapped}
+        for key in {**state.seen, **state.mapped}
     }
     renamed = dict(seen)
     for name, group in groups.items():

@@ -15,7 +15,7 @@ from typing import cast
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation
 from drshym_pipeline.sar.file_facts import FileFacts
-from drshym_pipeline.sar.file_names import is_horizontal, parse_name
+from drshym_pipeline.sar.file_names import is_horizontal, may_mean_vh, parse_name
 
 NEEDS_VV = "This program needs VV (alone or with VH); give the file that contains VV"
 _FEWEST, _MOST = 1, 2
@@ -84,7 +84,8 @@ def assign_roles(files: Sequence[FileFacts], chosen: Sequence[int] = ()) -> tupl
         raise InputError(files[0].path, "it contains only VH, and no VV band", NEEDS_VV)
     roles_in_order = [found[key] for key in ("VV", "VH") if key in found]
     if not any(role.stated for role in roles_in_order) and len(roles_in_order) == 1:
-        warnings.append("no polarisation is named in the file; its band is read as VV")
+        unclear = ', although its name contains "VH"' if may_mean_vh(files[0].path.name) else ""
+        warnings.append(f"no polarisation is named in the file; its band is read as VV{unclear}")
     return roles_in_order, warnings
 
 

@@ -25,6 +25,16 @@ _END = r"(?=[^A-Za-z0-9]|$)"
 _POLARISATION = re.compile(rf"{_EDGE}(VV|VH|HH|HV){_END}", re.IGNORECASE)
 # In `Sentinel-1_IW_VV+VH_VH_-_decibel` the first two are the mode of the product, and the third is the band.
 _OWN_POLARISATION = re.compile(rf"(?<![+&]){_EDGE}(VV|VH|HH|HV){_END}(?![+&])", re.IGNORECASE)
+# A polarisation without a separator, as in `sigma0VV`, `VV10m`, `intensityVV`, `VVdB`. Each letter may begin one.
+_CLOSE_POLARISATION = re.compile(r"(?<![+&])(?=(VV|VH|HH|HV|vv|vh|hh|hv)(?![+&]))")
+_WORD_BEFORE = re.compile(
+    r"(?<![A-Z])(?:sigma|gamma|beta|nought|naught|grd[fhm]?|rtc|s1[a-d]|db|lin|pol|band)$", re.IGNORECASE
+)
+_WORD_AFTER = re.compile(
+    r"(?:db|decibel|lin|linear|pow|power|pwr|amp|amplitude|int|intensity|sigma|gamma|beta|grd[fhm]?|rtc|pol|band)"
+    r"(?![A-Z])",
+    re.IGNORECASE,
+)
 _EXTENSION = re.compile(r"\.(tiff?|safe|zip)$", re.IGNORECASE)
 _MEASUREMENT = re.compile(r"^s1[a-d]-[a-z0-9]{2}-grd-(?P<pol>vv|vh|hh|hv)-.+-(?P<image>\d{3})(?:-cog)?$", re.IGNORECASE)
 _NATIVE = re.compile(
@@ -85,7 +95,7 @@ def is_horizontal(filename: str) -> bool:
     name = stem(filename)
     if native := _NATIVE.match(name):
         return native["pol"].upper() in {"SH", "DH", "HH", "HV"}
-    found = named_polarisations(name)
+    found = named_polarisations(name) or {name[place : place + 2].upper() for place in _close_places(name)}
     return bool(found) and not {"VV", "VH"} & set(found)
 
 
@@ -126,9 +136,36 @@ def _named_time(name: str) -> datetime | None:
     return None
 
 
+def _close_places(name: str) -> list[int]:
+    """Return where the polarisations without a separator begin.
+
+    On both sides there must be a digit, a change of case as between two words (`intensityVV`, `VVIntensity`, but not
+    `VVitebsk`), a separator, or a word that radar products have. So `savvy` and `1SVV` contain none.
+    """
+    places = []
+    for match in _CLOSE_POLARISATION.finditer(name):
+        before, after = name[: match.start()], name[match.start() + 2 :]
+        upper = match[1].isupper()
+        begins = re.search(r"[a-z]$" if upper else r"(?!)", before) or not re.search(r"[A-Za-z]$", before)
+        ends = re.match(r"[A-Z][a-z]" if upper else r"(?!)", after) or not re.match(r"[A-Za-z]", after)
+        if (begins or _WORD_BEFORE.search(before)) and (ends or _WORD_AFTER.match(after)):
+            places.append(match.start())
+    return places
+
+
+def _own_places(name: str) -> list[int]:
+    """Return where the polarisations of a file begin in its name; those without a separator if there are no others."""
+    return [match.start() for match in _OWN_POLARISATION.finditer(name)] or _close_places(name)
+
+
 def _single_polarisation(name: str) -> Polarisation | None:
-    found = {match.upper() for match in _OWN_POLARISATION.findall(name)} & {"VV", "VH"}
+    found = {name[place : place + 2].upper() for place in _own_places(name)} & {"VV", "VH"}
     return cast("Polarisation", found.pop()) if len(found) == 1 else None
+
+
+def may_mean_vh(filename: str) -> bool:
+    """Return whether the letters VH are anywhere in a name, so that its file may be VH although it is not clear."""
+    return "vh" in stem(filename).lower()
 
 
 def parse_name(filename: str) -> NameFacts:
@@ -155,6 +192,35 @@ def parse_name(filename: str) -> NameFacts:
     )
 
 
+def _without_number(name: str) -> str:
+    """Return a name without the number that the images of a product have, one for each polarisation."""
+    if (measurement := _MEASUREMENT.match(name)) is None:
+        return name
+    return name[: measurement.start("image") - 1] + name[measurement.end("image") :]
+
+
+def _named_as_vv(name: str) -> str:
+    """Return the name that the VV file has if this is a name of a VH file, in the same letter case."""
+    for place in _own_places(name):
+        if name[place : place + 2].upper() == "VH":
+            name = name[: place + 1] + ("V" if name[place + 1].isupper() else "v") + name[place + 2 :]
+    return name
+
+
+@lru_cache(maxsize=1 << 16)  # the sensor asks for every file at every tick
+def twin_key(filename: str) -> str:
+    """Return the text that the two files of a scene share if their names differ by nothing but the polarisation.
+
+    Unlike in `pair_key` the place of the polarisation, its separators and its letter case count: it is the name of the
+    VV file without extension. The number of an image in a product does not count.
+
+    Args:
+        filename: A file name such as `pxs10_vh.tif`, for which the result is `pxs10_vv`.
+    """
+    name = stem(filename)
+    return _without_number(name if _single_polarisation(name) is None else _named_as_vv(name))
+
+
 @lru_cache(maxsize=1 << 16)  # the sensor asks for every file at every tick
 def pair_key(filename: str) -> tuple[str, Polarisation | None]:
     """Return the part that the file names of one scene have in common, and the polarisation of this file.
@@ -164,7 +230,8 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
 
     Returns:
         A pair such as `("pxs10", "VV")`; the polarisation is None when the name has none or several. A mode such as
-        `VV+VH` in the name does not count.
+        `VV+VH` in the name does not count. A polarisation without a separator, as in `S1_VH10m`, is no word that could
+        be left out: the common part is then the name of the VV file, `S1_VV10m`.
     """
     name = stem(filename)
     polarisation = _single_polarisation(name)
@@ -177,6 +244,8 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
         name = name[: measurement.start("image") - 1]
     if polarisation is None:
         return name, None
+    if _OWN_POLARISATION.search(name) is None:
+        return _named_as_vv(name), polarisation
     parts = [part for part in _OWN_POLARISATION.split(name) if part.upper() != polarisation]
     key = parts[0]
     for part in parts[1:]:

@@ -6,13 +6,13 @@ Command and sensor use the same rules. Only names are read; no raster is opened 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.sar.file_names import pair_key, stem
+from drshym_pipeline.sar.file_names import pair_key, stem, twin_key
 from drshym_pipeline.sar.layers import Layer, NamedLayer, layer_of_name
 from drshym_pipeline.sar.safe_product import is_product_image, safe_folder_of
 from drshym_pipeline.sar.scene_names import scene_stem
@@ -71,8 +71,9 @@ class SceneGroup:
 def pair_files(keys: Iterable[str]) -> list[SceneGroup]:
     """Group files into scenes.
 
-    Files of one folder whose names differ only by their polarisation are one scene. Every other file is one scene. Two
-    files of different folders, or of the same polarisation, are never one scene.
+    Two files of one folder are one scene if their names differ by the polarisation alone. Names that also differ by its
+    place, its separators or its letter case are a pair only if no other VV and no other VH is left that fits as well.
+    Every other file is one scene: nothing is paired by guess. The order of the files has no influence on the pairs.
 
     Args:
         keys: Paths with forward slashes, in the order of the result.
@@ -80,18 +81,63 @@ def pair_files(keys: Iterable[str]) -> list[SceneGroup]:
     Returns:
         The scenes, in the order of their first files.
     """
-    groups: dict[str, SceneGroup] = {}
-    for place, key in enumerate(keys):
-        path = PurePosixPath(key)
-        shared, polarisation = pair_key(path.name)
-        role: Role = polarisation or "whole"
-        name = f"{_below(path, shared)}|pair" if polarisation else key
-        own = _stem_of(path)
-        if name in groups and role in groups[name].files:  # scene_vv.tif beside scene_VV.tiff, or a file given twice
-            own = key
-            name = key if key not in groups else f"{key}|{place}"
-        groups.setdefault(name, SceneGroup(name, own)).files[role] = key
-    return list(groups.values())
+    files = list(keys)
+    partners = _partners(files)
+    scenes: list[dict[Role, str]] = []
+    for place, key in enumerate(files):
+        role: Role = pair_key(PurePosixPath(key).name)[1] or "whole"
+        other = partners.get(place)
+        if other is None:
+            scenes.append({role: key})
+        elif other > place:
+            scenes.append({role: key, ("VH" if role == "VV" else "VV"): files[other]})
+    named: dict[str, SceneGroup] = {}
+    groups: dict[int, SceneGroup] = {}
+    # The files of several scenes may share one stem. Pairs come first, so that the name of a pair stays the same when a
+    # single file with its stem is added.
+    for number in sorted(range(len(scenes)), key=lambda number: -len(scenes[number])):
+        group = _named_group(scenes[number], number, named)
+        named[group.name] = groups[number] = group
+    return [groups[number] for number in range(len(scenes))]
+
+
+def _named_group(files: dict[Role, str], number: int, named: Collection[str]) -> SceneGroup:
+    """Return a scene under a name that is not among those of other scenes."""
+    key = next(files[role] for role in ROLES if role in files)
+    path = PurePosixPath(key)
+    own = _stem_of(path)
+    name = key if "whole" in files else f"{_below(path, pair_key(path.name)[0])}|pair"
+    if name in named:  # s_VV.tif beside s.VV.tif, or a file given twice
+        own = key
+        name = key if key not in named else f"{key}|{number}"
+    return SceneGroup(name, own, files)
+
+
+def _partners(files: Sequence[str]) -> dict[int, int]:
+    """Return the place of the other file of its scene for the place of each file that has one.
+
+    The closest names are paired first: those with one extension, then those with two, then those of one `pair_key`.
+    """
+    partners: dict[int, int] = {}
+    paths = [PurePosixPath(key) for key in files]
+    for closeness in (_twin_with_extension, _twin, _plain):
+        left: dict[str, dict[str, list[int]]] = {}
+        for place, path in enumerate(paths):
+            if place not in partners and (polarisation := pair_key(path.name)[1]) is not None:
+                left.setdefault(closeness(path), {}).setdefault(polarisation, []).append(place)
+        for found in left.values():
+            vv, vh = found.get("VV", []), found.get("VH", [])
+            if len(vv) == len(vh) == 1:
+                partners |= {vv[0]: vh[0], vh[0]: vv[0]}
+    return partners
+
+
+def _twin(path: PurePosixPath) -> str:
+    return _below(path, twin_key(path.name))
+
+
+def _twin_with_extension(path: PurePosixPath) -> str:
+    return f"{_twin(path)}{path.suffix}"
 
 
 def group_files(keys: Sequence[str]) -> tuple[list[SceneGroup], list[Companion]]:
