@@ -52,7 +52,8 @@ class SceneGroup:
 
     Args:
         name: A name that is unique among the groups of one call.
-        stem: The path that its files share: without polarisation, and without extension when it is not needed.
+        stem: The path that its files share: without polarisation, and without extension when it is not needed. That of
+            its VV file if the polarisation has no separator.
         files: The files by role: `whole` alone, or `VV` and `VH`.
         companions: The side rasters of its product.
     """

@@ -11,6 +11,7 @@ from drshym_pipeline.sar.scene_files import SourceFile
 from drshym_pipeline.sar.scene_names import is_scene_id, partition_key
 from sensors.plan import (
     PARTNER_TICKS,
+    SceneState,
     Seen,
     TickPlan,
     plan_tick,
@@ -174,6 +175,42 @@ def test_a_scene_that_an_earlier_release_called_otherwise_keeps_its_partition():
         "x/VV|pair": "x-VV",
     }
     assert [(request.partition, request.files) for request in plans[1].requests] == [("x-VV", ("x/VV.tif", "x/VH.tif"))]
+
+
+def test_a_scene_keeps_its_partition_when_a_scene_with_its_loose_name_is_added():
+    for old, new in ((("s_VV", "s_VH"), ("s.VV", "s.VH")), (("s-VV",), ("s_VV", "s_VH"))):
+        before, after = [[file(f"{name}.tif") for name in names] for names in (old, new)]
+        plans = ticks(*[before] * 6, *[before + after] * 8)
+        requests = {request.files: request.partition for plan in plans for request in plan.requests}
+        assert sum(len(plan.requests) for plan in plans) == 2
+        assert requests[tuple(f"{name}.tif" for name in old)] == "s"
+        assert len(set(requests.values())) == 2
+
+
+def test_the_scenes_that_an_earlier_release_mixed_are_both_mapped():
+    keys = ["K-VV.tif", "K_VH.tif", "K_VV.tif"]
+    listing = [file(key) for key in keys]
+    marks = {entry.key: entry.fingerprint for entry in listing}
+    mixed = {key: marks[key] for key in keys[:2]}
+    seen = {"K|pair": SceneState("K", mixed, mixed, 1, tables=True)}
+    requests = []
+    for _ in range(6):
+        plan = plan_tick(listing, seen, 10)
+        seen = plan.seen
+        requests += [(request.files, request.partition == "K") for request in plan.requests]
+    assert sorted(requests) == [(("K-VV.tif",), False), (("K_VV.tif", "K_VH.tif"), True)]
+
+
+def test_a_vv_file_without_a_separator_keeps_its_partition_when_its_vh_is_seen():
+    keys = ["S1_VH10m.tif", "S1_VV10m.tif"]
+    listing = [file(key) for key in keys]
+    seen = {
+        entry.key: SceneState(entry.key[:-4], {entry.key: entry.fingerprint}, {entry.key: entry.fingerprint}, 1)
+        for entry in listing
+    }
+    first = plan_tick(listing, seen, 10)
+    (request,) = plan_tick(listing, first.seen, 10).requests
+    assert (request.partition, request.files) == ("S1_VV10m", ("S1_VV10m.tif", "S1_VH10m.tif"))
 
 
 def test_companions_are_listed_and_never_requested():

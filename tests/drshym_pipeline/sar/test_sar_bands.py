@@ -215,3 +215,18 @@ def test_the_grids_of_vv_and_vh_may_differ_by_a_thousandth_of_a_pixel(
     else:
         with pytest.raises(InputError, match="not on the same grid"):
             describe_scene([vv, vh])
+
+
+@pytest.mark.parametrize("name", ["S1_VHdB.tif", "S1_sigma0VH.tif", "vh20210605_S1.tif", "S1_VH.tif"])
+def test_a_file_that_is_vh_by_its_name_is_refused_and_a_chosen_band_is_read(scene_db, write_tiff, name):
+    path = write_tiff(scene_db[0], name)
+    with pytest.raises(InputError, match="only VH"):
+        describe_scene([path])
+    assert roles(describe_scene([path], bands=(1,))) == {"VV": 1}
+
+
+@pytest.mark.parametrize(("name", "unclear"), [("S1_intensityvh.tif", True), ("S1_savvy.tif", False)])
+def test_a_warning_says_that_an_unclear_name_contains_vh(scene_db, write_tiff, name, unclear):
+    warnings = " ".join(describe_scene([write_tiff(scene_db[0], name)]).warnings)
+    assert "its band is read as VV" in warnings
+    assert ('its name contains "VH"' in warnings) is unclear

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drshym_pipeline.sar.file_names import is_horizontal, pair_key, parse_name
+from drshym_pipeline.sar.file_names import is_horizontal, may_mean_vh, pair_key, parse_name, twin_key
 from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
 
 GRD = "S1A_IW_GRDH_1SDV_20210111T123456_20210111T123521_036100_043B5E_1A2B.SAFE"
@@ -94,3 +94,64 @@ def test_horizontal_products_are_recognised_by_name(name, expected):
 def test_orbit_direction_in_a_name(word, direction):
     assert parse_name(f"lake_{word}_vv.tif").orbit_direction == direction
     assert parse_name("landscape_vv.tif").orbit_direction is None
+
+
+CLOSE = (
+    "S1_20210605_{}dB", "S1_sigma0{}", "Sigma0{}_db", "S1_{}10m", "{}20210605_S1", "S1A_Gamma0_{}2021", "intensity{}",
+    "S1_{}Intensity", "sigma{}", "S1A{}_rome", "IW_VV+VH_{}10m", "rome.{}db", "洪水2021{}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("name", CLOSE)
+def test_a_polarisation_without_a_separator_is_read_and_the_scene_is_named_after_its_vv_file(name, lower):
+    if lower and name in ("intensity{}", "S1_{}Intensity"):
+        return  # without a change of case there is no border between two words
+    vv, vh = (f"{name.format(word.lower() if lower else word)}.tif" for word in ("VV", "VH"))
+    assert (parse_name(vv).polarisation, parse_name(vh).polarisation) == ("VV", "VH")
+    assert pair_key(vv) == (vv[:-4], "VV")
+    assert pair_key(vh) == (vv[:-4], "VH")
+    assert twin_key(vh) == twin_key(vv) == vv[:-4]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "savvy", "Savvy2021", "VVitebsk", "lakeVVitebsk", "2021VHolland", "revv2021", "NAVHIND_2021", "T32VVH", "32VVH",
+        "S1A_IW_GRDH_1SDV_20210605T170525_20210605T170550_038207_04823B_7C4F", "S1A_IW_GRDH_1SVV_x", "S1_VVVH_2021",
+        "S1_VV10m_VH10m", "IW_VV+VH", "intensityvv", "HHmm", "MARSHH", "Vv10m",
+    ],
+)  # fmt: skip
+def test_letters_inside_words_and_product_names_are_no_polarisation(name):
+    assert parse_name(f"{name}.tif").polarisation is None
+    assert pair_key(f"{name}.tif")[1] is None
+    assert not is_horizontal(f"{name}.tif")
+
+
+def test_a_polarisation_between_separators_goes_before_one_without():
+    assert pair_key("rome_VV_a3VH9.tif") == ("rome_a3VH9", "VV")
+    assert is_horizontal("S1_HH10m.tif")
+    assert not is_horizontal("S1_HH10m_VV10m.tif")
+
+
+def test_a_name_that_contains_vh_in_any_way_may_mean_vh():
+    assert [may_mean_vh(name) for name in ("a/intensityvh.tif", "S1_VVVH.tif", "vh/a.tif", "savvy.tif")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("vh", "twin"),
+    [
+        ("pxs10_vh.tif", "pxs10_vv"),
+        ("VH_lake.tiff", "VV_lake"),
+        ("lake.VH.tif", "lake.VV"),
+        ("lake.Vh.tif", "lake.Vv"),
+        ("both_VV_VH.tif", "both_VV_VH"),
+        ("lake.tif", "lake"),
+        ("s1a-iw-grd-vh-20210111t123456-20210111t123521-036100-043b5e-002-cog.tiff",
+         "s1a-iw-grd-vv-20210111t123456-20210111t123521-036100-043b5e-cog"),
+    ],
+)  # fmt: skip
+def test_the_twin_of_a_name_has_place_separators_and_letter_case_of_the_polarisation(vh, twin):
+    assert twin_key(vh) == twin

@@ -54,6 +54,72 @@ def test_a_second_file_of_one_polarisation_is_a_scene_of_its_own():
     assert second.stem == "p_VV.tiff"
 
 
+# Ways to write the polarisation of one scene. Without separators (the last two) the loose key is another one.
+FORMS = ("s_x_{}", "s_x.{}", "s_x-{}", "s_{}_x", "{}_s_x", "s_x {}", "s_x5{}2", "s_x5{}dB")
+WAYS = [form.format(word) for form in FORMS for word in ("VV", "vv")]
+
+
+def vh_of(vv: str) -> str:
+    return vv.replace("VV", "VH").replace("vv", "vh")
+
+
+def pairs_of(keys: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(group.ordered) for group in pair_files(keys)}
+
+
+@given(
+    st.lists(st.sampled_from(WAYS), min_size=1, max_size=5, unique=True),
+    st.lists(st.sampled_from(WAYS), max_size=3, unique=True),
+    st.randoms(use_true_random=False),
+)
+@examples(300)
+def test_twins_are_paired_whatever_else_has_their_loose_name(whole: list[str], halves: list[str], random):
+    twins = [(f"{vv}.tif", f"{vh_of(vv)}.tif") for vv in whole]
+    single = [f"{random.choice([vv, vh_of(vv)])}.tif" for vv in halves if vv not in whole]
+    keys = [key for pair in twins for key in pair] + single
+    random.shuffle(keys)
+    found = pairs_of(keys)
+    assert set(twins) <= found
+    assert found == pairs_of(sorted(keys))
+    assert len({group.name for group in pair_files(keys)}) == len(found)
+    assert len({group.stem for group in pair_files(keys)}) == len(found)
+
+
+@given(st.lists(st.sampled_from([f"s_x{sep}" for sep in "_.-"]), max_size=3, unique=True), st.data())
+@examples(100)
+def test_other_separators_are_paired_only_if_one_vv_and_one_vh_are_left(begins: list[str], data):
+    words = [data.draw(st.sampled_from(["VV", "VH"])) for _ in begins]
+    keys = [f"{begin}{word}.tif" for begin, word in zip(begins, words, strict=True)]
+    unique = sorted(words) == ["VH", "VV"]
+    assert len(pair_files(keys)) == (1 if unique else len(keys))
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("Kerala-VV.tif Kerala_VH.tif Kerala_VV.tif", [["Kerala-VV.tif"], ["Kerala_VV.tif", "Kerala_VH.tif"]]),
+        ("K-VV.tif K.VV.tif K_VH.tif", [["K-VV.tif"], ["K.VV.tif"], ["K_VH.tif"]]),
+        ("K-VV.tif K_VH.tif", [["K-VV.tif", "K_VH.tif"]]),
+        ("k_vv.tif K_VH.tif", [["k_vv.tif"], ["K_VH.tif"]]),
+        ("p_VV.tif p_VH.tiff p_VH.tif", [["p_VV.tif", "p_VH.tif"], ["p_VH.tiff"]]),
+        ("p_VV.tif p_VH.tiff p-VV.tif", [["p_VV.tif", "p_VH.tiff"], ["p-VV.tif"]]),
+        ("S1_VV10m.tif S1_VH_10m.tif", [["S1_VV10m.tif"], ["S1_VH_10m.tif"]]),
+        ("x/K_VV.tif y/K_VH.tif", [["x/K_VV.tif"], ["y/K_VH.tif"]]),
+    ],
+)
+def test_the_closest_names_are_paired_and_nothing_by_guess(keys, expected):
+    assert [group.ordered for group in pair_files(keys.split(" "))] == expected
+
+
+@pytest.mark.parametrize("beside", ["Kerala-VV.tif", "Kerala.VV.tif", "VV_Kerala.tif", "Kerala-VH.tif"])
+def test_a_pair_keeps_its_name_when_a_file_with_its_loose_name_is_added(beside):
+    pair = ["Kerala_VV.tif", "Kerala_VH.tif"]
+    (alone,) = pair_files(pair)
+    first, second = pair_files([beside, *pair])
+    assert second == alone
+    assert first == SceneGroup(beside, beside, {"VH" if "VH" in beside else "VV": beside})
+
+
 def test_a_file_that_is_given_twice_is_two_groups():
     keys = ["a.tif", "a.tif", "p_vv.tif", "p_vv.tif", "p_vv.tif"]
     assert [group.ordered for group in pair_files(keys)] == [[key] for key in keys]
