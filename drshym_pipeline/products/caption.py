@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from drshym_pipeline.model.model_card import score_text
 from drshym_pipeline.records import (
     APPROXIMATE_RADIOMETRY,
@@ -11,11 +13,17 @@ from drshym_pipeline.records import (
     SceneMeta,
     area_figure,
 )
+from drshym_pipeline.sar.named_times import day_or_time
 
 
 def area_text(km2: float) -> str:
     """Return an area without an interval (for observed areas: counted, not estimated), such as `12.3 km2`."""
     return f"{area_figure(km2)} km2"
+
+
+def acquired_text(moment: datetime) -> str:
+    """Return the time of a scene, such as `05 June 2021, 17:05 UTC`; only the day if its name has no time of day."""
+    return day_or_time(moment, "%d %B %Y", ", %H:%M UTC")
 
 
 def is_vv_alone(meta: SceneMeta, prediction: PredictionSummary) -> bool:
@@ -81,7 +89,7 @@ def write_caption(
         water_separated: Whether permanent water was separated.
         interval_source: Where the interval of the area comes from, see `AreaErrorModel.source`.
     """
-    when = f" of {meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else ""
+    when = f" of {acquired_text(meta.acquired_at)}" if meta.acquired_at else ""
     signed = f"by {prediction.reference.label}; preliminary, not validated in the field"
     if flooded is None:
         return (

@@ -13,7 +13,7 @@ from typing import Any
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.bands import image_bands
-from drshym_pipeline.products.caption import is_vv_alone, short_caveat, vv_alone_warning, write_caption
+from drshym_pipeline.products.caption import acquired_text, is_vv_alone, short_caveat, vv_alone_warning, write_caption
 from drshym_pipeline.products.figure import FigureText, write_pictures
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.map_statistics import MapStatistics
@@ -80,7 +80,7 @@ def _polygon_properties(meta: SceneMeta, prediction: Prediction) -> dict[str, An
 def _figure_text(meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate | None) -> FigureText:
     """Return the text below the overlay."""
     summary = prediction.summary
-    when = f"{meta.acquired_at:%d %B %Y, %H:%M} UTC" if meta.acquired_at else "acquisition date not known"
+    when = acquired_text(meta.acquired_at) if meta.acquired_at else "acquisition date not known"
     state = water_state(water_separated=_WATER_SEPARATED)
     area = "nothing was observed" if flooded is None else f"{state}: {flooded.text()}"
     a, b, _, d, e, _ = meta.map_grid.transform

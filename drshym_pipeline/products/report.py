@@ -28,6 +28,7 @@ from drshym_pipeline.records import (
     SliceRow,
     StitchSummary,
 )
+from drshym_pipeline.sar.named_times import day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
 from drshym_pipeline.storage import sha256_json, write_text
 from drshym_pipeline.version import software_versions
@@ -153,7 +154,10 @@ def _provenance(record: MapRecord) -> list[tuple[str, str]]:
     return [
         ("source", " ".join(record.source_uris)),
         ("source SHA-256", record.source_sha256),
-        ("acquired", f"{record.acquired_at:%Y-%m-%d %H:%M:%S} UTC" if record.acquired_at else "not known"),
+        (
+            "acquired",
+            day_or_time(record.acquired_at, "%Y-%m-%d", " %H:%M:%S UTC") if record.acquired_at else "not known",
+        ),
         ("grid", f"{record.shape[0]} x {record.shape[1]} pixels (rows x columns), {record.crs[:80]}"),
         *([] if record.pixel_spacing is None else [("pixels", record.pixel_spacing.text())]),
         ("processing", ", ".join(record.processing) or "none"),

@@ -16,6 +16,8 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation
 from drshym_pipeline.sar.file_facts import FileFacts
 from drshym_pipeline.sar.file_names import is_horizontal, may_mean_vh, parse_name
+from drshym_pipeline.sar.named_times import file_moment, several_moments
+from drshym_pipeline.sar.scene_names import telling_name
 
 NEEDS_VV = "This program needs VV (alone or with VH); give the file that contains VV"
 _FEWEST, _MOST = 1, 2
@@ -67,7 +69,9 @@ def assign_roles(files: Sequence[FileFacts], chosen: Sequence[int] = ()) -> tupl
             not exist, or the files contain something else.
     """
     if chosen:
-        return _chosen_roles(files, check_choice(chosen)), []
+        roles_in_order = _chosen_roles(files, check_choice(chosen))
+        _check_dates_of_pair(files, roles_in_order)
+        return roles_in_order, []
     warnings: list[str] = []
     found: dict[Polarisation, BandRole] = {}
     for facts in files:
@@ -83,6 +87,7 @@ def assign_roles(files: Sequence[FileFacts], chosen: Sequence[int] = ()) -> tupl
     if "VV" not in found:
         raise InputError(files[0].path, "it contains only VH, and no VV band", NEEDS_VV)
     roles_in_order = [found[key] for key in ("VV", "VH") if key in found]
+    _check_dates_of_pair(files, roles_in_order)
     if not any(role.stated for role in roles_in_order) and len(roles_in_order) == 1:
         unclear = ', although its name contains "VH"' if may_mean_vh(files[0].path.name) else ""
         warnings.append(f"no polarisation is named in the file; its band is read as VV{unclear}")
@@ -171,7 +176,7 @@ def _check_dates(facts: FileFacts, wanted: dict[str, list[int]]) -> None:
     """Refuse bands that were acquired at several dates, as their descriptions say."""
     bands = [band for name in ("VV", "VH") for band in wanted.get(name, [])] or list(facts.candidates)
     moments = {band: facts.moments[facts.bands.index(band)] for band in bands}
-    if len({moment for moment in moments.values() if moment is not None}) <= 1:
+    if not several_moments(moments.values()):
         return
     first = moments[bands[0]]
     same = _example({name: found for name in wanted if (found := [b for b in wanted[name] if moments[b] == first])})
@@ -180,6 +185,25 @@ def _check_dates(facts: FileFacts, wanted: dict[str, list[int]]) -> None:
         f"its bands have several dates: {facts.shown(bands)}",
         f"Give a file of one date, or {choose_bands(same or bands[:1])}",
     )
+
+
+def _check_dates_of_pair(files: Sequence[FileFacts], roles: Sequence[BandRole]) -> None:
+    """Refuse two files of different dates, as their names, or the descriptions of their bands, say."""
+    if len(files) < 2 or len(roles) < 2:
+        return
+    used = [next(facts for facts in files if facts.path == role.path) for role in roles]
+    names = [telling_name(role.path) for role in roles]
+    texts = None
+    if several_moments(map(file_moment, names)):
+        texts = names
+    elif several_moments(facts.moments[facts.bands.index(role.band)] for facts, role in zip(used, roles, strict=True)):
+        texts = [facts.shown([role.band]) for facts, role in zip(used, roles, strict=True)]
+    if texts is not None:
+        raise InputError(
+            roles[1].path,
+            f"VV and VH have different dates: {' and '.join(texts)}",
+            "Give the VV and VH of one date, or the VV file alone",
+        )
 
 
 def _unnamed_warnings(facts: FileFacts, read: int) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,12 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Units
 from drshym_pipeline.sar.file_names import named_polarisations, names_radar, parse_name, units_of
 from drshym_pipeline.sar.layers import Layer, layer_of_band
+from drshym_pipeline.sar.named_times import Moment, named_moment
 from drshym_pipeline.sar.raster_band import data_bands
 
 _SHOWN = 8  # bands that are named in a message
 # Tags in which programs write the name of a band that has no description.
 _NAME_TAGS = ("name", "band_name", "bandname", "description", "long_name", "standard_name")
-_DIGITS_DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})([-_]?)(\d{2})\2(\d{2})(?!\d)")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_SNAP_DATE = re.compile(rf"(?<![A-Za-z0-9])(\d{{2}})({'|'.join(_MONTHS)})(\d{{4}})(?![A-Za-z0-9])", re.IGNORECASE)
-_MOMENT = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?P<before>pre|before|mst|master|reference)|(?P<after>post|after|slv\d*|slave|secondary|during))"
-    r"(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,7 @@ class FileFacts:
     names: tuple[str, ...]
     layers: tuple[Layer | None, ...]
     described: tuple[str | None, ...]
-    moments: tuple[str | None, ...]
+    moments: tuple[Moment | None, ...]
     units_hint: Units | None
     named: bool
 
@@ -114,7 +106,7 @@ def file_facts(dataset: Any, path: Path, chosen: Sequence[int] = ()) -> FileFact
         names=names,
         layers=layers,
         described=tuple(described),
-        moments=tuple(map(_moment, names)),
+        moments=tuple(map(named_moment, names)),
         units_hint=stated.pop() if len(stated) == 1 else parse_name(path.name).units,
         named=any(found is not None for found in described) or any(map(names_radar, (path.name, *texts))),
     )
@@ -132,14 +124,3 @@ def _one(text: str) -> str | None:
     """Return the polarisation in a text, None when it names none or several."""
     found = set(named_polarisations(text))
     return found.pop() if len(found) == 1 else None
-
-
-def _moment(text: str) -> str | None:
-    """Return the first date in a description as YYYY-MM-DD, or else `before` or `after`."""
-    for year, _, month, day in _DIGITS_DATE.findall(text):
-        if "01" <= month <= "12" and "01" <= day <= "31":
-            return f"{year}-{month}-{day}"
-    if (snap := _SNAP_DATE.search(text)) is not None:
-        return f"{snap[3]}-{_MONTHS.index(snap[2].lower()) + 1:02d}-{snap[1]}"
-    word = _MOMENT.search(text)
-    return None if word is None else str(word.lastgroup)

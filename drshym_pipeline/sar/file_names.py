@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Literal, cast
 
 from drshym_pipeline.records import Polarisation, Units
+from drshym_pipeline.sar.named_times import named_time
 
 OrbitDirection = Literal["ascending", "descending"]
 
@@ -50,7 +51,6 @@ _OPERA = re.compile(r"^OPERA_L2_RTC-S1_", re.IGNORECASE)
 _PLANETARY = re.compile(r"\.rtc$|_rtc$", re.IGNORECASE)
 _SEN1FLOODS11 = re.compile(r"_S1(Hand|Weak)$", re.IGNORECASE)
 _MISSION = re.compile(rf"(?:{_EDGE}|_)(S1[A-D]){_END}", re.IGNORECASE)
-_TIME = re.compile(r"(?<!\d)((?:19|20)\d{6})(?:[T_-]{1,2}(\d{6}|\d{4})(?!\d))?", re.IGNORECASE)
 _ORBIT = re.compile(rf"{_EDGE}(ascending|descending|asc|desc){_END}", re.IGNORECASE)
 _UNITS: tuple[tuple[re.Pattern[str], Units], ...] = (
     (re.compile(rf"{_EDGE}(db|decibel){_END}", re.IGNORECASE), "db"),
@@ -127,15 +127,6 @@ def _named_units(name: str) -> Units | None:
     return "db" if _SEN1FLOODS11.search(name) else None
 
 
-def _named_time(name: str) -> datetime | None:
-    for day, clock in _TIME.findall(name):
-        try:
-            return datetime.strptime(day + (clock or "").ljust(6, "0"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        except ValueError:
-            continue  # eight digits that are not a date, such as an orbit and a frame without a separator
-    return None
-
-
 def _close_places(name: str) -> list[int]:
     """Return where the polarisations without a separator begin.
 
@@ -185,7 +176,7 @@ def parse_name(filename: str) -> NameFacts:
         direction = "ascending" if orbit[1].lower().startswith("asc") else "descending"
     return NameFacts(
         mission=mission[1].upper() if mission else None,
-        acquired_at=_named_time(name),
+        acquired_at=named_time(name),
         orbit_direction=direction,
         polarisation=_single_polarisation(name),
         units=_named_units(name),

@@ -281,7 +281,7 @@ def describe_scene(
             warnings.append("georeferenced from ground control points, without terrain correction")
         if fraction == 0.0:
             warnings.append("not observed anywhere: the scene has no valid pixel")
-        names = [file_names.parse_name(path.name) for path in paths]
+        names = [file_names.parse_name(scene_names.telling_name(path)) for path in paths]
         orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
         used = tuple(scene.source_of(role) for role in scene.roles)
         sha256 = _hash_of_all(used, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))

@@ -33,13 +33,21 @@ def scene_stem(path: PurePath) -> str:
     Args:
         path: One file of the scene.
     """
-    key = pair_key(path.name)[0]
-    if not _SAYS_NOTHING.fullmatch(key):
-        return key
+    return pair_key(telling_name(path))[0]
+
+
+def telling_name(path: PurePath) -> str:
+    """Return the name of a file, or that of its folder if the file's name says nothing about the scene.
+
+    Args:
+        path: One file of the scene.
+    """
+    if not _SAYS_NOTHING.fullmatch(pair_key(path.name)[0]):
+        return path.name
     folders = [folder for folder in path.parent.parts if folder not in ("/", ".", "..", path.anchor)]
     if folders and folders[-1].lower() == _MEASUREMENT_FOLDER:
         folders.pop()
-    return pair_key(folders[-1])[0] if folders else key
+    return folders[-1] if folders else path.name
 
 
 def is_scene_id(text: str) -> bool:

@@ -68,6 +68,15 @@ def _several_dates(write: Write, patch: pytest.MonkeyPatch) -> Case:
 
 
 @case
+def _two_files_of_two_dates(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    vv, vh = write(CLEAN[0], "S1_20210605_VV.tif"), write(CLEAN[1], "S1_20210617_VH.tif")
+    same = write(CLEAN[1], "S1_20210605_VH.tif")
+    return Case(
+        Request([vv, vh]), "the VV and VH of one date, or the VV file alone", [Request([vv, same]), Request([vv])]
+    )
+
+
+@case
 def _too_many_bands_chosen(write: Write, patch: pytest.MonkeyPatch) -> Case:
     path = write(CLEAN, "S1_a.tif")
     return Case(Request([path], bands=(1, 2, 3)), "VV first: 1 or 1,2", [Request([path], bands=(1, 2))])
