@@ -48,8 +48,7 @@ def _waiting_text(waiting: Mapping[str, str]) -> str:
 
 def _ignored_text(ignored: Sequence[str], plan: TickPlan) -> str | None:
     """Return one line of limited length that names the ignored files, or None if there are none."""
-    unclaimed = [f"{key} (there is no scene for it)" for key in plan.unclaimed]
-    names = [*unclaimed, *sorted(ignored), *(companion.text for companion in plan.companions)]
+    names = [*plan.unclaimed, *sorted(ignored), *(companion.text for companion in plan.companions)]
     if not names:
         return None
     return f"ignored, neither a scene (.tif, .tiff, .SAFE, .zip of a product) nor the side-car of one: {_named(names)}"

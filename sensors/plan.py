@@ -20,7 +20,7 @@ from drshym_pipeline.sar.safe_product import is_table, safe_folder_of
 from drshym_pipeline.sar.scene_files import SourceFile
 from drshym_pipeline.sar.scene_groups import ROLES, Companion, Role, SceneGroup, group_files
 from drshym_pipeline.sar.scene_names import partition_key
-from drshym_pipeline.sar.sidecar import is_sidecar, scene_name
+from drshym_pipeline.sar.sidecar import is_sidecar, scene_name, unused_sidecars
 
 PARTNER_TICKS = 3
 
@@ -76,7 +76,7 @@ class TickPlan:
         requests: Scenes to map now.
         seen: The state to give to the next tick.
         waiting: Why each other unfinished scene is not mapped yet, by partition.
-        unclaimed: Keys of side-cars without a scene.
+        unclaimed: Side-cars without a scene, each with the name that it should have.
         companions: Side rasters of scenes, which are not mapped.
     """
 
@@ -159,7 +159,8 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
                 state = replace(state, waited=state.waited + 1)
         after[name] = state
     claimed = {group.sidecar.key for group in groups.values() if group.sidecar is not None}
-    unclaimed = tuple(sorted(file.key for file in listing if is_sidecar(file.key) and file.key not in claimed))
+    scenes = [_own_path(group.rasters[0].key) for group in groups.values()]
+    unclaimed = tuple(unused_sidecars([file.key for file in listing if is_sidecar(file.key)], scenes, claimed))
     return TickPlan(tuple(requests), dict(sorted(after.items())), waiting, unclaimed, companions)
 
 
@@ -232,6 +233,11 @@ def _shared_names(pair: SceneGroup) -> list[str]:
     key = min(pair.files.values())
     safe = safe_folder_of(PurePosixPath(key))
     return [_shared_name(key), *([] if safe is None else [_shared_name(safe.as_posix())])]
+
+
+def _own_path(key: str) -> str:
+    """Return the path that the side-car of a scene is named after: its image, or the SAFE folder that it is in."""
+    return (safe_folder_of(PurePosixPath(key)) or PurePosixPath(key)).as_posix()
 
 
 def _table_keys(pair: SceneGroup) -> list[str]:

@@ -169,9 +169,30 @@ def folder_scenes(folder: Path, out: Path) -> tuple[list[SceneToMap], list[Compa
     return [scene for place, found in here.items() for scene in named_scenes(found, place)], companions
 
 
+def folder_sidecars(folder: Path, out: Path, scenes: Sequence[SceneToMap]) -> list[str]:
+    """Return the side-cars of a folder that none of its scenes uses, each with the name that it should have.
+
+    Args:
+        folder: The folder that the scenes were found in.
+        out: The folder of the results.
+        scenes: Its scenes, as `folder_scenes` returns them.
+    """
+    from drshym_pipeline.sar.scene_files import sidecar_paths
+    from drshym_pipeline.sar.sidecar import unused_sidecars
+
+    folder = folder.resolve()
+    firsts = [scene.sources[0] for scene in scenes if folder in scene.sources[0].parents]
+    sidecars = sidecar_paths(folder, out.resolve())
+    return unused_sidecars(*([path.relative_to(folder).as_posix() for path in paths] for paths in (sidecars, firsts)))
+
+
 def _named(companions: Sequence[Companion]) -> str:
-    more = f" and {len(companions) - _SHOWN} more" if len(companions) > _SHOWN else ""
-    return ", ".join(companion.text for companion in companions[:_SHOWN]) + more
+    return _shown([companion.text for companion in companions])
+
+
+def _shown(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
 
 
 def predict_folder(
@@ -208,6 +229,8 @@ def predict_folder(
         found, companions = folder_scenes(folder, out)
         if companions:
             typer.echo(f"not mapped, side rasters of scenes: {_named(companions)}", err=True)
+        if unused := folder_sidecars(folder, out, found):
+            typer.echo(f"not read, side-cars without a scene: {_shown(unused)}", err=True)
         map_groups(
             outcome,
             found,

@@ -126,6 +126,24 @@ def scene_paths(folder: Path, results: Path) -> list[Path]:
     return sorted(found)
 
 
+def sidecar_paths(folder: Path, results: Path) -> list[Path]:
+    """List the side-cars in a folder and its subfolders, in the order of the paths.
+
+    Args:
+        folder: The folder that is searched.
+        results: The folder of the results; it is left out when it is inside `folder`.
+
+    Raises:
+        OSError: The folder, or a folder in it, cannot be read.
+    """
+    left_out = results if results.is_relative_to(folder) and results != folder else None
+    return sorted(
+        path
+        for path in files_below(folder)
+        if is_sidecar(path.name) and not (left_out is not None and path.is_relative_to(left_out))
+    )
+
+
 def leads_out(path: Path, root: Path) -> bool:
     """Return whether a file is outside the folder `root` because of a link in its path, or does not exist."""
     try:

@@ -7,9 +7,9 @@ No raster is opened here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date as Day
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pydantic import Field, ValidationError
@@ -65,6 +65,42 @@ def scene_name(filename: str) -> str:
         return filename[: -len(SIDECAR_SUFFIX)]
     name, polarisation = pair_key(filename)
     return name if polarisation else stem(filename)
+
+
+def sidecar_key(scene: str) -> str:
+    """Return the path of the side-car of a scene.
+
+    Args:
+        scene: The path of a file of the scene, or of its SAFE folder or zip, with forward slashes.
+    """
+    path = PurePosixPath(scene)
+    return path.with_name(scene_name(path.name) + SIDECAR_SUFFIX).as_posix()
+
+
+def unused_sidecars(sidecars: Collection[str], scenes: Collection[str], claimed: Collection[str] = ()) -> list[str]:
+    """Return the side-cars that no scene uses, each with the name that it should have, for a message.
+
+    Args:
+        sidecars: The paths of all side-cars of a folder, with forward slashes.
+        scenes: The paths of one file of each scene, or of its SAFE folder or zip.
+        claimed: Side-cars that a scene uses in spite of another name.
+    """
+    used = {sidecar_key(scene) for scene in scenes}.union(claimed)
+    by_name: dict[str, list[str]] = {}  # the names that a user may mean: that of the scene, and that of its file
+    for scene in scenes:
+        name = PurePosixPath(scene).name
+        for name_meant in {scene_name(name).casefold(), stem(name).casefold()}:
+            by_name.setdefault(name_meant, []).append(sidecar_key(scene))
+    texts = []
+    for key in sorted(set(sidecars) - used):
+        path = PurePosixPath(key)
+        text = scene_name(path.name)  # `q_VV`, or `q.tif` of a user who kept the extension
+        meant = {name.casefold() for name in (text, stem(text), scene_name(text))}
+        found = {place for name in meant for place in by_name.get(name, ()) if place not in sidecars}
+        here = {place for place in found if PurePosixPath(place).parent == path.parent} or found
+        reason = f"it should be {next(iter(here))}" if len(here) == 1 else "there is no scene for it"
+        texts.append(f"{key} ({reason})")
+    return texts
 
 
 def read_text(path: Path) -> str | None:

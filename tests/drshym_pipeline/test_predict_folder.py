@@ -81,3 +81,24 @@ def test_a_folder_without_scenes_is_refused(capfd, tmp_path, checkpoint):
 def test_a_file_is_refused_as_a_folder(capfd, tmp_path, archive, checkpoint):
     assert command("--ckpt", checkpoint, "--in", archive / "bad.tif", "--out", tmp_path / "out") == 2
     assert "is not a folder" in capfd.readouterr().err
+
+
+def test_side_cars_that_no_scene_uses_are_named(capfd, tmp_path, archive, checkpoint):
+    (archive / "bad.tif").unlink()
+    out = archive / "out"
+    names = ("p_vv.drshym.json", "rome/s.tif.drshym.json", "lost.drshym.json", "milan/s.drshym.json")
+    for name in (*names, "out/old.drshym.json"):
+        (archive / name).parent.mkdir(exist_ok=True)
+        (archive / name).write_text('{"units": "db"}')
+    assert command("--ckpt", checkpoint, "--in", archive, "--out", out) == 0
+    said = next(line for line in capfd.readouterr().err.splitlines() if "side-cars without a scene" in line)
+    assert "p_vv.drshym.json (it should be p.drshym.json)" in said
+    assert "rome/s.tif.drshym.json (it should be rome/s.drshym.json)" in said
+    assert "lost.drshym.json (there is no scene for it)" in said
+    assert "milan" not in said
+    assert "old" not in said
+    (out / "old.drshym.json").unlink()
+    for wrong, right in ((names[0], "p.drshym.json"), (names[1], "rome/s.drshym.json"), (names[2], "lost.txt")):
+        (archive / wrong).rename(archive / right)
+    assert command("--ckpt", checkpoint, "--in", archive, "--out", tmp_path / "again") == 0
+    assert "side-cars" not in capfd.readouterr().err

@@ -131,13 +131,20 @@ def test_the_side_car_of_a_pair_has_its_name_without_the_polarisation():
     assert [(request.files, request.sidecar) for request in plan.requests] == [
         (("d/x_VV.tif", "d/x_VH.tif"), "d/x.drshym.json")
     ]
-    assert plan.unclaimed == ("x.drshym.json",)
+    assert plan.unclaimed == ("x.drshym.json (there is no scene for it)",)
 
 
 def test_a_side_car_alone_is_not_a_scene():
     plans = ticks(*[[file("a.drshym.json")]] * 6)
     assert requested(plans) == [[]] * 6
-    assert plans[-1].unclaimed == ("a.drshym.json",)
+    assert plans[-1].unclaimed == ("a.drshym.json (there is no scene for it)",)
+
+
+def test_a_side_car_with_a_wrong_name_is_named_with_the_right_one():
+    listing = [file("q_VV.tif"), file("q_VH.tif"), file("q_VV.drshym.json"), file("s.tif"), file("s.DRSHYM.JSON")]
+    plan = ticks(listing, listing)[1]
+    assert plan.unclaimed == ("q_VV.drshym.json (it should be q.drshym.json)",)
+    assert [request.sidecar for request in plan.requests] == [None, "s.DRSHYM.JSON"]
 
 
 def test_the_state_of_the_last_release_is_read_and_nothing_is_mapped_again():

@@ -12,7 +12,16 @@ import pytest
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.sar.safe_open import check_location
-from drshym_pipeline.sar.sidecar import SceneSidecar, is_sidecar, parse_sidecar, read_text, scene_name, sidecar_of
+from drshym_pipeline.sar.sidecar import (
+    SceneSidecar,
+    is_sidecar,
+    parse_sidecar,
+    read_text,
+    scene_name,
+    sidecar_key,
+    sidecar_of,
+    unused_sidecars,
+)
 from tests.look_alikes import backscatter_db
 from tests.units import from_db
 
@@ -136,3 +145,43 @@ def test_a_map_uses_the_side_car_and_an_option_replaces_its_value(tmp_path, writ
     with pytest.raises(InputError, match=r"S1_a\.drshym\.json"):
         processing("broken")
     assert not (tmp_path / "broken").exists()
+
+
+PRODUCT = "S1A_IW_GRDH_1SDV_20210111T002146_20210111T002211_036088_043AE5_A1B2"
+
+
+@pytest.mark.parametrize(
+    ("key", "scene", "reason"),
+    [
+        ("q_VV.drshym.json", "q_VV.tif", "it should be q.drshym.json"),
+        ("q_vh.drshym.json", "q_VV.tif", "it should be q.drshym.json"),
+        ("q_VV.tif.drshym.json", "q_VV.tif", "it should be q.drshym.json"),
+        ("sd.tif.drshym.json", "sd.tif", "it should be sd.drshym.json"),
+        ("SD.drshym.json", "sd.tif", "it should be sd.drshym.json"),
+        ("sd.DRSHYM.JSON", "sd.tif", "it should be sd.drshym.json"),
+        ("d/sd.TIFF.drshym.json", "d/sd.tif", "it should be d/sd.drshym.json"),
+        ("sd.drshym.json", "d/sd.tif", "it should be d/sd.drshym.json"),
+        (f"{PRODUCT}.SAFE.drshym.json", f"{PRODUCT}.SAFE", f"it should be {PRODUCT}.drshym.json"),
+        (f"{PRODUCT}.SAFE/{PRODUCT}.drshym.json", f"{PRODUCT}.SAFE", f"it should be {PRODUCT}.drshym.json"),
+        (f"{PRODUCT}.zip.drshym.json", f"{PRODUCT}.zip", f"it should be {PRODUCT}.drshym.json"),
+        ("lost.drshym.json", "sd.tif", "there is no scene for it"),
+    ],
+)
+def test_a_side_car_that_no_scene_uses_is_named_with_the_name_it_should_have(key: str, scene: str, reason: str):
+    assert unused_sidecars([key], [scene]) == [f"{key} ({reason})"]
+    if reason.startswith("it should be "):
+        assert unused_sidecars([reason.removeprefix("it should be ")], [scene]) == [], "the name that is given works"
+
+
+@pytest.mark.parametrize("scene", ["sd.tif", "sd_VV.tif", "d/sd.tif", f"{PRODUCT}.SAFE", f"{PRODUCT}.zip"])
+def test_the_side_car_of_a_scene_is_used(scene: str):
+    assert unused_sidecars([sidecar_key(scene)], [scene]) == []
+    assert sidecar_of([Path(scene)]) == SceneSidecar()
+
+
+def test_a_name_that_is_taken_or_of_two_scenes_is_not_proposed():
+    assert unused_sidecars(["q_VV.drshym.json", "q.drshym.json"], ["q_VV.tif"]) == [
+        "q_VV.drshym.json (there is no scene for it)"
+    ]
+    assert unused_sidecars(["s.drshym.json"], ["a/s.tif", "b/s.tif"]) == ["s.drshym.json (there is no scene for it)"]
+    assert unused_sidecars(["s.DRSHYM.JSON"], ["s.tif"], ["s.DRSHYM.JSON"]) == []
