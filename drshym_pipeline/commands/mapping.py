@@ -186,6 +186,14 @@ def folder_sidecars(folder: Path, out: Path, scenes: Sequence[SceneToMap]) -> li
     return unused_sidecars(*([path.relative_to(folder).as_posix() for path in paths] for paths in (sidecars, firsts)))
 
 
+def folder_strays(folder: Path, out: Path) -> list[str]:
+    """Return the rasters in the SAFE folders of a folder that are no images of their product."""
+    from drshym_pipeline.sar.scene_files import stray_rasters
+
+    folder = folder.resolve()
+    return [path.relative_to(folder).as_posix() for path in stray_rasters(folder, out.resolve())]
+
+
 def _named(companions: Sequence[Companion]) -> str:
     return _shown([companion.text for companion in companions])
 
@@ -229,6 +237,8 @@ def predict_folder(
         found, companions = folder_scenes(folder, out)
         if companions:
             typer.echo(f"not mapped, side rasters of scenes: {_named(companions)}", err=True)
+        if strays := folder_strays(folder, out):
+            typer.echo(f"not mapped, inside a product and none of its images: {_shown(strays)}", err=True)
         if unused := folder_sidecars(folder, out, found):
             typer.echo(f"not read, side-cars without a scene: {_shown(unused)}", err=True)
         map_groups(

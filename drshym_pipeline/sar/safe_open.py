@@ -66,7 +66,9 @@ def check_location(path: Path) -> Path:
         InputError: The path is virtual or remote, or the file is missing, empty or not a TIFF.
     """
     text = str(path)
-    if "\0" in text or "\n" in text or text.startswith(("/vsi", "<")) or ":/" in text:
+    # A folder may be called `C:` or `http:`. GDAL takes the absolute path of a file in it for no address.
+    address = ":/" in text and not path.is_file() if "\0" not in text else True
+    if "\n" in text or text.startswith(("/vsi", "<")) or address:
         raise InputError(repr(text), "not a path of a local file", "Copy the scene to a local disk and give its path")
     path = path.absolute()
     try:

@@ -24,6 +24,7 @@ _PRODUCT_ZIP = re.compile(  # not the zip of a map's light products, whose name 
     rf"{_PRODUCT.pattern}\w*_[0-9A-F]{{4}}(?:_COG)?(?:\.SAFE)?(?:\s?\(\d+\))?\.zip$", re.IGNORECASE
 )
 _FILE = re.compile(r"^s1[a-d]-[a-z0-9]{2,3}-(?P<kind>grd|slc|ocn|raw|eta)-", re.IGNORECASE)
+_OWN_FOLDERS: Final = ("preview", "annotation", "support")  # may contain pictures of the product
 _USE_GRD = "Use the GRD product of the same pass"
 _AGAIN = "Download the product, or unpack it, again"
 
@@ -76,6 +77,14 @@ def skipped_product(name: str) -> str | None:
 def is_product_image(path: PurePath) -> bool:
     """Return whether a file of a SAFE folder is one of its images, by its place and name."""
     return path.parent.name == MEASUREMENT_FOLDER and path.suffix.lower() in _IMAGES
+
+
+def is_stray_raster(path: PurePath) -> bool:
+    """Return whether a file of a SAFE folder is a raster that somebody has saved there, and no part of the product."""
+    safe = safe_folder_of(path)
+    if safe is None or path.suffix.lower() not in _IMAGES:
+        return False
+    return path.relative_to(safe).parts[0] not in (MEASUREMENT_FOLDER, *_OWN_FOLDERS)
 
 
 def is_table(path: PurePath) -> bool:

@@ -20,6 +20,7 @@ from typing import Final
 from drshym_pipeline.sar.safe_product import (
     is_product_image,
     is_product_zip_name,
+    is_stray_raster,
     is_table,
     safe_folder_of,
     skipped_product,
@@ -126,6 +127,25 @@ def scene_paths(folder: Path, results: Path) -> list[Path]:
     return sorted(found)
 
 
+def stray_rasters(folder: Path, results: Path) -> list[Path]:
+    """List the rasters in the SAFE folders of a folder that are no images of the product, and so are not mapped.
+
+    Args:
+        folder: The folder that is searched.
+        results: The folder of the results; it is left out when it is inside `folder`.
+
+    Raises:
+        OSError: The folder, or a folder in it, cannot be read.
+    """
+    left_out = results if results.is_relative_to(folder) and results != folder else None
+    return [
+        path
+        for path in files_below(folder)
+        if is_stray_raster(path.relative_to(folder))
+        and not (is_map_raster(path) or (left_out is not None and path.is_relative_to(left_out)))
+    ]
+
+
 def sidecar_paths(folder: Path, results: Path) -> list[Path]:
     """List the side-cars in a folder and its subfolders, in the order of the paths.
 
@@ -188,6 +208,8 @@ def list_scenes(
         if not _is_listed(path, PurePosixPath(key)):
             if is_scene_name(path.name) and is_map_raster(path):
                 ignored(f"{key} (a map of this program)")
+            elif is_stray_raster(PurePosixPath(key)):
+                ignored(f"{key} (inside a product, and none of its images)")
             elif may_be_scene(key):
                 ignored(key)
             continue

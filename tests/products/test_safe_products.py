@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from drshym_pipeline.cli import main
+from drshym_pipeline.commands.mapping import folder_strays
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.sar import archives
@@ -449,6 +450,19 @@ def test_a_folder_lists_each_product_once(safe: Path, tmp_path: Path):
             for file in safe.glob(pattern)
         ]
     )
+
+
+def test_a_raster_that_is_saved_in_a_product_is_named_and_not_mapped(safe: Path, tmp_path: Path):
+    folder = safe.parent
+    for name in ("Orb_Cal_TC.tif", "results/flood.TIFF", "preview/quick-look.tif"):
+        (safe / name).parent.mkdir(exist_ok=True)
+        (safe / name).write_bytes(b"x")
+    ignored: list[str] = []
+    list_scenes(folder, lambda _: None, ignored.append)
+    strays = [f"{safe.name}/Orb_Cal_TC.tif", f"{safe.name}/results/flood.TIFF"]
+    assert ignored == [f"{key} (inside a product, and none of its images)" for key in strays]
+    assert folder_strays(folder, tmp_path / "out") == strays
+    assert scene_paths(folder, tmp_path / "out") == [safe]
 
 
 def test_products_of_other_kinds_are_named_and_not_listed(tmp_path: Path):

@@ -146,3 +146,11 @@ def test_a_failed_read_names_the_file(write_tiff, scene_db):
     content[len(content) // 2 :] = b"\x55" * (len(content) - len(content) // 2)
     path.write_bytes(content)
     refuses(path, "damaged or cut short")
+
+
+@pytest.mark.parametrize("folder", ["C:", "http:", "GTIFF_DIR:1:", "vrt:"])
+def test_a_local_file_in_a_folder_that_looks_like_an_address_is_read(tmp_path, write_tiff, monkeypatch, folder):
+    path = write_tiff(np.ones((1, 8, 8), np.float32), f"{folder}/S1_a.tif")
+    monkeypatch.chdir(path.parent.parent)
+    with open_raster(Path(folder, "S1_a.tif")) as dataset:
+        assert dataset.read().shape == (1, 8, 8)
