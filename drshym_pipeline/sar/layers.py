@@ -60,7 +60,7 @@ _CLEAR_WORDS: Final[dict[Layer, str]] = {
     "label": r"labels?(?:_hand|_weak)?|ground_truth",
     "probability": r"proba|probability|probabilities",
     "area normalisation": r"rtc_anf(?:_\w+)?|scattering_area|(?:gamma_sigma|sigma_gamma)_ratio"
-    r"|gamma0_to_(?:beta0|sigma0)(?:_ratio)?",
+    r"|gamma0_to_(?:beta0|sigma0)(?:_ratio)?|pix_area(?:_(?:beta|gamma|sigma)0)?",
     "number of looks": r"number_of_looks|n_?looks",
     "noise": r"ne[bgs]z",
     "land cover": r"land_?cover|(?:esa_)?world_?cover|lulc",
@@ -95,6 +95,8 @@ _NRB_WORDS: Final[dict[Layer, str]] = {
     "noise": r"np",
     "water": r"wm",
 }
+# The interferograms of HyP3. Elsewhere `amp` may be the amplitude of a scene.
+_INSAR_WORDS: Final[dict[Layer, str]] = {"coherence": r"corr", "interferogram": r"amp|conncomp"}
 _RATIO: Final = frozenset({"ratio", "logratio", "quotient"})
 _CHANGE: Final = frozenset({"change", "changes", "difference", "diff"})
 _BETWEEN: Final[dict[str, Layer]] = {"div": "ratio", "over": "ratio", "minus": "change"}
@@ -105,6 +107,7 @@ _AT_START: Final = frozenset({"coherence", "incidence angle", "elevation", "area
 _PER_POLARISATION: Final = frozenset({"coherence", "area normalisation", "noise", "probability"})
 
 _HYP3 = re.compile(r"S1[A-D]_[A-Z0-9]{2}_\d{8}T\d{6}_[SD][VH][A-Z]_RTC\d{2}_[A-Z]_[gs][pda][a-z]{4}_[0-9A-F]{4}", re.I)
+_HYP3_INSAR = re.compile(r"^S1[A-D]{2}_\d{8}T\d{6}_\d{8}T\d{6}_[VH]{2}[PRO]\d{3}_INT\d{2}_", re.I)
 _OPERA = re.compile(r"^OPERA_L\d_RTC-S1", re.I)
 _OPERA_STATIC = re.compile(r"^OPERA_L\d_RTC-S1-STATIC", re.I)
 _PYROSAR = re.compile(r"^S1[A-D]__[A-Z0-9]{2}_+[AD]_\d{8}T\d{6}", re.I)
@@ -165,6 +168,7 @@ def _match(words: Sequence[str], table: _Table, *, start: bool = False) -> tuple
 _CLEAR: Final = _compiled(_CLEAR_WORDS)
 _UNCLEAR: Final = _compiled(_UNCLEAR_WORDS)
 _NRB: Final = _compiled(_NRB_WORDS)
+_INSAR: Final = _compiled(_INSAR_WORDS)
 
 
 def _compared(words: Sequence[str]) -> Layer | None:
@@ -189,6 +193,8 @@ def _known_product(stem: str) -> _Table | None:
     """Return the unclear words that are layers in the product with this name; None when it is no known product."""
     if _ARD.search(stem):
         return _NRB
+    if _HYP3_INSAR.search(stem):
+        return _INSAR
     return _UNCLEAR if any(pattern.search(stem) for pattern in (_HYP3, _OPERA, _PYROSAR, _AFRICA)) else None
 
 

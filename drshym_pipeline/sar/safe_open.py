@@ -67,8 +67,8 @@ def check_location(path: Path) -> Path:
     """
     text = str(path)
     # A folder may be called `C:` or `http:`. GDAL takes the absolute path of a file in it for no address.
-    address = ":/" in text and not path.is_file() if "\0" not in text else True
-    if "\n" in text or text.startswith(("/vsi", "<")) or address:
+    refused = "\0" in text or "\n" in text or text.startswith(("/vsi", "<"))
+    if refused or (":/" in text and not path.is_file()):
         raise InputError(repr(text), "not a path of a local file", "Copy the scene to a local disk and give its path")
     path = path.absolute()
     try:

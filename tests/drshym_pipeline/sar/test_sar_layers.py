@@ -176,3 +176,26 @@ def test_the_description_of_a_layer_is_known(description, layer):
 )
 def test_the_description_of_backscatter_is_no_layer(description):
     assert layer_of_band(description) is None
+
+
+@pytest.mark.parametrize(
+    ("stem", "layer"),
+    [
+        ("S1AA_20210101T170525_20210113T170525_VVP012_INT40_G_ueF_1234_corr", "coherence"),
+        ("S1AA_20210101T170525_20210113T170525_VVP012_INT40_G_ueF_1234_amp", "interferogram"),
+        ("S1BA_20210101T170525_20210113T170525_VVR012_INT80_G_ueF_1234_conncomp", "interferogram"),
+        ("S1A__IW___A_20200101T170525_pix_area_sigma0_geo", "area normalisation"),
+        ("S1A__IW___A_20200101T170525_pix_area_gamma0_geo", "area normalisation"),
+    ],
+)
+def test_side_rasters_of_interferograms_and_pixel_areas_are_layers(stem: str, layer: str):
+    found = layer_of_name(stem)
+    assert found is not None
+    assert found.clear
+    assert found.layer == layer
+
+
+@pytest.mark.parametrize("stem", ["rome_amp", "S1A_20210101_amp", "S1A__IW___A_20200101T170525_VV_grd_mli_geo_norm_db"])
+def test_amplitude_of_a_scene_is_no_layer(stem: str):
+    found = layer_of_name(stem)
+    assert found is None or not found.clear
