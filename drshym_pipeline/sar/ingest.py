@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import APPROXIMATE_RADIOMETRY, BandSource, BandStatistics, Polarisation, SceneMeta, Units
 from drshym_pipeline.sar import file_names, scene_names
 from drshym_pipeline.sar.backscatter import BackscatterWriter
-from drshym_pipeline.sar.bands import choose_bands
+from drshym_pipeline.sar.band_order import check_order
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.sar.completeness import check_zero_tail
 from drshym_pipeline.sar.georeference import Grid
@@ -29,16 +28,12 @@ from drshym_pipeline.sar.reader import OpenScene, WindowValues, check_sources
 from drshym_pipeline.sar.repeated_values import repeated_warnings
 from drshym_pipeline.sar.sample import sample_scene
 from drshym_pipeline.sar.statistics import BackscatterHistogram, ExcludedValues
-from drshym_pipeline.sar.unit_evidence import COUNTS, BandSample, Claims
+from drshym_pipeline.sar.unit_evidence import COUNTS, Claims
 from drshym_pipeline.sar.units import find_units
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
 
 # Part of every version: increased when the same bytes give other dB values than before.
 _READING = 4
-# VV is above VH in 99 % of pixels. Below the first share the two bands are swapped; from the second share on, they are
-# VV and VH. Between them they are something else, such as two dates.
-_SWAPPED_BELOW, _ORDERED_FROM = 0.2, 0.8
-_FEWEST_VALUES = 100  # fewer say nothing about bands
 # From this share of the pixels on, it is worth a warning that one band is missing there.
 _ONE_BAND_MISSING = 0.01
 _AHEAD = 2  # windows decoded in advance
@@ -72,48 +67,6 @@ def content_hash(bands: Sequence[BandSource], directory: Path) -> str:
         directory: The folder that relative paths start from.
     """
     return _hash_of_all(bands, lambda path: sha256_file(directory / path))
-
-
-def _check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[BandSample, ...]:
-    """Swap the roles when the pixels contradict the order of unnamed bands; warn when they contradict named bands."""
-    if samples[0].values.size < _FEWEST_VALUES:
-        return samples
-    for sample, role in zip(samples, scene.roles, strict=True):
-        if np.ptp(sample.values) == 0:
-            raise InputError(
-                role.path,
-                f"band {role.band} has one value only ({sample.values[0]:g}): it is no backscatter",
-                "Give a file with VV, or with VV and VH",
-            )
-    if len(scene.roles) < 2:
-        return samples
-    first, second = scene.roles
-    vv, vh = samples[0].values, samples[1].values
-    # Equal values are numbers for "no data" that have no tag.
-    above = float((vv > vh)[vv != vh].mean()) if (vv != vh).any() else 1.0
-    if above >= _ORDERED_FROM:
-        return samples
-    stated = first.stated or second.stated or first.path != second.path
-    if not stated and above >= _SWAPPED_BELOW:
-        raise InputError(
-            first.path,
-            f"its first band is above the second in {above:.0%} of pixels (99 % is usual for VV over VH), and no name "
-            "says what they are",
-            "Give a file with VV, or with VV and VH, and name the bands in their descriptions, or "
-            + choose_bands([first.band]),
-        )
-    if stated:
-        scene.warnings.append(
-            f"the band called VV is above the one called VH in only {above:.0%} of pixels (99 % is usual); "
-            "the two bands may be swapped"
-        )
-        return samples
-    scene.use_roles([replace(second, polarisation="VV"), replace(first, polarisation="VH")])
-    scene.warnings.append(
-        f"the first band is above the second in only {above:.0%} of pixels (99 % is usual for VV over VH): "
-        f"band {second.band} is read as VV and band {first.band} as VH"
-    )
-    return (replace(samples[1], polarisation="VV"), replace(samples[0], polarisation="VH"))
 
 
 def _claims(scene: OpenScene) -> Claims:
@@ -258,8 +211,9 @@ def describe_scene(
     uris = tuple(source_uris) if source_uris is not None else tuple(to_uri(path) for path in paths)
     with ExitStack() as stack:
         scene = OpenScene(paths, stack, bands)
-        samples = _check_order(scene, sample_scene(scene.bands, scene.windows()))
-        found = find_units(samples, _claims(scene), subject=str(scene.roles[0].path), given=units)
+        claims = _claims(scene)  # before the order: bands of different units have none
+        samples = check_order(scene, sample_scene(scene.bands, scene.windows()))
+        found = find_units(samples, claims, subject=str(scene.roles[0].path), given=units)
         repeated = repeated_warnings(samples, scene.bands.bands, found.units)
         scene.bands.units = found.units
         if found.units in COUNTS:

@@ -30,6 +30,50 @@ def _one_value(write: Write, patch: pytest.MonkeyPatch) -> Case:
 
 
 @case
+def _swapped_bands(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN[::-1].copy(), "S1_a.tif", descriptions=("VV", "VH"))
+    return Case(Request([path]), "choose with --bands 2,1 (VV first)", [Request([path], bands=(2, 1)), whole(write)])
+
+
+@case
+def _swapped_choice(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(CLEAN, "S1_a.tif")
+    return Case(Request([path], bands=(2, 1)), "choose with --bands 1,2", [Request([path], bands=(1, 2))])
+
+
+@case
+def _swapped_names(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    wrong = [write(CLEAN[1], "S1_a_VV.tif"), write(CLEAN[0], "S1_a_VH.tif")]
+    right = [write(CLEAN[1], "S1_b_VH.tif"), write(CLEAN[0], "S1_b_VV.tif")]
+    return Case(Request(wrong), "If they are, exchange the names of the two files;", [Request(right), whole(write)])
+
+
+@case
+def _swapped_names_and_descriptions(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    wrong = [write(CLEAN[place], f"S1_a_{name}.tif", descriptions=(name,)) for place, name in ((1, "VV"), (0, "VH"))]
+    right = [write(CLEAN[place], f"S1_b_{name}.tif", descriptions=(name,)) for place, name in ((0, "VV"), (1, "VH"))]
+    return Case(
+        Request(wrong),
+        "exchange the names of the two files and exchange the descriptions of their bands;",
+        [Request(right)],
+    )
+
+
+@case
+def _swapped_order_of_files(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    paths = [write(CLEAN[1], "S1_a.tif"), write(CLEAN[0], "S1_b.tif")]
+    return Case(
+        Request(paths, scene_id="s"), "give the two files in the other order", [Request(paths[::-1], scene_id="s")]
+    )
+
+
+@case
+def _swapped_power(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(from_db(CLEAN[::-1], "power").astype(np.float32), "S1_a.tif", descriptions=("VV", "VH"))
+    return Case(Request([path]), "choose with --bands 2,1 (VV first)", [Request([path], bands=(2, 1))])
+
+
+@case
 def _two_dates(write: Write, patch: pytest.MonkeyPatch) -> Case:
     dates = np.stack([CLEAN[0], backscatter_db(seed=3)[0].astype(np.float32)])
     path = write(dates, "S1_a.tif")

@@ -23,6 +23,7 @@ from drshym_pipeline.tiling import Window
 from tests.remedy_cases import CASES, Case, Request
 
 MODULES = (
+    "band_order",
     "bands",
     "completeness",
     "file_facts",

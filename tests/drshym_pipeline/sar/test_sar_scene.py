@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.control import GroundControlPoint
 
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.reader import strips
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, read_scene_meta, stage_scene
@@ -82,8 +83,16 @@ def test_unnamed_bands_in_the_wrong_order_are_swapped(scene_db, write_tiff):
     np.testing.assert_array_equal(read_all(meta), scene_db)
 
 
-def test_named_bands_keep_their_names_but_the_user_is_warned(scene_db, write_tiff):
-    meta = describe_scene([write_tiff(scene_db[::-1], descriptions=("VV", "VH"))])
+@pytest.mark.parametrize(("share", "refused"), [(0.1, True), (0.3, False)])
+def test_named_bands_that_the_pixels_contradict_are_refused_or_warned_of(scene_db, write_tiff, share, refused):
+    rows = round(share * scene_db.shape[1])
+    values = np.concatenate([scene_db[:, :rows], scene_db[::-1, rows:]], axis=1)
+    path = write_tiff(values, "S1_a.tif", descriptions=("VV", "VH"))
+    if refused:
+        with pytest.raises(InputError, match=r"VV and VH seem swapped.*--bands 2,1"):
+            describe_scene([path])
+        return
+    meta = describe_scene([path])
     assert [band.band for band in meta.bands] == [1, 2]
     assert any("may be swapped" in warning for warning in meta.warnings)
 
