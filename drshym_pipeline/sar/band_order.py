@@ -90,10 +90,10 @@ def _exchange(scene: OpenScene) -> str:
     first, second = scene.roles
     if first.path == second.path:
         return choose_bands([second.band, first.band])
-    told = [scene.facts_of(role) for role in scene.roles]
+    files = [scene.facts_of(role) for role in scene.roles]
     ways = []
-    if any(parse_name(facts.path.name).polarisation for facts in told):
+    if any(parse_name(facts.path.name).polarisation for facts in files):
         ways.append("exchange the names of the two files")
-    if any(name is not None for facts in told for name in facts.described):
+    if any(name is not None for facts in files for name in facts.described):
         ways.append("exchange the descriptions of their bands")
     return " and ".join(ways) or "give the two files in the other order"

@@ -59,6 +59,13 @@ def damaged(path: Path, error: BaseException) -> InputError:
     return InputError(path, f"damaged or cut short ({reason})", "Download or copy it again")
 
 
+def _is_local_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder in the path cannot be entered
+        return False
+
+
 def check_location(path: Path) -> Path:
     """Return the absolute path of a local regular file that starts like a TIFF.
 
@@ -68,7 +75,7 @@ def check_location(path: Path) -> Path:
     text = str(path)
     # A folder may be called `C:` or `http:`. GDAL takes the absolute path of a file in it for no address.
     refused = "\0" in text or "\n" in text or text.startswith(("/vsi", "<"))
-    if refused or (":/" in text and not path.is_file()):
+    if refused or (":/" in text and not _is_local_file(path)):
         raise InputError(repr(text), "not a path of a local file", "Copy the scene to a local disk and give its path")
     path = path.absolute()
     try:
