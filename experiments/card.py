@@ -91,12 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(REAL_DATA, "is not set", "Name the folder of the real data, or use --no-real")
 
     from drshym_pipeline.datasets.prepare import prepare
-    from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows
+    from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows, running_version
     from drshym_pipeline.evaluation.report import CARD, write_report
     from drshym_pipeline.evaluation.samples import open_samples
     from drshym_pipeline.evaluation.suite import run_suite
     from drshym_pipeline.model.bundle import shipped_bundle
 
+    running_version()  # before this run writes files into the checkout
     check_log(chosen.log)
     recipe = load_config(chosen.recipe, TrainConfig)
     with shown_progress() as progress:

@@ -11,6 +11,7 @@ import io
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
@@ -86,7 +87,7 @@ def evaluation_row(
         when: Time of the evaluation; None for the current time.
     """
     described = [f"{model['name']} {model['version']}", model["sha256"][:12], data, split, bands, str(chips)]
-    cells = [f"{when or now():%Y-%m-%dT%H:%M:%SZ}", code_version(), *described, *map(_figure, figures)]
+    cells = [f"{when or now():%Y-%m-%dT%H:%M:%SZ}", running_version(), *described, *map(_figure, figures)]
     return dict(zip(COLUMNS, cells, strict=True))
 
 
@@ -126,6 +127,12 @@ def code_version(folder: Path = _HERE) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return UNKNOWN_COMMIT
     return stated_commit(done.stdout.strip()) if done.returncode == 0 else UNKNOWN_COMMIT
+
+
+@cache
+def running_version() -> str:
+    """Return the commit of the running code. It is read once, so files that the run itself writes are no changes."""
+    return code_version()
 
 
 def stated_commit(described: str) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from drshym_pipeline.evaluation.benchmark_card import benchmark_markdown
 from drshym_pipeline.evaluation.comparison import Comparison, compare_all
-from drshym_pipeline.evaluation.evaluation_log import code_version
+from drshym_pipeline.evaluation.evaluation_log import running_version
 from drshym_pipeline.evaluation.gallery import draw_gallery, worst_chips
 from drshym_pipeline.evaluation.mapper import ChipMapper
 from drshym_pipeline.evaluation.plots import chip_scores, precision_recall, reliability_of
@@ -85,7 +85,7 @@ def benchmark_document(parts: Sequence[Part], comparisons: Sequence[Mapping[str,
     """
     return {
         "created_at": now().isoformat(),
-        "commit": code_version(),
+        "commit": running_version(),
         "checkpoints": [dict(found.model) for found in parts[0].seeds],
         "compared": {name: dict(found.model) for name, found in parts[0].others.items()},
         "parts": [

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from drshym_pipeline.evaluation.evaluation_log import UNCOMMITTED, UNKNOWN_COMMIT, code_version, stated_commit
+from drshym_pipeline.evaluation import evaluation_log
+from drshym_pipeline.evaluation.evaluation_log import (
+    UNCOMMITTED,
+    UNKNOWN_COMMIT,
+    code_version,
+    running_version,
+    stated_commit,
+)
 
 
 @pytest.fixture
@@ -32,6 +39,17 @@ def test_a_clean_checkout_is_named_by_its_commit(checkout: Path) -> None:
 def test_with_uncommitted_changes_no_commit_is_named(checkout: Path) -> None:
     (checkout / "code.py").write_text("value = 2\n")
     assert code_version(checkout) == UNCOMMITTED == "unknown (uncommitted changes)"
+
+
+def test_what_a_run_writes_into_its_checkout_is_no_change(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_log, "code_version", lambda: code_version(checkout))
+    running_version.cache_clear()
+    try:
+        before = running_version()
+        (checkout / "code.py").write_text("value = 3\n")
+        assert running_version() == before != code_version(checkout)
+    finally:
+        running_version.cache_clear()
 
 
 def test_code_outside_of_a_checkout_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
