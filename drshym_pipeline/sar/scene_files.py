@@ -101,6 +101,12 @@ def files_below(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not is_hidden(name))
 
 
+def _files_outside(folder: Path, results: Path) -> Iterator[Path]:
+    """Yield the files below a folder; those of the folder of the results are left out when it is inside the other."""
+    inside = results.is_relative_to(folder) and results != folder
+    return (path for path in files_below(folder) if not (inside and path.is_relative_to(results)))
+
+
 def scene_paths(folder: Path, results: Path) -> list[Path]:
     """List what may be a scene or a companion in a folder and its subfolders, in the order of the paths.
 
@@ -113,11 +119,8 @@ def scene_paths(folder: Path, results: Path) -> list[Path]:
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
     """
-    results_inside = results.is_relative_to(folder) and results != folder
     found: set[Path] = set()
-    for path in files_below(folder):
-        if results_inside and path.is_relative_to(results):
-            continue
+    for path in _files_outside(folder, results):
         if (safe := safe_folder_of(path.relative_to(folder))) is not None:
             found.add(folder / safe)
         elif path.is_file() and (
@@ -137,12 +140,10 @@ def stray_rasters(folder: Path, results: Path) -> list[Path]:
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
     """
-    left_out = results if results.is_relative_to(folder) and results != folder else None
     return [
         path
-        for path in files_below(folder)
-        if is_stray_raster(path.relative_to(folder))
-        and not (is_map_raster(path) or (left_out is not None and path.is_relative_to(left_out)))
+        for path in _files_outside(folder, results)
+        if is_stray_raster(path.relative_to(folder)) and not is_map_raster(path)
     ]
 
 
@@ -156,12 +157,7 @@ def sidecar_paths(folder: Path, results: Path) -> list[Path]:
     Raises:
         OSError: The folder, or a folder in it, cannot be read.
     """
-    left_out = results if results.is_relative_to(folder) and results != folder else None
-    return sorted(
-        path
-        for path in files_below(folder)
-        if is_sidecar(path.name) and not (left_out is not None and path.is_relative_to(left_out))
-    )
+    return sorted(path for path in _files_outside(folder, results) if is_sidecar(path.name))
 
 
 def leads_out(path: Path, root: Path) -> bool:
