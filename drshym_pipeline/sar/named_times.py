@@ -35,7 +35,8 @@ _NAMES = (
 _MONTHS = tuple(name[:3] for name in _NAMES)
 _MONTH = rf"(?P<name>{'|'.join(_NAMES)})"
 _WORD_START, _WORD_END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
-# The first form that gives a possible date counts, so the most precise ones come first.
+# The first form that gives a possible date counts, so the most precise ones come first. A general date parser is not
+# used: it also finds dates in numbers and words of ordinary names, such as the 0 in `Sigma0_VV`.
 _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
