@@ -184,3 +184,10 @@ def kill(*processes: psutil.Process) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             os.kill(process.pid, signal.SIGKILL)
+
+
+def is_asked_to_end(process: psutil.Process) -> bool:
+    """Return whether a stopped process has been sent SIGTERM, which it receives when it goes on."""
+    status = Path(f"/proc/{process.pid}/status").read_text("ascii", errors="replace")
+    pending = next(line.split()[1] for line in status.splitlines() if line.startswith("ShdPnd:"))
+    return bool(int(pending, 16) >> (signal.SIGTERM - 1) & 1)

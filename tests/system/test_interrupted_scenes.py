@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import rasterio
-from dagster import DagsterRunStatus
+from dagster import DagsterRunStatus, RunsFilter
 
 from drshym_pipeline.records import MapRecord
 from drshym_pipeline.storage import TEMPORARY_PREFIX
-from tests.system.pipeline_runs import RENAMED, Pipeline, kill, pipeline, quick_home, wait_until
+from tests.system.pipeline_runs import RENAMED, Pipeline, is_asked_to_end, kill, pipeline, quick_home, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
@@ -84,10 +86,12 @@ def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
 def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: Path, undisturbed: str):
     del undisturbed
     terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""
-    # Four stages, which take many seconds, are left when the process goes on. Dagster does not answer before that.
-    with services.held(scene, "S1_terminated", "raw_scenes") as (run, _process):
-        pass
-    assert services.ask(terminate, {"id": run.run_id})["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    with ThreadPoolExecutor(1) as other, services.held(scene, "S1_terminated", "raw_scenes") as (run, _process):
+        # Dagster answers only when the run has ended, so the request must not wait for the process that is stopped.
+        answer = other.submit(services.ask, terminate, {"id": run.run_id})
+        canceling = RunsFilter(run_ids=[run.run_id], statuses=[DagsterRunStatus.CANCELING])
+        wait_until(lambda: services.instance.get_runs(canceling), "the request to terminate the run")
+    assert answer.result()["terminateRun"]["__typename"] == "TerminateRunSuccess"
     wait_until(lambda: services.runs("S1_terminated")[0].is_finished, "the end of the terminated run")
     # The next scene is mapped after it: a retry would exist by then.
     services.drop(scene, "S1_after")
@@ -120,8 +124,13 @@ def test_a_scene_is_mapped_when_the_daemon_and_all_it_started_are_killed(
 
 def test_a_scene_is_mapped_after_an_orderly_stop_of_the_services(tmp_path: Path, scene: Path):
     quick_home(tmp_path, {})
-    with pipeline(tmp_path) as services, services.held(scene, "S1_stopped", "raw_scenes") as (_run, process):
-        pass  # the process goes on with four stages left, and the services are stopped at once
+    with ThreadPoolExecutor(1) as other, contextlib.ExitStack() as stack:
+        services = stack.enter_context(pipeline(tmp_path))
+        with services.held(scene, "S1_stopped", "raw_scenes") as (_run, process):
+            # The process goes on when it has been asked to end: a fast machine could otherwise finish the map first.
+            stopped = other.submit(stack.close)
+            wait_until(lambda: is_asked_to_end(process), "the request to end the process")
+        stopped.result()
     assert not process.is_running()
     with pipeline(tmp_path) as services:
         runs = services.mapped("S1_stopped")
