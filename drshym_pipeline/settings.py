@@ -41,6 +41,7 @@ class SimulatedData(Section):
     valid: int = Field(default=24, ge=1, description="validation chips")
     test: int = Field(default=24, ge=1, description="test chips")
     hard: int = Field(default=24, ge=0, description="test chips with wind and look-alikes of water; 0 = no such split")
+    wind: int = Field(default=0, ge=0, description="test chips with water under wind only; 0 = no such split")
     size: int = Field(default=256, ge=64, description="side of a chip, in pixels")
 
 

@@ -54,14 +54,17 @@ def detect(
 
 
 def noise_pattern(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Draw the noise that the processor does not subtract: a step between two sub-swaths and scalloping of the bursts.
+    """Draw the noise that the processor's model does not contain.
+
+    It has a step between two sub-swaths, a slow trend across each of them and scalloping of the bursts.
 
     Returns:
-        (h, w) float32 factors around 1, within about 1.3 dB.
+        (h, w) float32 factors around 1, within about 3 dB.
     """
     rows = np.arange(shape[0], dtype=np.float32)[:, None]
     cols = np.arange(shape[1], dtype=np.float32)[None, :]
-    step = rng.uniform(-0.6, 0.9) * (cols > rng.uniform(-1.0, 2.0) * shape[1])
+    step = rng.uniform(-1.2, 1.5) * (cols > rng.uniform(-1.0, 2.0) * shape[1])
+    step = step + rng.uniform(-0.8, 0.8) * np.cos(2 * np.pi * (cols / rng.uniform(600, 4000) + rng.random()))
     scallop = rng.uniform(0.0, 0.4) * np.cos(2 * np.pi * (rows / rng.uniform(90, 200) + rng.random()))
     return np.asarray(10 ** ((step + scallop) / 10), np.float32)
 
@@ -101,3 +104,23 @@ def label_doubts(rng: np.random.Generator, water: NDArray[np.bool_]) -> NDArray[
         cloud = smooth_noise(rng, shape, float(rng.uniform(60, 150)))
         doubts |= cloud > rng.uniform(1.2, 2.2)
     return doubts
+
+
+def coarse_product(db: NDArray[np.float32], cell: int) -> NDArray[np.float32]:
+    """Return a chip as it looks when its product has larger pixels, which are split for the network.
+
+    Args:
+        db: (h, w) float32 dB, all finite.
+        cell: Side of a product pixel in pixels of the chip, at least 1.
+
+    Returns:
+        (h, w) float32 dB: means of power over `cell` x `cell` pixels, interpolated with cubic splines.
+    """
+    if cell == 1:
+        return db
+    height, width = db.shape
+    power = np.power(np.float32(10), db / np.float32(10))
+    padded = np.pad(power, ((0, -height % cell), (0, -width % cell)), mode="edge")
+    means = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell).mean(axis=(1, 3))
+    split = ndimage.zoom(10.0 * np.log10(means), cell, order=3, mode="nearest", grid_mode=True)
+    return np.asarray(split[:height, :width], np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from drshym_pipeline.datasets.simulator.bare_ground import bare_ground
 from drshym_pipeline.datasets.simulator.conditions import Conditions
 from drshym_pipeline.datasets.simulator.landcover import (
     BARE,
@@ -54,12 +55,21 @@ def incidence(conditions: Conditions, width: int) -> _Float:
 
 def _flash(rng: np.random.Generator, built: _Bool, vv: _Float, vh: _Float) -> None:
     """Brighten towns in place: rows of houses that face the sensor are very bright, in lines along the streets."""
+    if not built.any():
+        return
     along, across = float(rng.uniform(1.5, 3.0)), 0.7
     rows = rng.standard_exponential(built.shape, dtype=np.float32)
     rows = ndimage.gaussian_filter(rows, (along, across) if rng.random() < 0.5 else (across, along))
     flash = (rows / max(float(rows.std()), 1e-6) - float(rows.mean() / max(float(rows.std()), 1e-6))) * 2.2
     vv += built * flash
     vh += built * (0.8 * flash)
+
+
+def _bright_points(rng: np.random.Generator, shape: tuple[int, int]) -> _Float:
+    """Draw single houses, pylons and trees, which are brighter than the fields around them: (h, w) float32 dB."""
+    rate = rng.uniform(0.0, 0.0012) if rng.random() < 0.15 else rng.uniform(0.0, 0.0002)
+    points = (rng.random(shape, dtype=np.float32) < rate).astype(np.float32)
+    return np.asarray(ndimage.gaussian_filter(points, 0.6) * np.float32(rng.uniform(12.0, 30.0)), np.float32)
 
 
 def land_backscatter(
@@ -103,15 +113,11 @@ def land_backscatter(
     # The levels of land and water were drawn with a difference. A scene of meadows or bare fields must keep it.
     vv += max(0.0, conditions.land[0] - float(np.median(vv)))
     vh += max(0.0, conditions.land[1] - float(np.median(vh)))
-    # Single houses, pylons and trees are brighter than the fields around them.
-    rate = rng.uniform(0.0, 0.0012) if rng.random() < 0.15 else rng.uniform(0.0, 0.0002)
-    points = (rng.random(shape, dtype=np.float32) < rate).astype(np.float32)
-    lift = ndimage.gaussian_filter(points, 0.6) * np.float32(rng.uniform(12.0, 30.0)) * ~cover.smooth_dark
+    lift = _bright_points(rng, shape) * ~cover.smooth_dark
     vv += lift
     vh += lift
     built = cover.classes == BUILT
-    if built.any():
-        _flash(rng, built, vv, vh)
+    _flash(rng, built, vv, vh)
     # Most roads cannot be seen in the speckle; roads with ditches and trees beside them are bright.
     sealed = cover.roads & ~built
     road = rng.uniform(-6.0, -3.0) if rng.random() < 0.2 else rng.uniform(-3.0, 3.0)
@@ -121,27 +127,50 @@ def land_backscatter(
     melting = ndimage.gaussian_filter(cover.wet_snow.astype(np.float32), 3.0) * np.float32(rng.uniform(1.5, 6.5))
     vv -= melting
     vh -= melting * np.float32(rng.uniform(0.7, 1.2))
-    # Smooth dry ground is dark in both bands, but rarely as dark as calm water.
-    dark_vv = float(rng.uniform(-20.0, -14.5))
+    bare = bare_ground(rng, conditions.bare, fields, cover)
+    vv += bare.share * (bare.vv + 0.5 * uneven - vv)
+    vh += bare.share * (bare.vh + 0.5 * uneven - vh)
+    # Smooth dry ground is dark in both bands, but rarely as dark as calm water. Dry sand and tarmac depolarise little.
+    dark_vv = float(rng.uniform(-20.0, -14.5) if conditions.kind == "hard" else rng.uniform(-18.0, -13.5))
     vv[cover.smooth_dark] = dark_vv + 0.7 * uneven[cover.smooth_dark]
-    vh[cover.smooth_dark] = dark_vv - float(rng.uniform(5.5, 8.5)) + 0.7 * uneven[cover.smooth_dark]
+    vh[cover.smooth_dark] = dark_vv - float(rng.uniform(6.0, 10.5)) + 0.7 * uneven[cover.smooth_dark]
     return vv.astype(np.float32), vh.astype(np.float32)
 
 
 def water_backscatter(
     rng: np.random.Generator, conditions: Conditions, shape: tuple[int, int]
 ) -> tuple[_Float, _Float]:
-    """Draw mean VV and VH of open water: two (h, w) float32 in dB, with patches where the wind blows in gusts."""
+    """Draw mean VV and VH of open water: two (h, w) float32 in dB.
+
+    Wind draws patches and streaks in VV. VH stays even, because what water returns in VH is below the noise.
+    """
     gusts = smooth_noise(rng, shape, float(rng.uniform(40, 200)))
     gusty = rng.random() < 0.33
-    depth = {"calm": rng.uniform(0.2, 1.4), "wind": rng.uniform(0.3, 1.5), "weak": rng.uniform(0.3, 1.2)}
-    patches = gusts * np.float32(rng.uniform(1.0, 3.0) if gusty else depth[conditions.water])
+    windy = conditions.water == "wind"
+    depth = {"calm": rng.uniform(0.2, 1.4), "wind": rng.uniform(0.5, 1.8), "weak": rng.uniform(0.3, 1.2)}
+    patches = gusts * np.float32(rng.uniform(1.0, 3.0) if gusty and not windy else depth[conditions.water])
+    if windy:
+        patches += _streaks(rng, shape) * np.float32(rng.uniform(0.0, 0.9))
     ripples = spectral_noise(rng, shape, 2.2, cutoff=40.0) * np.float32(rng.uniform(0.1, 0.4))
     # Wind never makes water much brighter than the land beside it, and changes VH only a little.
-    vv = np.minimum(conditions.open_water[0] + patches + ripples, conditions.land[0] + 1.0)
-    response = np.float32(rng.uniform(0.0, 0.2) if gusty else 0.4)
+    vv = np.minimum(conditions.open_water[0] + patches + ripples, conditions.land[0] + (3.0 if windy else 1.0))
+    response = np.float32(rng.uniform(0.0, 0.15) if windy else rng.uniform(0.0, 0.2) if gusty else 0.4)
     vh = np.minimum(conditions.open_water[1] + response * patches + 0.6 * ripples, conditions.land[1] - 3.0)
     return vv.astype(np.float32), vh.astype(np.float32)
+
+
+def _streaks(rng: np.random.Generator, shape: tuple[int, int]) -> _Float:
+    """Draw streaks along the wind: (h, w) float32 of unit deviation, long in one direction and narrow across."""
+    angle, width = rng.uniform(0.0, np.pi), rng.uniform(4.0, 20.0)
+    rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    across = rows * np.float32(np.sin(angle)) + cols * np.float32(np.cos(angle))
+    along = cols * np.float32(np.sin(angle)) - rows * np.float32(np.cos(angle))
+    length = width * rng.uniform(4.0, 10.0)
+    grid = rng.standard_normal((2 * max(shape), 2 * max(shape)), dtype=np.float32)
+    places = np.array([across / width, along / length])
+    places -= places.min(axis=(1, 2), keepdims=True)
+    drawn = ndimage.map_coordinates(grid, places, order=1, mode="wrap")
+    return np.asarray(drawn / max(float(drawn.std()), 1e-6), np.float32)
 
 
 def wet_margin(rng: np.random.Generator, wet: _Bool) -> _Float:

@@ -30,6 +30,7 @@ _MIXED_PIXEL = 0.4  # Gaussian sigma in pixels by which shores mix land and wate
 _BORDER_NOISE_SHARE = 0.4  # of the scenes with a border
 _RADAR_RELIEF = 2.5  # Gaussian sigma in pixels; it keeps broad ridges and removes steps between fields
 _STEEP_SHARE = 0.15  # share of the scenes with full layover
+_FLATTENED = 1.5  # dB of the slopes that remain in radiometrically terrain corrected products
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _observe(rng: np.random.Generator, ground: _Ground, conditions: Conditions, 
         angle,
         spacing,
         conditions.look_right,
-        most=12.0 if rng.random() < _STEEP_SHARE else 5.0,
+        most=_FLATTENED if conditions.product == "rtc" else 12.0 if rng.random() < _STEEP_SHARE else 5.0,
     )
     pattern = artefacts.noise_pattern(rng, ground.dem.shape)
     land = backscatter.land_backscatter(rng, conditions, ground.fields, ground.cover)
@@ -132,17 +133,16 @@ def _observe(rng: np.random.Generator, ground: _Ground, conditions: Conditions, 
             dry = land[band] + land_trend[band] + gain + margin
             dry[shadow] = -40.0
             mean = _blend(dry, surface[band] + water_trend[band], share)
-            bands.append(
-                artefacts.detect(
-                    rng,
-                    mean,
-                    looks=conditions.looks,
-                    psf=conditions.psf,
-                    noise_db=conditions.noise[band],
-                    noise_removed=conditions.noise_removed,
-                    noise_pattern=pattern,
-                )
+            detected = artefacts.detect(
+                rng,
+                mean,
+                looks=conditions.looks,
+                psf=conditions.psf,
+                noise_db=conditions.noise[band],
+                noise_removed=conditions.noise_removed,
+                noise_pattern=pattern,
             )
+            bands.append(artefacts.coarse_product(detected, conditions.cell))
         acquisitions.append(bands)
     return np.array(acquisitions, np.float32)
 

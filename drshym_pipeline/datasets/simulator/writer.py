@@ -28,11 +28,12 @@ from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_j
 _log = logging.getLogger(__name__)
 
 # Part of a data set's identity: increase it when the same settings would give other pixels.
-SIMULATOR_VERSION = 5
+SIMULATOR_VERSION = 6
 STARTED_MARKER = "simulation.started.json"
 DONE_MARKER = "simulation.json"
 _CHIPS_PER_EVENT = 3
-_SPLIT_CODES: dict[str, int] = {"train": 1, "valid": 2, "test": 3, "hard": 4}
+_SPLIT_CODES: dict[str, int] = {"train": 1, "valid": 2, "test": 3, "hard": 4, "wind": 5}
+_KINDS: dict[str, SceneKind] = {"hard": "hard", "wind": "wind"}
 _CHIPS_PER_ROW = 16
 _FIRST_CORNER = (300_000.0, 2_900_000.0)
 _SPACING = 10.0
@@ -131,6 +132,7 @@ def _plan(config: SimulatedData) -> list[_ChipPlan]:
         ("valid", config.valid),
         ("test", config.test),
         ("hard", config.hard),
+        ("wind", config.wind),
     ):
         for index in range(count):
             event = events + index // _CHIPS_PER_EVENT
@@ -144,7 +146,7 @@ def _conditions(config: SimulatedData, plan: _ChipPlan) -> tuple[Conditions, int
     """Draw the conditions of a chip, which differ a little from those of its event, and the seed of its scene."""
     code = _SPLIT_CODES[plan.split]
     rank, place = divmod(plan.index, _CHIPS_PER_EVENT)
-    kind: SceneKind = "hard" if plan.split == "hard" else "standard"
+    kind = _KINDS.get(plan.split, "standard")
     event = draw_conditions(generator(config.seed, code, rank), kind, rank + 7 * code)
     chip = generator(config.seed, code, rank, place)
     return vary(chip, event), int(chip.integers(2**62))
@@ -222,8 +224,8 @@ def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent
     """Write a simulated set of labelled chips in Sen1Floods11's layout.
 
     The chips of one event share the radiometry of one acquisition; no event is in two splits. Beside the images and
-    labels there are the folders `DEMSim`, `LandCoverSim`, `PermanentWaterSim` and `S1PreSim`. The split `hard` is left
-    out when it is empty.
+    labels there are the folders `DEMSim`, `LandCoverSim`, `PermanentWaterSim` and `S1PreSim`. The splits `hard`
+    and `wind` are left out when they are empty.
 
     Args:
         root: An empty or missing folder, or a folder that holds exactly this set, finished or not.
