@@ -1,6 +1,7 @@
 """Write the short hashes that identify chips of published sets: `python -m experiments known-chips --data DIR`.
 
 For Sen1Floods11 the names in its official lists are hashed, for the other sets the files of every chip in the folder.
+The set `real_land` is the one of the package.
 The hashes are used in `drshym_pipeline.datasets.known_sets`.
 """
 
@@ -15,6 +16,7 @@ from drshym_pipeline.datasets.etci2021 import Etci2021
 from drshym_pipeline.datasets.known_sets import KNOWN_CHIPS, SEN1FLOODS11, chip_digest, name_digest
 from drshym_pipeline.datasets.labelled_set import LabelledSet
 from drshym_pipeline.datasets.ombria import Ombria
+from drshym_pipeline.datasets.real_land import RealLand
 from drshym_pipeline.datasets.sen1floods11 import HAND_SPLITS, listed_chips, split_file
 from drshym_pipeline.datasets.stac_overflow import StacOverflow
 from drshym_pipeline.errors import InputError
@@ -41,8 +43,7 @@ def known_chips(root: Path) -> dict[str, dict[str, str]]:
     splits = root / "sen1floods11" / "v1.1" / HAND_SPLITS
     names = {name: listed_chips(splits / split_file(name)) for name in LISTS}
     found = {SEN1FLOODS11: {name: " ".join(sorted(map(name_digest, chips))) for name, chips in names.items()}}
-    for folder, loader in _FOLDERS.items():
-        data = loader(root / folder)
+    for data in (*(loader(root / folder) for folder, loader in _FOLDERS.items()), RealLand()):
         refs = [ref for split in data.splits()[:1] for ref in data.chips(split)]
         files = {(ref.image, ref.vh, ref.label) for ref in refs}
         found[data.layout] = {"checksums": " ".join(sorted(chip_digest(*paths) for paths in files))}

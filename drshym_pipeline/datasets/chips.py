@@ -44,6 +44,10 @@ class ChipRef:
         ancillary: Rasters on the same grid, by kind: `dem`, `landcover`, `permanent_water`, `pre_event`.
         vh: Raster with VH on the same grid, where VH has a file of its own.
         eight_bit: How to read `image`, `vh` and `label` where they are 8-bit pictures; None for rasters in dB.
+        derived_label: Whether the label was computed from another image. Its -1 marks pixels in doubt, so it is ignored
+            under every setting of `invalid_label`.
+        mirrored: Whether a training crop that is larger than the chip is filled with mirrored copies of the chip.
+            Otherwise the rest of the crop is not observed.
     """
 
     chip_id: str
@@ -54,6 +58,8 @@ class ChipRef:
     ancillary: Mapping[str, Path] = field(default_factory=dict, hash=False)
     vh: Path | None = None
     eight_bit: EightBitForm | None = None
+    derived_label: bool = False
+    mirrored: bool = False
 
     @property
     def encoding(self) -> Literal["db", "eight_bit"]:
@@ -192,14 +198,16 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
         ref: The chip to read. Without a label file every pixel is ignored.
         invalid_label: `ignore` keeps -1. `non_flood` turns observed pixels of label -1 into dry ones, as the original
             system did. Pixels that were not observed stay -1 in both cases. Pixels of 8-bit pictures stay -1 too: their
-            labels have no -1, and there it marks what the loader found to be wrong or in doubt.
+            labels have no -1, and there it marks what the loader found to be wrong or in doubt. The same holds for
+            derived labels.
 
     Raises:
         InputError: A file is missing or unreadable, or the label has another shape, grid or other values.
     """
     chip = _read_rasters(ref) if ref.eight_bit is None else _read_pictures(ref, ref.eight_bit)
     label = chip.label
-    if ref.label is not None and ref.eight_bit is None and invalid_label == "non_flood":
+    drawn = ref.label is not None and ref.eight_bit is None and not ref.derived_label
+    if drawn and invalid_label == "non_flood":
         label[label == IGNORED] = DRY
     label[np.isnan(chip.db[0])] = IGNORED
     return chip

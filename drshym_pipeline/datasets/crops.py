@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from drshym_pipeline.datasets.augmentation import SYMMETRIES, dihedral, drop_vh, jitter_db, mix
 from drshym_pipeline.datasets.chips import DRY, IGNORED, WATER, ChipRef, InvalidLabel, read_chip
+from drshym_pipeline.datasets.mirroring import mirrored_start, mirrored_window
 from drshym_pipeline.datasets.sampling import ChipSampler, WeightedChips
 from drshym_pipeline.datasets.sen1floods11 import WEAK
 from drshym_pipeline.progress import Progress, silent
@@ -256,8 +257,9 @@ class TrainingCrops(Dataset[Crop]):
         config = self._config
         chip, near_water = self.sampler.draw(rng)
         db, label = self._store[chip]
-        row, col = self._corner(rng, label, near_water)
-        cut, truth = crop_window(db, label, row, col, config.crop)
+        mirrored = self._store.refs[chip].mirrored
+        row, col = self._corner(rng, label, near_water, mirrored=mirrored)
+        cut, truth = (mirrored_window if mirrored else crop_window)(db, label, row, col, config.crop)
         cut, truth = dihedral(cut, truth, int(rng.integers(SYMMETRIES)))
         without_vh = bool(rng.random() < config.drop_vh)
         if without_vh and cut.shape[0] > 1 and _water_shows_in_vv(cut[0], truth):
@@ -267,7 +269,9 @@ class TrainingCrops(Dataset[Crop]):
         )
         return cut, truth, chip
 
-    def _corner(self, rng: np.random.Generator, label: NDArray[np.int8], near_water: bool) -> tuple[int, int]:
+    def _corner(
+        self, rng: np.random.Generator, label: NDArray[np.int8], near_water: bool, *, mirrored: bool
+    ) -> tuple[int, int]:
         """Draw the upper left corner of a crop.
 
         The crop is inside the chip where it fits, and has a water pixel in it when `near_water` is set.
@@ -280,7 +284,9 @@ class TrainingCrops(Dataset[Crop]):
             anchor = divmod(int(pixels[rng.integers(pixels.size)]), label.shape[1])
         for axis, length in enumerate(label.shape):
             last = length - size
-            if last <= 0:
+            if mirrored and last < 0:
+                corner.append(mirrored_start(length, size, anchor and anchor[axis], rng))
+            elif last <= 0:
                 # A chip smaller than the crop is placed anywhere within it.
                 corner.append(-int(rng.integers(-last + 1)))
             elif anchor is None:

@@ -21,12 +21,13 @@ from drshym_pipeline.storage import read_json, sha256_file
 if TYPE_CHECKING:
     from drshym_pipeline.datasets.chips import ChipRef
 
-SEN1FLOODS11, STAC_OVERFLOW, ETCI2021, OMBRIA, EMSR763 = (
+SEN1FLOODS11, STAC_OVERFLOW, ETCI2021, OMBRIA, EMSR763, REAL_LAND = (
     "Sen1Floods11",
     "STAC-Overflow",
     "ETCI 2021",
     "OMBRIA",
     "EMSR763",
+    "real_land",
 )
 KNOWN_CHIPS = Path(__file__).with_name("known_chips.json")
 _WEAK = "weak"
@@ -64,6 +65,8 @@ class KnownSet:
         truth: How the labels were made.
         licence: Terms of use, as far as they were found.
         limits: What a model cannot learn from the set.
+        is_whole: Whether the checksums are those of all chips of the set; otherwise the number of its chips is not
+            known.
     """
 
     title: str
@@ -72,6 +75,7 @@ class KnownSet:
     truth: str
     licence: str
     limits: tuple[str, ...]
+    is_whole: bool = False
 
 
 _EIGHT_BIT = (
@@ -127,6 +131,24 @@ KNOWN_SETS: Mapping[str, KnownSet] = {
         licence="terms of Sentinel data and of the Copernicus Emergency Management Service (free use)",
         limits=(_EIGHT_BIT, "One flood alone."),
     ),
+    REAL_LAND: KnownSet(
+        title=REAL_LAND,
+        source="Real Sentinel-1 patches of two published sets, which come with this package. BigEarthNet v2: Clasen et "
+        "al. (2024), reBEN: Refined BigEarthNet Dataset for Remote Sensing Image Analysis. SEN12MS-CR: Ebel, Meraner, "
+        "Schmitt and Zhu (2021), Multisensor Data Fusion for Cloud Removal in Global and All-Season Sentinel-2 Imagery",
+        form="VV and VH in dB, float32 GeoTIFF, 120 x 120 or 256 x 256 pixels of 10 m, UTM, NaN where not observed",
+        truth="Computed from the Sentinel-2 image of the same sample, which is some days from the radar image: 1 water "
+        "and 0 dry where the water indices NDWI and MNDWI are both clear of 0, -1 where they are not.",
+        licence="CDLA-Permissive-1.0 (patches of BigEarthNet v2) and CC BY 4.0 (patches of SEN12MS-CR); the texts of "
+        "the licences are beside the patches",
+        limits=(
+            "There is no flood in it, and most of its water is sea.",
+            "No label was drawn by a person, and radar and optical image are of different days: believe shares of an "
+            "area, not single pixels.",
+            "Twelve places, eleven of them in Europe.",
+        ),
+        is_whole=True,
+    ),
 }
 
 
@@ -138,7 +160,8 @@ class Recognition:
         known: The set.
         chips: Number of chips (of 8-bit sets: tiles) that were checked.
         matched: Number of them that are known.
-        of: Number of chips in the official lists that these chips belong to; None where no list is known.
+        of: Number of chips in the official lists that these chips belong to, or of the whole set where it has no lists;
+            None where this is not known.
         by: The features by which they were recognised.
         lists: The official lists that they belong to.
         moved: Number of chips that are used in another split than that of their official list.
@@ -171,6 +194,8 @@ class Recognition:
         text = f"All {self.chips:,} chips are known chips of {self.known.title}, by {self.by}."
         if self.of is None:
             text += " How many the whole set has is not known to the program."
+        elif not self.lists:
+            text += f" The whole set has {self.of:,}."
         else:
             share = "all" if self.matched == self.of else f"{100 * self.matched / self.of:.1f} % of"
             named = f"official list{'s' if len(self.lists) > 1 else ''} {' and '.join(self.lists)}"
@@ -211,7 +236,8 @@ def recognise(layout: str, refs: Sequence[ChipRef]) -> Recognition | None:
     tiles = {(ref.image, ref.vh, ref.label) for ref in refs}
     checksums = _known_chips()[layout]["checksums"]
     matched = sum(chip_digest(*tile) in checksums for tile in tiles)
-    return Recognition(known, len(tiles), matched, None, "the checksums of their files")
+    whole = len(checksums) if known.is_whole else None
+    return Recognition(known, len(tiles), matched, whole, "the checksums of their files")
 
 
 def name_digest(chip_id: str) -> str:
