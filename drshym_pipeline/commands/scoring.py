@@ -19,7 +19,10 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig, load_config
 from drshym_pipeline.storage import output_directory
 
-_DATA_HELP = "Folder of a labelled set; the layout of the folder shows which set it is."
+_DATA_HELP = (
+    "Folder of a labelled set; the layout of the folder shows which set it is. "
+    "real_land is the set that comes with the package."
+)
 
 
 class Bands(StrEnum):
@@ -38,7 +41,7 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help=_DATA_HELP)],
     checkpoint: CheckpointOption = None,
     split: Annotated[
-        str, typer.Option("--split", help="Split, such as valid, test, bolivia or hard, or an event.")
+        str, typer.Option("--split", help="Split, such as valid, test, bolivia or hard, or an event or place.")
     ] = "test",
     mode: Annotated[
         Literal["auto", "vv", "vv_vh"], typer.Option("--mode", help="Bands; auto uses VH if there is one.")
