@@ -117,8 +117,10 @@ def test_before_the_event_only_permanent_water_is_dark():
         before, during = (np.median(db[:, scene.flood], axis=1) for db in (scene.pre_event_db, scene.db))
         # Bare and fallow ground is as dark as water in VH alone, calm water is darker in VV.
         assert (before - during).max() > 2.0
-        # Pixels at a shore are partly water and do change; the land behind the shore must not.
-        dry = ndimage.binary_erosion(~(scene.flood | scene.permanent_water), iterations=3)
+        # Pixels at a shore are partly water, and mud beside it is dark; both change. The land behind must not.
+        dry = ndimage.binary_erosion(~(scene.flood | scene.permanent_water), iterations=8)
+        if dry.sum() < 1000:
+            continue
         # A few thousand pixels of correlated speckle leave the median uncertain by about 0.15 dB.
         assert abs(np.median((scene.pre_event_db - scene.db)[0][dry])) < 0.6
         # The speckle is independent: on dry land the two acquisitions differ pixel by pixel.
