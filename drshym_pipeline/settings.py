@@ -116,6 +116,10 @@ class NetworkConfig(Section):
         default=(256, 128, 64, 32, 16),
         description="one width per decoder stage; with fewer stages the encoder has fewer stages too",
     )
+    context: Literal["none", "dilated", "attention"] = Field(
+        default="none",
+        description="layer at the lowest resolution that combines a larger area: dilated convolutions, or attention",
+    )
     start: str = Field(
         default="random",
         description="initial weights: random, imagenet (downloaded once), shipped, or the path of a bundle",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.model.context import CONTEXTS, WithContext
 from drshym_pipeline.model.inputs import channels
 from drshym_pipeline.settings import NetworkConfig
 
@@ -138,6 +139,9 @@ def _unet(config: NetworkConfig, count: int, classes: int, encoder_weights: str 
         )
     if len(config.decoder_channels) < _MAX_STAGES:
         _remove_unused_stages(network, count)
+    if config.context != "none":
+        encoder: Any = network.encoder
+        network.encoder = WithContext(encoder, CONTEXTS[config.context](encoder.out_channels[-1]))
     return network
 
 

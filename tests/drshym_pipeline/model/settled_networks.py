@@ -11,6 +11,8 @@ from drshym_pipeline.settings import NetworkConfig
 NETWORKS = {
     "full": NetworkConfig(decoder_channels=(32, 16, 16, 8, 8)),
     "half": NetworkConfig(stem="half", decoder_channels=(32, 16, 8)),
+    "dilated": NetworkConfig(stem="half", context="dilated", decoder_channels=(32, 16, 8)),
+    "attention": NetworkConfig(stem="half", context="attention", decoder_channels=(32, 16, 8)),
     "group": NetworkConfig(norm="group", decoder_channels=(32, 16, 16, 8, 8)),
     "densenet": NetworkConfig(encoder="densenet121", decoder_channels=(32, 16, 16, 8, 8)),
     "timm": NetworkConfig(encoder="tu-resnet18", decoder_channels=(32, 16, 16, 8, 8)),
