@@ -8,6 +8,7 @@ import sys
 
 # Modules with a `main(arguments)`. A module is imported only when it is requested, because each needs other libraries.
 EXPERIMENTS = {
+    "area-scenes": "experiments.area_scenes",
     "card": "experiments.card",
     "leave-one-out": "experiments.leave_one_out",
     "sweep": "experiments.sweep",
