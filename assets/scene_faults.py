@@ -4,11 +4,12 @@ They read what the stages stored, one band of rows or one row of tiles at a time
 decode it again would take longer than making the map.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError, one_line
 from drshym_pipeline.records import read_drshym_record
@@ -140,17 +141,20 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
 def map_faults(drawn: MapFolder) -> list[str]:
     """Return the faults of the finished rasters.
 
-    These are another grid than the scene's, and a mask that is not the probability compared with the threshold.
+    These are another grid than the scene's, and a mask that is not the probability compared with the threshold, without
+    the areas below the minimum.
     """
     import rasterio
-    from rasterio.windows import Window as RasterWindow
 
     from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED as NOT_SEEN
+    from drshym_pipeline.products.minimum_area import SmallAreas
     from drshym_pipeline.products.rasters import mask_of
+    from drshym_pipeline.sar.pixel_area import PixelAreas
 
     meta = drawn.scene.meta()
     grid = meta.map_grid
-    threshold = drawn.stitched().calibration.threshold
+    summary = drawn.stitched()
+    threshold, minimum = summary.calibration.threshold, summary.minimum_area
     faults = []
     # Both are compressed: GDAL decodes the blocks of a band of rows side by side.
     threads = {"NUM_THREADS": "ALL_CPUS"}
@@ -165,13 +169,37 @@ def map_faults(drawn: MapFolder) -> list[str]:
                 faults.append(f"the {name} has another CRS than the scene")
         if faults:
             return faults
+        computed: Iterator[tuple[int, NDArray[Any]]] = (
+            (row, mask_of(stored, threshold)) for row, stored in _bands_of(proba)
+        )
         wrong = 0
-        for row in range(0, grid.height, _ROWS):
-            place = RasterWindow(0, row, grid.width, min(_ROWS, grid.height - row))
-            stored, computed = mask.read(1, window=place), mask_of(proba.read(1, window=place), threshold)
-            # The mask of an image with control points is computed before both are moved: compare the observed pixels.
-            differ = stored != computed if meta.product_grid is None else (stored == NOT_SEEN) != (computed == NOT_SEEN)
-            wrong += int(differ.sum())
+        if meta.product_grid is not None:
+            # The mask of an image with control points is computed before both are moved, so only the observed pixels
+            # can be compared; areas below the minimum are removed from the moved mask.
+            seen, expected = ((band == NOT_SEEN for _, band in bands) for bands in (_bands_of(mask), computed))
+            wrong += _differing(seen, expected)
+            computed = _bands_of(mask)
+        kept: Iterable[NDArray[Any]] = (band for _, band in computed)
+        if minimum is not None:
+            areas = PixelAreas.measure(grid.crs, grid.affine, grid.height, grid.width)
+            kept = SmallAreas(areas, minimum.ha).filtered(computed)
+        wrong += _differing((band for _, band in _bands_of(mask)), kept)
     if not wrong:
         return []
-    return [f"{wrong} pixels of the mask differ from the probability compared with the threshold {threshold:g}"]
+    rule = f"the probability compared with the threshold {threshold:g}"
+    rule += "" if minimum is None else f", without areas below {minimum.ha:g} ha"
+    return [f"{wrong} pixels of the mask differ from {rule}"]
+
+
+def _bands_of(raster: Any) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield the first row and the values of each band of rows of an open raster, from top to bottom."""
+    from rasterio.windows import Window as RasterWindow
+
+    for row in range(0, raster.height, _ROWS):
+        window = RasterWindow(0, row, raster.width, min(_ROWS, raster.height - row))
+        yield row, raster.read(1, window=window)
+
+
+def _differing(some: Iterable[NDArray[Any]], others: Iterable[NDArray[Any]]) -> int:
+    """Return the number of pixels that differ between two rasters of the same bands."""
+    return sum(int((one != other).sum()) for one, other in zip(some, others, strict=True))

@@ -154,7 +154,7 @@ def _left_out(counts: PolygonCounts | None) -> dict[str, str]:
 def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Blend the tiles and write the products. The model that made them is named in the probabilities."""
     predicted = tools.store.scenes.prediction(partition, tools.run)
-    drawn = stitch(predicted, run=tools.run, progress=tools.progress)
+    drawn = stitch(predicted, run=tools.run, min_area_ha=tools.engine.min_area_ha, progress=tools.progress)
     if drawn.is_complete():
         tools.note(partition, map=drawn.version, drawing=None)
     else:
@@ -173,6 +173,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
             "by VV backscatter": table([row.model_dump() for row in summary.slices]),
             "polygons": summary.polygons,
             **_left_out(summary.polygon_counts),
+            **({} if summary.minimum_area is None else {"minimum area": summary.minimum_area.text()}),
             "threshold": summary.calibration.threshold,
             "model": f"{summary.reference.name} {summary.reference.version} ({summary.reference.source})",
             "warnings": "; ".join(summary.warnings) or "none",

@@ -50,6 +50,7 @@ def map_scene(
     device: str = "auto",
     precision: PrecisionOption = "auto",
     any_spacing: bool = False,
+    min_area_ha: float = 0.0,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -71,6 +72,8 @@ def map_scene(
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         any_spacing: Map pixels of more than 60 m too.
+        min_area_ha: Connected water areas below this size become dry, in hectares: a multiple of 0.1 up to 10. With 0
+            areas of any size stay.
         overwrite: Replace products of another scene that have the same names.
         progress: Called with (stage, done, total) while the scene is mapped.
 
@@ -100,6 +103,7 @@ def map_scene(
         device=device,
         precision=precision,
         any_spacing=any_spacing,
+        min_area_ha=min_area_ha,
         overwrite=overwrite,
         progress=progress,
     )

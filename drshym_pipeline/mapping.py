@@ -21,6 +21,7 @@ from drshym_pipeline.records import (
     ModelReference,
     PrecisionOption,
     Units,
+    check_min_area,
 )
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE
 from drshym_pipeline.storage import (
@@ -51,6 +52,7 @@ def map_scene(
     device: str = "auto",
     precision: PrecisionOption = "auto",
     any_spacing: bool = False,
+    min_area_ha: float = 0.0,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -72,6 +74,7 @@ def map_scene(
         device: `cpu`, `cuda` or `auto`.
         precision: `fp32`, `bf16` or `auto`.
         any_spacing: Map pixels of more than 60 m too.
+        min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
         overwrite: Replace products of another scene that have the same names.
         progress: Called by every stage.
 
@@ -86,6 +89,7 @@ def map_scene(
     from drshym_pipeline.sar.source_files import open_sources
 
     check_prediction_options(batch_size, precision)
+    min_area_ha = check_min_area(min_area_ha)
     note = sidecar_of(sources)
     units, bands = units or note.units, bands or note.bands
     denoise = denoise and note.denoise is not False
@@ -121,9 +125,10 @@ def map_scene(
         with BackscatterReader(meta, work) as reader:
             prediction = plan.carry_out(reader, probabilities, progress)
             clock.note("predict")
-            drawn = draw_map(reader, open_probabilities(probabilities, grid), prediction, products, progress)
+            tiles = open_probabilities(probabilities, grid)
+            drawn = draw_map(reader, tiles, prediction, products, progress, min_area_ha=min_area_ha)
         clock.note("stitch")
-        version = map_version(meta, plan.key, prediction.summary)
+        version = map_version(meta, plan.key, prediction.summary, min_area_ha=min_area_ha)
         timed = drawn.model_copy(update={"seconds": clock.seconds})
         record = write_report(meta, timed, version, products, progress)
         publish(products, meta.scene_id, out)

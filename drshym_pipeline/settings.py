@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from drshym_pipeline.errors import InputError, one_line
-from drshym_pipeline.records import BandMode, PrecisionOption, describe_validation
+from drshym_pipeline.records import BandMode, MinAreaHa, PrecisionOption, describe_validation
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 SEED = 42
@@ -323,6 +323,9 @@ class PipelineSettings(BaseSettings):
     overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
     precision: PrecisionOption = "auto"
+    min_area_ha: MinAreaHa = Field(
+        default=0.0, description="smallest water area of a map, in hectares; smaller ones become dry, 0 keeps all"
+    )
     keep_sources: Literal["inbox", "store"] = Field(
         default="inbox",
         description="where the files of a mapped scene are kept: in the watched folder, or in the store",
@@ -351,7 +354,8 @@ class PipelineSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = f"{ENVIRONMENT_PREFIX}{first['loc'][0]}".upper()
-            message = first["msg"][:1].lower() + first["msg"][1:]
+            said = first["msg"].removeprefix("Value error, ")
+            message = said[:1].lower() + said[1:]
             raise InputError(name, f"{message}, got {first['input']!r}", "Correct the environment variable") from error
         if settings.overlap >= settings.tile:
             raise InputError(

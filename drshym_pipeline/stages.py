@@ -29,6 +29,7 @@ from drshym_pipeline.records import (
     PrecisionOption,
     TilesSummary,
     Units,
+    check_min_area,
 )
 from drshym_pipeline.scene_folder import (
     STITCHED_FILE,
@@ -225,27 +226,31 @@ def _is_there(predicted: PredictionFolder) -> bool:
     return True
 
 
-def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress = silent) -> MapFolder:
+def stitch(
+    predicted: PredictionFolder, *, run: str = "work", min_area_ha: float = 0.0, progress: Progress = silent
+) -> MapFolder:
     """Blend the tiles into a map: mask, probability, polygons, pictures and caption; or return the finished map.
 
     Args:
         predicted: A predicted scene.
         run: Name of the run; two runs draw in different folders.
+        min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
         progress: Called with rows of the scene.
 
     Returns:
         The drawn map, which `report` finishes. When this very map has been finished before, that map.
 
     Raises:
-        InputError: A stage before has not run, or a part of the probabilities is missing.
+        InputError: A stage before has not run, a part of the probabilities is missing, or the area is out of range.
     """
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version
     from drshym_pipeline.sar.scene import open_backscatter
 
     start = time.perf_counter()
+    min_area_ha = check_min_area(min_area_ha)
     scene, grid, prediction = predicted.scene, predicted.tiles.grid(), predicted.read()
-    version = map_version(scene.meta(), predicted.path.stem, prediction.summary)
+    version = map_version(scene.meta(), predicted.path.stem, prediction.summary, min_area_ha=min_area_ha)
     finished = scene.map(version)
     if finished.can_be_reused():
         return finished
@@ -254,7 +259,8 @@ def stitch(predicted: PredictionFolder, *, run: str = "work", progress: Progress
         open_backscatter(scene.meta(), scene.directory, progress=progress) as reader,
         atomic_directory(drawn.directory) as temporary,
     ):
-        summary = draw_map(reader, open_probabilities(predicted.path, grid), prediction, temporary, progress)
+        probabilities = open_probabilities(predicted.path, grid)
+        summary = draw_map(reader, probabilities, prediction, temporary, progress, min_area_ha=min_area_ha)
         summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
         write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
     return scene.drawing(f"{version}-{run}", summary)

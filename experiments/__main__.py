@@ -12,6 +12,7 @@ EXPERIMENTS = {
     "card": "experiments.card",
     "leave-one-out": "experiments.leave_one_out",
     "sweep": "experiments.sweep",
+    "minimum-area": "experiments.minimum_area",
     "real-chips": "experiments.real_chips",
     "scene-statistics": "experiments.scene_statistics",
     "known-chips": "experiments.known_chips",

@@ -30,6 +30,7 @@ class InferenceEngine(ConfigurableResource[Any]):
     )
     device: str = Field(default="auto", description="auto, cpu or cuda.")
     precision: PrecisionOption = Field(default="auto", description="Number format of the network.")
+    min_area_ha: float = Field(default=0.0, description="Smallest water area of a map, in hectares; 0 keeps all areas.")
 
     def load(self) -> "tuple[ModelBundle, ModelReference]":
         """Return the model in service and its reference; the shipped model until another one has been promoted."""

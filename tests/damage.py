@@ -141,6 +141,17 @@ def _mask_pixel_flipped(folder: MapFolder) -> None:
     _rewrite_mask(folder, flip)
 
 
+def add_water_pixel(folder: MapFolder) -> None:
+    """Write one pixel of water into the mask, with only dry pixels around it."""
+
+    def add(mask: np.ndarray) -> None:
+        around = np.lib.stride_tricks.sliding_window_view(mask, (3, 3))
+        row, column = np.argwhere((around == 0).all(axis=(2, 3)))[0]
+        mask[row + 1, column + 1] = 1
+
+    _rewrite_mask(folder, add)
+
+
 def _mask_moved(folder: MapFolder) -> None:
     from rasterio.transform import from_origin
 

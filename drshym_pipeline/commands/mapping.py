@@ -38,6 +38,10 @@ _SHOWN = 10  # side rasters that are named in one line
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
 PrecisionFlag = Annotated[PrecisionOption, typer.Option("--precision", help="Number format of the network.")]
 AnySpacingOption = Annotated[bool, typer.Option("--any-spacing", help="Map scenes with pixels of more than 60 m too.")]
+MinAreaOption = Annotated[
+    float,
+    typer.Option("--min-area-ha", help="Map water areas below this size as dry; in steps of 0.1 ha, 0 keeps all."),
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
 ]
@@ -112,6 +116,7 @@ def segment(
     batch_size: BatchOption = None,
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
+    min_area_ha: MinAreaOption = 0.0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -129,6 +134,7 @@ def segment(
             batch_size=batch_size,
             precision=precision,
             any_spacing=any_spacing,
+            min_area_ha=min_area_ha,
             overwrite=overwrite,
         )
 
@@ -229,6 +235,7 @@ def predict_folder(
     ] = None,
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
+    min_area_ha: MinAreaOption = 0.0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -253,5 +260,6 @@ def predict_folder(
             batch_size=batch_size,
             precision=precision,
             any_spacing=any_spacing,
+            min_area_ha=min_area_ha,
             overwrite=overwrite,
         )

@@ -205,6 +205,7 @@ def map_groups(
     overlap: int,
     batch_size: int | None,
     precision: PrecisionOption,
+    min_area_ha: float,
     **options: Any,
 ) -> None:
     """Map scenes one after the other with one model; a scene that cannot be mapped does not stop the others.
@@ -217,6 +218,7 @@ def map_groups(
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
         precision: `fp32`, `bf16` or `auto`.
+        min_area_ha: Water areas below this size become dry, in hectares; 0 to keep all areas.
         options: More options of `mapping.map_scene`.
 
     Raises:
@@ -224,9 +226,11 @@ def map_groups(
     """
     from drshym_pipeline.inference import check_prediction_options
     from drshym_pipeline.mapping import map_scene
+    from drshym_pipeline.records import check_min_area
 
     # A bad option is reported once, not for every scene.
     check_prediction_options(batch_size, precision)
+    options["min_area_ha"] = check_min_area(min_area_ha)
     TileGrid(1, 1, tile, overlap)
     options |= {"tile": tile, "overlap": overlap, "batch_size": batch_size, "precision": precision}
     model = outcome.choose(checkpoint)

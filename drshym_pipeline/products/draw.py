@@ -18,12 +18,13 @@ from drshym_pipeline.products.figure import FigureText, write_pictures
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.map_statistics import MapStatistics
 from drshym_pipeline.products.mask_values import water_state
+from drshym_pipeline.products.minimum_area import SmallAreas, without_small_areas
 from drshym_pipeline.products.overlay import OverlayCanvas
 from drshym_pipeline.products.rasters import MapRasters, picture_text, provenance_tags
 from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import AreaEstimate, SceneMeta, StitchSummary
+from drshym_pipeline.records import AreaEstimate, MinimumArea, SceneMeta, StitchSummary
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
 from drshym_pipeline.sar.pixel_area import PixelAreas
@@ -39,8 +40,12 @@ INTERVAL_OF_OTHER_PIXELS = (
     "The interval of the area was fitted on pixels of 10 m and may be too narrow for other pixels."
 )
 
+INTERVAL_WITH_ALL_AREAS = "The interval of the area was fitted on maps with areas of any size."
 
-def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: float) -> tuple[str, ...]:
+
+def map_warnings(
+    meta: SceneMeta, prediction: Prediction, observed_fraction: float, minimum_area: MinimumArea | None = None
+) -> tuple[str, ...]:
     """Return what a reader of the map must know, as sentences."""
     found = list(meta.warnings)
     found.append(
@@ -56,6 +61,9 @@ def map_warnings(meta: SceneMeta, prediction: Prediction, observed_fraction: flo
         found.append(vv_alone_warning(prediction.summary.card))
     if (pixels := prediction.summary.pixels) is not None:
         found.append(f"{pixels.text().capitalize()}. {INTERVAL_OF_OTHER_PIXELS}")
+    if minimum_area is not None:
+        text = minimum_area.text().capitalize()
+        found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if minimum_area.removed else f"{text}.")
     if prediction.area_errors.quantile is None:
         found.append("The model has no fitted area errors: the interval is the whole observed area.")
     return tuple(found)
@@ -103,6 +111,8 @@ def draw_map(
     prediction: Prediction,
     products: Path,
     progress: Progress = silent,
+    *,
+    min_area_ha: float = 0.0,
 ) -> StitchSummary:
     """Write mask and its style, probability, pictures, polygons and caption of a predicted scene.
 
@@ -112,6 +122,7 @@ def draw_map(
         prediction: The prediction: model, calibration and area errors.
         products: The folder of the files; it is created if it does not exist.
         progress: Called after every band, with the number of rows.
+        min_area_ha: Water areas below this size become dry, in hectares; 0 to keep areas of any size.
 
     Returns:
         The figures of the map.
@@ -122,7 +133,8 @@ def draw_map(
     statistics = MapStatistics(areas)
     canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
-    tags = provenance_tags(meta, prediction.summary)
+    tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
+    small = SmallAreas(areas, min_area_ha) if min_area_ha else None
     products.mkdir(exist_ok=True)
     with (
         temporary_directory(products) as scratch,
@@ -131,6 +143,8 @@ def draw_map(
         bands = image_bands(reader, tiles, calibration.threshold)
         if meta.product_grid is not None:
             bands = geocoded(bands, meta, scratch)
+        if small is not None:
+            bands = without_small_areas(bands, small)
         progress(STAGE, 0, place.height)
         for band in Prefetched(bands, _AHEAD):
             statistics.add(band.row, band.stored, band.mask, band.vv)
@@ -178,6 +192,7 @@ def draw_map(
     write_text(paths["caption"], caption + "\n")
     write_text(paths["style"], mask_style(water_separated=_WATER_SEPARATED))
     summary = prediction.summary
+    minimum_area = None if small is None else small.result()
     return StitchSummary(
         reference=summary.reference,
         calibration=calibration,
@@ -195,8 +210,9 @@ def draw_map(
         polygons=polygons.count,
         polygon_counts=polygons,
         pixel_spacing=summary.pixels,
+        minimum_area=minimum_area,
         slices=statistics.slices(),
         caption=caption,
-        warnings=map_warnings(meta, prediction, statistics.observed_fraction),
+        warnings=map_warnings(meta, prediction, statistics.observed_fraction, minimum_area),
         files={kind: path.name for kind, path in paths.items()},
     )

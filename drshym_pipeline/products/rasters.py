@@ -63,8 +63,14 @@ def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
     return mask
 
 
-def provenance_tags(meta: SceneMeta, prediction: PredictionSummary) -> dict[str, str]:
-    """Return the TIFF tags of both rasters, which say how the map was made."""
+def provenance_tags(meta: SceneMeta, prediction: PredictionSummary, *, min_area_ha: float = 0.0) -> dict[str, str]:
+    """Return the TIFF tags of both rasters, which say how the map was made.
+
+    Args:
+        meta: The scene.
+        prediction: What the prediction did.
+        min_area_ha: The smallest water area of the mask, in hectares; 0 when all areas are shown.
+    """
     tags = {
         "TIFFTAG_SOFTWARE": f"drshym-pipeline {__version__}",
         "TIFFTAG_COPYRIGHT": LICENCE_NOTE,
@@ -79,6 +85,8 @@ def provenance_tags(meta: SceneMeta, prediction: PredictionSummary) -> dict[str,
         "DRSHYM_CALIBRATION": prediction.calibration.text(),
         "DRSHYM_PRECISION": prediction.precision,
     }
+    if min_area_ha:
+        tags["DRSHYM_MIN_AREA_HA"] = f"{min_area_ha:g}"
     if meta.acquired_at is not None:
         tags["DRSHYM_ACQUIRED_AT"] = meta.acquired_at.isoformat()
     return tags

@@ -11,7 +11,7 @@ import platform
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -41,26 +41,28 @@ _VERSION_DIGITS: Final = 12
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "rasterio", "numpy", "zarr")
 
 
-def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary) -> str:
+def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary, *, min_area_ha: float = 0.0) -> str:
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
     It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, and the
-    form of the products.
+    form of the products and their options.
 
     Args:
         meta: The scene.
         prediction_key: Covers model, calibration, grid and arithmetic.
         summary: What the prediction did.
+        min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
     """
-    return sha256_json(
-        {
-            "format": MAP_FORMAT,
-            "scene": meta.version,
-            "prediction": prediction_key,
-            "model": summary.reference.sha256,
-            "threshold": summary.calibration.threshold,
-        }
-    )[:_VERSION_DIGITS]
+    identity: dict[str, Any] = {
+        "format": MAP_FORMAT,
+        "scene": meta.version,
+        "prediction": prediction_key,
+        "model": summary.reference.sha256,
+        "threshold": summary.calibration.threshold,
+    }
+    if min_area_ha:  # without the option a map keeps the version that earlier releases gave it
+        identity["min_area_ha"] = min_area_ha
+    return sha256_json(identity)[:_VERSION_DIGITS]
 
 
 def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> MapRecord:
@@ -89,6 +91,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         water_separated=summary.water_separated,
         polygons=summary.polygon_counts,
         pixel_spacing=summary.pixel_spacing,
+        minimum_area=summary.minimum_area,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -137,6 +140,7 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
         ("observed area", f"{area_text(record.observed_km2)} ({_share(record.observed_fraction)} of the scene)"),
         ("threshold", f"{record.calibration.threshold:g}"),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
+        *([] if record.minimum_area is None else [("minimum area", record.minimum_area.text())]),
         *([] if record.polygons is None else [("polygons", _polygons(record.polygons))]),
     ]
 

@@ -14,7 +14,16 @@ from drshym_pipeline.records.base import (
     describe_validation,
     now,
 )
-from drshym_pipeline.records.maps import AreaEstimate, MapRecord, PixelSpacing, PolygonCounts, area_figure
+from drshym_pipeline.records.maps import (
+    AreaEstimate,
+    MapRecord,
+    MinAreaHa,
+    MinimumArea,
+    PixelSpacing,
+    PolygonCounts,
+    area_figure,
+    check_min_area,
+)
 from drshym_pipeline.records.models import (
     Calibration,
     CardIou,
@@ -61,6 +70,8 @@ __all__ = [
     "DrShymRecord",
     "MapGrid",
     "MapRecord",
+    "MinAreaHa",
+    "MinimumArea",
     "Modality",
     "ModelCard",
     "ModelReference",
@@ -81,6 +92,7 @@ __all__ = [
     "TilesSummary",
     "Units",
     "area_figure",
+    "check_min_area",
     "describe_validation",
     "now",
     "read_drshym_record",

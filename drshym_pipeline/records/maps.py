@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.records.base import SCHEMA_VERSION, Record, now
 from drshym_pipeline.records.models import Calibration, ModelReference
 from drshym_pipeline.records.tiles import Modality
@@ -14,6 +16,8 @@ from drshym_pipeline.records.tiles import Modality
 _SIGNIFICANT = 2  # digits
 _MOST_DECIMALS = 12
 _PRECISION = 1e-4  # of a measured area
+_MOST_HA = 10.0  # a map is made with as many rows in memory as the smallest area has pixels
+_STEPS_PER_HA = 10
 
 
 def _decimals(value: float) -> int:
@@ -58,6 +62,58 @@ class AreaEstimate(Record):
         km2, low, high = (area_figure(value, width) for value in (self.km2, self.low_km2, self.high_km2))
         level = f"{100 * self.level:.0f} %"
         return f"{km2} km2 ({level} interval {low} to {high} km2{f', {source}' if source else ''})"
+
+
+def _whole_steps(ha: float) -> float:
+    """Return a minimum area as a multiple of 0.1 ha.
+
+    Raises:
+        ValueError: It is not one, or it is out of range.
+    """
+    # NaN fails the first comparison.
+    if not 0.0 <= ha <= _MOST_HA or abs(ha * _STEPS_PER_HA - round(ha * _STEPS_PER_HA)) > 1e-6:
+        raise ValueError(f"must be a multiple of 0.1 ha from 0 to {_MOST_HA:g} ha (0: no area is removed)")
+    return round(ha * _STEPS_PER_HA) / _STEPS_PER_HA
+
+
+MinAreaHa = Annotated[float, AfterValidator(_whole_steps)]
+"""The smallest water area that a map shows, in hectares; 0 when all areas are shown."""
+
+
+def check_min_area(ha: float) -> float:
+    """Return the option `min-area-ha` as an exact multiple of 0.1 ha.
+
+    Args:
+        ha: The smallest water area that a map shows, in hectares; 0 when all areas are shown.
+
+    Raises:
+        InputError: It is negative, too large, or not a multiple of 0.1 ha.
+    """
+    try:
+        return _whole_steps(ha)
+    except ValueError as error:
+        raise InputError("min-area-ha", f"{error}, got {ha:g}", "Choose a value such as 0.5") from error
+
+
+class MinimumArea(Record):
+    """The smallest water area that a map shows, and what was removed from the mask because of it.
+
+    Connected water pixels (edges and corners) with less than `ha` in total are dry in the mask: `removed` areas with
+    `removed_pixels` pixels and `removed_km2` in total. `pixel_ha` is the size of the smallest pixel.
+    """
+
+    ha: float = Field(gt=0.0)
+    pixel_ha: float = Field(gt=0.0)
+    removed: int = Field(ge=0)
+    removed_pixels: int = Field(ge=0)
+    removed_km2: float = Field(ge=0.0)
+
+    def text(self) -> str:
+        """Return text such as `water areas below 0.5 ha are mapped as dry: 12 areas (340 pixels in total)`."""
+        if self.pixel_ha >= self.ha:
+            return f"one pixel covers {self.pixel_ha:.2g} ha, so the minimum area of {self.ha:g} ha removes nothing"
+        areas = "1 area" if self.removed == 1 else f"{self.removed:,} areas"
+        return f"water areas below {self.ha:g} ha are mapped as dry: {areas} ({self.removed_pixels:,} pixels in total)"
 
 
 class PolygonCounts(Record):
@@ -105,7 +161,7 @@ class MapRecord(Record):
     `water_separated` is False when neither reference water nor a pre-event scene was used: the flooded class then means
     open water of any kind. `files` are names of files in the folder of the record. `mean_confidence` is read from
     records of earlier versions and is no longer written. It describes single pixels, and readers took it for the
-    certainty of the area, which is given by the interval.
+    certainty of the area, which is given by the interval. `minimum_area` is None where areas of any size are water.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -132,6 +188,7 @@ class MapRecord(Record):
     mean_confidence: float | None = None
     polygons: PolygonCounts | None = None
     pixel_spacing: PixelSpacing | None = None
+    minimum_area: MinimumArea | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]

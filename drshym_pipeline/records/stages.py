@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from drshym_pipeline.records.base import BandMode, Precision, Record
-from drshym_pipeline.records.maps import AreaEstimate, PixelSpacing, PolygonCounts
+from drshym_pipeline.records.maps import AreaEstimate, MinimumArea, PixelSpacing, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 
 
@@ -82,7 +82,7 @@ class StitchSummary(Record):
     `water_separated` says whether the flooded class excludes permanent water. `polygons` is the number in the vector
     file, `polygon_counts` says what was left out of it. `pixel_spacing` is `pixels` of
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
-    earlier versions.
+    earlier versions. `minimum_area` is None where areas of any size are water.
     """
 
     reference: ModelReference
@@ -102,6 +102,7 @@ class StitchSummary(Record):
     polygons: int
     polygon_counts: PolygonCounts | None = None
     pixel_spacing: PixelSpacing | None = None
+    minimum_area: MinimumArea | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]

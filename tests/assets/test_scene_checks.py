@@ -10,13 +10,14 @@ from dagster import AssetCheckSeverity, AssetKey, ExecuteInProcessResult
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets.asset_facts import tile_columns
+from assets.scene_faults import map_faults
 from assets.scene_stages import STAGES
 from assets.scene_steps import SceneTools
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.storage import read_json
-from tests.damage import BLOCKING_SCENE_CHECKS, Damage
+from tests.damage import BLOCKING_SCENE_CHECKS, Damage, add_water_pixel
 from tests.lineage import Lineage
 
 SCENE = "S1_small"
@@ -142,3 +143,21 @@ def test_a_map_by_another_model_is_reported_and_stops_nothing(lineage: Lineage, 
     assert found.severity == AssetCheckSeverity.WARN
     assert "materialise" in str(found.description).lower()
     assert materialised(lineage) == list(STAGES)
+
+
+def test_the_mask_of_a_map_with_a_minimum_area_is_checked_with_it(tmp_path, random_bundle, scene_file):
+    lineage = Lineage(tmp_path, {"tile": 64, "overlap": 8, "min_area_ha": 0.4})
+    lineage.serve(random_bundle)
+    lineage.drop(scene_file)
+    for _ in range(2):
+        lineage.tick()
+    assert lineage.run("map_scene", SCENE).success
+    finished = lineage.store.scenes.current(SCENE)
+    assert finished is not None
+    assert finished.record().minimum_area.ha == 0.4
+    assert finished.record().minimum_area.removed > 0, "the random model should find small areas here"
+    assert map_faults(finished) == []
+    add_water_pixel(finished)
+    (fault,) = map_faults(finished)
+    assert fault.endswith("without areas below 0.4 ha")
+    assert fault.startswith("1 pixels of the mask differ")
