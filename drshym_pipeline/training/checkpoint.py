@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
-from drshym_pipeline.settings import TrainConfig
+from drshym_pipeline.settings import NetworkConfig, TrainConfig, TrainingConfig
 from drshym_pipeline.storage import read_json, sha256_file, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -141,6 +141,23 @@ def run_identity(
     }
 
 
+def _with_defaults(identity: Any) -> Any:
+    """Return a stored identity with the defaults of all settings that its release did not have.
+
+    The default of a new setting must keep the behaviour of earlier releases, so that their runs can be continued.
+    """
+    if not isinstance(identity, dict):
+        return identity
+    defaults = {
+        "network": NetworkConfig().model_dump(mode="json"),
+        "training": TrainingConfig().model_dump(mode="json", exclude={"workers"}),
+    }
+    known = {
+        key: {**values, **identity[key]} for key, values in defaults.items() if isinstance(identity.get(key), dict)
+    }
+    return {**identity, **known}
+
+
 def _first_difference(old: Any, new: Any, path: str = "") -> str | None:
     """Return the dotted key of the first value that differs, or None."""
     if isinstance(old, dict) and isinstance(new, dict):
@@ -164,7 +181,7 @@ def check_claim(directory: Path, identity: dict[str, Any]) -> None:
     path = directory / IDENTITY_FILE
     if not path.is_file():
         return
-    if difference := _first_difference(read_json(path), identity):
+    if difference := _first_difference(_with_defaults(read_json(path)), identity):
         raise InputError(
             directory,
             f"contains a training run that differs in '{difference}'",
