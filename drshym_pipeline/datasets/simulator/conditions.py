@@ -27,7 +27,7 @@ _BARE_EVERYWHERE_SHARE = 0.2  # of the acquisitions with bare fields: hardly any
 _PRODUCTS: tuple[tuple[Product, float], ...] = (("grd", 0.7), ("rtc", 0.9), ("multilook", 1.0))  # cumulative shares
 _COARSE_SHARE = 0.5  # of RTC products: pixels of 20 or 30 m
 # VV of wind-roughened water, and VH that the water itself returns: in moderate wind it is below the noise of Sentinel-1
-# (Zhang and Perrie 2012, Bulletin of the American Meteorological Society 93, figure 3; docs/simulator.md).
+# (Huang et al. 2017, Remote Sensing 9, 854, figures 1 and 7; docs/simulator.md).
 _WIND_VV = (-17.0, -8.0)
 _WIND_VH = (-36.0, -29.0)
 # VV - VH as measured, with noise. The kind `wind` is a test set of water that is clearly under wind.
