@@ -13,6 +13,7 @@ EXPERIMENTS = {
     "leave-one-out": "experiments.leave_one_out",
     "sweep": "experiments.sweep",
     "minimum-area": "experiments.minimum_area",
+    "network-trials": "experiments.network_trials",
     "real-chips": "experiments.real_chips",
     "scene-statistics": "experiments.scene_statistics",
     "known-chips": "experiments.known_chips",
