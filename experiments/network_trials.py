@@ -1,9 +1,9 @@
 """Train networks that see more or less of a scene for the same time: `python -m experiments network-trials`.
 
-Trials: the recipe's network, the same with larger crops, with dilated convolutions or attention at its lowest level, and
-networks at full resolution that are as fast per scene. Before the trials every network is timed, in turns: the time of
-one training step gives the number of steps of its trial, so that all trials take the same time on this machine; the time
-of one tile of 512 x 512 stands in the table. The score is that of `sweep`: mean IoU over validation chips with water
+Trials: the recipe's network, the same with larger crops, with dilated convolutions or attention at its lowest level,
+and networks at full resolution that are as fast per scene. Before the trials every network is timed, in turns: the time
+of one training step gives the number of steps of its trial, so that all trials take the same time on this machine; the
+time of one tile of 512 x 512 is in the table. The score is that of `sweep`: mean IoU over validation chips with water
 (VV+VH), plus a quarter of the same on VV alone. An interrupted call is continued when it is repeated.
 """
 
@@ -155,7 +155,8 @@ def table_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         lines.append(
             f"| {row['trial']} | {row['score']:.4f} | {row['valid_mean_iou']:.4f} | {row['valid_mean_iou_vv']:.4f} "
-            f"| {row['steps']} | {row['step_time']:.2f} x | {row['tile_time']:.2f} x | {row['parameters'] / 1e6:.1f} M |"
+            f"| {row['steps']} | {row['step_time']:.2f} x | {row['tile_time']:.2f} x "
+            f"| {row['parameters'] / 1e6:.1f} M |"
         )
     return "\n".join([*lines, ""])
 
