@@ -1,10 +1,10 @@
 """Compute every figure of the shipped checkpoint's card: `python -m experiments card`, or `make card`.
 
 The shipped checkpoint and the other seeds of its recipe (`experiments/seeds/*`) are scored on simulated chips that no
-model was trained on, and on the real labelled chips in the folder DRSHYM_REAL_DATA. The baselines and the original
-system's network are scored on the same chips; this network is first trained on the same training chips. Every
-evaluation on real chips is logged. After an interruption, call the command again: it continues with the unfinished
-training.
+model was trained on, on the real patches of `real_land`, and on the real labelled chips in the folder DRSHYM_REAL_DATA.
+The baselines and the original system's network are scored on the same chips; this network is first trained on the same
+training chips. Every evaluation on real chips is logged. After an interruption, call the command again: it continues
+with the unfinished training.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ SEEDS = ROOT / "experiments" / "seeds"
 LOG = ROOT / "docs" / "real_evaluations.csv"
 REAL_DATA = "DRSHYM_REAL_DATA"
 REAL_SETS = ("sen1floods11", "stac_overflow")
+SIMULATED_SPLITS = ("test", "hard", "wind")
 
 
 def seed_bundles(folder: Path) -> list[ModelBundle]:
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(REAL_DATA, "is not set", "Name the folder of the real data, or use --no-real")
 
     from drshym_pipeline.datasets.prepare import prepare
+    from drshym_pipeline.datasets.real_land import PACKAGED, TRAIN
     from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows, running_version
     from drshym_pipeline.evaluation.report import CARD, write_report
     from drshym_pipeline.evaluation.samples import open_samples
@@ -102,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = load_config(chosen.recipe, TrainConfig)
     with shown_progress() as progress:
         chips = prepare(recipe.data, chosen.work / "data", progress)
-    samples = open_samples([chips.root], ["test", "hard"])
+    samples = [*open_samples([chips.root], SIMULATED_SPLITS), *open_samples([PACKAGED], [TRAIN])]
     reported = [] if chosen.no_real or real is None else real_samples(Path(real))
     checkpoints = [shipped_bundle(), *seed_bundles(chosen.seeds)]
     others = {} if chosen.no_original else {"the original's network": original_bundle(chosen.original, chosen.work)}

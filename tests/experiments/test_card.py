@@ -12,7 +12,7 @@ from experiments import card
 
 pytestmark = pytest.mark.system  # whole trainings
 
-DATA = "data: {simulated: {train: 6, valid: 6, test: 3, hard: 0, size: 64}%s}\n"
+DATA = "data: {simulated: {train: 6, valid: 6, test: 3, hard: 0, wind: 3, size: 64}%s}\n"
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_the_card_compares_the_shipped_checkpoint_with_another_seed_and_the_orig
     assert printed.strip() == (tmp_path / "card" / "card.md").read_text().strip()
     document = json.loads((tmp_path / "card" / "card.json").read_text())
     assert [item["sha256"] for item in document["checkpoints"]] == [shipped_bundle().sha256, random_bundle.sha256]
-    assert [(part["split"], part["bands"]) for part in document["parts"]] == [("test", "VV+VH"), ("test", "VV")]
+    parts = [(part["split"], part["bands"]) for part in document["parts"]]
+    assert parts == [(split, bands) for split in ("test", "wind", "train") for bands in ("VV+VH", "VV")]
+    assert "real_land" in document["parts"][-1]["data"]
     assert not (tmp_path / "log.csv").exists(), "simulated chips are not for reporting only"
     trained = tmp_path / "work" / "original" / "bundle" / "model.safetensors"
     first = trained.stat().st_mtime_ns
