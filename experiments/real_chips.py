@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
 
 IMAGE = ROOT / "docs" / "images" / "real_chips.png"
+LAND_IMAGE = ROOT / "docs" / "images" / "real_land.png"
+LAND_FOLDER = "real_db"
 LABEL_NOT_KNOWN = "truth not known"
 # Blue, orange and purple of the Okabe-Ito palette on light and middle grey: colour-blind readers can distinguish them.
 HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
@@ -43,6 +45,7 @@ DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
 _COLORS = np.array((HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED), np.uint8)  # in the order of the gallery's codes
 _SCALES = ((-25.0, 0.0), (-32.0, -5.0))  # dB, VV and VH
 _COLUMNS = ("VV, -25 to 0 dB", "VH, -32 to -5 dB", "truth", "probability and mask", "difference")
+_EARLIER = "earlier model"
 _DPI = 90
 _PALETTE_COLORS = 128
 
@@ -103,6 +106,23 @@ def real_chips(root: Path) -> list[ChipRef]:
     return refs
 
 
+def land_patches(root: Path) -> list[ChipRef]:
+    """List the small dB scenes of `real_db` in the folder of the real data, with and without a label.
+
+    Raises:
+        InputError: The folder has no such scenes.
+    """
+    refs = []
+    for image in sorted((root / LAND_FOLDER).glob("*.tif")):
+        if image.stem.endswith("_label"):
+            continue
+        label = image.with_name(f"{image.stem}_label.tif")
+        refs.append(ChipRef(image.stem, image.stem, "reporting", image, label if label.is_file() else None))
+    if not refs:
+        raise InputError(root / LAND_FOLDER, "holds no scenes", "Give the folder that has real_db")
+    return refs
+
+
 def map_chip(mapper: ChipMapper, ref: ChipRef) -> MappedChip:
     """Read a chip and map it with the bands that it has."""
     chip = read_chip(ref)
@@ -122,14 +142,21 @@ def difference_colors(chip: MappedChip) -> NDArray[np.uint8]:
     return _COLORS[difference_codes(chip.water, chip.label, observed_everywhere(chip.db))]
 
 
-def draw(chips: list[MappedChip], title: str) -> bytes:
-    """Draw the picture with one row per chip, as a PNG with few colours."""
+def draw(chips: Sequence[MappedChip], title: str, earlier: Sequence[MappedChip] = ()) -> bytes:
+    """Draw the picture with one row per chip, as a PNG with few colours.
+
+    Args:
+        chips: The chips.
+        title: Line above the picture.
+        earlier: The same chips mapped by an earlier model; its differences are one more column.
+    """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    figure = Figure(figsize=(9.6, 1.95 * len(chips) + 0.9), layout="constrained")
-    panels = figure.subplots(len(chips), len(_COLUMNS), squeeze=False)
+    columns = [*_COLUMNS, *([_EARLIER] if earlier else [])]
+    figure = Figure(figsize=(1.92 * len(columns), 1.95 * len(chips) + 0.9), layout="constrained")
+    panels = figure.subplots(len(chips), len(columns), squeeze=False)
     grey = colormaps["gray"].with_extremes(bad=_fractions(NOT_OBSERVED))
     blues = colormaps["Blues"].with_extremes(bad=_fractions(NOT_OBSERVED))
     for row, chip in zip(panels, chips, strict=True):
@@ -144,7 +171,10 @@ def draw(chips: list[MappedChip], title: str) -> bytes:
         for axes in row:
             axes.set_xticks([])
             axes.set_yticks([])
-    for axes, name in zip(panels[0], _COLUMNS, strict=True):
+    for row, before in zip(panels[:, len(_COLUMNS) :], earlier, strict=bool(earlier)):
+        row[0].imshow(difference_colors(before), interpolation="nearest")
+        row[0].set_xlabel(before.caption(), fontsize=8)
+    for axes, name in zip(panels[0], columns, strict=True):
         axes.set_title(name, fontsize=9)
     meanings = {
         "water found": HIT,
@@ -193,20 +223,30 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments real-chips", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the real data")
     parser.add_argument("--checkpoint", type=Path, default=None, help="a bundle; the shipped one when not given")
-    parser.add_argument("--out", type=Path, default=IMAGE, help="the picture")
+    parser.add_argument("--earlier", type=Path, default=None, help="a bundle whose maps are drawn beside the others")
+    parser.add_argument("--land", action="store_true", help="draw the scenes of real_db; they are not logged")
+    parser.add_argument("--out", type=Path, default=None, help="the picture")
     parser.add_argument("--log", type=Path, default=LOG, help="log of evaluations on real chips")
     given = parser.parse_args(arguments)
     from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 
     try:
         check_log(given.log)
-        refs = real_chips(given.data)
+        refs = land_patches(given.data) if given.land else real_chips(given.data)
         bundle = shipped_bundle() if given.checkpoint is None else ModelBundle.load(given.checkpoint)
-        mapper = ChipMapper(bundle)
-        chips = [map_chip(mapper, ref) for ref in refs]
+        chips = _map_chips(bundle, refs)
+        earlier = [] if given.earlier is None else _map_chips(ModelBundle.load(given.earlier), refs)
     except InputError as error:
         parser.error(str(error))
-    append_log(given.log, [log_row(bundle, chips)])
-    write_bytes(given.out, draw(chips, f"All available real dB chips, mapped by {bundle.name} {bundle.version}"))
+    if not given.land:
+        append_log(given.log, [log_row(bundle, chips)])
+    kind = "small real scenes" if given.land else "available real dB chips"
+    picture = draw(chips, f"All {kind}, mapped by {bundle.name} {bundle.version}", earlier)
+    write_bytes(given.out or (LAND_IMAGE if given.land else IMAGE), picture)
     for chip in chips:
         print(f"{chip.name}: {chip.caption()}")
+
+
+def _map_chips(bundle: ModelBundle, refs: Sequence[ChipRef]) -> list[MappedChip]:
+    mapper = ChipMapper(bundle)
+    return [map_chip(mapper, ref) for ref in refs]

@@ -1,11 +1,13 @@
 """The picture of real chips: the chips that it shows, the meaning of the colours and the captions of the rows."""
 
 import io
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from drshym_pipeline.datasets.real_land import PACKAGED
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER
 from drshym_pipeline.errors import InputError
 from experiments.real_chips import (
@@ -18,7 +20,9 @@ from experiments.real_chips import (
     MappedChip,
     difference_colors,
     draw,
+    land_patches,
     log_row,
+    main,
     real_chips,
     truth_colors,
 )
@@ -73,6 +77,8 @@ def test_chips_without_a_label_and_without_a_pixel_are_drawn_too():
     picture = Image.open(io.BytesIO(draw([full, chip([-1, -1], [False, False], missing=[0, 1])], "two chips")))
     assert picture.mode == "P"
     assert picture.height > 300
+    wider = Image.open(io.BytesIO(draw([full], "one chip", [full])))
+    assert wider.width > 1.1 * picture.width, "the maps of the earlier model are one more column"
 
 
 def test_every_chip_is_listed_with_its_label_where_there_is_one(tmp_path):
@@ -95,3 +101,25 @@ def test_every_chip_is_listed_with_its_label_where_there_is_one(tmp_path):
 def test_a_folder_without_real_chips_is_refused(tmp_path):
     with pytest.raises(InputError, match="holds no real chips"):
         real_chips(tmp_path)
+
+
+def test_the_small_scenes_are_listed_with_their_labels_and_their_picture_is_not_logged(tmp_path, real_land_copy):
+    found = {ref.chip_id: ref.label is not None for ref in land_patches(tmp_path)}
+    assert found == {"ben_7118": True, "unlabelled": False}
+    log, picture = tmp_path / "log.csv", tmp_path / "land.png"
+    main(["--data", str(tmp_path), "--land", "--out", str(picture), "--log", str(log)])
+    assert picture.is_file()
+    assert not log.exists()
+
+
+def test_a_folder_without_small_scenes_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"real_db.*holds no scenes"):
+        land_patches(tmp_path)
+
+
+@pytest.fixture
+def real_land_copy(tmp_path):
+    (tmp_path / "real_db").mkdir()
+    for name in ("ben_7118.tif", "ben_7118_label.tif"):
+        shutil.copy(PACKAGED / name, tmp_path / "real_db" / name)
+    shutil.copy(PACKAGED / "ben_109.tif", tmp_path / "real_db" / "unlabelled.tif")
