@@ -94,10 +94,11 @@ def _make_ground(
     rng: np.random.Generator, shape: tuple[int, int], conditions: Conditions, spacing: float, share: float | None
 ) -> _Ground:
     hard = conditions.kind == "hard"
-    fields = make_fields(rng, shape)
     waterless = bool(rng.random() < _WITHOUT_WATER_SHARE) and share is None
     has_river = bool(rng.random() < _RIVER_SHARE) and not waterless
-    terrain = make_terrain(rng, shape, conditions.relief, fields.step, has_river=has_river)
+    terrain = make_terrain(rng, shape, conditions.relief, has_river=has_river)
+    fields = make_fields(rng, shape, terrain)
+    terrain = terrain.with_steps(fields.step)
     permanent = np.zeros(shape, bool) if waterless else permanent_water(rng, terrain, fields)
     base = np.float32(rng.uniform(5.0, 400.0))
     dem = terrain.above_river + terrain.fall + base

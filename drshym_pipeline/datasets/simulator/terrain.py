@@ -6,17 +6,21 @@ flooded, and the DEM, which adds the slope of the valley along the river. The fl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
+
+from drshym_pipeline.datasets.simulator.rivers import Line, distance_to, oxbows, raster_of, river_lines, tributary
 
 _Float = NDArray[np.float32]
 
 # Standard deviation of a sum of unit normals with cubic B-spline weights: the variance is multiplied by 151/315 along
 # each of two axes.
 _SPLINE_DEVIATION = 151 / 315
+_BRAIDED_SHARE = 0.2  # share of the rivers, except brooks, that have several channels
+_OXBOW_SHARE = 0.6  # share of the rivers, except brooks, that have left old bends
 
 
 def spectral_noise(
@@ -78,89 +82,110 @@ class Terrain:
     Args:
         above_river: (h, w) float32 metres above the level of the river; negative in the bed.
         fall: (h, w) float32 metres, the slope of the valley, to be added for absolute heights.
-        river: (h, w) bool, the bed.
+        river: (h, w) bool, the bed, with tributaries and oxbow lakes that always have water.
         river_distance: (h, w) float32 pixels from the river's middle; infinite without a river.
+        valley: (h, w) float32, 0 along the lines of the valleys, about 1 on the ridges between them.
+        course: (n, 2) float64 (row, column) of the river's middle line, without points when there is no river.
     """
 
     above_river: _Float
     fall: _Float
     river: NDArray[np.bool_]
     river_distance: _Float
+    valley: _Float
+    course: Line
+
+    def with_steps(self, step: _Float) -> Terrain:
+        """Return the terrain with the small steps between fields at which floods end: (h, w) float32 metres."""
+        return replace(self, above_river=np.where(self.river, self.above_river, self.above_river + step))
 
 
-def _meander(rng: np.random.Generator, shape: tuple[int, int], wavelength: float) -> NDArray[np.float64]:
-    """Draw the middle line of a meandering river: (points, 2) of (row, column), one or more points per pixel.
+def _hills(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[_Float, _Float]:
+    """Draw hills that running water has shaped: heights around 0.5, and the distance-like value of `Terrain.valley`.
 
-    It is the sine-generated curve of Langbein and Leopold (1966): the direction is a sine of the distance along the
-    river. Slow noise is added so that the bends do not repeat.
+    The zero lines of a smooth random field are long, winding and closed at no point of their own; the absolute value
+    has narrow valleys along them and ridges between them. Gullies in the same way cut the slopes, not the valley floor.
     """
-    length = int(6 * max(shape))
-    along = np.arange(length) * 0.7
-    swing = rng.uniform(0.3, 1.5)
-    slow = ndimage.gaussian_filter1d(rng.standard_normal(length), wavelength / 1.5, mode="wrap")
-    slow /= max(float(slow.std()), 1e-9)
-    phase = 2 * np.pi * along / wavelength + 1.2 * slow
-    angle = rng.uniform(0, 2 * np.pi) + swing * np.sin(phase) + 0.35 * np.roll(slow, length // 3)
-    path = np.stack([np.cumsum(np.sin(angle)), np.cumsum(np.cos(angle))], axis=1) * 0.7
-    middle = path[length // 2]
-    target = np.array(shape) * rng.uniform(0.2, 0.8, 2)
-    return np.asarray(path - middle + target)
+    wavelength = float(np.exp(rng.uniform(np.log(110), np.log(420))))
+    valley = np.abs(spectral_noise(rng, shape, float(rng.uniform(3.6, 4.4)), cutoff=wavelength))
+    gullies = np.abs(spectral_noise(rng, shape, float(rng.uniform(3.4, 4.0)), cutoff=wavelength / rng.uniform(3, 5)))
+    floor = np.float32(rng.uniform(0.05, 0.35))
+    height = np.maximum(valley - floor, 0.0)
+    height = height ** np.float32(rng.uniform(0.8, 1.2)) * (1.0 - 0.45 * np.exp(-gullies / 0.35))
+    return np.asarray(height * np.float32(0.6), np.float32), valley
 
 
-def _distance_to(line: NDArray[np.float64], shape: tuple[int, int], margin: int) -> _Float | None:
-    """Return the distance in pixels from a line, parts of which may be outside; None when it is far from the scene."""
-    padded = (shape[0] + 2 * margin, shape[1] + 2 * margin)
-    rows, cols = np.round(line + margin).astype(int).T
-    inside = (rows >= 0) & (rows < padded[0]) & (cols >= 0) & (cols < padded[1])
-    if not inside.any():
-        return None
-    raster = np.ones(padded, bool)
-    raster[rows[inside], cols[inside]] = False
-    distance = ndimage.distance_transform_edt(raster)
-    return np.asarray(distance[margin : margin + shape[0], margin : margin + shape[1]], np.float32)
-
-
-def make_terrain(
-    rng: np.random.Generator, shape: tuple[int, int], relief: float, fields_step: _Float, *, has_river: bool
-) -> Terrain:
+def make_terrain(rng: np.random.Generator, shape: tuple[int, int], relief: float, *, has_river: bool) -> Terrain:
     """Draw the relief of a scene.
 
     Args:
         rng: Source of randomness.
         shape: Height and width in pixels.
         relief: Height of the hills above the floodplain, metres.
-        fields_step: (h, w) float32 metres, small steps between fields (dikes, terraces) at which floods end.
         has_river: Whether there is a river; without one the lowest ground of the relief is the valley.
     """
     rough = spectral_noise(rng, shape, beta=float(rng.uniform(3.0, 3.8)), cutoff=float(rng.uniform(150, 500)))
+    hills, valley = _hills(rng, shape)
     tilt = rng.normal(0, 1, 2)
     rows, cols = np.ogrid[: shape[0], : shape[1]]
     plane = (tilt[0] * rows + tilt[1] * cols).astype(np.float32)
     fall = plane * np.float32(rng.uniform(0.0, 0.01))  # up to 1 m per kilometre in each direction
-    river = np.zeros(shape, bool)
-    distance = np.full(shape, np.inf, np.float32)
     # The floodplain varies by a metre or two, independently of the height of the hills.
-    plain = rough * np.float32(rng.uniform(0.4, 1.6)) + fields_step
-    line = _meander(rng, shape, float(rng.uniform(40, 260))) if has_river else None
-    found = _distance_to(line, shape, margin=24) if line is not None else None
-    if found is None:
-        height = plain + relief * (np.maximum(rough + 0.3, 0.0) ** 1.5) * np.float32(0.4)
-        return Terrain(height - height.min(), fall, river, distance)
-    distance = found
+    plain = rough * np.float32(rng.uniform(0.3, 1.2)) + valley * np.float32(rng.uniform(0.1, 1.0))
     half_width = float(np.exp(rng.normal(np.log(4.0), 0.9)))
+    # The bends of rivers are about 11 channel widths long (Leopold and Wolman 1960).
+    wavelength = float(np.clip(22.0 * half_width * np.exp(rng.normal(0.0, 0.35)), 28.0, 600.0))
+    braided = half_width > 3.0 and rng.random() < _BRAIDED_SHARE
+    lines = river_lines(rng, shape, wavelength, int(rng.integers(2, 5)) if braided else 1) if has_river else []
+    distance = distance_to(np.concatenate(lines), shape, margin=24) if lines else None
+    if distance is None:
+        height = plain + relief * hills
+        nowhere = np.full(shape, np.inf, np.float32)
+        return Terrain(height - height.min(), fall, np.zeros(shape, bool), nowhere, valley, np.zeros((0, 2)))
     # The width of a wide river changes over longer distances than that of a small one.
     width = half_width * np.exp(0.22 * smooth_noise(rng, shape, 50.0 + 8.0 * half_width))
-    river = distance < np.clip(width, 0.6, 60.0)
+    river = distance < np.clip(width / (np.sqrt(len(lines))), 0.6, 60.0)
     flat = half_width + float(rng.uniform(10, 160))
-    hills = np.maximum(distance - flat * np.exp(0.4 * smooth_noise(rng, shape, 90.0)), 0.0) / float(
-        rng.uniform(40, 200)
-    )
-    hills = (1.0 - np.exp(-(hills**1.4))).astype(np.float32)
+    edge = np.maximum(distance - flat * np.exp(0.4 * smooth_noise(rng, shape, 90.0)), 0.0)
+    rise = 1.0 - np.exp(-((edge / float(rng.uniform(30, 160))) ** 1.4))
     levee = np.exp(-(((distance - 2.0 * half_width - 3.0) / (half_width + 4.0)) ** 2)) * rng.uniform(0.0, 1.2)
     if rng.random() < 0.5:
         # Scroll bars: ridges and hollows that a moving river leaves; flooded and dry ones alternate.
         bars = np.sin(2 * np.pi * distance / float(rng.uniform(8, 30)) + 4.0 * smooth_noise(rng, shape, 70.0))
         plain += np.exp(-distance / float(rng.uniform(30, 120))) * bars * np.float32(rng.uniform(0.2, 1.2))
-    height = 1.5 + plain + levee.astype(np.float32) + relief * hills * np.clip(1.0 + 0.6 * rough, 0.1, None) * 0.5
+    # The plain rises gently away from the river, by some metres per kilometre, so floods spread along the river.
+    gentle = np.minimum(distance, 300.0) * np.float32(np.exp(rng.uniform(np.log(0.003), np.log(0.04))))
+    height = 1.5 + plain + gentle + levee + relief * rise * (0.25 + hills)
+    small, hollow = _small_waters(rng, shape, lines[0], wavelength, half_width)
+    height -= np.minimum(hollow, np.maximum(height - 0.2, 0.0))
+    river |= small
     height[river] = -2.0
-    return Terrain(height.astype(np.float32), fall, river, distance)
+    return Terrain(height.astype(np.float32), fall, river, distance, valley, lines[0])
+
+
+def _small_waters(
+    rng: np.random.Generator, shape: tuple[int, int], river: Line, wavelength: float, half_width: float
+) -> tuple[NDArray[np.bool_], _Float]:
+    """Draw the tributaries and oxbows of a river.
+
+    Returns:
+        (water, hollow): (h, w) bool that always has water, and (h, w) float32 metres by which the ground beside it is
+        lower.
+    """
+    water = np.zeros(shape, bool)
+    hollow = np.zeros(shape, np.float32)
+    if half_width > 2.0 and rng.random() < _OXBOW_SHARE:
+        bends = distance_to(oxbows(rng, river, shape, wavelength), shape, margin=8)
+        if bends is not None:
+            old = bends < rng.uniform(0.4, 0.8) * min(half_width, 14.0)
+            # Old bends fill with mud and reed: some have water, all are low.
+            wet = smooth_noise(rng, shape, wavelength) > rng.uniform(-1.5, 1.0)
+            water |= old & wet
+            hollow = np.where(old, np.float32(rng.uniform(0.8, 2.5)), hollow)
+    streams = int(rng.poisson(0.5 * np.sqrt(max(shape) / 256)))
+    for _ in range(min(streams, 6)):
+        line = raster_of(tributary(rng, river, shape, float(rng.uniform(20, 60))), shape)
+        hollow += ndimage.gaussian_filter(line.astype(np.float32), 3.0) * np.float32(rng.uniform(4.0, 16.0))
+        if rng.random() < 0.6:
+            water |= ndimage.binary_dilation(line) if rng.random() < 0.5 else line
+    return water, hollow
