@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from drshym_pipeline.datasets.simulator.roads import RoadNetwork, make_network
-from drshym_pipeline.datasets.simulator.terrain import Terrain, smooth_noise, spectral_noise
+from drshym_pipeline.datasets.simulator.terrain import Terrain, flat_terrain, smooth_noise, spectral_noise
 
 LandKind = Literal["farmed", "mixed", "forest", "savanna", "marsh", "desert"]
 FIELD_CODES = 4096
@@ -239,14 +239,15 @@ def _thinning(rng: np.random.Generator, kind: LandKind, regular: bool) -> float:
     return 1.0 if kind in ("farmed", "mixed") else 1.6
 
 
-def make_fields(rng: np.random.Generator, shape: tuple[int, int], terrain: Terrain) -> Fields:
+def make_fields(rng: np.random.Generator, shape: tuple[int, int], terrain: Terrain | None = None) -> Fields:
     """Draw roads and fields.
 
     Args:
         rng: Source of randomness.
         shape: Height and width in pixels.
-        terrain: Relief; fields near the river are aligned with it, and steep land has none.
+        terrain: Relief; fields near the river are aligned with it, and steep land has none. A plain when None.
     """
+    terrain = terrain or flat_terrain(shape)
     kind = _choice(rng, {known: share for known, (share, _) in _KINDS.items()})
     name = _choice(rng, {known: division.share for known, division in _DIVISIONS.items()})
     division, regular = _DIVISIONS[name], name == _SURVEY

@@ -100,6 +100,13 @@ class Terrain:
         return replace(self, above_river=np.where(self.river, self.above_river, self.above_river + step))
 
 
+def flat_terrain(shape: tuple[int, int]) -> Terrain:
+    """Return a plain without a river, one metre above the water."""
+    nothing = np.zeros(shape, np.float32)
+    nowhere = np.full(shape, np.inf, np.float32)
+    return Terrain(nothing + 1.0, nothing, np.zeros(shape, bool), nowhere, nothing + 1.0, np.zeros((0, 2)))
+
+
 def _hills(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[_Float, _Float]:
     """Draw hills that running water has shaped: heights around 0.5, and the distance-like value of `Terrain.valley`.
 
