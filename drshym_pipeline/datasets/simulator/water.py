@@ -17,6 +17,8 @@ from drshym_pipeline.datasets.simulator.terrain import Terrain, smooth_noise, sp
 
 _Bool = NDArray[np.bool_]
 
+_TIDY_SHARE = 0.85  # of the floods: without puddles of a few pixels, of which real flood maps have hardly any
+
 
 @dataclass(frozen=True)
 class Water:
@@ -84,6 +86,14 @@ def _joined(low: _Bool, source: _Bool) -> _Bool:
     return np.asarray(keep[parts])
 
 
+def _without_puddles(flood: _Bool, fewest: int) -> _Bool:
+    """Return the flood without its parts of fewer than `fewest` pixels."""
+    parts, _ = ndimage.label(flood, np.ones((3, 3), bool))
+    keep = np.bincount(parts.ravel()) >= fewest
+    keep[0] = False
+    return np.asarray(keep[parts])
+
+
 def flood_water(
     rng: np.random.Generator,
     terrain: Terrain,
@@ -121,7 +131,8 @@ def flood_water(
         flood = low if ponding else _joined(low, permanent) & low
     else:
         flood = low
-    flood = ndimage.binary_opening(flood, np.ones((2, 2), bool)) if rng.random() < 0.7 else flood
+    if rng.random() < _TIDY_SHARE:
+        flood = _without_puddles(ndimage.binary_opening(flood, np.ones((2, 2), bool)), int(rng.integers(6, 60)))
     trees, houses = flood & (cover.classes == TREE), flood & (cover.classes == BUILT)
     open_flood = flood & ~trees & ~houses
     if not double_bounce or not open_flood.any():
