@@ -46,19 +46,28 @@ class SimulatedData(Section):
 
 
 class SourceConfig(Section):
-    """A real 8-bit set, used for training in addition to the main set.
+    """A real set, used for training in addition to the main set.
 
     `weight` is the share of all crops drawn from it, `label_weight` the weight of its labels in the loss, and `events`
-    are the names of the events to use (all events if empty).
+    are the names of the events (of `real_land`: places) to use, all events if empty. Only `real_land` comes with the
+    package, so only its `root` may be left out.
     """
 
-    kind: Literal["etci2021", "ombria", "emsr763"] = Field(description="layout of the folder")
-    root: Path = Field(description="the folder")
+    kind: Literal["etci2021", "ombria", "emsr763", "real_land"] = Field(description="layout of the folder")
+    root: Path | None = Field(
+        default=None, description="the folder; none with kind real_land = the set that comes with the package"
+    )
     weight: float = Field(default=0.1, gt=0, lt=1, description="share of all crops drawn from it")
     label_weight: float = Field(
         default=0.5, gt=0, le=1, description="weight of its labels in the loss; 1 = as a hand label"
     )
-    events: tuple[str, ...] = Field(default=(), description="names of the events to use; empty = all")
+    events: tuple[str, ...] = Field(default=(), description="names of the events or places to use; empty = all")
+
+    @model_validator(mode="after")
+    def _has_a_folder(self) -> SourceConfig:
+        if self.root is None and self.kind != "real_land":
+            raise ValueError(f"root must be given: the set {self.kind} does not come with the package")
+        return self
 
 
 class DataConfig(Section):
@@ -87,7 +96,7 @@ class DataConfig(Section):
         default="ignore", description="meaning of a label of -1 in training: ignored, or dry land"
     )
     sources: tuple[SourceConfig, ...] = Field(
-        default=(), description="real 8-bit sets used for training together with the main set, a list of sections"
+        default=(), description="real sets used for training together with the main set, a list of sections"
     )
 
     @model_validator(mode="after")

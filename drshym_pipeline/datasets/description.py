@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from drshym_pipeline.datasets.open_set import open_labelled_set
 from drshym_pipeline.datasets.provenance import Provenance, provenance_of
+from drshym_pipeline.datasets.sources import list_sources
 from drshym_pipeline.records import DataCard, DataSplit
 
 if TYPE_CHECKING:
@@ -48,11 +48,17 @@ def describe_data(config: DataConfig, data: Sen1Floods11) -> DataCard:
     return DataCard(**origin.model_dump(), splits=splits, sha256=data.sha256(), beside=tuple(_beside(config)))
 
 
+def describe_sources(config: DataConfig) -> list[Provenance]:
+    """Return the origin of the chips of each additional training source, in the order of the configuration.
+
+    Raises:
+        InputError: A source lacks its layout or a chip, or `dataset.json` cannot be used.
+    """
+    return [provenance_of(data, refs) for data, refs in list_sources(config)]
+
+
 def _beside(config: DataConfig) -> Iterator[str]:
-    for source in config.sources:
-        data = open_labelled_set(source.kind, source.root)
-        refs = [ref for event in source.events or data.events() for ref in data.chips(event)]
-        found = provenance_of(data, refs)
+    for source, found in zip(config.sources, describe_sources(config), strict=True):
         yield (
             f"{found.title}: {100 * source.weight:.0f} % of the crops, labels worth {source.label_weight:g} of a hand "
             f"label. Source: {found.source}. Licence: {found.licence}. {found.evidence}"

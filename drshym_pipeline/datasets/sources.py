@@ -1,10 +1,11 @@
-"""Real 8-bit sets for training in addition to the main set: opened, checked and weighted by the configuration."""
+"""Real sets for training in addition to the main set: opened, checked and weighted by the configuration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from drshym_pipeline.datasets.chips import ChipRef
+from drshym_pipeline.datasets.labelled_set import LabelledSet
 from drshym_pipeline.datasets.open_set import open_labelled_set
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import DataConfig, SourceConfig
@@ -33,9 +34,21 @@ def prepare_sources(config: DataConfig) -> list[SourceChips]:
     The remaining share of crops, 1 minus the sum of the weights, belongs to the main set.
 
     Raises:
-        InputError: A folder lacks the layout, a tile is not complete, or a source does not have an event.
+        InputError: A folder lacks the layout, a chip is not complete, or a source does not have an event.
     """
-    return [_open(source, number) for number, source in enumerate(config.sources)]
+    return [
+        SourceChips(tuple(refs), source.weight, source.label_weight, data.sha256())
+        for source, (data, refs) in zip(config.sources, list_sources(config), strict=True)
+    ]
+
+
+def list_sources(config: DataConfig) -> list[tuple[LabelledSet, list[ChipRef]]]:
+    """Return the set of each additional source and its chips that are used; no pixel is read.
+
+    Raises:
+        InputError: A folder lacks the layout, a chip is not complete, or a source does not have an event.
+    """
+    return [_list(source, f"data.sources.{number}") for number, source in enumerate(config.sources)]
 
 
 def main_share(config: DataConfig) -> float:
@@ -43,13 +56,11 @@ def main_share(config: DataConfig) -> float:
     return 1.0 - sum(source.weight for source in config.sources)
 
 
-def _open(source: SourceConfig, number: int) -> SourceChips:
+def _list(source: SourceConfig, key: str) -> tuple[LabelledSet, list[ChipRef]]:
+    """Return the set and the chips of one source, which has the key `key` in the configuration."""
     data = open_labelled_set(source.kind, source.root)
     known = data.events()
     unknown = [event for event in source.events if event not in known]
     if unknown:
-        raise InputError(
-            f"data.sources.{number}.events", f"{source.root} has no event '{unknown[0]}'", f"Use: {', '.join(known)}"
-        )
-    refs = [ref for event in source.events or known for ref in data.chips(event)]
-    return SourceChips(tuple(refs), source.weight, source.label_weight, data.sha256())
+        raise InputError(f"{key}.events", f"{data.root} has no event '{unknown[0]}'", f"Use: {', '.join(known)}")
+    return data, [ref for event in source.events or known for ref in data.chips(event)]

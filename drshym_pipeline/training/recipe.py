@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drshym_pipeline.datasets.sources import list_sources
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.network import STRIDE, check_network
 from drshym_pipeline.settings import TrainConfig
@@ -11,12 +12,14 @@ from drshym_pipeline.training.start import start_sha256
 def check_training(config: TrainConfig) -> None:
     """Check that a recipe can be trained. The bundle that it starts from is read; nothing else takes time.
 
+    The files of the additional sources are listed, not read: the main set may take hours to simulate.
+
     Args:
         config: The recipe.
 
     Raises:
-        InputError: The network cannot be built, the crop is no multiple of 32, batches are too small for BatchNorm, or
-            the bundle to start from cannot be loaded.
+        InputError: The network cannot be built, the crop is no multiple of 32, batches are too small for BatchNorm, an
+            additional source is not there or not complete, or the bundle to start from cannot be loaded.
     """
     check_network(config.network)
     training = config.training
@@ -30,4 +33,5 @@ def check_training(config: TrainConfig) -> None:
             "BatchNorm has only one value per channel with batch_size 1 and crop 32",
             "Raise either, or use norm: group",
         )
+    list_sources(config.data)
     start_sha256(config.network)

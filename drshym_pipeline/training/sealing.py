@@ -22,7 +22,7 @@ from drshym_pipeline.assessment.metrics import Metric, bootstrap_mean, bootstrap
 from drshym_pipeline.assessment.reliability import CalibrationFigures, calibration_figures
 from drshym_pipeline.assessment.threshold import ThresholdChoice, choose_threshold
 from drshym_pipeline.datasets.crops import ChipStore, WholeChips
-from drshym_pipeline.datasets.description import describe_data
+from drshym_pipeline.datasets.description import describe_data, describe_sources
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, served_modes
@@ -257,6 +257,8 @@ def _card(
     described = describe_data(config.data, data)
     simulated = described.origin == "simulated"
     labels = "" if simulated else f" ({config.data.labels} labels)"
+    others = [found.title for found in describe_sources(config.data)]
+    together = f" together with {' and '.join(others)}" if others else ""
     scores = {}
     for mode, entry in modes.items():
         figures = {
@@ -281,7 +283,7 @@ def _card(
         parameters=parameters,
         bands=config.network.bands,
         training_data=(
-            f"{trained_on} chips{labels} of {described.title}, validated on {validated_on}; "
+            f"{trained_on} chips{labels} of {described.title}{together}, validated on {validated_on}; "
             f"best weights after {checkpoint.best_step} of {checkpoint.steps} steps"
         ),
         training_sha256=checkpoint.data_sha256,
