@@ -38,7 +38,7 @@ def test_values_and_defaults_are_those_of_the_program() -> None:
     assert "| `learning_rate` | highest learning rate of AdamW | number, above 0 | `0.001` |" in text
     assert "| `labels` | " in text
     assert "| `hand`, `weak`, `combined` | `hand` |" in text
-    assert "| `root` | the folder | path | must be given |" in text
+    assert "| `kind` | layout of the folder | `etci2021`, `ombria`, `emsr763`, `real_land` | must be given |" in text
     assert "## `data.sources[]`" in text
 
 
