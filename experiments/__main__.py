@@ -11,6 +11,7 @@ EXPERIMENTS = {
     "area-scenes": "experiments.area_scenes",
     "card": "experiments.card",
     "leave-one-out": "experiments.leave_one_out",
+    "leave-one-place-out": "experiments.leave_one_place_out",
     "sweep": "experiments.sweep",
     "minimum-area": "experiments.minimum_area",
     "network-trials": "experiments.network_trials",

@@ -25,15 +25,13 @@ from drshym_pipeline.assessment.paired import paired_difference, paired_mean_dif
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.labelled_set import LabelledSet, leave_one_event_out
 from drshym_pipeline.datasets.open_set import SetKind, open_labelled_set
-from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.evaluate import evaluate
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import SourceConfig, TrainConfig, load_config
 from drshym_pipeline.storage import write_json, write_text
-from drshym_pipeline.training.sealing import seal
-from drshym_pipeline.training.train import train
+from experiments import fits
 from experiments.paths import ROOT
 
 DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
@@ -122,11 +120,7 @@ def fit(plan: Plan, folder: Path, sources: Sequence[SourceConfig], progress: Pro
     recipe = plan.recipe.model_copy(
         update={"data": plan.recipe.data.model_copy(update={"sources": tuple(sources)}), "name": "leave-one-out"}
     )
-    data = prepare(recipe.data, folder, progress)
-    checkpoint = train(recipe, data, own / "checkpoint", progress=progress)
-    if (own / "bundle").is_dir():
-        return ModelBundle.load(own / "bundle")
-    return seal(recipe, data, checkpoint, own / "bundle", progress=progress)
+    return fits.fit(recipe, folder, own, progress)
 
 
 def compare(alone: pd.DataFrame, mixed: pd.DataFrame) -> dict[str, Any]:
@@ -162,13 +156,6 @@ def leave_one_out(
         yield {"event": event, "chips": len(refs), "steps": plan.recipe.training.max_steps, **compare(*scores)}
 
 
-def _figure(values: Mapping[str, Any], sign: str = "") -> str:
-    if values["value"] is None:
-        return "-"
-    text = f"{values['value']:{sign}.3f}"
-    return text if values["low"] is None else f"{text} ({values['low']:{sign}.3f} to {values['high']:{sign}.3f})"
-
-
 def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
     """Return the rows as a Markdown table; figures have 90 % bootstrap intervals over the chips of one event."""
     lines = [
@@ -183,10 +170,9 @@ def table_markdown(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
     titles = {"pooled_iou": "IoU, pooled", "mean_wet_iou": "IoU, mean over wet chips"}
     for row in rows:
         for figure, title in titles.items():
-            lines.append(
-                f"| {row['event']} | {row['chips']} | {title} | {_figure(row['simulation'][figure])} "
-                f"| {_figure(row['with_real_events'][figure])} | {_figure(row['difference'][figure], '+')} |"
-            )
+            cells = [fits.figure_text(row[part][figure]) for part in ("simulation", "with_real_events")]
+            cells.append(fits.figure_text(row["difference"][figure], "+"))
+            lines.append(f"| {row['event']} | {row['chips']} | {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
@@ -205,12 +191,8 @@ def main(arguments: Sequence[str]) -> None:
     training = recipe.training.model_copy(update={"max_steps": options.steps})
     plan = Plan(recipe.model_copy(update={"training": training}), options.share, options.label_weight, options.most)
 
-    def report(stage: str, done: int, total: int) -> None:
-        if done == total or (stage == "train" and done % 50 == 0):
-            print(f"  {stage} {done} of {total}", flush=True)
-
     rows: list[dict[str, Any]] = []
-    for row in leave_one_out(open_sets(options.data), plan, options.out.with_suffix(""), progress=report):
+    for row in leave_one_out(open_sets(options.data), plan, options.out.with_suffix(""), progress=fits.print_progress):
         rows.append(row)
         write_json(options.out, rows)
         write_text(options.out.with_suffix(".md"), table_markdown(rows, plan))
