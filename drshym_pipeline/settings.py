@@ -49,7 +49,8 @@ class SourceConfig(Section):
     """A real set, used for training in addition to the main set.
 
     `weight` is the share of all crops drawn from it, `label_weight` the weight of its labels in the loss, and `events`
-    are the names of the events (of `real_land`: places) to use, all events if empty. Only `real_land` comes with the
+    are the names of the events (of `real_land`: places) to use, all events if empty. Into a share of its crops,
+    `laid_water`, water of the main set is laid, so that real land is not always dry. Only `real_land` comes with the
     package, so only its `root` may be left out.
     """
 
@@ -62,6 +63,9 @@ class SourceConfig(Section):
         default=0.5, gt=0, le=1, description="weight of its labels in the loss; 1 = as a hand label"
     )
     events: tuple[str, ...] = Field(default=(), description="names of the events or places to use; empty = all")
+    laid_water: float = Field(
+        default=0.0, ge=0, le=1, description="share of its crops into which water of the main set is laid"
+    )
 
     @model_validator(mode="after")
     def _has_a_folder(self) -> SourceConfig:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from drshym_pipeline.datasets.augmentation import SYMMETRIES, dihedral, drop_vh, jitter_db, mix
 from drshym_pipeline.datasets.chips import DRY, IGNORED, WATER, ChipRef, InvalidLabel, read_chip
+from drshym_pipeline.datasets.laid_water import lay_water
 from drshym_pipeline.datasets.mirroring import mirrored_start, mirrored_window
 from drshym_pipeline.datasets.sampling import ChipSampler, WeightedChips
 from drshym_pipeline.datasets.sen1floods11 import WEAK
@@ -205,6 +206,7 @@ class TrainingCrops(Dataset[Crop]):
         worth = np.repeat([source.label_weight for source in sources] or [1.0], sizes)
         weak = np.asarray([ref.split == WEAK for ref in store.refs])
         self._label_weights = np.where(weak, worth * config.weak_weight, worth).astype(np.float32)
+        self._laid_water = np.repeat([source.laid_water for source in sources] or [0.0], sizes)
         unused = [store.refs[index].chip_id for index in np.flatnonzero(store.labelled_pixels == 0)]
         if unused:
             more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
@@ -261,6 +263,8 @@ class TrainingCrops(Dataset[Crop]):
         row, col = self._corner(rng, label, near_water, mirrored=mirrored)
         cut, truth = (mirrored_window if mirrored else crop_window)(db, label, row, col, config.crop)
         cut, truth = dihedral(cut, truth, int(rng.integers(SYMMETRIES)))
+        if self._laid_water[chip] > 0.0 and rng.random() < self._laid_water[chip]:
+            cut, truth = self._with_water(cut, truth, rng)
         without_vh = bool(rng.random() < config.drop_vh)
         if without_vh and cut.shape[0] > 1 and _water_shows_in_vv(cut[0], truth):
             cut = drop_vh(cut)
@@ -268,6 +272,18 @@ class TrainingCrops(Dataset[Crop]):
             cut, rng, gain_db=config.jitter_gain_db, band_db=config.jitter_band_db, noise_db=config.jitter_noise_db
         )
         return cut, truth, chip
+
+    def _with_water(
+        self, db: NDArray[np.float32], label: NDArray[np.int8], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Lay the water of a crop of the main set into another crop."""
+        chip = self.sampler.draw_wet(rng)
+        if chip is None:
+            return db, label
+        water_db, water_label = self._store[chip]
+        row, col = self._corner(rng, water_label, near_water=True, mirrored=False)
+        cut = crop_window(water_db, water_label, row, col, self._config.crop)
+        return lay_water(db, label, *dihedral(*cut, int(rng.integers(SYMMETRIES))))
 
     def _corner(
         self, rng: np.random.Generator, label: NDArray[np.int8], near_water: bool, *, mirrored: bool

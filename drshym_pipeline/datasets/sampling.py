@@ -36,6 +36,11 @@ class WeightedChips(Protocol):
         """Weight of its labels in the loss; a hand label has the weight 1."""
         ...
 
+    @property
+    def laid_water(self) -> float:
+        """Share of its crops that get water from a crop of the first source."""
+        ...
+
 
 def weighted_choice(values: NDArray[np.int64], chances: NDArray[np.float64], rng: np.random.Generator) -> int:
     """Draw one of `values` (n,) in proportion to `chances` (n,), which are not negative and not all 0."""
@@ -118,6 +123,11 @@ class ChipSampler:
         if rng.random() < self._hard_share:
             return weighted_choice(among, self._hardness(among), rng), near_water
         return int(among[rng.integers(among.size)]), near_water
+
+    def draw_wet(self, rng: np.random.Generator) -> int | None:
+        """Draw a chip with water from the first source; None if it has none."""
+        wet = self._wet[0]
+        return int(wet[rng.integers(wet.size)]) if wet.size else None
 
     def _hardness(self, chips: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the running losses of chips; a chip that was not drawn yet gets the mean of the others."""

@@ -20,12 +20,14 @@ class SourceChips:
         weight: How often crops come from this source, relative to the weights of the others.
         label_weight: Weight of its labels in the loss; a hand label has the weight 1.
         sha256: Hash of the whole set.
+        laid_water: Share of its crops that get water from a crop of the main set.
     """
 
     refs: tuple[ChipRef, ...]
     weight: float
     label_weight: float
     sha256: str
+    laid_water: float = 0.0
 
 
 def prepare_sources(config: DataConfig) -> list[SourceChips]:
@@ -37,7 +39,7 @@ def prepare_sources(config: DataConfig) -> list[SourceChips]:
         InputError: A folder lacks the layout, a chip is not complete, or a source does not have an event.
     """
     return [
-        SourceChips(tuple(refs), source.weight, source.label_weight, data.sha256())
+        SourceChips(tuple(refs), source.weight, source.label_weight, data.sha256(), source.laid_water)
         for source, (data, refs) in zip(config.sources, list_sources(config), strict=True)
     ]
 

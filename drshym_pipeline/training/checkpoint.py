@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
-from drshym_pipeline.settings import NetworkConfig, TrainConfig, TrainingConfig
+from drshym_pipeline.settings import NetworkConfig, SourceConfig, TrainConfig, TrainingConfig
 from drshym_pipeline.storage import read_json, sha256_file, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -155,7 +155,9 @@ def _with_defaults(identity: Any) -> Any:
     known = {
         key: {**values, **identity[key]} for key, values in defaults.items() if isinstance(identity.get(key), dict)
     }
-    return {**identity, **known}
+    source = SourceConfig(kind="real_land").model_dump(mode="json", exclude={"root"})
+    sources = {number: {**source, **stored} for number, stored in (identity.get("sources") or {}).items()}
+    return {**identity, **known, "sources": sources}
 
 
 def _first_difference(old: Any, new: Any, path: str = "") -> str | None:

@@ -151,6 +151,23 @@ class Source:
     refs: list[ChipRef]
     weight: float
     label_weight: float
+    laid_water: float = 0.0
+
+
+def test_water_of_the_main_set_is_laid_into_a_share_of_the_crops_of_another_source(store):
+    """The first chip of the store has water; the second, which is dry, is taken for real land."""
+    drawn = {}
+    for share in (0.0, 0.5, 1.0):
+        sources = [Source([store.refs[0]], 0.5, 1.0), Source([store.refs[1]], 0.5, 1.0, laid_water=share)]
+        config = STILL.model_copy(update={"water_share": 0.0})
+        laid = TrainingCrops(store, config, as_input, seed=1, length=80, sources=sources)
+        land = [crop for crop in (laid[index] for index in range(80)) if int(crop.chip) == 1]
+        drawn[share] = np.mean([bool((crop.truth > 0).any()) for crop in land])
+        for crop in land:  # laid water has the level of the main set's water, -20 dB
+            assert (crop.inputs[0][crop.truth > 0] < -10.5).all()
+    assert drawn[0.0] == 0.0
+    assert 0.2 < drawn[0.5] < 0.8
+    assert drawn[1.0] == 1.0
 
 
 def test_a_crop_has_the_weight_of_its_label_and_the_number_of_its_chip(store):

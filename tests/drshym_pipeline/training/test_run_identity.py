@@ -22,3 +22,14 @@ def test_a_run_of_a_release_without_a_setting_is_continued_with_its_default(tmp_
     other = {**identity, section: {**identity[section], key: "another"}}
     with pytest.raises(InputError, match=rf"differs in '{section}\.{key}'"):
         check_claim(tmp_path, other)
+
+
+def test_a_source_of_a_release_without_a_setting_counts_as_having_its_default(tmp_path: Path):
+    config = TrainConfig.model_validate({"data": {"sources": [{"kind": "real_land", "weight": 0.2}]}})
+    identity = run_identity(config, "data", None, ["source"])
+    older = {**identity["sources"]["0"]}
+    del older["laid_water"]
+    write_json(tmp_path / IDENTITY_FILE, {**identity, "sources": {"0": older}})
+    check_claim(tmp_path, identity)
+    with pytest.raises(InputError, match=r"differs in 'sources\.0\.laid_water'"):
+        check_claim(tmp_path, {**identity, "sources": {"0": {**older, "laid_water": 0.5}}})
