@@ -17,6 +17,10 @@ chip, for every size of the scene. One scene has one incidence angle, one wind, 
 makes the network map too much water in one chip does the same in the next chip, so the errors do not average out as
 independent errors would. An interval from per-pixel probabilities, or one that shrinks with the square root of the
 number of chips, is far too narrow. This module reads no pixels.
+
+The mapped share alone cannot tell a calm lake from one under wind. With at least 20 chips, `sign_interval` is fitted
+too, and the interval of a scene whose signs were counted comes from it. The interval by mapped share stays for bundles
+and predictions of earlier releases.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from drshym_pipeline.assessment.scene_signs import SceneSigns
+from drshym_pipeline.assessment.sign_interval import FEWEST_CHIPS, SignInterval
 from drshym_pipeline.records import AreaEstimate
 from drshym_pipeline.settings import Section
 
@@ -69,6 +75,7 @@ class AreaErrorModel(Section):
         chips: Number of chips that the model was fitted on.
         sizes: The interval by share mapped as water, from share 0 to share 1. Empty when there were too few chips for
             several classes of size, and in models of earlier releases: q is then used for all sizes.
+        signs: The interval by the signs of a scene; None with fewer than 20 chips and in models of earlier releases.
     """
 
     level: float = Field(default=0.9, gt=0.0, lt=1.0)
@@ -77,6 +84,7 @@ class AreaErrorModel(Section):
     quantile: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
     chips: int = Field(default=0, ge=0)
     sizes: tuple[SizeInterval, ...] = ()
+    signs: SignInterval | None = None
 
     @model_validator(mode="after")
     def _sizes_span_all_shares(self) -> Self:
@@ -96,7 +104,19 @@ class AreaErrorModel(Section):
             return "not calibrated: the whole observed area"
         short = "" if self.level >= self.nominal_level else f", too few for {100 * self.nominal_level:.0f} %"
         errors = "area errors by mapped share" if self.sizes else "relative area errors"
+        if self.chips < FEWEST_CHIPS:
+            short += f"; fewer than the {FEWEST_CHIPS} needed for an interval by signs of the scene"
         return f"conformal, {errors} of {self.chips} validation chips{short}"
+
+    @property
+    def sign_method(self) -> str:
+        """The same line for an interval by the signs of a scene."""
+        if self.signs is None:
+            return self.method
+        return (
+            f"conformal, area errors by signs of the scene, of {self.signs.chips} validation chips of "
+            f"{self.signs.events} event{'s' if self.signs.events > 1 else ''}"
+        )
 
     def source(self, data: str | None) -> str:
         """Return where the interval comes from, as a part of a sentence for readers of a map.
@@ -108,15 +128,17 @@ class AreaErrorModel(Section):
             return "which is the whole observed area, because the model has no area errors"
         return f"from area errors of {self.chips} validation chips{f' of {data}' if data else ''}"
 
-    def estimate(self, flooded_km2: float, observed_km2: float) -> AreaEstimate:
-        """Return the mapped area with its interval.
+    def estimate(self, flooded_km2: float, observed_km2: float, signs: SceneSigns | None = None) -> AreaEstimate:
+        """Return the mapped area with its interval, and with `signs` the expected area.
 
         p is the share of the observed area that is mapped as water. The interval is that of `sizes` at p, or without
         `sizes` p +- q (p + c), cut to [0, 1] and converted to an area. It does not cover ground that was not observed.
+        The interval by signs need not contain the mapped area: the signs can say that most of it is no water.
 
         Args:
             flooded_km2: Area mapped as water, in km2.
             observed_km2: Observed area in km2, not below `flooded_km2`.
+            signs: The signs of the scene; None where they were not counted, and the model's own are then not used.
 
         Raises:
             ValueError: An area is negative or not finite, or more is mapped than was observed.
@@ -127,13 +149,23 @@ class AreaErrorModel(Section):
             raise ValueError(f"more is mapped as water ({flooded_km2} km2) than was observed ({observed_km2} km2)")
         # The two areas are sums that may differ in their last bits; the upper end must not be below the estimate.
         observed = max(observed_km2, flooded_km2)
+        if signs is not None and self.signs is not None:
+            share = self.signs.estimate(signs)
+            return AreaEstimate(
+                km2=flooded_km2,
+                low_km2=share.low * observed,
+                high_km2=share.high * observed,
+                level=self.signs.level,
+                method=self.sign_method,
+                expected_km2=share.expected * observed,
+            )
         if self.quantile is None:
             low, high = 0.0, observed
         elif self.sizes:
-            share = flooded_km2 / observed if observed else 0.0
+            mapped = flooded_km2 / observed if observed else 0.0
             shares, lows, highs = zip(*((size.share, size.low, size.high) for size in self.sizes), strict=True)
-            low = max(0.0, float(np.interp(share, shares, lows))) * observed
-            high = min(1.0, float(np.interp(share, shares, highs))) * observed
+            low = max(0.0, float(np.interp(mapped, shares, lows))) * observed
+            high = min(1.0, float(np.interp(mapped, shares, highs))) * observed
             # The interval contains the share; after the multiplication rounding could put the area just outside it.
             low, high = min(low, flooded_km2), max(high, flooded_km2)
         else:

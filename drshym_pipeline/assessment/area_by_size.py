@@ -1,19 +1,90 @@
-"""Area errors of scored chips by their share of water: size and sign of the errors, and coverage of the interval.
+"""Area errors of scored chips by their share of water, and coverage of the intervals by size and by width.
 
 This module only reports; the intervals are fitted in `area`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.area import SIZE_EDGES, AreaErrorModel
+from drshym_pipeline.assessment.scene_signs import SceneSigns
+from drshym_pipeline.assessment.sign_interval import EMPTY_MAPPED
+
+# Edges between narrow, medium and wide intervals, as a multiple of the mapped area. Half of it is useful for planning;
+# more than twice of it says little.
+WIDTH_EDGES: Final = (0.5, 2.0)
+NOTHING_MAPPED: Final = "nothing mapped"
+WIDTHS: Final = ("narrow", "medium", "wide", NOTHING_MAPPED)
+
+
+def chip_intervals(
+    model: AreaErrorModel, predicted: NDArray[np.float64], signs: Sequence[SceneSigns | None] | None = None
+) -> NDArray[np.float64]:
+    """Return the area interval of each chip as a share of its scored area.
+
+    Args:
+        model: Area errors of the band mode that the chips were mapped in.
+        predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
+        signs: The signs of each chip; None where they are not known.
+
+    Returns:
+        (chips, 2) float64, lower and upper ends.
+    """
+    found = signs if signs is not None else [None] * len(predicted)
+    areas = [model.estimate(float(share), 1.0, sign) for share, sign in zip(predicted, found, strict=True)]
+    return np.array([(area.low_km2, area.high_km2) for area in areas], dtype=np.float64).reshape(-1, 2)
+
+
+def coverage_by_width(
+    ends: NDArray[np.float64], predicted: NDArray[np.float64], true: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Return how often intervals contain the truth, by their width in multiples of the mapped area.
+
+    A model whose narrow intervals fail is worse than its total coverage says: they are the ones that readers rely on.
+
+    Args:
+        ends: (chips, 2) lower and upper ends, as `chip_intervals` returns them.
+        predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
+        true: (chips,) shares labelled as water, in [0, 1].
+
+    Returns:
+        One row per class of `WIDTHS`; chips with at most 0.1 % mapped are the last one. The columns are `width`,
+        `chips`, `coverage`, `median_width` (share of the scored area) and `median_relative_width` (multiple of the
+        mapped area). Figures are Float64 and missing where a class is empty or the figure is not defined.
+    """
+    held = (ends[:, 0] <= true) & (true <= ends[:, 1])
+    width = ends[:, 1] - ends[:, 0]
+    empty = predicted <= EMPTY_MAPPED
+    relative = width / np.where(empty, 1.0, predicted)
+    index = np.where(empty, len(WIDTH_EDGES) + 1, np.searchsorted(WIDTH_EDGES, relative, side="right"))
+    rows = []
+    for turn, name in enumerate(WIDTHS):
+        inside = index == turn
+        some = bool(inside.any())
+        rows.append(
+            {
+                "width": name,
+                "chips": int(np.count_nonzero(inside)),
+                "coverage": float(np.mean(held[inside])) if some else None,
+                "median_width": float(np.median(width[inside])) if some else None,
+                "median_relative_width": float(np.median(relative[inside])) if some and name in WIDTHS[:-1] else None,
+            }
+        )
+    figures = ["coverage", "median_width", "median_relative_width"]
+    return pd.DataFrame(rows).astype(dict.fromkeys(figures, "Float64"))
 
 
 def interval_holds(
-    model: AreaErrorModel, predicted: NDArray[np.float64], true: NDArray[np.float64]
+    model: AreaErrorModel,
+    predicted: NDArray[np.float64],
+    true: NDArray[np.float64],
+    signs: Sequence[SceneSigns | None] | None = None,
 ) -> NDArray[np.bool_]:
     """Return whether the area interval of each chip contains its true water area.
 
@@ -21,12 +92,19 @@ def interval_holds(
         model: Area errors of the band mode that the chips were mapped in.
         predicted: (chips,) shares of the scored area mapped as water, in [0, 1].
         true: (chips,) shares labelled as water, in [0, 1].
+        signs: The signs of each chip; None where they are not known.
 
     Returns:
         (chips,) bool.
+
+    Raises:
+        ValueError: The arrays differ in length.
     """
-    areas = [(model.estimate(float(share), 1.0), truth) for share, truth in zip(predicted, true, strict=True)]
-    return np.array([area.low_km2 <= truth <= area.high_km2 for area, truth in areas], dtype=bool)
+    if len(predicted) != len(true):
+        raise ValueError(f"{len(predicted)} predicted shares and {len(true)} true ones")
+    ends = chip_intervals(model, predicted, signs)
+    held: NDArray[np.bool_] = (ends[:, 0] <= true) & (true <= ends[:, 1])
+    return held
 
 
 def area_error_by_size(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ChipScores, confusion
+from drshym_pipeline.assessment.scene_signs import SceneSigns
 from drshym_pipeline.datasets.chips import ChipRef, InvalidLabel, LabelledChip, read_chip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.baselines import (
@@ -104,6 +105,7 @@ class _Run:
         self.scores: dict[str, ChipScores] = {}
         self.flood_scores: dict[str, ChipScores] = {}
         self.modes: dict[str, BandMode] = {}
+        self.signs: dict[str, SceneSigns] = {}
         self.slices = SliceScores()
         self.shapes = ShapeScores()
         self.histograms: dict[str, dict[BandMode, LogitHistogram]] = {}
@@ -138,6 +140,7 @@ class _Run:
         usable = usable_logits(chip, logits)
         water = self.mapper.water(usable, mode)
         self.modes[ref.chip_id] = mode
+        self.signs[ref.chip_id] = self.mapper.signs(chip, usable, mode)
         histograms = self.histograms.setdefault(ref.event, {})
         histograms.setdefault(mode, LogitHistogram()).add(usable, chip.label)
         self.slices.add(chip, slice_chip(chip), water, observed)
@@ -176,6 +179,7 @@ class _Run:
             histograms_by_event=self.histograms,
             calibrations={mode: bundle.calibration[mode] for mode in modes},
             area_errors=bundle.area_errors,
+            signs=self.signs,
             slices=self.slices.table(resamples=config.bootstrap, level=config.interval),
             shapes=self.shapes,
             unscored=self.unscored,

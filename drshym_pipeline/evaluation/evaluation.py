@@ -16,7 +16,12 @@ import numpy as np
 import pandas as pd
 
 from drshym_pipeline.assessment.area import AreaErrorModel, area_shares
-from drshym_pipeline.assessment.area_by_size import area_error_by_size, interval_holds
+from drshym_pipeline.assessment.area_by_size import (
+    area_error_by_size,
+    chip_intervals,
+    coverage_by_width,
+    interval_holds,
+)
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import (
     COUNT_NAMES,
@@ -28,6 +33,7 @@ from drshym_pipeline.assessment.metrics import (
     with_figures,
 )
 from drshym_pipeline.assessment.reliability import calibration_figures
+from drshym_pipeline.assessment.scene_signs import SceneSigns
 from drshym_pipeline.evaluation.shapes import ShapeScores
 from drshym_pipeline.records import BandMode, Calibration, Score, resampling_text
 
@@ -45,6 +51,7 @@ class Evaluation:
         histograms_by_event: Logits by label, before scaling, by event and band mode.
         calibrations: The model's calibration of those modes.
         area_errors: The model's area intervals, by band mode.
+        signs: The signs of each chip, for its area interval; empty when they were not counted.
         slices: Table of the slices, see `SliceScores.table`.
         ceilings: Tables such as `baselines`, for the thresholds that are chosen with the truth. They are a limit and
             are not compared with the model.
@@ -67,6 +74,7 @@ class Evaluation:
     calibrations: Mapping[BandMode, Calibration]
     area_errors: Mapping[BandMode, AreaErrorModel]
     slices: pd.DataFrame
+    signs: Mapping[str, SceneSigns] = field(default_factory=dict)
     ceilings: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     flood: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     shapes: ShapeScores = field(default_factory=ShapeScores)
@@ -170,14 +178,22 @@ class Evaluation:
             if mode not in self.area_errors:
                 continue
             model = self.area_errors[mode]
-            held = interval_holds(model, *area_shares(count_array(part)))
+            signs = self._signs(part)
+            predicted, true = area_shares(count_array(part))
+            held = interval_holds(model, predicted, true, signs)
+            by_signs = model.signs is not None and None not in signs
             report[str(mode)] = {
-                "level": model.level,
-                "method": model.method,
+                "level": model.signs.level if model.signs is not None and by_signs else model.level,
+                "method": model.sign_method if by_signs else model.method,
                 "chips": len(held),
                 "held": float(np.mean(held)),
+                "by_width": records(coverage_by_width(chip_intervals(model, predicted, signs), predicted, true)),
             }
         return report
+
+    def _signs(self, counts: pd.DataFrame) -> list[SceneSigns | None]:
+        """Return the signs of the chips of a table; None for those that were not counted."""
+        return [self.signs.get(str(chip)) for chip in counts.index]
 
     def area_by_size(self) -> pd.DataFrame:
         """Return the area errors of the chips by their true share of water, see `area_error_by_size`."""
@@ -186,7 +202,7 @@ class Evaluation:
         known = self.counts["mode"].isin(list(self.area_errors)).all()
         for mode, model in self.area_errors.items():
             mine = (self.counts["mode"] == mode).to_numpy()
-            held[mine] = interval_holds(model, predicted[mine], true[mine])
+            held[mine] = interval_holds(model, predicted[mine], true[mine], self._signs(self.counts[mine]))
         return area_error_by_size(predicted, true, held if known else None)
 
     def to_dict(self) -> dict[str, Any]:

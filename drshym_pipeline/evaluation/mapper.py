@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_bands
 from drshym_pipeline.datasets.chips import LabelledChip
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.smoothing import observed_everywhere
 from drshym_pipeline.probabilities import encode, is_water, probability
 from drshym_pipeline.records import BandMode, PrecisionOption
+from drshym_pipeline.sar.codes import encode_db
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
@@ -85,6 +87,17 @@ class ChipMapper:
         """Compute the (h, w) mask of `usable_logits`; pixels with NaN are never water."""
         calibration = self.bundle.calibration[mode]
         return is_water(encode(probability(usable, calibration)), calibration.threshold)
+
+    def signs(self, chip: LabelledChip, usable: NDArray[np.float32], mode: BandMode) -> SceneSigns:
+        """Count the signs of a chip over its scored pixels: those with a label and with `usable_logits`."""
+        calibration = self.bundle.calibration[mode]
+        scored = (chip.label >= 0) & ~np.isnan(usable)
+        counts = SignCounts()
+        counts.add(
+            encode(np.where(scored, probability(usable, calibration), np.float32(np.nan))),
+            encode_db(np.where(scored, chip.db[: used_bands(mode)], np.float32(np.nan))),
+        )
+        return counts.signs(calibration.threshold)
 
     def map_chip(self, chip: LabelledChip) -> NDArray[np.bool_]:
         """Compute the (h, w) mask of one chip."""

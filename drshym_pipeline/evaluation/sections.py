@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from drshym_pipeline.assessment.area_by_size import NOTHING_MAPPED, WIDTH_EDGES
 from drshym_pipeline.assessment.metrics import METRICS, with_figures
 from drshym_pipeline.evaluation.baselines import TITLES
 from drshym_pipeline.evaluation.comparison import Comparison
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 METRIC_TITLES = {"iou": "IoU", "f1": "F1", "precision": "precision", "recall": "recall", "false_water": "false water"}
 THIS_MODEL = "this model"
 _SLICE_METRICS = ("iou", "f1", "precision", "recall", "false_water")
+_WIDTHS = {
+    "narrow": f"under {WIDTH_EDGES[0]:g} x the mapped area",
+    "medium": f"{WIDTH_EDGES[0]:g} to {WIDTH_EDGES[1]:g} x the mapped area",
+    "wide": f"over {WIDTH_EDGES[1]:g} x the mapped area",
+    NOTHING_MAPPED: NOTHING_MAPPED,
+}
+_WIDTH_FIGURES = {
+    "coverage": "held",
+    "median_width": "median width (share of the chip)",
+    "median_relative_width": "median width / mapped area",
+}
 _CALIBRATION = {
     "log_loss": "log loss",
     "brier": "Brier",
@@ -127,7 +139,7 @@ def shapes(evaluation: Evaluation) -> str:
 
 
 def areas(evaluation: Evaluation) -> str:
-    """Return the area errors by size, and how often the intervals contain the truth."""
+    """Return how often the intervals contain the truth, in total and by their width, and the area errors by size."""
     rows = (
         [
             "no water" if row["high"] == 0 else _range(100 * row["low"], 100 * row["high"], "%"),
@@ -146,7 +158,13 @@ def areas(evaluation: Evaluation) -> str:
         for mode, item in evaluation.area_intervals().items()
     )
     held = table(["mode", "stated level", "held", "chips", "method"], stated)
-    return f"{held}\n\n{table(head, rows)}"
+    widths = (
+        [mode, _WIDTHS[row["width"]], row["chips"], *(figure(row[name]) for name in _WIDTH_FIGURES)]
+        for mode, item in evaluation.area_intervals().items()
+        for row in item["by_width"]
+    )
+    by_width = table(["mode", "width of the interval", "chips", *_WIDTH_FIGURES.values()], widths)
+    return f"{held}\n\n{by_width}\n\n{table(head, rows)}"
 
 
 def dry_chips(evaluation: Evaluation) -> str:

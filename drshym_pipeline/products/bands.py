@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.scene_signs import SignCounts
 from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.sar.backscatter import BackscatterReader
@@ -32,17 +33,28 @@ class Band:
     vv: NDArray[np.uint16]
 
 
-def image_bands(reader: BackscatterReader, tiles: StoredProbabilities, threshold: float) -> Iterator[Band]:
+def image_bands(
+    reader: BackscatterReader,
+    tiles: StoredProbabilities,
+    threshold: float,
+    signs: SignCounts | None = None,
+    sign_bands: int = 1,
+) -> Iterator[Band]:
     """Yield the stitched rows of the image, from the first to the last.
 
     Args:
         reader: The open scene.
         tiles: The open probabilities of the scene.
         threshold: The probability from which a pixel is water.
+        signs: Counts the signs of the image, in its own grid; complete after the last band.
+        sign_bands: The number of bands that the signs come from, VV first.
 
     Raises:
         InputError: A part of the probabilities is missing or damaged.
     """
     for row, stored in stitch_rows(tiles, tiles.grid):
-        vv = reader.read(Window(row, 0, len(stored), tiles.grid.width), 1)[0]
-        yield Band(row, stored, mask_of(stored, threshold), vv)
+        window = Window(row, 0, len(stored), tiles.grid.width)
+        codes = reader.read(window, 1 if signs is None else sign_bands)
+        if signs is not None:
+            signs.add(stored, codes)
+        yield Band(row, stored, mask_of(stored, threshold), codes[0])

@@ -102,6 +102,6 @@ def write_caption(
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
-        f"Within the observed area of about {area_text(observed_km2)}{when}, about "
-        f"{flooded.text(interval_source)} appear to be {water}. {caveat}; {mapped} {signed}."
+        f"Within the observed area of about {area_text(observed_km2)}{when}, "
+        f"{flooded.sentence(water, interval_source)}. {caveat}; {mapped} {signed}."
     )

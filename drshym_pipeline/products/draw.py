@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from drshym_pipeline.assessment.scene_signs import SignCounts, used_bands
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.bands import image_bands
@@ -131,6 +132,8 @@ def draw_map(
     calibration, place = prediction.summary.calibration, meta.map_grid
     areas = PixelAreas.measure(place.crs, place.affine, place.height, place.width)
     statistics = MapStatistics(areas)
+    errors = prediction.area_errors
+    signs = None if errors.signs is None else SignCounts()
     canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
     tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
@@ -140,7 +143,7 @@ def draw_map(
         temporary_directory(products) as scratch,
         MapRasters(meta, scratch, tags, water_separated=_WATER_SEPARATED) as rasters,
     ):
-        bands = image_bands(reader, tiles, calibration.threshold)
+        bands = image_bands(reader, tiles, calibration.threshold, signs, used_bands(prediction.summary.mode))
         if meta.product_grid is not None:
             bands = geocoded(bands, meta, scratch)
         if small is not None:
@@ -153,7 +156,8 @@ def draw_map(
             progress(STAGE, band.row + len(band.mask), place.height)
         mask, probability = rasters.close(statistics.mask_tags(), statistics.probability_tags())
         observed = statistics.observed_pixels > 0
-        flooded = prediction.area_errors.estimate(statistics.flooded_km2, statistics.observed_km2) if observed else None
+        counted = None if signs is None else signs.signs(calibration.threshold)
+        flooded = errors.estimate(statistics.flooded_km2, statistics.observed_km2, counted) if observed else None
         shown = meta.statistics.get("VV")
         # All these products are made from the same finished rasters, so they are made at the same time.
         with ThreadPoolExecutor(_WRITERS) as pool:

@@ -44,24 +44,51 @@ def area_figure(km2: float, uncertainty: float | None = None) -> str:
 
 
 class AreaEstimate(Record):
-    """An area with its interval. No area is printed without its interval."""
+    """An area with its interval. No area is printed without its interval.
+
+    `km2` is the mapped area. `expected_km2` is the most likely true area, None where only the mapped area is known.
+    The interval is that of the true area, and with an expected area it need not contain the mapped one.
+    """
 
     km2: float = Field(ge=0.0)
     low_km2: float = Field(ge=0.0)
     high_km2: float = Field(ge=0.0)
     level: float = Field(gt=0.0, lt=1.0)
     method: str
+    expected_km2: float | None = Field(default=None, ge=0.0)
 
     def text(self, source: str = "") -> str:
         """Return text such as `12.3 km2 (90 % interval 10.1 to 15.0 km2)`.
 
+        With an expected area: `12.3 km2 mapped; likely 11.2 km2 (90 % interval 10.1 to 15.0 km2)`.
+
         Args:
             source: Where the interval comes from, such as `from area errors of 640 chips`; it is added in the brackets.
         """
-        width = self.high_km2 - self.low_km2
-        km2, low, high = (area_figure(value, width) for value in (self.km2, self.low_km2, self.high_km2))
-        level = f"{100 * self.level:.0f} %"
-        return f"{km2} km2 ({level} interval {low} to {high} km2{f', {source}' if source else ''})"
+        if self.expected_km2 is None:
+            return f"{self._figure(self.km2)} {self._interval(source)}"
+        return f"{self._figure(self.km2)} mapped; likely {self._figure(self.expected_km2)} {self._interval(source)}"
+
+    def sentence(self, water: str, source: str = "") -> str:
+        """Return the same as a clause, such as `about 12.3 km2 (90 % interval ...) appear to be open water`.
+
+        Args:
+            water: What is mapped, such as `open water`.
+            source: Where the interval comes from.
+        """
+        if self.expected_km2 is None:
+            return f"about {self.text(source)} appear to be {water}"
+        return (
+            f"about {self._figure(self.km2)} are mapped as {water}; likely about {self._figure(self.expected_km2)} "
+            f"{self._interval(source)} are {water}"
+        )
+
+    def _figure(self, km2: float) -> str:
+        return f"{area_figure(km2, self.high_km2 - self.low_km2)} km2"
+
+    def _interval(self, source: str) -> str:
+        low, high = (area_figure(value, self.high_km2 - self.low_km2) for value in (self.low_km2, self.high_km2))
+        return f"({100 * self.level:.0f} % interval {low} to {high} km2{f', {source}' if source else ''})"
 
 
 def _whole_steps(ha: float) -> float:

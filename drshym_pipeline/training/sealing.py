@@ -7,6 +7,7 @@ Every figure on the card of the bundle is computed here from validation pixels, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
@@ -20,6 +21,8 @@ from drshym_pipeline.assessment.calibration import CalibrationFit, calibrate, wr
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import Metric, bootstrap_mean, bootstrap_score
 from drshym_pipeline.assessment.reliability import CalibrationFigures, calibration_figures
+from drshym_pipeline.assessment.scene_signs import quarter_counts, used_bands
+from drshym_pipeline.assessment.sign_interval import ChipSigns, fit_sign_interval
 from drshym_pipeline.assessment.threshold import ThresholdChoice, choose_threshold
 from drshym_pipeline.datasets.crops import ChipStore, WholeChips
 from drshym_pipeline.datasets.description import describe_data, describe_sources
@@ -33,6 +36,7 @@ from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Score, describe_validation
+from drshym_pipeline.sar.codes import encode_db
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import atomic_directory, read_json, write_json
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
@@ -72,12 +76,17 @@ class ModeCalibration(Record):
     events: dict[str, EventCalibration] = Field(default_factory=dict)
 
 
-def calibrate_mode(by_event: Mapping[str, Sequence[LogitHistogram]], evaluation: EvaluationConfig) -> ModeCalibration:
+def calibrate_mode(
+    by_event: Mapping[str, Sequence[LogitHistogram]],
+    evaluation: EvaluationConfig,
+    signs: Sequence[ChipSigns] = (),
+) -> ModeCalibration:
     """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the resulting maps.
 
     Args:
         by_event: One histogram per validation chip, by event; chips without a counted pixel are left out.
         evaluation: The aim of the threshold, and the settings of the intervals of scores and areas.
+        signs: The counts by surface of the same chips, for the area interval by signs.
     """
     counted = {event: [chip for chip in chips if chip.pixels] for event, chips in by_event.items()}
     events = {event: reduce(add, chips) for event, chips in counted.items() if chips}
@@ -89,13 +98,14 @@ def calibrate_mode(by_event: Mapping[str, Sequence[LogitHistogram]], evaluation:
     counts = [chip.scores_at(calibration.threshold, calibration.T, calibration.bias) for chip in chips]
     table = np.array([chip.as_tuple() for chip in counts], dtype=np.int64).reshape(-1, 4)
     resamples, level = evaluation.bootstrap, evaluation.interval
+    errors = fit_area_errors(*area_shares(table), level=level)
     origins = [event for event, chips in counted.items() for _ in chips]
     scores = {metric: bootstrap_score(table, metric, origins, resamples=resamples, level=level) for metric in _METRICS}
     return ModeCalibration(
         calibration=calibration,
         before=calibration_figures(pooled, Calibration()),
         after=calibration_figures(pooled, calibration),
-        area_errors=fit_area_errors(*area_shares(table), level=level),
+        area_errors=errors.model_copy(update={"signs": fit_sign_interval(signs, calibration, level)}),
         scores={**scores, "iou_chip_mean": bootstrap_mean(table, "iou", origins, resamples=resamples, level=level)},
         chips=len(chips),
         histogram=pooled.to_dict(),
@@ -168,8 +178,8 @@ def seal(
     network = build_network(config.network)
     load_state(network, state, str(checkpoint.weights))
     network.to(device)
-    histograms = _validation_histograms(network, config, data, checkpoint, device=device, progress=progress)
-    modes = {mode: calibrate_mode(by_event, config.evaluation) for mode, by_event in histograms.items()}
+    found = _validation_counts(network, config, data, checkpoint, device=device, progress=progress)
+    modes = {mode: calibrate_mode(counts.by_event, config.evaluation, counts.signs) for mode, counts in found.items()}
     weights_count = sum(parameter.numel() for parameter in network.parameters())
     bundle = ModelBundle.create(
         name=config.name,
@@ -203,7 +213,15 @@ def _not_finite(checkpoint: TrainedCheckpoint, problem: str) -> InputError:
     )
 
 
-def _validation_histograms(
+@dataclass(frozen=True)
+class _ChipCounts:
+    """The logits by label of every validation chip, by event, and the counts of the same chips by surface."""
+
+    by_event: dict[str, list[LogitHistogram]] = field(default_factory=dict)
+    signs: list[ChipSigns] = field(default_factory=list)
+
+
+def _validation_counts(
     network: Any,
     config: TrainConfig,
     data: Sen1Floods11,
@@ -211,8 +229,8 @@ def _validation_histograms(
     *,
     device: str,
     progress: Progress,
-) -> dict[BandMode, dict[str, list[LogitHistogram]]]:
-    """Return the logits by label of every validation chip, by event, in each band mode of the network.
+) -> dict[BandMode, _ChipCounts]:
+    """Return the counts of every validation chip in each band mode of the network.
 
     Raises:
         InputError: A logit is not finite.
@@ -221,7 +239,7 @@ def _validation_histograms(
     refs = data.chips("valid")
     store = ChipStore(refs, config.data.invalid_label)
     modes = served_modes(config.network.bands)
-    found: dict[BandMode, dict[str, list[LogitHistogram]]] = {mode: {} for mode in modes}
+    found: dict[BandMode, _ChipCounts] = {mode: _ChipCounts() for mode in modes}
     for turn, mode in enumerate(modes):
         chips = WholeChips(store, to_input, vv_only=mode == "vv")
         for index, ref in enumerate(refs):
@@ -230,8 +248,11 @@ def _validation_histograms(
             if not np.isfinite(logits).all():
                 raise _not_finite(checkpoint, f"outputs for the chip {ref.chip_id} are not finite in mode {mode}")
             histogram = LogitHistogram()
-            histogram.add(logits, np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8))
-            found[mode].setdefault(ref.event, []).append(histogram)
+            labels = np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8)
+            histogram.add(logits, labels)
+            found[mode].by_event.setdefault(ref.event, []).append(histogram)
+            codes = encode_db(store[index][0][: used_bands(mode)].astype(np.float32))
+            found[mode].signs.append(ChipSigns(ref.event, quarter_counts(logits, labels, codes)))
             progress("calibrate", turn * len(chips) + index + 1, len(modes) * len(chips))
     return found
 
