@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from drshym_pipeline.probabilities import PROBABILITY_STEPS, is_water
 from drshym_pipeline.records import BandMode, Calibration
@@ -203,6 +202,8 @@ class LogitCounts:
 
     def signs(self, calibration: Calibration) -> SceneSigns:
         """Return the signs with a calibration: as `SignCounts` does, with probabilities to within half a bin."""
+        from scipy.special import expit  # not loaded to map a scene
+
         centres = (np.arange(_LOGIT_BINS) + 0.5) / _LOGIT_BINS_PER_UNIT - _LOGIT_LIMIT
         p: NDArray[np.float64] = expit(centres / calibration.T + calibration.bias)
         return signs_of_counts(self.counts.astype(np.int64), p, p >= calibration.threshold)

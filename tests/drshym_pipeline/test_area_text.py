@@ -36,6 +36,25 @@ def test_an_estimate_has_the_digits_of_its_interval(numbers, text):
     assert estimate(*numbers).text() == text
 
 
+def test_an_expected_area_stands_between_the_mapped_one_and_its_interval():
+    area = estimate(30.2, 5.1, 14.2).model_copy(update={"expected_km2": 8.04})
+    assert area.text() == "30.2 km2 mapped; likely 8.0 km2 (90 % interval 5.1 to 14.2 km2)"
+    assert area.text("from here").endswith("14.2 km2, from here)")
+    assert area.sentence("open water", "from here") == (
+        "about 30.2 km2 are mapped as open water; likely about 8.0 km2 (90 % interval 5.1 to 14.2 km2, from here) "
+        "are open water"
+    )
+    nothing = estimate(0.0, 0.0, 0.31).model_copy(update={"expected_km2": 0.0})
+    assert nothing.text() == "0 km2 mapped; likely 0 km2 (90 % interval 0 to 0.31 km2)"
+
+
+def test_the_record_of_an_area_of_earlier_releases_is_read():
+    old = estimate(12.3, 10.0, 15.0).model_dump(exclude={"expected_km2"})
+    area = AreaEstimate.model_validate(old)
+    assert area.expected_km2 is None
+    assert area.sentence("open water") == "about 12.3 km2 (90 % interval 10.0 to 15.0 km2) appear to be open water"
+
+
 def significant_digits(text: str) -> int:
     return len(text.replace(".", "").lstrip("0"))
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drshym_pipeline.assessment.area import AreaErrorModel, SizeInterval, area_shares, fit_area_errors
-from drshym_pipeline.assessment.area_by_size import area_error_by_size, interval_holds
+from drshym_pipeline.assessment.area_by_size import area_error_by_size, coverage_by_width, interval_holds
 from tests.examples import examples
 
 shares = st.integers(0, 40).flatmap(
@@ -224,3 +225,18 @@ def test_shares_come_from_the_scored_pixels_of_scored_chips() -> None:
     predicted, true = area_shares(np.array([[2, 1, 3, 4], [0, 0, 0, 0]]))
     assert predicted == pytest.approx([0.3])
     assert true == pytest.approx([0.5])
+
+
+def test_coverage_by_width_counts_each_chip_once_in_the_class_of_its_interval() -> None:
+    predicted = np.array([0.2, 0.2, 0.2, 0.4, 0.0005, 0.0])
+    ends = np.array([[0.18, 0.22], [0.15, 0.24], [0.1, 0.3], [0.0, 0.9], [0.0, 0.01], [0.0, 0.03]])
+    true = np.array([0.21, 0.3, 0.12, 0.3, 0.02, 0.0])
+    table = coverage_by_width(ends, predicted, true).set_index("width")
+    assert table["chips"].to_dict() == {"narrow": 2, "medium": 1, "wide": 1, "nothing mapped": 2}
+    assert table["coverage"].to_dict() == {"narrow": 0.5, "medium": 1.0, "wide": 1.0, "nothing mapped": 0.5}
+    assert table.loc["narrow", "median_relative_width"] == pytest.approx(0.325)
+    assert table.loc["nothing mapped", "median_width"] == pytest.approx(0.02)
+    assert table.loc["nothing mapped", "median_relative_width"] is pd.NA
+    empty = coverage_by_width(np.empty((0, 2)), np.array([]), np.array([]))
+    assert empty["chips"].sum() == 0
+    assert empty["coverage"].isna().all()

@@ -15,6 +15,7 @@ from sklearn.metrics import jaccard_score, log_loss
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
+from drshym_pipeline.assessment.sign_interval import SignInterval
 from drshym_pipeline.datasets.chips import ChipRef, read_chip
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.errors import InputError
@@ -228,9 +229,10 @@ def test_written_tables_hold_the_counts_and_unrounded_figures(evaluation, tmp_pa
     assert document["pooled"]["iou"]["value"] == evaluation.scores["iou"].value
     assert document["chips"][0]["chip"] == evaluation.counts.index[0]
     assert 0.0 <= document["area_intervals"]["vv_vh"]["held"] <= 1.0
+    assert sum(row["chips"] for row in document["area_intervals"]["vv_vh"]["by_width"]) == len(evaluation.counts)
     card = paths["evaluation.md"].read_text()
     assert f"{evaluation.scores['iou'].value:.3f} ({evaluation.scores['iou'].low:.3f} to" in card
-    for title in ("Otsu on VV, per chip", "VH < -23.5 dB", "Brier", "cropland"):
+    for title in ("Otsu on VV, per chip", "VH < -23.5 dB", "Brier", "cropland", "width of the interval"):
         assert title in card
 
 
@@ -268,3 +270,21 @@ def test_training_curves_show_all_recorded_validations() -> None:
     history = [{"step": 10, "train_loss": 0.9}, {"step": 20, "train_loss": 0.5, "valid_loss": 0.6, "valid_iou": 0.4}]
     assert training_curves(history) != training_curves(history[:1])
     assert training_curves([]) != training_curves(history)
+
+
+def test_a_model_with_signs_is_judged_by_the_interval_of_the_signs(evaluation) -> None:
+    assert set(evaluation.signs) == set(evaluation.counts.index)
+    chip = str(evaluation.counts.index[0])
+    counts = evaluation.counts.loc[chip]
+    share = float(counts["tp"] + counts["fp"]) / float(counts[["tp", "fp", "fn", "tn"]].sum())
+    assert evaluation.signs[chip].mapped == pytest.approx(share)
+    wide = SignInterval(
+        expected=(1, 1, 1), spread=(1, 1, 1, 1), factor=1e6, level=0.8, chips=60, events=3
+    )  # fmt: skip
+    errors = {"vv_vh": AreaErrorModel(quantile=0.0, floor=0.01, chips=60, signs=wide)}
+    found = replace(evaluation, area_errors=errors).area_intervals()["vv_vh"]
+    assert (found["level"], found["held"]) == (0.8, 1.0)
+    assert found["method"] == errors["vv_vh"].sign_method
+    uncounted = replace(evaluation, area_errors=errors, signs={}).area_intervals()["vv_vh"]
+    assert (uncounted["level"], uncounted["method"]) == (0.9, errors["vv_vh"].method)
+    assert uncounted["held"] < 1.0

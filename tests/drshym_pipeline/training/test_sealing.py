@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from drshym_pipeline.assessment.calibration import LogitHistogram
+from drshym_pipeline.assessment.scene_signs import quarter_counts
+from drshym_pipeline.assessment.sign_interval import ChipSigns
+from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
@@ -13,6 +16,7 @@ from drshym_pipeline.model.model_card import model_card_markdown
 from drshym_pipeline.records import Score
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import sha256_file
+from drshym_pipeline.training import sealing
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint, keep_weights
 from drshym_pipeline.training.sealing import calibrate_mode, read_calibration, seal
 from drshym_pipeline.training.train import train
@@ -112,6 +116,41 @@ def test_overconfident_logits_get_a_temperature_above_one_and_area_errors_from_w
     assert entry.after.ece < entry.before.ece
     assert entry.area_errors.chips == 12
     assert entry.scores["iou"].low < entry.scores["iou"].value < entry.scores["iou"].high
+
+
+@pytest.mark.parametrize(("number", "fitted"), [(20, True), (19, False)])
+def test_the_interval_by_signs_needs_twenty_chips(number: int, fitted: bool) -> None:
+    rng = np.random.default_rng(1)
+    histograms, signs = [], []
+    for _ in range(number):
+        truth = (rng.random((64, 64)) < rng.uniform(0.05, 0.5)).astype(np.int8)
+        logits = np.where(truth == 1, 3.0, -3.0) + rng.normal(0, 2.0, truth.shape)
+        histogram = LogitHistogram()
+        histogram.add(logits, truth)
+        histograms.append(histogram)
+        signs.append(ChipSigns("a", quarter_counts(logits, truth, np.full((2, 64, 64), 33_000, np.uint16))))
+    entry = calibrate_mode({"a": histograms}, EvaluationConfig(bootstrap=100), signs)
+    assert (entry.area_errors.signs is not None) == fitted
+    assert entry.area_errors.quantile is not None
+    assert ("fewer than the 20" in entry.area_errors.method) != fitted
+
+
+def test_sealing_counts_the_signs_of_the_validation_chips_in_both_modes(
+    run: TrainedCheckpoint, recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(sealing, "fit_sign_interval", lambda signs, calibration, level: given.append(list(signs)))
+    seal(recipe, chips, run, tmp_path / "model")
+    refs = chips.chips("valid")
+    assert [[chip.event for chip in mode] for mode in given] == [[ref.event for ref in refs]] * 2
+    for mode in given:
+        for ref, chip in zip(refs, mode, strict=True):
+            labelled = read_chip(ref).label
+            assert sum(part.pixels for part in chip.quarters) == np.count_nonzero(labelled >= 0)
+            assert sum(part.water for part in chip.quarters) == np.count_nonzero(labelled == 1)
+    # Without VH other surfaces are found, and the network gives other logits.
+    alone, both = ([part.counts for chip in mode for part in chip.quarters] for mode in given)
+    assert not all(np.array_equal(one, two) for one, two in zip(alone, both, strict=True))
 
 
 def chips_of(seed: int, bias: float, number: int = 6) -> list[LogitHistogram]:
