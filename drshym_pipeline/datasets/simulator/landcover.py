@@ -100,8 +100,8 @@ def _wild_cover(
     shape = fields.code.shape
     kind = fields.kind
     trees = spectral_noise(rng, shape, float(rng.uniform(3.0, 3.8)), cutoff=float(rng.uniform(60, 300)))
-    if kind == "desert":
-        return np.where(terrain.valley + 0.15 * rough < rng.uniform(-0.1, 0.15), SHRUB, BARE).astype(np.uint8)
+    if kind == "desert":  # only the dry river beds have plants
+        return np.where(terrain.valley + 0.15 * rough < rng.uniform(-0.1, 0.15), GRASS, BARE).astype(np.uint8)
     if kind == "marsh":
         dry = np.where(trees > rng.uniform(0.3, 1.5), SHRUB, GRASS)
         return np.where(rough < rng.uniform(-0.3, 1.5), WETLAND, dry).astype(np.uint8)

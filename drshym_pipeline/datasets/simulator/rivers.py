@@ -63,7 +63,7 @@ def river_lines(rng: np.random.Generator, shape: tuple[int, int], wavelength: fl
     lines = [main]
     for _ in range(channels - 1):
         # Side channels leave the main one and return to it at small angles, so islands between them are long.
-        away = rng.uniform(0.06, 0.16) * wavelength * _slow_noise(rng, len(main), rng.uniform(0.25, 0.7) * wavelength)
+        away = rng.uniform(0.1, 0.25) * wavelength * _slow_noise(rng, len(main), rng.uniform(0.5, 1.2) * wavelength)
         lines.append(main + across * away[:, None])
     return lines
 

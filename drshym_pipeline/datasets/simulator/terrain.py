@@ -151,7 +151,8 @@ def make_terrain(rng: np.random.Generator, shape: tuple[int, int], relief: float
         return Terrain(height - height.min(), fall, np.zeros(shape, bool), nowhere, valley, np.zeros((0, 2)))
     # The width of a wide river changes over longer distances than that of a small one.
     width = half_width * np.exp(0.22 * smooth_noise(rng, shape, 50.0 + 8.0 * half_width))
-    river = distance < np.clip(width / (np.sqrt(len(lines))), 0.6, 60.0)
+    width = np.clip(width, 0.6, 60.0)
+    river = distance < width if len(lines) == 1 else _channels(rng, lines, width)
     flat = half_width + float(rng.uniform(10, 160))
     edge = np.maximum(distance - flat * np.exp(0.4 * smooth_noise(rng, shape, 90.0)), 0.0)
     rise = 1.0 - np.exp(-((edge / float(rng.uniform(30, 160))) ** 1.4))
@@ -168,6 +169,17 @@ def make_terrain(rng: np.random.Generator, shape: tuple[int, int], relief: float
     river |= small
     height[river] = -2.0
     return Terrain(height.astype(np.float32), fall, river, distance, valley, lines[0])
+
+
+def _channels(rng: np.random.Generator, lines: list[Line], width: _Float) -> NDArray[np.bool_]:
+    """Draw a river of several channels, (h, w) bool: the first line has the full width, side channels are narrower."""
+    shape = (width.shape[0], width.shape[1])
+    bed = np.zeros(shape, bool)
+    for share, line in zip([1.0, *rng.uniform(0.25, 0.7, len(lines) - 1)], lines, strict=True):
+        distance = distance_to(line, shape, margin=24)
+        if distance is not None:
+            bed |= distance < np.float32(share) * width
+    return bed
 
 
 def _small_waters(

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from drshym_pipeline.datasets.simulator.fields import FIELD_CODES, WILD_CODE, Fields, by_field, make_fields, parcel_mean
 from drshym_pipeline.datasets.simulator.landcover import BARE, BUILT, CROP, GRASS, LandCover, make_landcover
-from drshym_pipeline.datasets.simulator.rivers import distance_to, meander, raster_of
+from drshym_pipeline.datasets.simulator.rivers import distance_to, meander, raster_of, river_lines
 from drshym_pipeline.datasets.simulator.roads import make_network
 from drshym_pipeline.datasets.simulator.scene import generator, simulate_scene
 from drshym_pipeline.datasets.simulator.terrain import Terrain, make_terrain
@@ -153,6 +153,27 @@ def test_rivers_bend_and_keep_the_direction_of_their_valley():
         sinuosity = steps.sum() / np.hypot(*run)
         assert 1.15 < sinuosity < 4.0
         assert abs(np.arctan2(*run) - 0.7) < 0.5
+
+
+def test_side_channels_leave_islands_and_all_channels_are_one_river():
+    islands = 0
+    for seed in range(12):
+        rng = generator(96, seed)
+        lines = river_lines(rng, (300, 300), 120.0, 3)
+        assert len(lines) == 3
+        away = np.hypot(*(lines[1] - lines[0]).T)
+        assert 2.0 < np.median(away) < 60.0
+        # The distance between two channels becomes small again and again: they meet.
+        turns = np.diff(np.sign(((lines[1] - lines[0]) * np.gradient(lines[0], axis=0)[:, ::-1] * [1, -1]).sum(axis=1)))
+        assert (turns != 0).sum() >= 2
+        bed = np.zeros((300, 300), bool)
+        for line in lines:
+            distance = distance_to(line, (300, 300), margin=24)
+            bed |= distance < 3.0 if distance is not None else False
+        holes, _ = ndimage.label(~bed)
+        border = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
+        islands += len(np.setdiff1d(np.unique(holes), border))
+    assert islands > 12
 
 
 def test_the_distance_to_a_line_outside_the_scene_is_measured_within_the_margin():
