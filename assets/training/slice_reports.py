@@ -25,7 +25,7 @@ from resources.store import ArtefactStore
     group_name="training",
     **asset_facts("slice_reports", "model"),
     pool=TRAINING_POOL,
-    code_version="2",
+    code_version="3",
     kinds={"pandas", "mlflow"},
     description="Scores and errors by slice on held-out chips, against baselines and the model in service; a verdict.",
 )
