@@ -30,7 +30,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def scene_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_scene(tmp_path_factory.mktemp("simulated"), SCENE, simulate_scene(5, 96, 140))
+    return write_scene(tmp_path_factory.mktemp("simulated"), SCENE, simulate_scene(11, 96, 140))
 
 
 @pytest.fixture
