@@ -74,12 +74,26 @@ class SourceConfig(Section):
         return self
 
 
+class CalibrationSource(Section):
+    """A real set whose chips are added to the validation chips for calibration, and are never trained on.
+
+    `weight` is the share of the set in the fits of temperature, bias and threshold, `events` are the names of the
+    events (of `real_land`: places) to use, all events if empty.
+    """
+
+    kind: Literal["real_land"] = Field(description="layout of the folder")
+    root: Path | None = Field(default=None, description="the folder; none = the set that comes with the package")
+    weight: float = Field(default=0.25, gt=0, lt=1, description="share of the set in temperature, bias and threshold")
+    events: tuple[str, ...] = Field(default=(), description="names of the events or places to use; empty = all")
+
+
 class DataConfig(Section):
     """Where the labelled chips come from.
 
     `root` is a folder in the layout of Sen1Floods11 (the one that contains `data/` and `splits/`). With `kind:
     simulated` the simulator fills the folder if it is empty, and without `root` a folder named after the settings is
-    used. The chips of `sources` are used only for training; validation and test use only the main set.
+    used. The chips of `sources` are used only for training, those of `calibration` only for the temperature, the bias,
+    the threshold and the area intervals. The score that decides which weights are kept uses only the main set.
     """
 
     kind: Literal["simulated", "sen1floods11"] = Field(
@@ -102,12 +116,20 @@ class DataConfig(Section):
     sources: tuple[SourceConfig, ...] = Field(
         default=(), description="real sets used for training together with the main set, a list of sections"
     )
+    calibration: tuple[CalibrationSource, ...] = Field(
+        default=(), description="real sets used for calibration together with the validation chips, a list of sections"
+    )
 
     @model_validator(mode="after")
     def _leave_the_main_set_a_share(self) -> DataConfig:
         if sum(source.weight for source in self.sources) >= 1:
             raise ValueError(
                 "the weights of all sources must add up to less than 1, because the rest is the main set's share"
+            )
+        if sum(source.weight for source in self.calibration) >= 1:
+            raise ValueError(
+                "the weights of all calibration sets must add up to less than 1, because the rest is the main set's "
+                "share"
             )
         return self
 

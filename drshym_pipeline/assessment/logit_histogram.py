@@ -95,6 +95,13 @@ class LogitHistogram:
         merged.dry = self.dry + other.dry
         return merged
 
+    def times(self, factor: int) -> LogitHistogram:
+        """Return the histogram in which every pixel counts `factor` times."""
+        scaled = LogitHistogram()
+        scaled.water = self.water * factor
+        scaled.dry = self.dry * factor
+        return scaled
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON value with the counts from the first to the last bin that is not empty."""
         filled = np.flatnonzero(self.water + self.dry)

@@ -79,7 +79,11 @@ def best_threshold(hist: LogitHistogram, T: float, bias: float = 0.0) -> tuple[f
 
 
 def choose_threshold(
-    chips: Sequence[LogitHistogram], T: float, bias: float = 0.0, aim: ThresholdAim = "mean_iou"
+    chips: Sequence[LogitHistogram],
+    T: float,
+    bias: float = 0.0,
+    aim: ThresholdAim = "mean_iou",
+    weights: Sequence[float] | None = None,
 ) -> ThresholdChoice:
     """Choose the thresholds of both aims under a calibration, each in the middle of the plateau around its best.
 
@@ -92,11 +96,12 @@ def choose_threshold(
         T: Temperature, by which the logits are divided.
         bias: Value that is added after the division.
         aim: The aim whose threshold a map uses.
+        weights: Weight of every chip in the mean IoU that the threshold is chosen for; by default all are equal.
     """
     pooled = reduce(add, chips, LogitHistogram())
     curves: dict[ThresholdAim, NDArray[np.float64] | None] = {"pooled_f1": None, "mean_iou": None}
     if pooled.has_both:
-        curves = {"pooled_f1": _pooled_f1(chips, T, bias), "mean_iou": _mean_iou(chips, T, bias)}
+        curves = {"pooled_f1": _pooled_f1(chips, T, bias), "mean_iou": _mean_iou(chips, T, bias, weights)}
     return ThresholdChoice(aim=aim, points={name: _point(curve, chips, T, bias) for name, curve in curves.items()})
 
 
@@ -131,14 +136,17 @@ def _pooled_f1(chips: Sequence[LogitHistogram], T: float, bias: float) -> NDArra
     return f1
 
 
-def _mean_iou(chips: Sequence[LogitHistogram], T: float, bias: float) -> NDArray[np.float64]:
+def _mean_iou(
+    chips: Sequence[LogitHistogram], T: float, bias: float, weights: Sequence[float] | None = None
+) -> NDArray[np.float64]:
     """Return the mean IoU of the chips with water at every threshold, (9999,); at least one chip has water."""
-    wet = [chip for chip in chips if chip.water.any()]
+    each = [1.0] * len(chips) if weights is None else weights
+    wet = [(chip, weight) for chip, weight in zip(chips, each, strict=True) if chip.water.any()]
     total = np.zeros(len(_STEPS))
-    for chip in wet:
+    for chip, weight in wet:
         counts = chip.curve(_STEPS / PROBABILITY_STEPS, T, bias)
-        total += counts[:, 0] / counts[:, :3].sum(axis=1)
-    return total / len(wet)
+        total += weight * (counts[:, 0] / counts[:, :3].sum(axis=1))
+    return total / sum(weight for _, weight in wet)
 
 
 def _nearest_best(curve: NDArray[np.float64]) -> int:

@@ -8,7 +8,7 @@ from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.labelled_set import LabelledSet
 from drshym_pipeline.datasets.open_set import open_labelled_set
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.settings import DataConfig, SourceConfig
+from drshym_pipeline.settings import CalibrationSource, DataConfig, SourceConfig
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,35 @@ def list_sources(config: DataConfig) -> list[tuple[LabelledSet, list[ChipRef]]]:
     return [_list(source, f"data.sources.{number}") for number, source in enumerate(config.sources)]
 
 
+def list_calibration(config: DataConfig) -> list[tuple[LabelledSet, list[ChipRef]]]:
+    """Return the set of each calibration source and its chips; no pixel is read.
+
+    Raises:
+        InputError: A folder lacks the layout, a chip is not complete, a source does not have an event, or a chip is
+            also trained on: a network is more certain of chips that it has seen.
+    """
+    trained = {ref.image for _, refs in list_sources(config) for ref in refs}
+    found = []
+    for number, source in enumerate(config.calibration):
+        key = f"data.calibration.{number}"
+        data, refs = _list(source, key)
+        both = [ref for ref in refs if ref.image in trained]
+        if both:
+            raise InputError(
+                f"{key}.events",
+                f"'{both[0].event}' is also used for training",
+                "Name different events in data.sources and data.calibration",
+            )
+        found.append((data, refs))
+    return found
+
+
 def main_share(config: DataConfig) -> float:
     """Return the share of crops that are drawn from the main set."""
     return 1.0 - sum(source.weight for source in config.sources)
 
 
-def _list(source: SourceConfig, key: str) -> tuple[LabelledSet, list[ChipRef]]:
+def _list(source: SourceConfig | CalibrationSource, key: str) -> tuple[LabelledSet, list[ChipRef]]:
     """Return the set and the chips of one source, which has the key `key` in the configuration."""
     data = open_labelled_set(source.kind, source.root)
     known = data.events()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drshym_pipeline.datasets.sources import list_sources
+from drshym_pipeline.datasets.sources import list_calibration
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.network import STRIDE, check_network
 from drshym_pipeline.settings import TrainConfig
@@ -19,7 +19,8 @@ def check_training(config: TrainConfig) -> None:
 
     Raises:
         InputError: The network cannot be built, the crop is no multiple of 32, batches are too small for BatchNorm, an
-            additional source is not there or not complete, or the bundle to start from cannot be loaded.
+            additional source is not there or not complete, a chip is used for training and for calibration, or the
+            bundle to start from cannot be loaded.
     """
     check_network(config.network)
     training = config.training
@@ -33,5 +34,5 @@ def check_training(config: TrainConfig) -> None:
             "BatchNorm has only one value per channel with batch_size 1 and crop 32",
             "Raise either, or use norm: group",
         )
-    list_sources(config.data)
+    list_calibration(config.data)  # it lists the training sources too
     start_sha256(config.network)

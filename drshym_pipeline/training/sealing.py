@@ -7,8 +7,7 @@ Every figure on the card of the bundle is computed here from validation pixels, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -21,24 +20,24 @@ from drshym_pipeline.assessment.calibration import CalibrationFit, calibrate, wr
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import Metric, bootstrap_mean, bootstrap_score
 from drshym_pipeline.assessment.reliability import CalibrationFigures, calibration_figures
-from drshym_pipeline.assessment.scene_signs import quarter_counts, used_bands
 from drshym_pipeline.assessment.sign_interval import ChipSigns, fit_sign_interval
 from drshym_pipeline.assessment.threshold import ThresholdChoice, choose_threshold
-from drshym_pipeline.datasets.crops import ChipStore, WholeChips
 from drshym_pipeline.datasets.description import describe_data, describe_sources
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.bundle import ModelBundle, served_modes
+from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.compute import best_device
-from drshym_pipeline.model.inputs import network_input
 from drshym_pipeline.model.network import build_network, load_state
-from drshym_pipeline.model.predict import predict_logits
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record, Score, describe_validation
-from drshym_pipeline.sar.codes import encode_db
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import atomic_directory, read_json, write_json
+from drshym_pipeline.training.calibration_chips import (
+    CalibrationSet,
+    LogitsNotFiniteError,
+    count_calibration_chips,
+)
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 from drshym_pipeline.version import __version__
 
@@ -49,7 +48,7 @@ _METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall")
 
 
 class EventCalibration(Record):
-    """The calibration error of the probabilities on the chips of one event, before and after scaling."""
+    """The calibration error of the probabilities on the chips of one event or set, before and after scaling."""
 
     pixels: int
     before: CalibrationFigures
@@ -60,8 +59,10 @@ class ModeCalibration(Record):
     """The results of calibration on the validation chips in one band mode, and the histogram of their pixels.
 
     `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots. `fit` gives
-    the reason for a bias or for none. `thresholds` has the best threshold for each of the two aims. Bundles of earlier
-    releases have none of `fit`, `thresholds` and `events`.
+    the reason for a bias or for none. `thresholds` has the best threshold for each of the two aims. `sets` has the
+    error on every other set that was used for calibration. Scores, `before`, `after` and `histogram` are of the
+    validation chips of the main set alone. Bundles of earlier releases have none of `fit`, `thresholds`, `events` and
+    `sets`.
     """
 
     calibration: Calibration
@@ -74,51 +75,98 @@ class ModeCalibration(Record):
     fit: CalibrationFit | None = None
     thresholds: ThresholdChoice | None = None
     events: dict[str, EventCalibration] = Field(default_factory=dict)
+    sets: dict[str, EventCalibration] = Field(default_factory=dict)
 
 
 def calibrate_mode(
     by_event: Mapping[str, Sequence[LogitHistogram]],
     evaluation: EvaluationConfig,
     signs: Sequence[ChipSigns] = (),
+    others: Sequence[CalibrationSet] = (),
 ) -> ModeCalibration:
     """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the resulting maps.
+
+    Every pixel of another set counts so many times that the set has its weight in the fits of temperature and bias. In
+    the mean IoU that the threshold is chosen for, the chips with water of a set have its weight together.
 
     Args:
         by_event: One histogram per validation chip, by event; chips without a counted pixel are left out.
         evaluation: The aim of the threshold, and the settings of the intervals of scores and areas.
         signs: The counts by surface of the same chips, for the area interval by signs.
+        others: Other sets that are used for the fits; scores are of the validation chips alone.
     """
     counted = {event: [chip for chip in chips if chip.pixels] for event, chips in by_event.items()}
     events = {event: reduce(add, chips) for event, chips in counted.items() if chips}
     chips = [chip for event in counted.values() for chip in event]
     pooled = reduce(add, chips, LogitHistogram())
-    fit = calibrate(events)
-    thresholds = choose_threshold(chips, fit.T, fit.bias, evaluation.threshold_for)
+    rest = 1.0 - sum(other.weight for other in others)
+    multiples = [multiplied(other, rest, pooled.pixels) for other in others]
+    fit = calibrate({**events, **{event: reduce(add, each) for part in multiples for event, each in part.items()}})
+    weighted = [(chips, rest)] + [
+        ([chip for each in part.values() for chip in each], other.weight)
+        for part, other in zip(multiples, others, strict=True)
+    ]
+    thresholds = choose_threshold(
+        [chip for part, _ in weighted for chip in part],
+        fit.T,
+        fit.bias,
+        evaluation.threshold_for,
+        [weight / max(_wet(part), 1) for part, weight in weighted for _ in part] if others else None,
+    )
     calibration = Calibration(method=fit.method, T=fit.T, bias=fit.bias, threshold=thresholds.threshold)
     counts = [chip.scores_at(calibration.threshold, calibration.T, calibration.bias) for chip in chips]
     table = np.array([chip.as_tuple() for chip in counts], dtype=np.int64).reshape(-1, 4)
     resamples, level = evaluation.bootstrap, evaluation.interval
     errors = fit_area_errors(*area_shares(table), level=level)
+    every = [*signs, *(chip for other in others for chip in other.signs)]
     origins = [event for event, chips in counted.items() for _ in chips]
     scores = {metric: bootstrap_score(table, metric, origins, resamples=resamples, level=level) for metric in _METRICS}
     return ModeCalibration(
         calibration=calibration,
         before=calibration_figures(pooled, Calibration()),
         after=calibration_figures(pooled, calibration),
-        area_errors=errors.model_copy(update={"signs": fit_sign_interval(signs, calibration, level)}),
+        area_errors=errors.model_copy(update={"signs": fit_sign_interval(every, calibration, level)}),
         scores={**scores, "iou_chip_mean": bootstrap_mean(table, "iou", origins, resamples=resamples, level=level)},
         chips=len(chips),
         histogram=pooled.to_dict(),
         fit=fit,
         thresholds=thresholds,
-        events={
-            event: EventCalibration(
-                pixels=hist.pixels,
-                before=calibration_figures(hist, Calibration()),
-                after=calibration_figures(hist, calibration),
-            )
-            for event, hist in events.items()
-        },
+        events={event: _event_calibration(hist, calibration) for event, hist in events.items()},
+        sets={other.name: _event_calibration(_pooled(other.by_event), calibration) for other in others},
+    )
+
+
+def multiplied(other: CalibrationSet, rest: float, main_pixels: int) -> dict[str, list[LogitHistogram]]:
+    """Return the chips of another set with their pixels counted so many times that the set has its weight.
+
+    Args:
+        other: The set.
+        rest: Weight of the main set.
+        main_pixels: Number of its counted pixels.
+
+    Returns:
+        Histograms of the chips with a counted pixel, by event.
+    """
+    pixels = _pooled(other.by_event).pixels
+    factor = max(1, round(other.weight / rest * main_pixels / pixels)) if pixels else 1
+    found = {event: [chip.times(factor) for chip in chips if chip.pixels] for event, chips in other.by_event.items()}
+    return {event: chips for event, chips in found.items() if chips}
+
+
+def _pooled(by_event: Mapping[str, Sequence[LogitHistogram]]) -> LogitHistogram:
+    return reduce(add, (chip for chips in by_event.values() for chip in chips), LogitHistogram())
+
+
+def _wet(chips: Sequence[LogitHistogram]) -> int:
+    """Return the number of chips with water."""
+    return sum(bool(chip.water.any()) for chip in chips)
+
+
+def _event_calibration(hist: LogitHistogram, calibration: Calibration) -> EventCalibration:
+    return EventCalibration(
+        pixels=hist.pixels,
+        before=calibration_figures(hist, Calibration()),
+        after=calibration_figures(hist, calibration),
     )
 
 
@@ -178,8 +226,14 @@ def seal(
     network = build_network(config.network)
     load_state(network, state, str(checkpoint.weights))
     network.to(device)
-    found = _validation_counts(network, config, data, checkpoint, device=device, progress=progress)
-    modes = {mode: calibrate_mode(counts.by_event, config.evaluation, counts.signs) for mode, counts in found.items()}
+    try:
+        found = count_calibration_chips(network, config, data, device=device, progress=progress)
+    except LogitsNotFiniteError as error:
+        raise _not_finite(checkpoint, str(error)) from error
+    modes = {
+        mode: calibrate_mode(main.by_event, config.evaluation, main.signs, others)
+        for mode, (main, *others) in found.items()
+    }
     weights_count = sum(parameter.numel() for parameter in network.parameters())
     bundle = ModelBundle.create(
         name=config.name,
@@ -213,55 +267,11 @@ def _not_finite(checkpoint: TrainedCheckpoint, problem: str) -> InputError:
     )
 
 
-@dataclass(frozen=True)
-class _ChipCounts:
-    """The logits by label of every validation chip, by event, and the counts of the same chips by surface."""
-
-    by_event: dict[str, list[LogitHistogram]] = field(default_factory=dict)
-    signs: list[ChipSigns] = field(default_factory=list)
-
-
-def _validation_counts(
-    network: Any,
-    config: TrainConfig,
-    data: Sen1Floods11,
-    checkpoint: TrainedCheckpoint,
-    *,
-    device: str,
-    progress: Progress,
-) -> dict[BandMode, _ChipCounts]:
-    """Return the counts of every validation chip in each band mode of the network.
-
-    Raises:
-        InputError: A logit is not finite.
-    """
-    to_input = partial(network_input, bands=config.network.bands)
-    refs = data.chips("valid")
-    store = ChipStore(refs, config.data.invalid_label)
-    modes = served_modes(config.network.bands)
-    found: dict[BandMode, _ChipCounts] = {mode: _ChipCounts() for mode in modes}
-    for turn, mode in enumerate(modes):
-        chips = WholeChips(store, to_input, vv_only=mode == "vv")
-        for index, ref in enumerate(refs):
-            inputs, truth, mask = chips[index]
-            logits = predict_logits(network, inputs[None].numpy(), device=device, precision="fp32")[0]
-            if not np.isfinite(logits).all():
-                raise _not_finite(checkpoint, f"outputs for the chip {ref.chip_id} are not finite in mode {mode}")
-            histogram = LogitHistogram()
-            labels = np.where(mask.numpy(), truth.numpy(), -1).astype(np.int8)
-            histogram.add(logits, labels)
-            found[mode].by_event.setdefault(ref.event, []).append(histogram)
-            codes = encode_db(store[index][0][: used_bands(mode)].astype(np.float32))
-            found[mode].signs.append(ChipSigns(ref.event, quarter_counts(logits, labels, codes)))
-            progress("calibrate", turn * len(chips) + index + 1, len(modes) * len(chips))
-    return found
-
-
 def _recipe(config: TrainConfig) -> dict[str, Any]:
     """Return the recipe without the paths of this machine."""
     values = config.model_dump(mode="json")
     values["data"]["root"] = None
-    for source in values["data"]["sources"]:
+    for source in (*values["data"]["sources"], *values["data"]["calibration"]):
         source["root"] = None
     values["network"]["start"] = Path(config.network.start).name
     return values
@@ -288,6 +298,10 @@ def _card(
             for name, value in part.model_dump().items()
         }
         scores[f"valid_{mode}"] = {**entry.scores, **figures}
+        for name, found in entry.sets.items():
+            scores[f"{name}_{mode}"] = {
+                f"{figure}_after": Score(value=value) for figure, value in found.after.model_dump().items()
+            }
     limits = [
         "Flood and permanent water look alike to it: it finds open water.",
         "Wind-roughened water is missed in VV, and radar shadow, asphalt or dry sand can be taken for water.",
