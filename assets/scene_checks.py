@@ -73,6 +73,16 @@ def _model_is_current(store: ArtefactStore, scene: str, run: str) -> Outcome:
     return Outcome(found.is_current, None if found.is_current else sentence, found.figures)
 
 
+def _scene_is_like_the_training_chips(store: ArtefactStore, scene: str, run: str) -> Outcome:
+    novelty = store.scenes.prediction(scene, run).read().summary.novelty
+    if novelty is None:
+        return Outcome(True, "No score is known: the scene was predicted by an earlier release.")
+    if novelty.score is None:
+        return Outcome(True, f"No score is known: {novelty.reason}.")
+    figures = {"tiles": novelty.tiles, "unlike tiles": novelty.unlike, "median score": novelty.score}
+    return Outcome(not novelty.is_unusual, novelty.warning() if novelty.is_unusual else None, figures)
+
+
 SCENE_IS_READABLE = SceneCheck(
     "scene_is_readable_and_georeferenced",
     "The staged scene can be read and located.",
@@ -96,6 +106,12 @@ MASK_AGREES_WITH_PROBABILITY = SceneCheck(
     "The mask is the probability compared with the threshold, and both are on the grid of the scene.",
     blocking=True,
     evaluate=_of_files(SceneStore.map, map_faults),
+)
+SCENE_IS_LIKE_THE_TRAINING_CHIPS = SceneCheck(
+    "scene_is_like_the_training_chips",
+    "At most a tenth of the tiles is unlike the chips that the model was trained on.",
+    blocking=False,
+    evaluate=_scene_is_like_the_training_chips,
 )
 MODEL_IS_CURRENT = SceneCheck(
     "model_is_current",

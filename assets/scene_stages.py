@@ -14,6 +14,7 @@ from assets.scene_checks import (
     MASK_AGREES_WITH_PROBABILITY,
     MODEL_IS_CURRENT,
     PROBABILITIES_FIT_THE_SCENE,
+    SCENE_IS_LIKE_THE_TRAINING_CHIPS,
     SCENE_IS_READABLE,
     TILES_COVER_THE_SCENE,
     SceneCheck,
@@ -78,7 +79,7 @@ _STAGES: Final = (
         kinds=frozenset({"zarr", "pytorch"}),
         code_version="3",
         deps=("tiles", "flood_model"),
-        checks=(PROBABILITIES_FIT_THE_SCENE,),
+        checks=(PROBABILITIES_FIT_THE_SCENE, SCENE_IS_LIKE_THE_TRAINING_CHIPS),
     ),
     Stage(
         name="stitched_scenes",

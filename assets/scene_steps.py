@@ -136,6 +136,7 @@ def predict_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
             "model": f"{reference.name} {reference.version} ({reference.source})",
             "model sha256": reference.sha256,
             "calibration": summary.calibration.text(),
+            **({} if summary.novelty is None else {"unlike the training chips": summary.novelty.text()}),
             "bands": summary.mode,
             "device and precision": f"{summary.device}, {summary.precision}",
             "taken from an earlier run": predicted.reused,

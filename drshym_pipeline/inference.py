@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from drshym_pipeline.assessment.novelty import NO_FIGURES, RESAMPLED, TileScores
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.card_figures import card_iou
 from drshym_pipeline.model.resampling import Resampling, resampling_between
@@ -32,6 +33,7 @@ from drshym_pipeline.records import (
     PrecisionOption,
     PredictionSummary,
     ProbabilityOverview,
+    SceneNovelty,
 )
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tile_work import TileWork
@@ -167,6 +169,10 @@ class _Shards:
         return predicted
 
 
+def _no_score(*, resampled: bool) -> SceneNovelty:
+    return SceneNovelty(reason=RESAMPLED if resampled else NO_FIGURES)
+
+
 def predict_scene(
     reader: BackscatterReader,
     grid: TileGrid,
@@ -221,7 +227,10 @@ def predict_scene(
     start = time.perf_counter()
     network = tile_network(bundle, device, chosen)
     resampling = Resampling() if pixels is None else resampling_between(pixels)
-    work = TileWork(reader, grid, mode, bundle.network.bands, network, bundle.calibration[mode], resampling)
+    known = bundle.novelty.get(mode)
+    is_scored = known is not None and known.is_for(mode) and not resampling.is_needed
+    scores = TileScores(known, len(grid)) if known is not None and is_scored else None
+    work = TileWork(reader, grid, mode, bundle.network.bands, network, bundle.calibration[mode], resampling, scores)
     # Resampled tiles are computed in pieces, one after the other, on every device.
     batch = 1 if resampling.is_needed else network.batch_of(batch_size)
     with (
@@ -265,14 +274,18 @@ def predict_scene(
             seconds=round(time.perf_counter() - start, 3),
             card=card_iou(bundle.card),
             pixels=pixels,
+            novelty=_no_score(resampled=resampling.is_needed) if scores is None else scores.summary(),
         )
+        overview = statistics.overview()
+        if scores is not None:
+            overview = overview.model_copy(update={"tile_novelty": scores.scores})
         array.attrs.update(
             {
                 "scale_factor": PROBABILITY_SCALE,
                 "not_observed": NOT_OBSERVED,
                 "scene_shape": [grid.height, grid.width],
                 "prediction": summary.model_dump(mode="json"),
-                "overview": statistics.overview().model_dump(mode="json"),
+                "overview": overview.model_dump(mode="json"),
                 **(attributes or {}),
             }
         )

@@ -29,6 +29,7 @@ from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import TileGrid, Window
 
 if TYPE_CHECKING:
+    from drshym_pipeline.assessment.novelty import TileScores
     from drshym_pipeline.model.compute import TileNetwork
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
@@ -77,6 +78,7 @@ class TileWork:
         network: The prepared network.
         calibration: The calibration of the mode.
         resampling: How the pixels are changed for the network.
+        novelty: Receives every tile that is not resampled; None when the model has no figures of its training chips.
     """
 
     reader: BackscatterReader
@@ -86,6 +88,7 @@ class TileWork:
     network: TileNetwork
     calibration: Calibration
     resampling: Resampling
+    novelty: TileScores | None = None
 
     def prepare(self, index: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]] | None:
         """Return where a tile is observed, and its network input; None without an observed pixel.
@@ -94,6 +97,8 @@ class TileWork:
         """
         codes = self._read(self.grid.window(index))
         observed = codes[0] != NOT_OBSERVED_CODE
+        if self.novelty is not None:
+            self.novelty.add(index, codes)
         return (observed, network_input_of_codes(fill_small_holes(codes), self.bands)) if observed.any() else None
 
     def store(self, observed: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -13,6 +13,7 @@ EXPERIMENTS = {
     "leave-one-out": "experiments.leave_one_out",
     "leave-one-place-out": "experiments.leave_one_place_out",
     "sweep": "experiments.sweep",
+    "novelty": "experiments.novelty",
     "minimum-area": "experiments.minimum_area",
     "network-trials": "experiments.network_trials",
     "real-chips": "experiments.real_chips",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.assessment.novelty import NoveltyModel
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle_record import BundleRecord
 from drshym_pipeline.model.model_card import (
@@ -79,6 +80,7 @@ class ModelBundle:
         training_sha256: str,
         training: Mapping[str, Any] | None = None,
         weights_dtype: Literal["float16", "float32"] = "float16",
+        novelty: Mapping[BandMode, NoveltyModel] | None = None,
     ) -> ModelBundle:
         """Build a bundle from a network's state and everything that is needed to use it."""
         weights = pack_weights(state, weights_dtype)
@@ -89,6 +91,7 @@ class ModelBundle:
             default_mode=network.bands,
             calibration=dict(calibration),
             area_errors=dict(area_errors),
+            novelty=dict(novelty or {}),
             training_sha256=training_sha256,
             training=None if training is None else dict(training),
             card=card,
@@ -122,6 +125,11 @@ class ModelBundle:
     def area_errors(self) -> dict[BandMode, AreaErrorModel]:
         """Errors of whole-chip areas by band mode; empty for a model that was never validated with this program."""
         return self.record.area_errors
+
+    @property
+    def novelty(self) -> dict[BandMode, NoveltyModel]:
+        """What tells scenes unlike the training chips apart, by band mode; empty for models of earlier releases."""
+        return self.record.novelty
 
     @property
     def card(self) -> ModelCard:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.assessment.novelty import NoveltyModel
 from drshym_pipeline.records import BandMode, Calibration, ModelCard, Record
 from drshym_pipeline.settings import NetworkConfig
 
@@ -26,7 +27,8 @@ class BundleRecord(Record):
     """The contents of `model.json`, apart from its hash.
 
     `calibration` and `area_errors` have one entry per band mode: for a `vv_vh` network, scenes with VV alone are a mode
-    of their own. `training` is the recipe as plain values, None for a converted model. It is not validated, because an
+    of their own. `novelty` is empty for models of earlier releases, and has no entry for a mode with too few chips.
+    `training` is the recipe as plain values, None for a converted model. It is not validated, because an
     option that is renamed later must not make an old bundle unreadable.
     """
 
@@ -39,6 +41,7 @@ class BundleRecord(Record):
     default_mode: BandMode
     calibration: dict[BandMode, Calibration] = Field(min_length=1)
     area_errors: dict[BandMode, AreaErrorModel]
+    novelty: dict[BandMode, NoveltyModel] = Field(default_factory=dict)
     training_sha256: str
     training: dict[str, Any] | None
     card: ModelCard

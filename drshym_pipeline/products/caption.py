@@ -79,7 +79,7 @@ def write_caption(
     water_separated: bool,
     interval_source: str = "",
 ) -> str:
-    """Return the caption of a map, in two sentences.
+    """Return the caption of a map, in two sentences; a third one for a scene unlike the training chips.
 
     Args:
         meta: The scene.
@@ -100,8 +100,10 @@ def write_caption(
     caveat = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
+    unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else ""
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, "
         f"{flooded.sentence(water, interval_source)}. {caveat}; {mapped} {signed}."
+        f"{' ' if unusual else ''}{unusual}"
     )

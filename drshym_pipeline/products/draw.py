@@ -62,6 +62,8 @@ def map_warnings(
         found.append(vv_alone_warning(prediction.summary.card))
     if (pixels := prediction.summary.pixels) is not None:
         found.append(f"{pixels.text().capitalize()}. {INTERVAL_OF_OTHER_PIXELS}")
+    if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual:
+        found.append(novelty.warning())
     if minimum_area is not None:
         text = minimum_area.text().capitalize()
         found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if minimum_area.removed else f"{text}.")
@@ -215,6 +217,7 @@ def draw_map(
         polygon_counts=polygons,
         pixel_spacing=summary.pixels,
         minimum_area=minimum_area,
+        novelty=summary.novelty,
         slices=statistics.slices(),
         caption=caption,
         warnings=map_warnings(meta, prediction, statistics.observed_fraction, minimum_area),

@@ -92,6 +92,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         polygons=summary.polygon_counts,
         pixel_spacing=summary.pixel_spacing,
         minimum_area=summary.minimum_area,
+        novelty=summary.novelty,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -141,6 +142,7 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
         ("threshold", f"{record.calibration.threshold:g}"),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
         *([] if record.minimum_area is None else [("minimum area", record.minimum_area.text())]),
+        *([] if record.novelty is None else [("unlike the training chips", record.novelty.text())]),
         *([] if record.polygons is None else [("polygons", _polygons(record.polygons))]),
     ]
 

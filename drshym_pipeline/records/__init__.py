@@ -34,6 +34,7 @@ from drshym_pipeline.records.models import (
     Score,
     resampling_text,
 )
+from drshym_pipeline.records.novelty import SceneNovelty
 from drshym_pipeline.records.scenes import (
     APPROXIMATE_RADIOMETRY,
     BandSource,
@@ -85,6 +86,7 @@ __all__ = [
     "ProbabilityOverview",
     "Record",
     "SceneMeta",
+    "SceneNovelty",
     "Score",
     "SliceRow",
     "StitchSummary",

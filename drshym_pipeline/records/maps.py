@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records.base import SCHEMA_VERSION, Record, now
 from drshym_pipeline.records.models import Calibration, ModelReference
+from drshym_pipeline.records.novelty import SceneNovelty
 from drshym_pipeline.records.tiles import Modality
 
 _SIGNIFICANT = 2  # digits
@@ -189,6 +190,7 @@ class MapRecord(Record):
     open water of any kind. `files` are names of files in the folder of the record. `mean_confidence` is read from
     records of earlier versions and is no longer written. It describes single pixels, and readers took it for the
     certainty of the area, which is given by the interval. `minimum_area` is None where areas of any size are water.
+    `novelty` says how unlike the training chips the scene is; maps of earlier versions have none.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -216,6 +218,7 @@ class MapRecord(Record):
     polygons: PolygonCounts | None = None
     pixel_spacing: PixelSpacing | None = None
     minimum_area: MinimumArea | None = None
+    novelty: SceneNovelty | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]

@@ -7,6 +7,7 @@ from pydantic import Field
 from drshym_pipeline.records.base import BandMode, Precision, Record
 from drshym_pipeline.records.maps import AreaEstimate, MinimumArea, PixelSpacing, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
+from drshym_pipeline.records.novelty import SceneNovelty
 
 
 class TilesSummary(Record):
@@ -28,7 +29,7 @@ class PredictionSummary(Record):
 
     `minimum`, `maximum` and `mean` are over observed tile pixels, None if there are none. `card` has the scores of the
     model's card, because the later stages do not load the model. `pixels` is None where the pixels of the scene went to
-    the network as they are.
+    the network as they are. `novelty` is None in predictions of earlier releases.
     """
 
     tiles: int
@@ -48,6 +49,7 @@ class PredictionSummary(Record):
     seconds: float | None = None
     card: CardIou | None = None
     pixels: PixelSpacing | None = None
+    novelty: SceneNovelty | None = None
     reused: bool = Field(default=False, exclude=True)  # in predictions of earlier releases
 
 
@@ -55,11 +57,13 @@ class ProbabilityOverview(Record):
     """An overview of a prediction.
 
     `tile_means` has the mean probability of each tile in the order of the grid, None where nothing was observed.
-    `histogram` counts the observed tile pixels in ten equal classes of probability.
+    `histogram` counts the observed tile pixels in ten equal classes of probability. `tile_novelty` has the score of
+    every tile (`SceneNovelty`), None for a tile without one; it is empty when the scene has no score.
     """
 
     tile_means: tuple[float | None, ...]
     histogram: tuple[int, ...]
+    tile_novelty: tuple[float | None, ...] = ()
 
 
 class SliceRow(Record):
@@ -82,7 +86,8 @@ class StitchSummary(Record):
     `water_separated` says whether the flooded class excludes permanent water. `polygons` is the number in the vector
     file, `polygon_counts` says what was left out of it. `pixel_spacing` is `pixels` of
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
-    earlier versions. `minimum_area` is None where areas of any size are water.
+    earlier versions. `minimum_area` is None where areas of any size are water. `novelty` is that of
+    `PredictionSummary`.
     """
 
     reference: ModelReference
@@ -103,6 +108,7 @@ class StitchSummary(Record):
     polygon_counts: PolygonCounts | None = None
     pixel_spacing: PixelSpacing | None = None
     minimum_area: MinimumArea | None = None
+    novelty: SceneNovelty | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]

@@ -39,6 +39,7 @@ from drshym_pipeline.training.calibration_chips import (
     count_calibration_chips,
 )
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
+from drshym_pipeline.training.familiar_chips import fit_novelty_models
 from drshym_pipeline.version import __version__
 
 THRESHOLDS_FILE = "thresholds.json"
@@ -245,6 +246,7 @@ def seal(
         card=_card(config, data, checkpoint, modes, weights_count),
         training_sha256=checkpoint.data_sha256,
         training=_recipe(config),
+        novelty=fit_novelty_models(data.chips("train", config.data.labels), data.chips("valid"), list(modes)),
     )
     with atomic_directory(directory) as temporary:
         bundle.write_files(temporary)

@@ -92,6 +92,7 @@ def test_every_scene_of_a_backfill_has_its_own_data_version_and_checks(lineage: 
             "scene_is_readable_and_georeferenced",
             "tiles_cover_the_scene",
             "probabilities_fit_the_scene",
+            "scene_is_like_the_training_chips",
             "mask_agrees_with_probability",
             "model_is_current",
         )

@@ -36,6 +36,7 @@ CHECKS = {
     ("raw_scenes", "scene_is_readable_and_georeferenced", True),
     ("tiles", "tiles_cover_the_scene", True),
     ("tile_probabilities", "probabilities_fit_the_scene", True),
+    ("tile_probabilities", "scene_is_like_the_training_chips", False),
     ("stitched_scenes", "mask_agrees_with_probability", True),
     ("stitched_scenes", "model_is_current", False),
     ("calibration_temperature", "log_loss_does_not_rise", True),

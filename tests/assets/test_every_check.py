@@ -20,6 +20,11 @@ TESTED = {
         )
         for _, check in BLOCKING_SCENE_CHECKS
     },
+    "scene_is_like_the_training_chips": (
+        SCENES,
+        "test_on_good_files_every_check_passes_and_the_scene_is_mapped",
+        "test_a_scene_unlike_the_training_chips_is_reported_and_stops_nothing",
+    ),
     "model_is_current": (
         SCENES,
         "test_on_good_files_every_check_passes_and_the_scene_is_mapped",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from dagster import AssetCheckSeverity, AssetKey, ExecuteInProcessResult
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, AssetKey, ExecuteInProcessResult
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets.asset_facts import tile_columns
@@ -19,6 +19,7 @@ from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.storage import read_json
 from tests.damage import BLOCKING_SCENE_CHECKS, Damage, add_water_pixel
 from tests.lineage import Lineage
+from tests.novelty_samples import measured_once, with_novelty
 
 SCENE = "S1_small"
 CASES = [
@@ -79,11 +80,20 @@ def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
     return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
 
+def likeness(result: ExecuteInProcessResult) -> AssetCheckEvaluation:
+    name = "scene_is_like_the_training_chips"
+    (found,) = [one for one in result.get_asset_check_evaluations() if one.check_name == name]
+    return found
+
+
 def test_on_good_files_every_check_passes_and_the_scene_is_mapped(lineage: Lineage):
     result = lineage.run("map_scene", SCENE)
     assert result.success
     assert materialised(lineage) == list(STAGES)
-    assert checks(result) == {name: True for _, name in BLOCKING_SCENE_CHECKS} | {"model_is_current": True}
+    warnings = ("model_is_current", "scene_is_like_the_training_chips")
+    assert checks(result) == {name: True for _, name in BLOCKING_SCENE_CHECKS} | dict.fromkeys(warnings, True)
+    # This model has no figures of its training chips: the check passes and says so.
+    assert "No score is known" in str(likeness(result).description)
     # The columns that Dagster shows of the table are those that it has.
     table = pd.read_parquet(lineage.store.scenes.versions(SCENE)[0].tiles("tiles/64-8").parquet)
     assert set(table.columns) <= {column.name for column in tile_columns().columns}
@@ -161,3 +171,25 @@ def test_the_mask_of_a_map_with_a_minimum_area_is_checked_with_it(tmp_path, rand
     (fault,) = map_faults(finished)
     assert fault.endswith("without areas below 0.4 ha")
     assert fault.startswith("1 pixels of the mask differ")
+
+
+@pytest.mark.parametrize(("limit", "passed"), [(1e9, True), (1e-9, False)])
+def test_a_scene_unlike_the_training_chips_is_reported_and_stops_nothing(
+    tmp_path, random_bundle, scene_file, limit: float, passed: bool
+):
+    lineage = Lineage(tmp_path, {"tile": 64, "overlap": 8})
+    lineage.serve(with_novelty(random_bundle, {"vv_vh": measured_once("vv_vh", limit)}))
+    lineage.drop(scene_file)
+    for _ in range(2):
+        lineage.tick()
+    result = lineage.run("map_scene", SCENE)
+    assert result.success
+    found = likeness(result)
+    assert found.passed is passed
+    assert not found.blocking
+    assert found.severity == AssetCheckSeverity.WARN
+    assert found.metadata["unlike tiles"].value == (0 if passed else found.metadata["tiles"].value)
+    finished = lineage.store.scenes.current(SCENE)
+    assert finished is not None
+    assert ("unlike the chips" in finished.record().caption) is not passed
+    assert passed or found.description == finished.record().novelty.warning()

@@ -27,6 +27,7 @@ CHECKS = {
     "scene_is_readable_and_georeferenced": True,
     "tiles_cover_the_scene": True,
     "probabilities_fit_the_scene": True,
+    "scene_is_like_the_training_chips": True,
     "mask_agrees_with_probability": True,
     "model_is_current": True,
 }
