@@ -58,7 +58,7 @@ def bare_ground(rng: np.random.Generator, plan: BareFields, fields: Fields, cove
     shape = cover.classes.shape
     chance = by_field(rng, fields, 1.0)
     open_ground = np.isin(cover.classes, (CROP, GRASS, BARE, WETLAND, SHRUB)) & ~cover.roads
-    tilled = open_ground & (cover.classes != SHRUB) & (chance < ndtri(plan.share))
+    tilled = open_ground & (cover.classes != SHRUB) & ~fields.wild & (chance < ndtri(plan.share))
     share = tilled.astype(np.float32)
     if plan.share > 0.0 and rng.random() < _NATURAL_SHARE:
         ground = spectral_noise(rng, shape, float(rng.uniform(2.6, 3.4)), cutoff=float(rng.uniform(30, 150)))

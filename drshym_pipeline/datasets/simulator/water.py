@@ -45,7 +45,7 @@ def permanent_water(rng: np.random.Generator, terrain: Terrain, fields: Fields) 
     if chances[0] < 0.45:
         # From village ponds of a few pixels to lakes.
         size = float(np.exp(rng.uniform(np.log(10), np.log(200))))
-        lakes = spectral_noise(rng, shape, 3.6, cutoff=size)
+        lakes = spectral_noise(rng, shape, float(rng.uniform(2.8, 3.6)), cutoff=size)
         share = float(np.exp(rng.uniform(np.log(0.002), np.log(0.06))))
         water |= (lakes > np.quantile(lakes[::4, ::4], 1.0 - share)) & (
             terrain.above_river < np.quantile(terrain.above_river[::4, ::4], 0.7)
