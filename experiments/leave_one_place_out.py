@@ -57,12 +57,14 @@ class Plan:
         start: Folder of the bundle that every fit starts from.
         share: Share of real crops in all crops.
         label_weight: Weight of the labels of real crops in the loss.
+        laid_water: Share of the real crops into which simulated water is laid.
     """
 
     recipe: TrainConfig
     start: Path
     share: float = 0.3
     label_weight: float = 0.5
+    laid_water: float = 0.0
 
 
 def recipe_without(place: str, data: RealLand, plan: Plan) -> TrainConfig:
@@ -76,12 +78,14 @@ def recipe_without(place: str, data: RealLand, plan: Plan) -> TrainConfig:
         raise InputError(
             data.root, f"has no other place than {place}", "Give at least two, so that one can be held out"
         )
-    share = {"weight": plan.share, "label_weight": plan.label_weight}
+    share = {"weight": plan.share, "label_weight": plan.label_weight, "laid_water": plan.laid_water}
     source = parse_config(
-        SourceConfig, {"kind": "real_land", "root": data.root, "events": others, **share}, "--share, --label-weight"
+        SourceConfig,
+        {"kind": "real_land", "root": data.root, "events": others, **share},
+        "--share, --label-weight, --laid-water",
     )
-    # The recipe's own sources are dropped: they may contain the place that is held out.
-    chips = plan.recipe.data.model_copy(update={"sources": (source,)})
+    # The recipe's own sources and calibration sets are dropped: they may contain the place that is held out.
+    chips = plan.recipe.data.model_copy(update={"sources": (source,), "calibration": ()})
     network = ModelBundle.load(plan.start).network.model_copy(update={"start": str(plan.start.resolve())})
     return plan.recipe.model_copy(update={"data": chips, "network": network, "name": "leave-one-place-out"})
 
@@ -173,7 +177,8 @@ def table_markdown(rows: Sequence[dict[str, Any]], plan: Plan) -> str:
     lines = [
         f"Start: {ModelBundle.load(plan.start).version}. {plan.recipe.training.max_steps} steps per fit, seed "
         f"{plan.recipe.seed}; {plan.share:.0%} of the crops are real, and their labels have the weight "
-        f"{plan.label_weight:g}. There is one fit per place; another seed would give other figures. In the row over "
+        f"{plan.label_weight:g}; simulated water is laid into {plan.laid_water:.0%} of them. "
+        "There is one fit per place; another seed would give other figures. In the row over "
         "all places every place is mapped by the network that was not trained on it. The guard has simulated water "
         "under wind; every fit maps the same chips of it. A place with one patch has no interval.",
         "",
@@ -204,10 +209,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of all fits")
     parser.add_argument("--share", type=float, default=Plan.share, help="real share of the crops")
     parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="weight of real labels")
+    parser.add_argument("--laid-water", type=float, default=Plan.laid_water, help="share of real crops with laid water")
     parser.add_argument("--data", type=Path, default=None, help="another folder in the layout of real_land")
     parser.add_argument("--guard", type=Path, default=None, help="folder with a split wind or hard, to score as well")
     options = parser.parse_args(arguments)
-    changes = {"max_steps": options.steps}
+    # The last weights are kept: validation chips are simulated, and could prefer weights that saw little real land.
+    changes = {"max_steps": options.steps, "keep_best": "last"}
     if options.learning_rate is not None:
         changes["learning_rate"] = options.learning_rate
     rows: list[dict[str, Any]] = []
@@ -215,7 +222,8 @@ def main(arguments: Sequence[str]) -> None:
         recipe = load_config(options.config, TrainConfig)
         training = parse_config(TrainingConfig, recipe.training.model_dump() | changes, "--steps, --learning-rate")
         start = shipped_path() if str(options.start) == SHIPPED else options.start
-        plan = Plan(recipe.model_copy(update={"training": training}), start, options.share, options.label_weight)
+        recipe = recipe.model_copy(update={"training": training})
+        plan = Plan(recipe, start, options.share, options.label_weight, options.laid_water)
         guard = guard_chips(options.guard) if options.guard else []
         folder = options.out.with_suffix("")
         for rows in leave_one_place_out(

@@ -80,7 +80,7 @@ def test_the_guard_has_water_under_wind_where_the_set_has_such_chips(tmp_path: P
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        (["--share", "0"], "--share, --label-weight: key 'weight': input should be greater than 0"),
+        (["--share", "0"], "--share, --label-weight, --laid-water: key 'weight': input should be greater than 0"),
         (["--share", "1"], "key 'weight': input should be less than 1"),
         (["--steps", "0"], "--steps, --learning-rate: key 'max_steps': input should be greater than or equal to 1"),
         (["--start", "nowhere"], "nowhere: no such model bundle"),
