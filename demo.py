@@ -63,7 +63,7 @@ class DemoScene:
 
 SCENES = (
     # Calm water, which is easy to see; and water so roughened by wind that VV hardly shows it.
-    DemoScene("S1_demo_calm_valley", 7004, 1300, 900, "EPSG:32644", (400_000.0, 2_900_000.0)),
+    DemoScene("S1_demo_calm_valley", 7035, 1300, 900, "EPSG:32644", (400_000.0, 2_900_000.0)),
     DemoScene("S1_demo_windy_river", 7021, 1100, 1500, "EPSG:32737", (520_000.0, 7_800_000.0)),
 )
 
