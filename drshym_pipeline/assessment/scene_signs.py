@@ -53,6 +53,7 @@ class SceneSigns:
         faint: Expected water of the pixels with probabilities below 0.05.
         uncertain: The sum of min(p, 1 - p) over probabilities p of at least 0.05.
         confident: Pixels with a probability of at least 0.9.
+        mapped_surfaces: The mapped pixels by surface, in the order of `expected`.
     """
 
     mapped: float
@@ -60,6 +61,7 @@ class SceneSigns:
     faint: float
     uncertain: float
     confident: float
+    mapped_surfaces: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def signs_of_counts(
@@ -77,12 +79,14 @@ def signs_of_counts(
     faint = probabilities < FAINT
     p = np.where(faint, 0.0, probabilities)
     other, wind, bare = (float(values @ p) / pixels for values in counts)
+    mapped = [float(values[water].sum()) / pixels for values in counts]
     return SceneSigns(
         mapped=float(by_class[water].sum()) / pixels,
         expected=(other, wind, bare),
         faint=float(by_class[faint] @ probabilities[faint]) / pixels,
         uncertain=float(by_class @ np.minimum(p, 1.0 - p)) / pixels,
         confident=float(by_class[probabilities >= CONFIDENT].sum()) / pixels,
+        mapped_surfaces=(mapped[OTHER], mapped[WIND_LIKE], mapped[BARE_LIKE]),
     )
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from drshym_pipeline.assessment.scene_signs import SignCounts, used_bands
+from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_bands
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.bands import image_bands
@@ -25,7 +25,7 @@ from drshym_pipeline.products.rasters import MapRasters, picture_text, provenanc
 from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import AreaEstimate, MinimumArea, SceneMeta, StitchSummary
+from drshym_pipeline.records import AreaEstimate, MappedSurfaces, MinimumArea, SceneMeta, StitchSummary
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
 from drshym_pipeline.sar.pixel_area import PixelAreas
@@ -44,8 +44,21 @@ INTERVAL_OF_OTHER_PIXELS = (
 INTERVAL_WITH_ALL_AREAS = "The interval of the area was fitted on maps with areas of any size."
 
 
+def _mapped_surfaces(signs: SceneSigns) -> MappedSurfaces | None:
+    """Return what the mapped water looks like; None where nothing is mapped."""
+    total = sum(signs.mapped_surfaces)
+    if not total:
+        return None
+    _, wind, bare = signs.mapped_surfaces
+    return MappedSurfaces(bare_like=bare / total, wind_like=wind / total)
+
+
 def map_warnings(
-    meta: SceneMeta, prediction: Prediction, observed_fraction: float, minimum_area: MinimumArea | None = None
+    meta: SceneMeta,
+    prediction: Prediction,
+    observed_fraction: float,
+    minimum_area: MinimumArea | None = None,
+    surfaces: MappedSurfaces | None = None,
 ) -> tuple[str, ...]:
     """Return what a reader of the map must know, as sentences."""
     found = list(meta.warnings)
@@ -64,6 +77,8 @@ def map_warnings(
         found.append(f"{pixels.text().capitalize()}. {INTERVAL_OF_OTHER_PIXELS}")
     if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual:
         found.append(novelty.warning())
+    if surfaces is not None and (looks_dry := surfaces.warning()):
+        found.append(looks_dry)
     if minimum_area is not None:
         text = minimum_area.text().capitalize()
         found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if minimum_area.removed else f"{text}.")
@@ -135,7 +150,8 @@ def draw_map(
     areas = PixelAreas.measure(place.crs, place.affine, place.height, place.width)
     statistics = MapStatistics(areas)
     errors = prediction.area_errors
-    signs = None if errors.signs is None else SignCounts()
+    mode = prediction.summary.mode
+    signs = None if errors.signs is None and mode == "vv" else SignCounts()
     canvas = OverlayCanvas(place.height, place.width)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _DRAWN}
     tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
@@ -145,7 +161,7 @@ def draw_map(
         temporary_directory(products) as scratch,
         MapRasters(meta, scratch, tags, water_separated=_WATER_SEPARATED) as rasters,
     ):
-        bands = image_bands(reader, tiles, calibration.threshold, signs, used_bands(prediction.summary.mode))
+        bands = image_bands(reader, tiles, calibration.threshold, signs, used_bands(mode))
         if meta.product_grid is not None:
             bands = geocoded(bands, meta, scratch)
         if small is not None:
@@ -159,6 +175,7 @@ def draw_map(
         mask, probability = rasters.close(statistics.mask_tags(), statistics.probability_tags())
         observed = statistics.observed_pixels > 0
         counted = None if signs is None else signs.signs(calibration.threshold)
+        mapped_surfaces = None if counted is None or mode == "vv" else _mapped_surfaces(counted)
         flooded = errors.estimate(statistics.flooded_km2, statistics.observed_km2, counted) if observed else None
         shown = meta.statistics.get("VV")
         # All these products are made from the same finished rasters, so they are made at the same time.
@@ -218,8 +235,9 @@ def draw_map(
         pixel_spacing=summary.pixels,
         minimum_area=minimum_area,
         novelty=summary.novelty,
+        mapped_surfaces=mapped_surfaces,
         slices=statistics.slices(),
         caption=caption,
-        warnings=map_warnings(meta, prediction, statistics.observed_fraction, minimum_area),
+        warnings=map_warnings(meta, prediction, statistics.observed_fraction, minimum_area, mapped_surfaces),
         files={kind: path.name for kind, path in paths.items()},
     )

@@ -93,6 +93,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         pixel_spacing=summary.pixel_spacing,
         minimum_area=summary.minimum_area,
         novelty=summary.novelty,
+        mapped_surfaces=summary.mapped_surfaces,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -142,6 +143,7 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
         ("threshold", f"{record.calibration.threshold:g}"),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
         *([] if record.minimum_area is None else [("minimum area", record.minimum_area.text())]),
+        *([] if record.mapped_surfaces is None else [("mapped water", record.mapped_surfaces.text())]),
         *([] if record.novelty is None else [("unlike the training chips", record.novelty.text())]),
         *([] if record.polygons is None else [("polygons", _polygons(record.polygons))]),
     ]

@@ -46,6 +46,7 @@ from drshym_pipeline.records.scenes import (
     Units,
 )
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
+from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.tiles import (
     LABEL_SET,
     DrShymRecord,
@@ -71,6 +72,7 @@ __all__ = [
     "DrShymRecord",
     "MapGrid",
     "MapRecord",
+    "MappedSurfaces",
     "MinAreaHa",
     "MinimumArea",
     "Modality",

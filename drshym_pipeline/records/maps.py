@@ -12,6 +12,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.records.base import SCHEMA_VERSION, Record, now
 from drshym_pipeline.records.models import Calibration, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
+from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.tiles import Modality
 
 _SIGNIFICANT = 2  # digits
@@ -190,7 +191,8 @@ class MapRecord(Record):
     open water of any kind. `files` are names of files in the folder of the record. `mean_confidence` is read from
     records of earlier versions and is no longer written. It describes single pixels, and readers took it for the
     certainty of the area, which is given by the interval. `minimum_area` is None where areas of any size are water.
-    `novelty` says how unlike the training chips the scene is; maps of earlier versions have none.
+    `novelty` says how unlike the training chips the scene is, `mapped_surfaces` what the mapped water looks like; maps
+    of earlier versions have neither.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -219,6 +221,7 @@ class MapRecord(Record):
     pixel_spacing: PixelSpacing | None = None
     minimum_area: MinimumArea | None = None
     novelty: SceneNovelty | None = None
+    mapped_surfaces: MappedSurfaces | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]

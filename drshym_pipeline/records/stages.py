@@ -8,6 +8,7 @@ from drshym_pipeline.records.base import BandMode, Precision, Record
 from drshym_pipeline.records.maps import AreaEstimate, MinimumArea, PixelSpacing, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
+from drshym_pipeline.records.surfaces import MappedSurfaces
 
 
 class TilesSummary(Record):
@@ -87,7 +88,7 @@ class StitchSummary(Record):
     file, `polygon_counts` says what was left out of it. `pixel_spacing` is `pixels` of
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
     earlier versions. `minimum_area` is None where areas of any size are water. `novelty` is that of
-    `PredictionSummary`.
+    `PredictionSummary`. `mapped_surfaces` is None without VH, and where nothing is mapped.
     """
 
     reference: ModelReference
@@ -109,6 +110,7 @@ class StitchSummary(Record):
     pixel_spacing: PixelSpacing | None = None
     minimum_area: MinimumArea | None = None
     novelty: SceneNovelty | None = None
+    mapped_surfaces: MappedSurfaces | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]
