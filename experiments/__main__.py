@@ -6,6 +6,8 @@ import argparse
 import importlib
 import sys
 
+from drshym_pipeline.errors import InputError
+
 # Modules with a `main(arguments)`. A module is imported only when it is requested, because each needs other libraries.
 EXPERIMENTS = {
     "area-scenes": "experiments.area_scenes",
@@ -32,7 +34,10 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("name", choices=sorted(EXPERIMENTS))
     name = parser.parse_args(arguments[:1]).name
-    importlib.import_module(EXPERIMENTS[name]).main(arguments[1:])
+    try:
+        importlib.import_module(EXPERIMENTS[name]).main(arguments[1:])
+    except InputError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments area-scenes", description=__doc__)
     parser.add_argument("--model", type=Path, help="folder of a sealed model; by default the shipped one")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; the table is written beside it")
-    parser.add_argument("--scenes", type=int, default=len(SEEDS), help="number of scenes")
+    parser.add_argument("--scenes", type=int, choices=range(1, len(SEEDS) + 1), default=len(SEEDS), help="number")
     options = parser.parse_args(arguments)
     bundle = ModelBundle.load(options.model) if options.model else shipped_bundle()
     rows: list[dict[str, Any]] = []

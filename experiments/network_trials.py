@@ -172,5 +172,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe")
     parser.add_argument("--trials", nargs="*", choices=list(TRIALS), default=list(TRIALS), help="names of the trials")
     options = parser.parse_args(arguments)
+    if options.steps < 1:
+        parser.error("--steps must be at least 1")
     recipe = load_config(options.config, TrainConfig)
     print(table_markdown(run_trials(Sen1Floods11(options.data), options.out, recipe, options.steps, options.trials)))

@@ -81,7 +81,7 @@ def fit_novelty(
             distance of a validation chip, and the probability is that of one more chip above it.
 
     Returns:
-        None when there are too few chips.
+        None when there are too few chips, or when they do not differ.
     """
     if min(len(training), len(validation)) < MINIMUM_CHIPS:
         return None
@@ -95,6 +95,8 @@ def fit_novelty(
     distances = np.sort(np.sqrt(np.einsum("ij,jk,ik->i", away, precision, away)))
     count = len(distances)
     rank = min(math.ceil((count + 1) * (1 - false_alarm)), count)
+    if not distances[rank - 1] > 0.0:  # all chips are the same
+        return None
     return NoveltyModel(
         measures=measure_names(mode),
         center=tuple(center.tolist()),

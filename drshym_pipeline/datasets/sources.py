@@ -9,6 +9,7 @@ from drshym_pipeline.datasets.labelled_set import LabelledSet
 from drshym_pipeline.datasets.open_set import open_labelled_set
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import CalibrationSource, DataConfig, SourceConfig
+from drshym_pipeline.storage import sha256_file
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,30 @@ def list_calibration(config: DataConfig) -> list[tuple[LabelledSet, list[ChipRef
 
     Raises:
         InputError: A folder lacks the layout, a chip is not complete, a source does not have an event, or a chip is
-            also trained on: a network is more certain of chips that it has seen.
+            also trained on (a network is more certain of chips that it has seen) or in two sets.
     """
-    trained = {ref.image for _, refs in list_sources(config) for ref in refs}
+    sources = list_sources(config)
+    used = {_digest(ref): "training" for _, refs in sources for ref in refs} if config.calibration else {}
     found = []
     for number, source in enumerate(config.calibration):
         key = f"data.calibration.{number}"
         data, refs = _list(source, key)
-        both = [ref for ref in refs if ref.image in trained]
-        if both:
+        digests = {_digest(ref): ref for ref in refs}
+        if twice := used.keys() & digests.keys():
+            first = min(twice, key=lambda digest: digests[digest].chip_id)
             raise InputError(
                 f"{key}.events",
-                f"'{both[0].event}' is also used for training",
-                "Name different events in data.sources and data.calibration",
+                f"'{digests[first].event}' is also used for {used[first]}",
+                "Name every event once in data.sources and data.calibration",
             )
+        used |= dict.fromkeys(digests, f"data.calibration.{number}")
         found.append((data, refs))
     return found
+
+
+def _digest(ref: ChipRef) -> str:
+    """Return the hash of the image of a chip: a copy in another folder is the same chip."""
+    return sha256_file(ref.image)
 
 
 def main_share(config: DataConfig) -> float:

@@ -61,8 +61,11 @@ class _Chips:
 def _sets(config: TrainConfig, data: Sen1Floods11) -> Iterator[_Chips]:
     rest = 1.0 - sum(source.weight for source in config.data.calibration)
     yield _Chips(MAIN, rest, data.chips("valid"), config.data.invalid_label)
+    names: list[str] = []
     for source, (_, refs) in zip(config.data.calibration, list_calibration(config.data), strict=True):
-        yield _Chips(source.kind, source.weight, refs, "ignore")
+        earlier = names.count(source.kind)
+        names.append(source.kind)
+        yield _Chips(f"{source.kind} {earlier + 1}" if earlier else source.kind, source.weight, refs, "ignore")
 
 
 def count_calibration_chips(

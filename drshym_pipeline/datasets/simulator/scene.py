@@ -5,7 +5,7 @@ The parts are in the other modules of this package; files are written in `writer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,7 +172,7 @@ def simulate_scene(
         pixel_spacing: Pixel side in metres.
         origin: Upper left corner (x, y) in `crs`.
         nodata_border: Whether about every fifth scene has a wedge without data.
-        conditions: Radiometry to use; drawn when None.
+        conditions: Radiometry to use; drawn when None, for a product with pixels of this size.
         flood_share: Share of the dry ground to flood, 0 to 1; drawn when None.
 
     Raises:
@@ -183,7 +183,8 @@ def simulate_scene(
     if min(height, width) < 16:
         raise InputError("scene size", f"must be at least 16 x 16 pixels, got {height} x {width}", "Ask for more")
     rng = generator(seed, height, width)
-    drawn = draw_conditions(rng, kind)
+    # A scene has the pixels of its product. Only chips show larger pixels split, as the network gets them.
+    drawn = replace(draw_conditions(rng, kind), cell=1)
     conditions = conditions or drawn
     shape = (height, width)
     ground = _make_ground(rng, shape, conditions, pixel_spacing, flood_share)

@@ -139,3 +139,8 @@ def test_the_model_survives_json_and_refuses_another_size(model):
     assert again.score(measures(ground(3))) == model.score(measures(ground(3)))
     with pytest.raises(ValidationError, match="one value per measure"):
         NoveltyModel.model_validate({**model.model_dump(), "center": model.center[1:]})
+
+
+def test_chips_that_do_not_differ_give_no_model():
+    same = np.tile(np.arange(len(measure_names("vv")), dtype=np.float64), (40, 1))
+    assert fit_novelty("vv", same, same) is None

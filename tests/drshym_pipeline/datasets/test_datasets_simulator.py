@@ -93,6 +93,12 @@ def test_wind_brings_water_near_land_in_vv_but_not_in_vh():
             assert conditions.open_water[0] <= conditions.land[0] - 5.0
 
 
+def test_a_scene_has_pixels_of_its_own_size():
+    cells = {simulate_scene(seed, 32, 32).conditions.cell for seed in range(60)}
+    assert cells == {1}
+    assert {draw_conditions(generator(6, rank)).cell for rank in range(100)} == {1, 2, 3}, "chips also have larger ones"
+
+
 def test_most_standard_acquisitions_are_calm_and_most_hard_acquisitions_are_not():
     share = {
         kind: np.mean([draw_conditions(generator(2, rank), kind, rank).water == "calm" for rank in range(60)])

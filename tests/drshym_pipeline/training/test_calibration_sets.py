@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
+from drshym_pipeline.datasets.real_land import PACKAGED
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.sources import list_calibration
 from drshym_pipeline.errors import InputError
@@ -74,6 +76,24 @@ def test_a_place_that_is_trained_on_is_not_used_for_calibration():
     assert {ref.event for ref in refs} == set(PLACES)
 
 
+def test_a_copy_of_a_trained_chip_is_the_same_chip(tmp_path: Path):
+    copy = shutil.copytree(PACKAGED, tmp_path / "copy")
+    config = DataConfig.model_validate(
+        {"sources": [{"kind": "real_land", "weight": 0.2}], "calibration": [{"kind": "real_land", "root": copy}]}
+    )
+    with pytest.raises(InputError, match="is also used for training"):
+        list_calibration(config)
+
+
+def test_a_place_is_used_in_one_calibration_set_only():
+    real = {"kind": "real_land", "weight": 0.2, "events": list(PLACES)}
+    config = DataConfig.model_validate({"calibration": [real, {**real, "events": ["limburg"]}]})
+    assert len(list_calibration(config)) == 2
+    config = DataConfig.model_validate({"calibration": [real, real]})
+    with pytest.raises(InputError, match=r"calibration\.1\.events: .* is also used for data\.calibration\.0"):
+        list_calibration(config)
+
+
 def test_an_unknown_place_is_named():
     config = DataConfig.model_validate({"calibration": [{"kind": "real_land", "events": ["atlantis"]}]})
     with pytest.raises(InputError, match=r"calibration\.0\.events: .*no event 'atlantis'"):
@@ -87,6 +107,17 @@ def test_a_weight_must_leave_a_share_for_the_validation_chips(weight: float):
     half = {"kind": "real_land", "weight": 0.5}
     with pytest.raises(ValueError, match="calibration sets must add up to less than 1"):
         DataConfig.model_validate({"calibration": [half, half]})
+
+
+def test_two_sets_of_one_kind_are_stated_apart(recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path):
+    real = {"kind": "real_land", "weight": 0.2}
+    sets = [{**real, "events": ["limburg"]}, {**real, "events": list(PLACES)}]
+    data = recipe.data.model_validate({**recipe.data.model_dump(), "calibration": sets})
+    config = recipe.model_copy(update={"data": data})
+    seal(config, chips, train(config, chips, tmp_path / "run"), tmp_path / "model")
+    for found in read_calibration(tmp_path / "model").values():
+        assert set(found.sets) == {"real_land", "real_land 2"}
+        assert found.sets["real_land"].pixels != found.sets["real_land 2"].pixels
 
 
 def test_a_sealed_model_states_the_error_on_each_set(recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path):
