@@ -124,6 +124,11 @@ class AreaErrorModel(Section):
         Args:
             data: What the validation chips are, such as `simulated Sentinel-1 scenes`; None if it is not known.
         """
+        if self.signs is not None:
+            known = [*([data] if data else []), *self.signs.others]
+            return (
+                f"from area errors of {self.signs.chips} validation chips{' of ' if known else ''}{' and '.join(known)}"
+            )
         if self.quantile is None:
             return "which is the whole observed area, because the model has no area errors"
         return f"from area errors of {self.chips} validation chips{f' of {data}' if data else ''}"

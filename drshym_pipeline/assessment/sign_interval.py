@@ -77,6 +77,7 @@ class SignInterval(Section):
         level: Coverage of the interval, in (0, 1).
         chips: Number of chips that it was fitted on.
         events: Number of their events.
+        others: Names of real sets that some of the chips are from.
     """
 
     expected: tuple[float, float, float]
@@ -86,6 +87,7 @@ class SignInterval(Section):
     level: float = Field(gt=0.0, lt=1.0)
     chips: int = Field(ge=FEWEST_CHIPS)
     events: int = Field(ge=1)
+    others: tuple[str, ...] = ()
 
     def estimate(self, signs: SceneSigns) -> ShareInterval:
         """Return the expected share of water and its interval for a scene or a chip."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from drshym_pipeline.datasets.provenance import Provenance, provenance_of
-from drshym_pipeline.datasets.sources import list_sources
+from drshym_pipeline.datasets.sources import list_calibration, list_sources
 from drshym_pipeline.records import DataCard, DataSplit
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ def _beside(config: DataConfig) -> Iterator[str]:
         yield (
             f"{found.title}: {100 * source.weight:.0f} % of the crops, labels worth {source.label_weight:g} of a hand "
             f"label. Source: {found.source}. Licence: {found.licence}. {found.evidence}"
+        )
+    for calibration, (data, refs) in zip(config.calibration, list_calibration(config), strict=True):
+        found = provenance_of(data, refs)
+        events = ", ".join(dict.fromkeys(ref.event for ref in refs))
+        yield (
+            f"{found.title} ({len(refs)} chips: {events}): only for calibration, {100 * calibration.weight:.0f} % of "
+            f"the weight. Source: {found.source}. Licence: {found.licence}. {found.evidence}"
         )
 
 

@@ -71,7 +71,7 @@ _SIMULATED = SetDescription(
     licence="That of this package (MIT): no licence of any data set bears on it.",
     split_by_event=True,
     limits=(
-        "Not one real pixel: what the simulator does not know, a model trained on it has never seen.",
+        "No chip has a real pixel: what the simulator does not know, no chip shows.",
         "Flood and permanent water are both water.",
         "Edges of water are sharper and labels better than any that people draw.",
     ),

@@ -173,7 +173,7 @@ def _data_parts(data: DataCard) -> Iterable[str]:
     rows = ((name, split.chips, split.events, split.use) for name, split in data.splits.items())
     yield markdown_table(("split", "chips", "events", "used for"), rows)
     if data.beside:
-        yield "## Trained on beside it"
+        yield "## Other sets"
         yield _bullets(data.beside)
     yield "## Limits"
     yield _bullets(data.limits)
@@ -205,7 +205,8 @@ def _bands(mode: BandMode) -> str:
 
 def _of(key: str) -> str:
     """Return a key such as `valid_vv_vh` in words."""
-    split, _, mode = key.partition("_")
+    mode = "vv_vh" if key.endswith("_vv_vh") else key.rpartition("_")[2]
+    split = key.removesuffix(f"_{mode}")
     return f"{'validation' if split == 'valid' else split}, {_MODES.get(mode, mode)}"
 
 

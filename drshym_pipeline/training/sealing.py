@@ -52,6 +52,7 @@ class EventCalibration(Record):
     """The calibration error of the probabilities on the chips of one event or set, before and after scaling."""
 
     pixels: int
+    chips: int = 0
     before: CalibrationFigures
     after: CalibrationFigures
 
@@ -119,21 +120,23 @@ def calibrate_mode(
     table = np.array([chip.as_tuple() for chip in counts], dtype=np.int64).reshape(-1, 4)
     resamples, level = evaluation.bootstrap, evaluation.interval
     errors = fit_area_errors(*area_shares(table), level=level)
-    every = [*signs, *(chip for other in others for chip in other.signs)]
+    by_signs = fit_sign_interval([*signs, *(chip for other in others for chip in other.signs)], calibration, level)
+    if by_signs is not None:
+        by_signs = by_signs.model_copy(update={"others": tuple(other.name for other in others)})
     origins = [event for event, chips in counted.items() for _ in chips]
     scores = {metric: bootstrap_score(table, metric, origins, resamples=resamples, level=level) for metric in _METRICS}
     return ModeCalibration(
         calibration=calibration,
         before=calibration_figures(pooled, Calibration()),
         after=calibration_figures(pooled, calibration),
-        area_errors=errors.model_copy(update={"signs": fit_sign_interval(every, calibration, level)}),
+        area_errors=errors.model_copy(update={"signs": by_signs}),
         scores={**scores, "iou_chip_mean": bootstrap_mean(table, "iou", origins, resamples=resamples, level=level)},
         chips=len(chips),
         histogram=pooled.to_dict(),
         fit=fit,
         thresholds=thresholds,
         events={event: _event_calibration(hist, calibration) for event, hist in events.items()},
-        sets={other.name: _event_calibration(_pooled(other.by_event), calibration) for other in others},
+        sets={other.name: _set_calibration(other, calibration) for other in others},
     )
 
 
@@ -161,6 +164,11 @@ def _pooled(by_event: Mapping[str, Sequence[LogitHistogram]]) -> LogitHistogram:
 def _wet(chips: Sequence[LogitHistogram]) -> int:
     """Return the number of chips with water."""
     return sum(bool(chip.water.any()) for chip in chips)
+
+
+def _set_calibration(other: CalibrationSet, calibration: Calibration) -> EventCalibration:
+    found = _event_calibration(_pooled(other.by_event), calibration)
+    return found.model_copy(update={"chips": sum(len(chips) for chips in other.by_event.values())})
 
 
 def _event_calibration(hist: LogitHistogram, calibration: Calibration) -> EventCalibration:
@@ -302,7 +310,8 @@ def _card(
         scores[f"valid_{mode}"] = {**entry.scores, **figures}
         for name, found in entry.sets.items():
             scores[f"{name}_{mode}"] = {
-                f"{figure}_after": Score(value=value) for figure, value in found.after.model_dump().items()
+                f"{figure}_after": Score(value=value, chips=found.chips)
+                for figure, value in found.after.model_dump().items()
             }
     limits = [
         "Flood and permanent water look alike to it: it finds open water.",
@@ -310,7 +319,7 @@ def _card(
         "Scores are of the validation chips its threshold and temperature were fitted on.",
     ]
     if simulated and not config.data.sources:
-        limits.append("It never saw a real pixel: scores on simulated chips say little about real scenes.")
+        limits.append("It was not trained on a real pixel: scores on simulated chips say little about real scenes.")
     return ModelCard(
         name=config.name,
         version=version_of(config, checkpoint),

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
+from drshym_pipeline.assessment.sign_interval import SignInterval
 from drshym_pipeline.datasets.real_land import PACKAGED
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.sources import list_calibration
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.model_card import model_card_markdown
 from drshym_pipeline.settings import DataConfig, EvaluationConfig, TrainConfig
 from drshym_pipeline.training.calibration_chips import CalibrationSet
 from drshym_pipeline.training.sealing import calibrate_mode, multiplied, read_calibration, seal
@@ -132,6 +135,23 @@ def test_a_sealed_model_states_the_error_on_each_set(recipe: TrainConfig, chips:
         assert {event for event in found.events if event.startswith("real_land/")} == set()
         figures = ModelBundle.load(tmp_path / "model").card.scores[f"real_land_{mode}"]
         assert figures["ece_after"].value == found.sets["real_land"].after.ece
+    (beside,) = (line for line in bundle.card.data.beside if "only for calibration" in line)
+    assert "30 % of the weight" in beside
+    assert "CDLA-Permissive-1.0" in beside
+    card = model_card_markdown(bundle.card)
+    assert "real_land, VV and VH" in card
+    assert "| real_land, VV and VH | ECE after scaling |" in card.replace("  ", " ")
     training = bundle.record.training
     assert training is not None
     assert training["data"]["calibration"][0]["events"] == sorted(PLACES, reverse=True)
+
+
+def test_the_interval_names_the_real_sets_that_it_was_fitted_on():
+    signs = SignInterval(
+        expected=(1, 1, 1), spread=(1, 1, 1, 1), factor=1.0, level=0.9, chips=36, events=14, others=("real_land",)
+    )
+    errors = AreaErrorModel(quantile=0.2, chips=28, signs=signs)
+    assert errors.source("simulated scenes") == (
+        "from area errors of 36 validation chips of simulated scenes and real_land"
+    )
+    assert "36 validation chips" in errors.sign_method

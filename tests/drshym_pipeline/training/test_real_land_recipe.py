@@ -49,7 +49,7 @@ def test_the_command_trains_on_the_packaged_patches_and_every_card_names_them(tm
     assert "CC BY 4.0" in beside
     for name, words in (("MODEL_CARD.md", "together with real_land"), ("DATASET_CARD.md", "SEN12MS-CR")):
         assert words in (tmp_path / "run" / "bundle" / name).read_text("utf-8")
-    assert not any("never saw a real pixel" in limit for limit in card.limits)
+    assert not any("not trained on a real pixel" in limit for limit in card.limits)
 
 
 def test_places_can_be_chosen_and_their_chips_have_both_bands():
