@@ -16,8 +16,8 @@ SceneKind = Literal["standard", "hard", "wind"]
 WaterState = Literal["calm", "wind", "weak"]
 Product = Literal["grd", "rtc", "multilook"]
 
-# Cumulative shares of calm, wind-roughened and weak-contrast acquisitions. Water of weak contrast can hardly be told
-# from dry land by anyone, so ordinary scenes have little of it.
+# Cumulative shares of calm, wind-roughened and weak-contrast acquisitions. Water of weak contrast can hardly be
+# distinguished from dry land by anyone, so ordinary scenes have little of it.
 _STATES: dict[SceneKind, tuple[float, float]] = {"standard": (0.66, 0.95), "hard": (0.15, 0.7), "wind": (0.0, 1.0)}
 _DOUBLE_BOUNCE_SHARE: dict[SceneKind, float] = {"standard": 0.08, "hard": 0.2, "wind": 0.0}
 _MIRROR_SHARE = 0.15  # of calm acquisitions: hardly any signal returns from the water, so it is mostly noise

@@ -66,7 +66,7 @@ def _strip(shape: tuple[int, int], start: NDArray[np.float64], angle: float, len
 def _smooth_dark(rng: np.random.Generator, shape: tuple[int, int], fields: Fields, hard: bool) -> _Bool:
     """Draw dry surfaces that are smooth and therefore dark. Hard scenes nearly always have some."""
     dark = np.zeros(shape, bool)
-    likely = 0.9 if hard else 0.25  # nobody could tell them from water, so ordinary scenes have few
+    likely = 0.9 if hard else 0.25  # nobody could distinguish them from water, so few
     kinds = rng.random(3) < likely * np.array([0.2, 0.55, 0.45])
     if kinds[0]:
         start, angle = rng.uniform(0.1, 0.6, 2) * np.array(shape), float(rng.uniform(0, np.pi / 2))
