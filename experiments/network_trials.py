@@ -39,6 +39,7 @@ TRIALS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "crops of 384": ({}, {"crop": 384, "batch_size": 4}),
     "dilated": ({"context": "dilated"}, {}),
     "attention": ({"context": "attention"}, {}),
+    "half, narrow decoder": ({"decoder_channels": _NARROW[:4]}, {}),
     "full, narrow decoder": ({"stem": "full", "decoder_channels": _NARROW}, {}),
     "full, resnet10t": ({"stem": "full", "encoder": "tu-resnet10t", "decoder_channels": _NARROW}, {}),
 }
