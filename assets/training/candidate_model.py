@@ -68,7 +68,8 @@ def candidate_model(
         judgement = Judgement.load(judged)
         refuse_unusable(judgement, bundle.sha256)
         # The candidate has to replace the shipped checkpoint. This comes first, so that both are in the registry.
-        introduce_shipped(store, registry)
+        if entered := introduce_shipped(store, registry):
+            context.log.info(entered)
         registry.log_files(state.mlflow_run, [bundle_folder / "thresholds.json", judged / VERDICT_FILE], "reports")
         plots = {png.name: png for place in (folder, judged) for png in sorted((place / PLOTS).glob("*.png"))}
         registry.log_files(state.mlflow_run, list(plots.values()), "plots")

@@ -53,7 +53,7 @@ def flood_model(
     """Follow the alias champion, moving it first where the rules allow; the result is always reported."""
     with permanent_input_errors():
         before = served_reference(store)
-        introduce_shipped(store, registry)
+        entered = introduce_shipped(store, registry)
         candidate, policy = _candidate(RunNote(store, context), registry, recipe)
         decision = decide(_contender(registry.champion()), _contender(candidate), policy)
         if decision.serve is not None:
@@ -65,6 +65,8 @@ def flood_model(
         served = served_reference(store)
         outdated = report_staleness(context, store)
         card = served_card(store)
+    if entered is not None:
+        context.log.info(entered)
     context.log.info("%s; in service: %s %s", decision.reason, served.name, served.version)
     return MaterializeResult(
         data_version=DataVersion(served.sha256),

@@ -6,7 +6,7 @@ A version's bundle is fetched and verified before the record that scenes are map
 from typing import Any, Literal
 
 from assets.staleness import served_reference
-from assets.training.promotion import introduces_shipped
+from assets.training.promotion import shipped_alias
 from assets.training.sealed_bundle import score_rows
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import SHIPPED
@@ -14,11 +14,14 @@ from resources.registry import CHAMPION, ModelRegistry
 from resources.store import ArtefactStore
 
 
-def introduce_shipped(store: ArtefactStore, registry: ModelRegistry) -> None:
-    """Make the shipped checkpoint the champion of a registry in which nothing else has been chosen.
+def introduce_shipped(store: ArtefactStore, registry: ModelRegistry) -> str | None:
+    """Register the shipped checkpoint: as the champion of an empty registry, else as a candidate; once.
 
-    What is in service is then a registered version like any other: it has its card, it is replaced by the same rules,
-    and a reviewer can return to it.
+    As the champion it is a registered version like any other: it has its card, it is replaced by the same rules, and a
+    reviewer can return to it.
+
+    Returns:
+        What was done, in words for the log; None when there was nothing to do.
     """
     from drshym_pipeline.model.bundle import ModelBundle, shipped_path
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE, summary
@@ -26,11 +29,15 @@ def introduce_shipped(store: ArtefactStore, registry: ModelRegistry) -> None:
     folder = shipped_path()
     bundle = ModelBundle.load(folder)
     known, champion = registry.find_shipped(bundle.sha256), registry.champion()
-    served = served_reference(store).source
-    if not introduces_shipped(
-        known is not None, known is not None and known.considered, champion.source if champion else None, served
-    ):
-        return
+    alias = shipped_alias(
+        known=known is not None,
+        considered=known is not None and known.considered,
+        empty=all(found == known for found in registry.versions()),
+        champion_source=champion.source if champion else None,
+        served_source=served_reference(store).source,
+    )
+    if alias is None:
+        return None
     version = registry.register_shipped(
         folder,
         sha256=bundle.sha256,
@@ -38,8 +45,11 @@ def introduce_shipped(store: ArtefactStore, registry: ModelRegistry) -> None:
         files=[file for name in (MODEL_CARD_FILE, DATASET_CARD_FILE) if (file := folder / name).is_file()],
         tags={"name": bundle.name, "bundle_version": bundle.version},
     )
-    registry.set_alias(CHAMPION, version.version)
+    registry.set_alias(alias, version.version)
     registry.mark_considered(version.version)
+    label = bundle.reference(SHIPPED).label
+    what = f"the checkpoint of the package, {label}, is version {version.version} with the alias {alias}"
+    return what if alias == CHAMPION else f"{what}: to put it in service, a reviewer sets the alias {CHAMPION} on it"
 
 
 def put_in_service(store: ArtefactStore, registry: ModelRegistry, version: str, reason: str) -> None:

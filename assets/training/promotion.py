@@ -47,21 +47,27 @@ class Decision:
     waiting: bool = False
 
 
-def introduces_shipped(registered: bool, settled: bool, champion_source: str | None, served_source: str) -> bool:
-    """Return whether the shipped checkpoint has to enter the registry as its champion.
+def shipped_alias(
+    *, known: bool, considered: bool, empty: bool, champion_source: str | None, served_source: str
+) -> Literal["champion", "candidate"] | None:
+    """Return the alias that the checkpoint of the package gets in the registry; None leaves the registry as it is.
 
-    It is the champion from the beginning, and a newer one replaces an older one. A model that was trained here, or
-    put in service by hand, stays; what a reviewer did after the shipped checkpoint had entered is not undone.
+    It is the champion of an empty registry when nothing else is in service. In a registry that has versions it is a
+    candidate: an upgrade of the package does not change the maps before a reviewer agrees. It gets an alias once, so
+    what a reviewer does afterwards is not undone.
 
     Args:
-        registered: It is in the registry already.
-        settled: It has had the alias before; False when the process that registered it was killed before that.
+        known: It is in the registry already.
+        considered: It has had its alias; False when the process that registered it was killed before that.
+        empty: There is no other version.
         champion_source: Where the version with the alias `champion` comes from; None when there is none.
         served_source: Where the model in service comes from.
     """
-    if registered and settled:
-        return False
-    return champion_source == SHIPPED or (champion_source is None and served_source == SHIPPED)
+    if known and considered:
+        return None
+    if empty and champion_source in (None, SHIPPED) and served_source == SHIPPED:
+        return "champion"
+    return "candidate"
 
 
 def decide(champion: Contender | None, candidate: Contender | None, policy: Literal["review", "better"]) -> Decision:

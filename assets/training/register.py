@@ -37,10 +37,12 @@ class Registration:
     Args:
         version: The registered version.
         is_new: False when the bundle was registered before.
+        shipped: What was done with the checkpoint of the package, in words; None when it was known before.
     """
 
     version: RegisteredVersion
     is_new: bool
+    shipped: str | None = None
 
 
 def register_bundle(path: Path, store: ArtefactStore, registry: ModelRegistry) -> Registration:
@@ -67,7 +69,7 @@ def register_bundle(path: Path, store: ArtefactStore, registry: ModelRegistry) -
     if known is not None and (judgement is None or known.verdict != NOT_JUDGED):
         registry.set_alias(CANDIDATE, known.version)
         return Registration(known, is_new=False)
-    introduce_shipped(store, registry)
+    shipped = introduce_shipped(store, registry)
     run_id = known.run_id if known is not None else registry.start_run(f"{bundle.name}-{bundle.sha256[:12]}", {})
     with registry.failing(run_id):
         registry.tag_run(run_id, {"source": SOURCE, "verdict": verdict})
@@ -82,7 +84,7 @@ def register_bundle(path: Path, store: ArtefactStore, registry: ModelRegistry) -
         )
         registry.set_alias(CANDIDATE, version.version)
     registry.end_run(run_id)
-    return Registration(version, is_new=known is None)
+    return Registration(version, is_new=known is None, shipped=shipped)
 
 
 def _summary(bundle: "ModelBundle") -> str:
@@ -152,6 +154,8 @@ def main(arguments: list[str]) -> int:
     typer.echo(
         f"{begin} {registry.model_name} version {version.version}, alias {CANDIDATE}, verdict: {version.verdict}"
     )
+    if found.shipped is not None:
+        typer.echo(f"Also: {found.shipped}")
     typer.echo(f"sha256: {version.sha256}")
     typer.echo(f"registry: {registry.tracking_uri}")
     typer.echo(f"page: {registry.version_url(version.version)}")

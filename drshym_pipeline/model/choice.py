@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.model.bundle import SHIPPED, ModelBundle, shipped_bundle
 from drshym_pipeline.model.service_record import in_service_record, verified_bundle
 from drshym_pipeline.records import ModelReference
 from drshym_pipeline.settings import PipelineSettings
@@ -58,9 +58,14 @@ def choose_model(given: ModelBundle | str | os.PathLike[str] | None = None) -> C
     if record is None:
         bundle = shipped_bundle()
         reason = f"shipped with the package, because no model is in service in {store}"
-        return ChosenModel(bundle, bundle.reference("shipped"), "shipped", reason)
+        return ChosenModel(bundle, bundle.reference(SHIPPED), SHIPPED, reason)
     bundle = verified_bundle(record.directory(store), record.reference)
     reason = f"in service since {record.since:%Y-%m-%d %H:%M} UTC ({record.reason})"
+    if record.reference.source == SHIPPED and bundle.sha256 != (newer := shipped_bundle()).sha256:
+        reason += (
+            f"; the package now has {newer.reference(SHIPPED).label}: run the job put_in_service, then a reviewer "
+            "decides"
+        )
     return ChosenModel(bundle, record.reference, "in_service", reason)
 
 
@@ -69,4 +74,4 @@ def _reference(bundle: ModelBundle) -> ModelReference:
     record = in_service_record(PipelineSettings.from_environment().store_path)
     if record is not None and record.reference.sha256 == bundle.sha256:
         return record.reference
-    return bundle.reference("shipped" if bundle.sha256 == shipped_bundle().sha256 else "checkpoint")
+    return bundle.reference(SHIPPED if bundle.sha256 == shipped_bundle().sha256 else "checkpoint")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.training.promotion import Contender, Decision, decide, introduces_shipped
+from assets.training.promotion import Contender, Decision, decide, shipped_alias
 
 SHIPPED = Contender("1", "not judged", considered=True, source="shipped")
 
@@ -12,31 +12,40 @@ def contender(version: int, verdict: str, *, considered: bool = False) -> Conten
 
 
 @pytest.mark.parametrize(
-    ("champion", "served", "enters"),
+    ("empty", "champion", "served", "alias"),
     [
-        (None, "shipped", True),  # an empty registry, or one of a time when the shipped model was not registered
-        ("shipped", "shipped", True),  # an older shipped checkpoint: the package has a newer one
-        ("shipped", "registry", True),
-        ("training", "shipped", False),  # a reviewer has just chosen
-        ("training", "registry", False),
-        ("", "registry", False),
-        (None, "registry", False),
-        (None, "checkpoint", False),
+        (True, None, "shipped", "champion"),  # an empty registry
+        (True, None, "registry", "candidate"),  # the registry was lost, the model in service was not
+        (True, None, "checkpoint", "candidate"),  # put in service by hand
+        (False, "shipped", "shipped", "candidate"),  # an older shipped checkpoint: the package has a newer one
+        (False, "shipped", "registry", "candidate"),
+        (False, "training", "shipped", "candidate"),  # a reviewer has just chosen
+        (False, "training", "registry", "candidate"),
+        (False, "", "registry", "candidate"),
+        (False, None, "registry", "candidate"),
+        (False, None, "shipped", "candidate"),  # a reviewer took the alias away from an older shipped checkpoint
     ],
 )
-def test_the_shipped_checkpoint_enters_only_where_nothing_else_was_chosen(
-    champion: str | None, served: str, enters: bool
+def test_the_shipped_checkpoint_is_champion_only_in_an_empty_registry(
+    empty: bool, champion: str | None, served: str, alias: str
 ):
-    assert introduces_shipped(False, False, champion, served) is enters
+    found = shipped_alias(known=False, considered=False, empty=empty, champion_source=champion, served_source=served)
+    assert found == alias
 
 
 @pytest.mark.parametrize("champion", [None, "shipped", "training"])
-def test_a_shipped_checkpoint_enters_once(champion: str | None):
-    assert not introduces_shipped(True, True, champion, "shipped")
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_shipped_checkpoint_gets_an_alias_once(champion: str | None, empty: bool):
+    assert (
+        shipped_alias(known=True, considered=True, empty=empty, champion_source=champion, served_source="shipped")
+        is None
+    )
 
 
-def test_an_entry_that_was_cut_short_is_completed():
-    assert introduces_shipped(True, False, None, "shipped")
+@pytest.mark.parametrize(("empty", "alias"), [(True, "champion"), (False, "candidate")])
+def test_an_entry_that_was_cut_short_is_completed(empty: bool, alias: str):
+    found = shipped_alias(known=True, considered=False, empty=empty, champion_source=None, served_source="shipped")
+    assert found == alias
 
 
 @pytest.mark.parametrize("verdict", ["better", "not distinguishable", "worse"])

@@ -1,4 +1,4 @@
-"""The shipped checkpoint as the first champion, and what happens when the package brings a newer one."""
+"""The shipped checkpoint is the first champion; a newer one that the package brings is a candidate."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from drshym_pipeline.model import bundle as bundle_module
 from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.choice import choose_model
 from drshym_pipeline.model.service_record import ModelInService, in_service_record
 from resources.build import build_resources
 from resources.registry import CHAMPION, ModelRegistry
@@ -35,7 +36,7 @@ def follow(lineage: Lineage) -> ModelInService:
     return record
 
 
-def test_the_shipped_checkpoint_is_registered_once_follows_the_package_and_yields_to_a_trained_model(
+def test_a_newer_shipped_checkpoint_is_a_candidate_and_changes_no_map_before_a_reviewer_agrees(
     random_bundle: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     lineage = Lineage(tmp_path / "home")
@@ -54,9 +55,19 @@ def test_the_shipped_checkpoint_is_registered_once_follows_the_package_and_yield
 
     newer = variant(random_bundle, "0.0.2")
     ship(monkeypatch, newer, tmp_path / "second")
-    assert follow(lineage).reference == newer.reference("shipped")
+    assert follow(lineage) == first, "an upgrade of the package changed the model in service without a review"
+    candidate = registry.candidate()
+    assert candidate is not None
+    assert (candidate.version, candidate.sha256, candidate.source) == ("2", newer.sha256, "shipped")
+    monkeypatch.setenv("DRSHYM_STORE", str(lineage.store.path))
+    assert "the package now has" in choose_model().reason
+    assert newer.version in choose_model().reason
+    assert follow(lineage) == first
     assert [found.version for found in registry.versions()] == ["2", "1"]
 
+    registry.set_alias(CHAMPION, "2")
+    assert follow(lineage).reference == newer.reference("shipped")
+    assert "the package now has" not in choose_model().reason
     registry.set_alias(CHAMPION, "1")
     assert follow(lineage).reference.sha256 == random_bundle.sha256, "a reviewer's step back is not undone"
 
@@ -76,7 +87,7 @@ def test_the_shipped_checkpoint_is_registered_once_follows_the_package_and_yield
 
     ship(monkeypatch, variant(random_bundle, "0.0.3"), tmp_path / "third")
     assert follow(lineage) == chosen
-    assert [found.version for found in registry.versions()] == ["3", "2", "1"]
+    assert [found.version for found in registry.versions()] == ["4", "3", "2", "1"]
     champion = registry.champion()
     assert champion is not None
     assert champion.version == mine.version
@@ -90,4 +101,8 @@ def test_a_model_put_in_service_by_hand_stays(
     mine = variant(random_bundle, "mine")
     lineage.serve(mine)
     assert follow(lineage).reference == mine.reference("checkpoint")
-    assert build_resources(lineage.settings, Path())["registry"].champion() is None
+    registry: ModelRegistry = build_resources(lineage.settings, Path())["registry"]
+    assert registry.champion() is None
+    candidate = registry.candidate()
+    assert candidate is not None
+    assert candidate.sha256 == random_bundle.sha256
