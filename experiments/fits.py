@@ -12,6 +12,7 @@ from typing import Any
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import NO_INTERVAL
 from drshym_pipeline.settings import TrainConfig
 from drshym_pipeline.training.sealing import seal
 from drshym_pipeline.training.train import train
@@ -43,7 +44,7 @@ def print_progress(stage: str, done: int, total: int) -> None:
 
 
 def figure_text(values: Mapping[str, Any], sign: str = "") -> str:
-    """Return a figure with its interval, such as `0.512 (0.480 to 0.540)`; a dash where it is not defined.
+    """Return a text such as `0.512 (0.480 to 0.540)` or `0.512 (no interval)`; a dash where the figure is not defined.
 
     Args:
         values: `value`, `low` and `high`, each None where it is not defined.
@@ -52,4 +53,6 @@ def figure_text(values: Mapping[str, Any], sign: str = "") -> str:
     if values["value"] is None:
         return "-"
     text = f"{values['value']:{sign}.3f}"
-    return text if values["low"] is None else f"{text} ({values['low']:{sign}.3f} to {values['high']:{sign}.3f})"
+    if values["low"] is None:
+        return f"{text} ({NO_INTERVAL})"
+    return f"{text} ({values['low']:{sign}.3f} to {values['high']:{sign}.3f})"

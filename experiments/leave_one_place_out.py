@@ -157,9 +157,10 @@ def leave_one_place_out(
         kept = count(tuned, guard, progress) if guard else {}
         found.append((before, after, kept))
         rows.append(_row(place, len(held_out), compare(before, after), compare(guarded, kept)))
-        pooled = [_join([part[number] for part in found]) for number in range(3)]
-        every = {mode: pd.concat([frame] * len(found)) for mode, frame in guarded.items()}
-        total = _row(ALL_PLACES, sum(row["patches"] for row in rows), compare(*pooled[:2]), compare(every, pooled[2]))
+        pooled = [_join([part[number] for part in found]) for number in range(2)]
+        patches = sum(row["patches"] for row in rows)
+        guards = sum_counts([guarded] * len(found)), sum_counts([kept for _, _, kept in found])
+        total = _row(ALL_PLACES, patches, compare(*pooled), compare(*guards))
         yield [*rows, total]
 
 
@@ -172,6 +173,18 @@ def _join(parts: Sequence[Counts]) -> Counts:
     return {mode: pd.concat([part[mode] for part in parts]) for mode in parts[0]}
 
 
+def sum_counts(parts: Sequence[Counts]) -> Counts:
+    """Return the sums of the counts of several fits on the same chips, one row per chip.
+
+    The rows of one chip are not independent: as several rows, they would make an interval too narrow.
+    """
+    names = list(COUNT_NAMES)
+    return {
+        mode: first.assign(**{name: sum(part[mode].loc[first.index, name] for part in parts) for name in names})
+        for mode, first in parts[0].items()
+    }
+
+
 def table_markdown(rows: Sequence[dict[str, Any]], plan: Plan) -> str:
     """Return the rows as a Markdown table; figures have 90 % bootstrap intervals over places and their patches."""
     lines = [
@@ -180,7 +193,8 @@ def table_markdown(rows: Sequence[dict[str, Any]], plan: Plan) -> str:
         f"{plan.label_weight:g}; simulated water is laid into {plan.laid_water:.0%} of them. "
         "There is one fit per place; another seed would give other figures. In the row over "
         "all places every place is mapped by the network that was not trained on it. The guard has simulated water "
-        "under wind; every fit maps the same chips of it. A place with one patch has no interval.",
+        "under wind; every fit maps the same chips of it. In the row over all places the counts of all fits are added "
+        "per chip of the guard, so that its interval is over chips. A place with one patch has no interval.",
         "",
         "| held out | patches | scored on | bands | figure | start | fine-tuned | change |",
         "|---|---|---|---|---|---|---|---|",
@@ -227,7 +241,7 @@ def main(arguments: Sequence[str]) -> None:
         guard = guard_chips(options.guard) if options.guard else []
         folder = options.out.with_suffix("")
         for rows in leave_one_place_out(
-            RealLand(options.data), plan, folder, guard=guard, progress=fits.print_progress
+            RealLand(options.data, named="--data"), plan, folder, guard=guard, progress=fits.print_progress
         ):
             write_json(options.out, rows)
             write_text(options.out.with_suffix(".md"), table_markdown(rows, plan))

@@ -21,6 +21,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.mapper import ChipMapper, Mode
 from drshym_pipeline.evaluation.smoothing import observed_everywhere
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.model.model_card import score_text
 from drshym_pipeline.products.mask_values import FLOODED
 from drshym_pipeline.products.minimum_area import SmallAreas
 from drshym_pipeline.records import Score, check_min_area
@@ -44,14 +45,7 @@ class Row:
     def text(self) -> str:
         """Return the row of the table."""
         scores = (self.iou, self.chip_iou, self.false_water, self.recall)
-        return f"| {self.ha:g} | " + " | ".join(map(_score, scores)) + " |"
-
-
-def _score(score: Score) -> str:
-    if score.value is None:
-        return "not defined"
-    interval = "" if score.low is None or score.high is None else f" ({score.low:.3f} to {score.high:.3f})"
-    return f"{score.value:.3f}{interval}"
+        return f"| {self.ha:g} | " + " | ".join(map(score_text, scores)) + " |"
 
 
 def without_small(chip: LabelledChip, water: NDArray[np.bool_], ha: float) -> NDArray[np.bool_]:

@@ -4,9 +4,9 @@ All figures are computed from four counts per chip (tp, fp, fn, tn), so memory g
 with the number of pixels. Pixels that are labelled -1 or not observed are in none of the four counts. A figure that is
 not defined (no water anywhere, no chips) is None, never 0 and never NaN. Intervals are percentile bootstraps (B. Efron
 and R. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13) over events and then over whole chips of these
-events, because the errors of the pixels of one chip, and of the chips of one event, are correlated. Calibration of
-probabilities is in `calibration`, areas are in `area`, and `paired`
-compares two methods.
+events, because the errors of the pixels of one chip, and of the chips of one event, are correlated. With one event or
+one chip that counts in a figure, every resample gives the same figure, so there is no interval (`has_enough_units`).
+Calibration of probabilities is in `calibration`, areas are in `area`, and `paired` compares two methods.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _RATIOS: dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int]]] 
     "false_water": ((0, 1, 0, 0), (0, 1, 0, 1)),
 }
 METRICS: tuple[Metric, ...] = ("iou", "f1", "precision", "recall", "false_water")
-MINIMUM_CHIPS = 2
+MINIMUM_UNITS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,9 @@ def bootstrap_score(
 ) -> Score:
     """Return a figure pooled over pixels, with a percentile bootstrap interval over events and their chips.
 
-    Chips without a scored pixel are not part of the sample. Fewer than two chips have no interval. Resamples in which
-    the figure is not defined (no chip with water was drawn) are left out of the percentiles.
+    Chips without a scored pixel are not part of the sample. There is no interval if too few chips or events count in
+    the figure, see `has_enough_units`. Resamples in which the figure is not defined (no chip with water was drawn) are
+    left out of the percentiles.
 
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.
@@ -202,7 +203,7 @@ def bootstrap_score(
     used, origins = values[is_scored], chosen_events(events, is_scored)
     value, chips = total(used).metric(metric), len(used)
     known: dict[str, Any] = {"value": value, "chips": chips, "events": len(set(origins))}
-    if value is None or chips < MINIMUM_CHIPS:
+    if value is None or not has_enough_units(figure_sums(used, metric)[1] > 0, origins):
         return Score(**known)
     low, high = percentile_interval(figure_draws(used, metric, chip_weights(origins, resamples, seed)), level)
     return Score(**known, low=low, high=high)
@@ -220,7 +221,8 @@ def bootstrap_mean(
     """Return the mean of a per-chip figure over the chips that have water, with its interval.
 
     Chips without a labelled water pixel are left out: their IoU is 0 or not defined for every method. A chip with water
-    for which the figure is not defined (a precision without any mapped water) is left out as well.
+    for which the figure is not defined (a precision without any mapped water) is left out as well. There is no interval
+    if too few of the chips or of their events are left, see `has_enough_units`.
 
     Args:
         counts: (chips, 4) integers, columns tp, fp, fn, tn.
@@ -237,10 +239,27 @@ def bootstrap_mean(
     if not origins:
         return Score(value=None)
     known: dict[str, Any] = {"value": float(np.mean(figures)), "chips": len(origins), "events": len(set(origins))}
-    if len(origins) < MINIMUM_CHIPS:
+    is_scored = values.sum(axis=1) > 0
+    if not has_enough_units(is_used[is_scored], chosen_events(events, is_scored)):
         return Score(**known)
     low, high = percentile_interval(mean_draws(figures, chip_weights(origins, resamples, seed)), level)
     return Score(**known, low=low, high=high)
+
+
+def has_enough_units(counts_in: NDArray[np.bool_], events: Sequence[str]) -> bool:
+    """Return whether a figure of these chips can have an interval: at least two resampling units count in it.
+
+    The units are the events if the chips are of several events, and the chips if they are of one. If only one unit
+    counts in the figure, every resample in which it is drawn gives the same figure or shows only how the chips of one
+    event differ. An interval of such resamples would be too narrow, or have no width at all.
+
+    Args:
+        counts_in: (chips,) bool, whether a chip counts in the figure: its denominator is not zero.
+        events: (chips,) the event of each scored chip.
+    """
+    contributing = chosen_events(events, counts_in)
+    units = len(set(contributing)) if len(set(events)) > 1 else len(contributing)
+    return units >= MINIMUM_UNITS
 
 
 def chosen_events(events: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.metrics import (
-    MINIMUM_CHIPS,
     Metric,
     chip_weights,
     chosen_events,
     figure_draws,
     figure_sums,
+    has_enough_units,
     mean_draws,
     percentile_interval,
     total,
@@ -58,6 +58,8 @@ def paired_difference(
 ) -> PairedDifference:
     """Return the figure of `a` minus that of `b`, pooled over pixels; every resample uses the same chips for both.
 
+    The difference has an interval only if both figures have one, see `metrics.has_enough_units`.
+
     Args:
         a: (chips, 4) integers, columns tp, fp, fn, tn.
         b: (chips, 4) integers of the same chips in the same order, scored with another method.
@@ -78,7 +80,7 @@ def paired_difference(
     here, there = total(first).metric(metric), total(second).metric(metric)
     if here is None or there is None:
         return PairedDifference(None, **size)
-    if len(origins) < MINIMUM_CHIPS:
+    if not all(has_enough_units(figure_sums(counts, metric)[1] > 0, origins) for counts in (first, second)):
         return PairedDifference(here - there, **size)
     weights = chip_weights(origins, resamples, seed)
     low, high = percentile_interval(figure_draws(first, metric, weights) - figure_draws(second, metric, weights), level)
@@ -98,7 +100,8 @@ def paired_mean_difference(
     """Return the mean of a per-chip figure of `a` minus that of `b` over the chips that have water.
 
     The chips are those of `metrics.bootstrap_mean`, so one large flood cannot decide the comparison. A chip with water
-    for which the figure is not defined for one of the two is left out for both.
+    for which the figure is not defined for one of the two is left out for both. There is no interval if too few chips
+    or events are left, see `metrics.has_enough_units`.
 
     Args:
         a: (chips, 4) integers, columns tp, fp, fn, tn.
@@ -121,8 +124,9 @@ def paired_mean_difference(
     size = {"chips": len(origins), "events": len(set(origins))}
     if not origins:
         return PairedDifference(None)
-    if len(origins) < MINIMUM_CHIPS:
-        return PairedDifference(float(differences[0]), **size)
+    scored = first.sum(axis=1) > 0
+    if not has_enough_units(used[scored], chosen_events(events, scored)):
+        return PairedDifference(float(differences.mean()), **size)
     low, high = percentile_interval(mean_draws(differences, chip_weights(origins, resamples, seed)), level)
     return PairedDifference(float(differences.mean()), low, high, **size)
 

@@ -105,6 +105,7 @@ class RealLand:
 
     Args:
         root: The folder; by default the one of the package.
+        named: The key or the option with which the user gives the folder, for errors.
 
     Raises:
         InputError: The folder has no table of patches.
@@ -113,13 +114,13 @@ class RealLand:
     layout = REAL_LAND
     has_lists = True
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, *, named: str = "root") -> None:
         self.root = root or PACKAGED
         if not (self.root / TABLE).is_file():
             raise InputError(
                 self.root,
                 f"does not have the layout of {REAL_LAND}: there is no {TABLE}",
-                "Install the package again" if root is None else "Leave root out to use the set of the package",
+                "Install the package again" if root is None else f"Leave {named} out to use the set of the package",
             )
 
     @cached_property

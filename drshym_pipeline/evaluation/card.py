@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from drshym_pipeline.evaluation import sections
 from drshym_pipeline.evaluation.comparison import compare_all
 from drshym_pipeline.evaluation.tables import join, text
+from drshym_pipeline.records import NO_INTERVAL
 
 if TYPE_CHECKING:
     from drshym_pipeline.evaluation.evaluation import Evaluation
@@ -40,7 +41,8 @@ def preamble(evaluation: Evaluation) -> str:
         "Water is the positive class; pixels that are labelled unknown or were not observed are not scored, and every "
         "method is scored on the same pixels. Intervals: "
         f"{100 * evaluation.level:.0f} %, bootstrap over {evaluation.resampling} ({evaluation.resamples} resamples); "
-        "those of one event alone are over its chips. "
+        "those of one event alone are over its chips. A figure in which only one event, or only one chip of a single "
+        f"event, counts has {NO_INTERVAL}. "
         '"False water" is the share of dry pixels mapped as water; wet chips are those with a labelled water pixel. '
         "`better`, `worse` and `not distinguishable` compare this model with the method of the row, by a paired "
         "bootstrap of the difference beside them. A ceiling was chosen with the truth, so it is not compared."

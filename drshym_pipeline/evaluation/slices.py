@@ -205,7 +205,7 @@ class SliceScores:
         Returns:
             Columns `slicing`, `slice`, `chips`, `pixels`, `water` (labelled water pixels), and for every figure of
             `metrics.METRICS` its value, `<figure>_low` and `<figure>_high` (Float64, NA where not defined; intervals
-            over events and their chips). A class that occurs on one chip only has no intervals.
+            over events and their chips). A figure in which only one chip or one event counts has no interval.
         """
         rows: list[dict[str, Any]] = []
         for title, names in self._order.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from drshym_pipeline.records import Score
+from drshym_pipeline.records import NO_INTERVAL, Score
 
 NOT_DEFINED = "not defined"
 
@@ -27,7 +27,7 @@ def interval(value: Any, low: Any, high: Any) -> str:
     if value is None or value is pd.NA:
         return NOT_DEFINED
     if low is None or low is pd.NA:
-        return f"{figure(value)} (no interval)"
+        return f"{figure(value)} ({NO_INTERVAL})"
     return f"{figure(value)} ({figure(low)} to {figure(high)})"
 
 

@@ -153,12 +153,13 @@ def judged(
     if difference.value is None:
         reason = f"{figure} {name} cannot be compared with that of {other}: one of the two is not defined."
         return Verdict("not distinguishable", reason, difference, metric)
+    differs = f"{figure} {name} differs from that of {other} by {difference.value:+.3f}"
     if difference.low is None or difference.high is None:
-        reason = f"{difference.chips} chip is too few for an interval (difference to {other} {difference.value:+.3f})."
+        reason = f"{differs}, but the chips or events that count in it are too few for an interval."
         return Verdict("not distinguishable", reason, difference, metric)
     word: Word = "better" if difference.low > 0 else "worse" if difference.high < 0 else "not distinguishable"
     reason = (
-        f"{figure} {name} differs from that of {other} by {difference.value:+.3f} "
-        f"({100 * level:.0f} % interval {difference.low:+.3f} to {difference.high:+.3f} over {_resampled(difference)})."
+        f"{differs} ({100 * level:.0f} % interval {difference.low:+.3f} to {difference.high:+.3f} "
+        f"over {_resampled(difference)})."
     )
     return Verdict(word, reason, difference, metric)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from drshym_pipeline.records import BandMode, Calibration, DataCard, ModelCard, Score, resampling_text
+from drshym_pipeline.records import NO_INTERVAL, BandMode, Calibration, DataCard, ModelCard, Score, resampling_text
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
 DATASET_CARD_FILE = "DATASET_CARD.md"
@@ -185,17 +185,17 @@ def _evidence(data: DataCard | None) -> str:
 
 
 def score_text(score: Score) -> str:
-    """Return a text such as `0.812 (0.780 to 0.840)`; without an interval, the figure alone."""
+    """Return a text such as `0.812 (0.780 to 0.840)`, `0.812 (no interval)` or, without resampling, `0.812`."""
     if score.value is None:
         return "not defined"
     if score.low is None or score.high is None:
-        return f"{score.value:.3f}"
+        return f"{score.value:.3f}" if score.events is None else f"{score.value:.3f} ({NO_INTERVAL})"
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def _resampling(card: ModelCard) -> str:
     """Return over what the intervals of a card were resampled."""
-    scores = [score for figures in card.scores.values() for score in figures.values() if score.low is not None]
+    scores = [score for figures in card.scores.values() for score in figures.values()]
     return resampling_text(max((score.events for score in scores if score.events is not None), default=None))
 
 

@@ -25,6 +25,7 @@ from drshym_pipeline.records.maps import (
     check_min_area,
 )
 from drshym_pipeline.records.models import (
+    NO_INTERVAL,
     Calibration,
     CardIou,
     DataCard,
@@ -59,6 +60,7 @@ from drshym_pipeline.records.tiles import (
 __all__ = [
     "APPROXIMATE_RADIOMETRY",
     "LABEL_SET",
+    "NO_INTERVAL",
     "SCHEMA_VERSION",
     "AreaEstimate",
     "BandMode",

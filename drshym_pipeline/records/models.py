@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -50,9 +50,10 @@ class Calibration(Record):
 class Score(Record):
     """One score with its bootstrap interval; None if it is not defined (no water, no chips).
 
-    `events` is the number of events of the chips. The interval is over events and their chips, or over the chips of one
-    event. Scores without resampling, and those of earlier releases, have no `events`; the latter have intervals over
-    chips.
+    There is no interval when fewer than two events count in the figure or, if all chips are of one event, fewer than
+    two chips. `events` is the number of events of the chips. The interval is over events and their chips, or over the
+    chips of one event. Scores without resampling, and those of earlier releases, have no `events`; the latter have
+    intervals over chips.
     """
 
     value: float | None
@@ -60,6 +61,9 @@ class Score(Record):
     high: float | None = None
     chips: int = 0
     events: int | None = None
+
+
+NO_INTERVAL: Final = "no interval"
 
 
 def resampling_text(events: int | None) -> str:

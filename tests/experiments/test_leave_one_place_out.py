@@ -6,16 +6,19 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from drshym_pipeline.assessment.metrics import COUNT_NAMES
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.datasets.real_land import COLUMNS, PACKAGED, TABLE, RealLand
 from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.bundle import shipped_path
+from drshym_pipeline.model.bundle import ModelBundle, shipped_path
 from drshym_pipeline.settings import SimulatedData, TrainConfig
-from experiments import fits
-from experiments.leave_one_place_out import ALL_PLACES, Plan, guard_chips, main, recipe_without
+from experiments import fits, leave_one_place_out
+from experiments.leave_one_place_out import ALL_PLACES, Counts, Plan, guard_chips, main, recipe_without, sum_counts
 
 _RECIPE = {
     "data": {"simulated": {"train": 4, "valid": 3, "test": 1, "hard": 0, "size": 64}},
@@ -85,7 +88,7 @@ def test_the_guard_has_water_under_wind_where_the_set_has_such_chips(tmp_path: P
         (["--steps", "0"], "--steps, --learning-rate: key 'max_steps': input should be greater than or equal to 1"),
         (["--start", "nowhere"], "nowhere: no such model bundle"),
         (["--guard", "nowhere"], "nowhere: does not have the layout of Sen1Floods11"),
-        (["--data", "nowhere"], "nowhere: does not have the layout of real_land"),
+        (["--data", "nowhere"], "there is no patches.csv. Leave --data out to use the set of the package"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_before_anything_is_trained(
@@ -97,6 +100,41 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_trained(
     assert ended.value.code == 2
     assert words in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
+
+
+def _counts(chips: int, found: float) -> Counts:
+    """Return counts of chips with water in 100 pixels, of which about a share is found, and 300 dry pixels."""
+    tp = np.rint(100 * found + np.arange(chips) % 7).astype(int)
+    frame = pd.DataFrame({"event": "wind", "mode": "vv", "tp": tp, "fp": tp // 9, "fn": 100 - tp, "tn": 300 - tp // 9})
+    return {"vv": frame.set_index(pd.Index([f"chip {number}" for number in range(chips)], name="chip"))}
+
+
+def test_more_fits_do_not_make_the_interval_of_the_guard_narrower(monkeypatch, tmp_path: Path):
+    """Every fit maps the same chips of the guard, so all fits together know no more chips than one."""
+    guard = guard_chips(write_dataset(tmp_path, SimulatedData(train=1, valid=1, test=1, hard=2, size=64)))
+    start, tuned = "start", "tuned"
+    monkeypatch.setattr(ModelBundle, "load", lambda path: start)
+    monkeypatch.setattr(fits, "fit", lambda *_: tuned)
+    monkeypatch.setattr(leave_one_place_out, "recipe_without", lambda *_: None)
+    monkeypatch.setattr(
+        leave_one_place_out, "count", lambda bundle, refs, _: _counts(9, 0.5) if bundle == start else _counts(9, 0.7)
+    )
+    plan = Plan(TrainConfig.model_validate(_RECIPE), shipped_path())
+    *_, rows = leave_one_place_out.leave_one_place_out(RealLand(), plan, tmp_path, guard=guard)
+    assert len(rows) > 3
+    one, every = rows[0]["guard"], rows[-1]["guard"]
+    assert rows[-1]["place"] == ALL_PLACES
+    assert one["vv"]["recall"]["start"]["low"] < one["vv"]["recall"]["start"]["high"]
+    assert every == one
+
+
+def test_the_counts_of_all_fits_are_added_per_chip():
+    first, second = _counts(3, 0.5), _counts(3, 0.8)
+    shuffled = {"vv": second["vv"].iloc[::-1]}
+    (added,) = sum_counts([first, shuffled]).values()
+    assert list(added["event"]) == ["wind"] * 3
+    for name in COUNT_NAMES:
+        assert list(added[name]) == [int(a + b) for a, b in zip(first["vv"][name], second["vv"][name], strict=True)]
 
 
 @pytest.mark.system  # whole trainings

@@ -209,3 +209,44 @@ def test_chips_that_are_their_own_events_are_resampled_as_the_chips_of_one_event
 def test_every_chip_needs_an_event() -> None:
     with pytest.raises(ValueError, match="longer"):
         bootstrap_score(random_counts(3, 1), "iou", ["a", "b"])
+
+
+WET, DRY = [90, 5, 10, 95], [0, 0, 0, 200]
+
+
+@pytest.mark.parametrize(
+    ("counts", "events", "without"),
+    [
+        ([WET, DRY, DRY], list("aaa"), {"iou", "f1", "precision", "recall", "mean"}),
+        ([WET, DRY, DRY], list("abc"), {"iou", "f1", "precision", "recall", "mean"}),
+        ([WET, WET, DRY, DRY], list("aabb"), {"iou", "f1", "precision", "recall", "mean"}),
+        ([WET, [0, 7, 0, 193]], list("ab"), {"recall", "mean"}),
+        ([WET, [80, 20, 0, 0]], list("ab"), set()),
+        ([[90, 10, 5, 0], [0, 5, 0, 195], [50, 0, 50, 0]], list("aab"), {"false_water"}),
+        ([[90, 10, 5, 0], [20, 0, 80, 0]], list("aa"), {"false_water"}),
+    ],
+)
+def test_a_figure_in_which_one_chip_or_one_of_several_events_counts_has_no_interval(counts, events, without) -> None:
+    """A chip that is drawn again and again gives the same figure: the interval would claim certainty."""
+    table = np.array(counts)
+    scores = {metric: bootstrap_score(table, metric, events) for metric in METRICS}
+    scores["mean"] = bootstrap_mean(table, "iou", events)
+    assert all(score.value is not None for score in scores.values())
+    assert {name for name, score in scores.items() if score.low is None} == without
+    assert {name for name, score in scores.items() if score.high is None} == without
+
+
+@examples(60)
+@given(count_arrays, st.sampled_from(METRICS), st.integers(1, 12))
+def test_an_interval_without_width_needs_two_units_with_the_same_figure(counts, metric, chips) -> None:
+    events = events_of(counts, chips)
+    score = bootstrap_score(counts, metric, events, resamples=200)
+    if score.low is None:
+        return
+    figures = [
+        (ConfusionCounts(*map(int, row)).metric(metric), event) for row, event in zip(counts, events, strict=True)
+    ]
+    counted = [(figure, event) for figure, event in figures if figure is not None]
+    assert len(counted) >= 2
+    scored = {event for row, event in zip(counts, events, strict=True) if row.sum()}
+    assert len(scored) == 1 or len({event for _, event in counted}) >= 2

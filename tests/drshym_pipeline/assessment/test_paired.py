@@ -116,3 +116,23 @@ def test_an_advantage_in_one_of_few_events_is_not_certain_however_many_chips_it_
     assert by_events.low == pytest.approx(0.0, abs=1e-9)
     assert (by_events.events, by_events.chips) == (3, 60)
     assert paired_mean_difference(better, worse, "iou", events).low == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("events", [list("aaa"), list("abc"), ["a", "b", "b"]])
+def test_a_difference_that_rests_on_one_wet_chip_has_no_interval(events) -> None:
+    dry = [[0, 0, 0, 100]] * 2
+    better, worse = np.array([[50, 0, 10, 40], *dry]), np.array([[30, 0, 30, 40], *dry])
+    found = paired_difference(better, worse, "iou", events)
+    assert (found.value, found.low, found.high) == (pytest.approx(1 / 3), None, None)
+    noisy = np.array([[30, 0, 30, 40], [0, 20, 0, 80], [0, 10, 0, 90]])
+    assert bootstrap_score(noisy, "iou", events).low is not None
+    assert paired_difference(better, noisy, "iou", events).low is None, "one of the two figures has no interval"
+    assert paired_difference(noisy, better, "iou", events).low is None
+
+
+def test_a_mean_difference_over_the_wet_chips_of_one_of_several_events_has_no_interval() -> None:
+    better = np.array([[50, 0, 10, 40], [40, 0, 10, 50], [0, 0, 0, 100]])
+    worse = np.array([[30, 0, 30, 40], [20, 0, 30, 50], [0, 0, 0, 100]])
+    assert paired_mean_difference(better, worse, "iou", ["a", "a", "b"]).low is None
+    assert paired_mean_difference(better, worse, "iou", ["a", "a", "a"]).low > 0.0
+    assert paired_mean_difference(better, worse, "iou", ["a", "b", "b"]).low > 0.0

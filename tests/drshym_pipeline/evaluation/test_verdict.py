@@ -82,6 +82,18 @@ def test_one_chip_is_not_enough_for_a_verdict() -> None:
     assert "too few" in found.reason
 
 
+def test_one_wet_chip_among_dry_ones_is_not_enough_for_a_verdict() -> None:
+    """Without an interval a candidate is never better, so it is never promoted, and never worse."""
+    candidate, in_service = table(0.9), table(0.2)
+    for frame in (candidate, in_service):
+        frame.iloc[1:, frame.columns.get_indexer(["tp", "fp", "fn"])] = 0
+    for here, there in ((candidate, in_service), (in_service, candidate)):
+        found = verdict(here, there, NO_FLOORS)
+        assert (found.word, found.difference.low) == ("not distinguishable", None)
+        assert found.reason.endswith(", but the chips or events that count in it are too few for an interval.")
+        assert json.loads(json.dumps(found.to_dict()))["difference"]["high"] is None
+
+
 def test_verdicts_on_different_chips_are_refused() -> None:
     with pytest.raises(ValueError, match="same chips"):
         verdict(table(0.9), table(0.9, chips=19), NO_FLOORS)

@@ -92,6 +92,8 @@ def test_the_data_set_card_has_source_splits_licence_and_limits(card: ModelCard)
 
 def test_a_figure_is_shown_with_its_interval_where_it_has_one() -> None:
     assert score_text(Score(value=0.5)) == "0.500"
+    assert score_text(Score(value=0.5, events=2, chips=3)) == "0.500 (no interval)"
+    assert score_text(Score(value=0.5, low=0.4, high=0.6, events=2)) == "0.500 (0.400 to 0.600)"
     assert score_text(Score(value=None, low=None)) == "not defined"
 
 
