@@ -219,9 +219,10 @@ def load_state(network: nn.Module, state: dict[str, torch.Tensor], subject: str)
             detail = f"'{name}' is {tuple(state[name].shape)}, the network has {tuple(expected[name].shape)}"
         else:
             detail = f"'{missing[0]}' is missing" if missing else f"'{surplus[0]}' has no place"
+        *others, last = (name for name in NetworkConfig.model_fields if name != "start")
         raise InputError(
             subject,
             f"the weights belong to another architecture ({detail})",
-            "Check encoder, stem, norm, bands and decoder_channels against the model's own",
+            f"Check {', '.join(others)} and {last} against the model's own",
         )
     network.load_state_dict(state, assign=any(tensor.is_meta for tensor in expected.values()))

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,12 @@ def test_the_error_for_weights_of_another_architecture_names_what_does_not_fit()
         load_state(network(), dict(wide.state_dict()), "w.bin")
     with pytest.raises(InputError, match="is missing"):
         load_state(network(), {}, "w.bin")
+
+
+def test_the_error_for_weights_of_another_architecture_names_every_setting_of_the_network() -> None:
+    with pytest.raises(InputError) as caught:
+        load_state(torch.nn.Linear(1, 1), {}, "w.bin")
+    assert caught.value.remedy.endswith(" against the model's own")
+    named = set(re.findall(r"[a-z_]+", caught.value.remedy))
+    assert named >= NetworkConfig.model_fields.keys() - {"start"}
+    assert "start" not in named
