@@ -22,6 +22,8 @@ from drshym_pipeline.sar.validity import observed
 if TYPE_CHECKING:
     from affine import Affine
 
+    from drshym_pipeline.records import Polarisation
+
 InvalidLabel = Literal["ignore", "non_flood"]
 
 IGNORED, DRY, WATER = -1, 0, 1
@@ -48,6 +50,7 @@ class ChipRef:
             under every setting of `invalid_label`.
         mirrored: Whether a training crop that is larger than the chip is filled with mirrored copies of the chip.
             Otherwise the rest of the crop is not observed.
+        check_units: Whether the chip is refused if its values are not like dB: the files of a user's own folder.
     """
 
     chip_id: str
@@ -60,6 +63,7 @@ class ChipRef:
     eight_bit: EightBitForm | None = None
     derived_label: bool = False
     mirrored: bool = False
+    check_units: bool = False
 
     @property
     def encoding(self) -> Literal["db", "eight_bit"]:
@@ -202,7 +206,8 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
             derived labels.
 
     Raises:
-        InputError: A file is missing or unreadable, or the label has another shape, grid or other values.
+        InputError: A file is missing or unreadable, the label has another shape, grid or other values, or a chip whose
+            units are checked is not in dB.
     """
     chip = _read_rasters(ref) if ref.eight_bit is None else _read_pictures(ref, ref.eight_bit)
     label = chip.label
@@ -213,9 +218,26 @@ def read_chip(ref: ChipRef, invalid_label: InvalidLabel = "ignore") -> LabelledC
     return chip
 
 
+def _refuse_other_units(ref: ChipRef, db: NDArray[np.float32]) -> None:
+    from drshym_pipeline.sar.unit_evidence import BandSample
+    from drshym_pipeline.sar.units import other_than_db
+
+    seen = np.isfinite(db).all(axis=0)
+    names: tuple[Polarisation, ...] = ("VV", "VH")
+    samples = [BandSample(name, band[seen].astype(np.float64)) for name, band in zip(names, db, strict=False)]
+    if problem := other_than_db(samples):
+        raise InputError(
+            ref.image,
+            f"the patch '{ref.chip_id}': {problem}",
+            "Write it in dB: 10 log10 of linear power, or 20 log10 of amplitude. Calibrate digital numbers first",
+        )
+
+
 def _read_rasters(ref: ChipRef) -> LabelledChip:
     """Read a chip of rasters in dB."""
     db, crs, transform = _read_bands(ref)
+    if ref.check_units:
+        _refuse_other_units(ref, db)
     shape = (db.shape[1], db.shape[2])
     if ref.label is None:
         label = np.full(shape, IGNORED, np.int8)

@@ -154,7 +154,18 @@ class RealLand:
             image, label = self._files(patch.patch)
             fault = self._fault(patch.patch)
             if fault is None:
-                refs.append(ChipRef(patch.patch, patch.place, split, image, label, derived_label=True, mirrored=True))
+                refs.append(
+                    ChipRef(
+                        patch.patch,
+                        patch.place,
+                        split,
+                        image,
+                        label,
+                        derived_label=True,
+                        mirrored=True,
+                        check_units=True,
+                    )
+                )
             elif present_only:
                 _log.warning("%s: the patch %s is not complete and is left out", self.root, patch.patch)
             else:

@@ -126,6 +126,27 @@ def _with_right_factor(samples: Sequence[BandSample], found: UnitsFound, subject
     return UnitsFound(found.units, found.evidence, (*found.warnings, note))
 
 
+def other_than_db(samples: Sequence[BandSample]) -> str | None:
+    """Return what is wrong with values that must be dB, as the problem of an error; None if they look like dB.
+
+    Only the range of the values decides. Small patches have too few pixels for the other checks of `find_units`.
+
+    Args:
+        samples: The bands; a band with fewer than `FEW` values is not checked.
+    """
+    for sample in samples:
+        if sample.values.size < FEW:
+            continue
+        try:
+            family = _family(sample, sample.polarisation)
+        except InputError as error:
+            return error.problem
+        if family != "db":
+            shown = shown_values(sample.values)
+            return f"its {sample.polarisation} is not in dB but like {_FAMILY_NAMES[family]} ({shown})"
+    return None
+
+
 def _family(sample: BandSample, subject: str) -> str:
     """Return `db`, `calibrated` (power or amplitude) or `counts` (digital numbers or their square)."""
     values = sample.values

@@ -271,3 +271,39 @@ def test_the_table_says_what_every_patch_shows():
         assert len(patch.land_cover.split()) >= 1
         assert patch.source in ("BigEarthNet v2", "SEN12MS-CR")
         assert (patch.source == "SEN12MS-CR") == patch.patch.startswith("glfcr_")
+
+
+_UNITS = {
+    "linear power": lambda db: 10.0 ** (db / 10.0),
+    "amplitude": lambda db: 10.0 ** (db / 20.0),
+    "digital numbers": lambda db: np.rint(10.0 ** ((db + 45.0) / 20.0)),
+    "scaled power": lambda db: np.rint(1e4 * 10.0 ** (db / 10.0)),
+}
+_TO_DB = {"linear power": lambda v: 10.0 * np.log10(v), "amplitude": lambda v: 20.0 * np.log10(v)}
+
+
+def _write(path: Path, values: np.ndarray, dtype: str) -> None:
+    with rasterio.open(path) as dataset:
+        profile = dataset.profile
+    kept = {key: profile[key] for key in ("crs", "transform", "width", "height", "count")}
+    with rasterio.open(
+        path, "w", driver="GTiff", dtype=dtype, nodata=0 if dtype == "uint16" else np.nan, **kept
+    ) as out:
+        out.write(values.astype(dtype))
+
+
+@pytest.mark.parametrize("units", list(_UNITS))
+def test_a_patch_in_other_units_than_db_is_refused_by_name_and_the_advice_works(copy: Path, units: str):
+    """Such values would be clipped to the brightest dB, and every patch would be scored as dry land."""
+    whole = units in ("digital numbers", "scaled power")
+    for ref in RealLand(copy).chips("train"):
+        before = read_chip(ref)
+        values = _UNITS[units](before.db.astype(float))
+        _write(ref.image, np.nan_to_num(values) if whole else values, "uint16" if whole else "float32")
+        with pytest.raises(InputError, match="in dB") as caught:
+            read_chip(ref)
+        assert caught.value.subject == str(ref.image)
+        assert ref.chip_id in caught.value.problem
+        if units in _TO_DB:
+            _write(ref.image, _TO_DB[units](values), "float32")
+            np.testing.assert_allclose(read_chip(ref).db, before.db, atol=1e-3)
