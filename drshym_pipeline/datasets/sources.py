@@ -85,6 +85,11 @@ def _digest(ref: ChipRef) -> str:
     return sha256_file(ref.image)
 
 
+def short_digest(ref: ChipRef) -> str:
+    """Return the first 16 hexadecimal digits of the hash of a chip's image: enough to recognise it among all chips."""
+    return _digest(ref)[:16]
+
+
 def main_share(config: DataConfig) -> float:
     """Return the share of crops that are drawn from the main set."""
     return 1.0 - sum(source.weight for source in config.sources)

@@ -27,6 +27,7 @@ from drshym_pipeline.evaluation.baselines import (
     ceiling_masks,
 )
 from drshym_pipeline.evaluation.evaluation import Evaluation
+from drshym_pipeline.evaluation.fitted_chips import note_on_fitted
 from drshym_pipeline.evaluation.mapper import ChipMapper, Mode, usable_logits
 from drshym_pipeline.evaluation.shapes import ShapeScores
 from drshym_pipeline.evaluation.slices import SliceScores, read_ancillary, slice_chip
@@ -92,6 +93,8 @@ def evaluate(
         done += len(batch)
         progress(STAGE, done, len(refs))
     found = run.result(_name(refs), config)
+    if note := note_on_fitted(bundle.fitted_chips, refs):
+        found = replace(found, notes=(note, *found.notes))
     if provenance is None:
         return found
     return replace(found, data=f"{provenance.title}, {found.data}", notes=(provenance.evidence, *found.notes))

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.novelty import NoveltyModel
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.model.bundle_record import BundleRecord
+from drshym_pipeline.model.bundle_record import BundleRecord, FittedChips
 from drshym_pipeline.model.model_card import (
     DATASET_CARD_FILE,
     MODEL_CARD_FILE,
@@ -81,6 +81,7 @@ class ModelBundle:
         training: Mapping[str, Any] | None = None,
         weights_dtype: Literal["float16", "float32"] = "float16",
         novelty: Mapping[BandMode, NoveltyModel] | None = None,
+        fitted_chips: FittedChips | None = None,
     ) -> ModelBundle:
         """Build a bundle from a network's state and everything that is needed to use it."""
         weights = pack_weights(state, weights_dtype)
@@ -92,6 +93,7 @@ class ModelBundle:
             calibration=dict(calibration),
             area_errors=dict(area_errors),
             novelty=dict(novelty or {}),
+            fitted_chips=fitted_chips,
             training_sha256=training_sha256,
             training=None if training is None else dict(training),
             card=card,
@@ -130,6 +132,11 @@ class ModelBundle:
     def novelty(self) -> dict[BandMode, NoveltyModel]:
         """What tells scenes unlike the training chips apart, by band mode; empty for models of earlier releases."""
         return self.record.novelty
+
+    @property
+    def fitted_chips(self) -> FittedChips | None:
+        """The chips that the model was trained and calibrated on; None for models that do not say it."""
+        return self.record.fitted_chips
 
     @property
     def card(self) -> ModelCard:

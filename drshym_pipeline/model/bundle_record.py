@@ -23,11 +23,24 @@ class Normalisation(Record):
     high: Literal[0] = 0
 
 
+class FittedChips(Record):
+    """The chips that a bundle was fitted on, as `datasets.sources.short_digest` of their images.
+
+    `training` has the chips of the training and, if their record is known, those of the bundle that the training
+    started from. `calibration` has the validation chips, which decide when the training ends, and the chips of the
+    other calibration sets.
+    """
+
+    training: tuple[str, ...]
+    calibration: tuple[str, ...]
+
+
 class BundleRecord(Record):
     """The contents of `model.json`, apart from its hash.
 
     `calibration` and `area_errors` have one entry per band mode: for a `vv_vh` network, scenes with VV alone are a mode
     of their own. `novelty` is empty for models of earlier releases, and has no entry for a mode with too few chips.
+    `fitted_chips` is None for models of earlier releases and for converted ones.
     `training` is the recipe as plain values, None for a converted model. It is not validated, because an
     option that is renamed later must not make an old bundle unreadable.
     """
@@ -42,6 +55,7 @@ class BundleRecord(Record):
     calibration: dict[BandMode, Calibration] = Field(min_length=1)
     area_errors: dict[BandMode, AreaErrorModel]
     novelty: dict[BandMode, NoveltyModel] = Field(default_factory=dict)
+    fitted_chips: FittedChips | None = None
     training_sha256: str
     training: dict[str, Any] | None
     card: ModelCard

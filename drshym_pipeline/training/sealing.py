@@ -40,6 +40,7 @@ from drshym_pipeline.training.calibration_chips import (
 )
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 from drshym_pipeline.training.familiar_chips import fit_novelty_models
+from drshym_pipeline.training.fitted_chips import fitted_chips
 from drshym_pipeline.version import __version__
 
 THRESHOLDS_FILE = "thresholds.json"
@@ -255,6 +256,7 @@ def seal(
         training_sha256=checkpoint.data_sha256,
         training=_recipe(config),
         novelty=fit_novelty_models(data.chips("train", config.data.labels), data.chips("valid"), list(modes)),
+        fitted_chips=fitted_chips(config, data),
     )
     with atomic_directory(directory) as temporary:
         bundle.write_files(temporary)

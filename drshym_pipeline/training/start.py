@@ -11,6 +11,7 @@ import torch
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.model.bundle_record import FittedChips
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.settings import NetworkConfig
 
@@ -43,6 +44,17 @@ def _starting_bundle(start: str) -> ModelBundle:
 def start_sha256(config: NetworkConfig) -> str | None:
     """Return the SHA-256 of the bundle that a run starts from, or None when it starts from no bundle."""
     return None if config.start in UNTRAINED else _starting_bundle(config.start).sha256
+
+
+def starting_chips(config: NetworkConfig) -> FittedChips | None:
+    """Return the chips that the start of a run was fitted on; None if it is not a bundle or does not say it."""
+    if config.start in UNTRAINED:
+        return None
+    try:
+        return _starting_bundle(config.start).fitted_chips
+    except InputError:
+        # A finished run can be sealed without the bundle that it started from.
+        return None
 
 
 def initial_state(config: NetworkConfig) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import sha256_file
 from drshym_pipeline.training import sealing
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint, keep_weights
+from drshym_pipeline.training.fitted_chips import fitted_chips
 from drshym_pipeline.training.sealing import calibrate_mode, read_calibration, seal
 from drshym_pipeline.training.train import train
 
@@ -44,6 +45,8 @@ def test_the_sealed_bundle_serves_both_modes(
     assert bundle.default_mode == "vv_vh"
     assert bundle.version.startswith("tiny_v0.1-")
     assert bundle.training_sha256 == chips.sha256() == bundle.card.training_sha256
+    assert bundle.fitted_chips == fitted_chips(recipe, chips)
+    assert len(bundle.fitted_chips.training) == len(chips.chips("train"))
     assert bundle.record.training is not None
     assert bundle.record.training["data"]["root"] is None
     assert bundle.card.parameters == sum(p.numel() for p in bundle.build().parameters())
