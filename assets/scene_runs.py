@@ -30,7 +30,7 @@ from assets.scene_stages import STAGES
 from assets.scene_steps import SceneTools
 from assets.scene_work import Checked, Ended, Made, SceneWork, until_left
 from drshym_pipeline.prefetch import Prefetched
-from drshym_pipeline.records import now
+from drshym_pipeline.records import counted, now
 from drshym_pipeline.scene_store import RunFailure
 from resources.bucket import SceneBucket
 from resources.dagster_internals import (
@@ -120,7 +120,7 @@ def _emit_events(
         named = "; ".join(f"{partition}: {reason}" for partition, reason in list(failed.items())[:_NAMED])
         more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
         raise Failure(
-            description=f"{len(failed)} of {count} scenes failed, the others are done: {named}{more}",
+            description=f"{len(failed)} of {counted(count, 'scene')} failed, all others are done: {named}{more}",
             metadata={"failed": MetadataValue.json(failed)},
             allow_retries=False,
         )

@@ -39,6 +39,7 @@ from drshym_pipeline.commands.status import status
 from drshym_pipeline.commands.training import train
 from drshym_pipeline.console import error_line, shown_progress
 from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.records import counted
 from drshym_pipeline.settings import SEED, SimulatedData
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
@@ -136,7 +137,7 @@ def tile(
             overlap=overlap,
             progress=progress,
         )
-    typer.echo(f"{count} chips in {out}")
+    typer.echo(f"{counted(count, 'chip')} in {out}")
 
 
 @app.command("convert-checkpoint")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -214,14 +215,34 @@ def read_json(path: Path, *, remedy: str = "Write the file again") -> Any:
         remedy: What to do when it is not JSON.
 
     Raises:
-        InputError: The file is missing or not JSON.
+        InputError: The file is missing or not JSON. NaN and Infinity, also as a number too large for a float, are not.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return _parsed(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise InputError(path, "the file does not exist", "Check the path") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(path, f"not valid JSON ({error})", remedy) from error
+
+
+def _parsed(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: It is not JSON, or a number in it is not finite.
+    """
+    return json.loads(text, parse_constant=_refused, parse_float=_finite)
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(f"it contains {name}, but every number must be finite")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def sha256_file(path: Path) -> str:

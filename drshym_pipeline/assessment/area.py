@@ -35,7 +35,7 @@ from pydantic import Field, model_validator
 
 from drshym_pipeline.assessment.scene_signs import SceneSigns
 from drshym_pipeline.assessment.sign_interval import FEWEST_CHIPS, SignInterval
-from drshym_pipeline.records import AreaEstimate
+from drshym_pipeline.records import AreaEstimate, counted
 from drshym_pipeline.settings import Section
 
 SMALLEST_FLOOR = 0.001
@@ -102,20 +102,24 @@ class AreaErrorModel(Section):
         """One line for the record that says where the interval comes from."""
         if self.quantile is None:
             return "not calibrated: the whole observed area"
-        short = "" if self.level >= self.nominal_level else f", too few for {100 * self.nominal_level:.0f} %"
+        short = _too_few(self.level, self.nominal_level)
         errors = "area errors by mapped share" if self.sizes else "relative area errors"
         if self.chips < FEWEST_CHIPS:
             short += f"; fewer than the {FEWEST_CHIPS} needed for an interval by signs of the scene"
-        return f"conformal, {errors} of {self.chips} validation chips{short}"
+        return f"conformal, {errors} of {counted(self.chips, 'validation chip')}{short}"
 
     @property
     def sign_method(self) -> str:
-        """The same line for an interval by the signs of a scene."""
-        if self.signs is None:
-            return self.method
+        """The same line for an interval by the signs of a scene with mapped water."""
+        return self.method if self.signs is None else self._sign_method(self.signs, self.signs.level)
+
+    def _sign_method(self, signs: SignInterval, level: float) -> str:
+        """Return the line for an interval by signs that has this level."""
+        # Both intervals of a bundle are fitted for the same level; signs of earlier versions do not store it.
+        short = _too_few(level, signs.nominal_level or self.nominal_level)
         return (
-            f"conformal, area errors by signs of the scene, of {self.signs.chips} validation chips of "
-            f"{self.signs.events} event{'s' if self.signs.events > 1 else ''}"
+            f"conformal, area errors by signs of the scene, of {signs.chips} validation chips of "
+            f"{counted(signs.events, 'event')}{short}"
         )
 
     def source(self, data: str | None) -> str:
@@ -131,7 +135,7 @@ class AreaErrorModel(Section):
             )
         if self.quantile is None:
             return "which is the whole observed area, because the model has no area errors"
-        return f"from area errors of {self.chips} validation chips{f' of {data}' if data else ''}"
+        return f"from area errors of {counted(self.chips, 'validation chip')}{f' of {data}' if data else ''}"
 
     def estimate(self, flooded_km2: float, observed_km2: float, signs: SceneSigns | None = None) -> AreaEstimate:
         """Return the mapped area with its interval, and with `signs` the expected area.
@@ -160,8 +164,8 @@ class AreaErrorModel(Section):
                 km2=flooded_km2,
                 low_km2=share.low * observed,
                 high_km2=share.high * observed,
-                level=self.signs.level,
-                method=self.sign_method,
+                level=share.level,
+                method=self._sign_method(self.signs, share.level),
                 expected_km2=share.expected * observed,
             )
         if self.quantile is None:
@@ -177,6 +181,11 @@ class AreaErrorModel(Section):
             margin = self.quantile * (flooded_km2 + self.floor * observed)
             low, high = max(0.0, flooded_km2 - margin), min(observed, flooded_km2 + margin)
         return AreaEstimate(km2=flooded_km2, low_km2=low, high_km2=high, level=self.level, method=self.method)
+
+
+def _too_few(level: float, nominal: float) -> str:
+    """Return what the method of an interval adds when its level is below the requested one."""
+    return "" if level >= nominal else f", too few for {100 * nominal:.0f} %"
 
 
 def area_floor(predicted: NDArray[np.float64], true: NDArray[np.float64]) -> float:

@@ -25,7 +25,6 @@ BLOCK: Final = 4  # pixels, the side of the squares whose mean backscatter gives
 OTHER, WIND_LIKE, BARE_LIKE = 0, 1, 2
 SURFACES: Final = 3
 FAINT: Final = 0.05  # probabilities below are those of nearly all land; their sum says little about water
-CONFIDENT: Final = 0.9
 
 _PIXELS = BLOCK * BLOCK
 # Water under wind is much brighter in VV than in VH, because waves hardly depolarise, and its VH is near the noise of
@@ -48,20 +47,21 @@ class SceneSigns:
     The expected shares are sums of probabilities of at least 0.05, by surface.
 
     Args:
-        mapped: Pixels mapped as water.
+        mapped_surfaces: Pixels mapped as water, by surface in the order of `expected`.
         expected: Expected water of other surfaces, of those like water under wind, and of those like bare fields.
         faint: Expected water of the pixels with probabilities below 0.05.
         uncertain: The sum of min(p, 1 - p) over probabilities p of at least 0.05.
-        confident: Pixels with a probability of at least 0.9.
-        mapped_surfaces: The mapped pixels by surface, in the order of `expected`.
     """
 
-    mapped: float
+    mapped_surfaces: tuple[float, float, float]
     expected: tuple[float, float, float]
     faint: float
     uncertain: float
-    confident: float
-    mapped_surfaces: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def mapped(self) -> float:
+        """The pixels mapped as water, of all surfaces."""
+        return sum(self.mapped_surfaces)
 
 
 def signs_of_counts(
@@ -81,12 +81,10 @@ def signs_of_counts(
     other, wind, bare = (float(values @ p) / pixels for values in counts)
     mapped = [float(values[water].sum()) / pixels for values in counts]
     return SceneSigns(
-        mapped=float(by_class[water].sum()) / pixels,
+        mapped_surfaces=(mapped[OTHER], mapped[WIND_LIKE], mapped[BARE_LIKE]),
         expected=(other, wind, bare),
         faint=float(by_class[faint] @ probabilities[faint]) / pixels,
         uncertain=float(by_class @ np.minimum(p, 1.0 - p)) / pixels,
-        confident=float(by_class[probabilities >= CONFIDENT].sum()) / pixels,
-        mapped_surfaces=(mapped[OTHER], mapped[WIND_LIKE], mapped[BARE_LIKE]),
     )
 
 

@@ -16,9 +16,12 @@ calibration, averaged over such events; there is no exact guarantee for a finite
 Cross-conformal predictors, 2015). Nothing is guaranteed for one kind of scene alone, nor for scenes unlike all
 calibration chips, such as real scenes where the chips are simulated.
 
-**Almost no water.** A spread cannot say how much water was missed where no pixel looks like water. The upper end of
-such a map is the share that units of this kind really had, and the lower end is 0. Between such maps and all others the
-interval changes without a jump.
+**Nothing mapped.** A spread cannot say how much water was missed where no pixel is mapped as water. Such units are a
+class of their own (Mondrian conformal prediction), whatever their probabilities are. The lower end is 0. The upper end
+is a multiple of the expected share plus 1 %, which the units of the class did not exceed. It holds for quarters and for
+whole chips, not only for their average: water that was missed in one quarter leaves the other three without any. Where
+few events have such units, the upper end has a lower level, which is stored. The factor of all other maps comes from
+units with mapped water. Between both classes the interval changes without a jump, and is only made wider for this.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +43,13 @@ from drshym_pipeline.settings import Section
 
 FEWEST_CHIPS: Final = 20
 FEWEST_PIXELS: Final = 1000  # labelled, of a quarter; the water share of a smaller piece says little
-# Shares mapped as water, and expected by the probabilities of at least 0.05, that an empty map does not exceed.
-EMPTY_MAPPED: Final = 0.001
+EMPTY_MAPPED: Final = 0.001  # share mapped as water that an empty map does not exceed
+# Added to the expected share, so that a little water in a map without any expected water has a finite score.
 EMPTY_EXPECTED: Final = 0.01
 FEWEST_EMPTY: Final = 20  # units, for an upper end of their own
 LEAST_SPREAD: Final = 0.0005  # share of the area; without it, a chip without any sign would have an infinite score
 
-_FULL = 10.0  # times the limits of an empty map, from where the interval is that of all other maps
+_FULL = 10.0  # times the limit of an empty map, from where the interval is that of all other maps
 _FOLDS = 5
 _SPREAD_QUANTILE = 0.8
 _PRIOR = 0.01  # share of the area, of the assumed event by sign
@@ -57,11 +60,12 @@ Weights = tuple[float, ...]
 
 
 class ShareInterval(NamedTuple):
-    """The expected share of water and its interval, all in [0, 1]."""
+    """The expected share of water and its interval, all in [0, 1], and the coverage of the interval."""
 
     expected: float
     low: float
     high: float
+    level: float
 
 
 class SignInterval(Section):
@@ -72,9 +76,12 @@ class SignInterval(Section):
         spread: Weights of `uncertain`, `faint` and the expected shares of wind-like and bare-like surfaces, not
             negative.
         factor: Score that the level does not exceed; half the width of the interval is `factor` times the spread.
-        empty_high: Upper end for empty maps, as a share of the observed area; None when too few units were empty, and
-            then they have the interval of all others.
-        level: Coverage of the interval, in (0, 1).
+        empty_high: Upper end for empty maps without expected water, as a share of the observed area. It doubles with
+            an expected share of 0.01 and grows on in proportion. None when too few units were empty, and then they have
+            the interval of all others.
+        empty_level: Coverage of the upper end for empty maps; None in intervals of earlier versions.
+        level: Coverage of the interval, in (0, 1). Below `nominal_level` when there were too few events for it.
+        nominal_level: The requested coverage; None in intervals of earlier versions.
         chips: Number of chips that it was fitted on.
         events: Number of their events.
         others: Names of real sets that some of the chips are from.
@@ -84,7 +91,9 @@ class SignInterval(Section):
     spread: tuple[float, float, float, float]
     factor: float = Field(ge=0.0, allow_inf_nan=False)
     empty_high: float | None = Field(default=None, ge=0.0, le=1.0)
+    empty_level: float | None = Field(default=None, gt=0.0, lt=1.0)
     level: float = Field(gt=0.0, lt=1.0)
+    nominal_level: float | None = Field(default=None, gt=0.0, lt=1.0)
     chips: int = Field(ge=FEWEST_CHIPS)
     events: int = Field(ge=1)
     others: tuple[str, ...] = ()
@@ -93,12 +102,14 @@ class SignInterval(Section):
         """Return the expected share of water and its interval for a scene or a chip."""
         expected = min(float(np.dot(self.expected, _shares(signs))), 1.0)
         spread = float(np.dot(self.spread, _spread_signs(signs))) + LEAST_SPREAD
-        low, high = max(expected - self.factor * spread, 0.0), min(expected + self.factor * spread, 1.0)
+        low, high, level = expected - self.factor * spread, expected + self.factor * spread, self.level
         if self.empty_high is not None:
-            part = float(np.clip((_fullness(signs) - 1.0) / (_FULL - 1.0), 0.0, 1.0))
-            low = part * low
-            high = part * high + (1.0 - part) * max(self.empty_high, expected)
-        return ShareInterval(expected, low, high)
+            part = float(np.clip((signs.mapped / EMPTY_MAPPED - 1.0) / (_FULL - 1.0), 0.0, 1.0))
+            missed = self.empty_high / EMPTY_EXPECTED * _missed_scale(sum(signs.expected))
+            low, high = part * low, max(high, (1.0 - part) * missed)
+            if part == 0.0 and self.empty_level is not None:
+                level = self.empty_level
+        return ShareInterval(expected, max(0.0, low), min(high, 1.0), level)
 
 
 @dataclass(frozen=True)
@@ -116,23 +127,25 @@ class ChipSigns:
 
 @dataclass(frozen=True)
 class _Units:
-    """Units as arrays, one entry per unit; `groups` numbers the independent groups."""
+    """Units as arrays, one entry per unit; `groups` numbers the independent groups, `sizes` the sizes of units."""
 
     shares: NDArray[np.float64]
     spreads: NDArray[np.float64]
-    fullness: NDArray[np.float64]
+    mapped: NDArray[np.float64]
     true: NDArray[np.float64]
     weights: NDArray[np.float64]
     groups: NDArray[np.int64]
+    sizes: NDArray[np.int64]
 
-    def part(self, chosen: NDArray[np.bool_] | slice) -> _Units:
+    def part(self, chosen: NDArray[np.bool_]) -> _Units:
         return _Units(
             self.shares[chosen],
             self.spreads[chosen],
-            self.fullness[chosen],
+            self.mapped[chosen],
             self.true[chosen],
             self.weights[chosen],
             self.groups[chosen],
+            self.sizes[chosen],
         )
 
 
@@ -158,18 +171,20 @@ def fit_sign_interval(chips: Sequence[ChipSigns], calibration: Calibration, leve
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold
         scores[inside] = _scores(units.part(inside), *_fit_weights(units.part(~inside)))
-    factor, reached = _quantile(scores, units, level)
-    empty = units.fullness <= 1.0
-    empty_high = None
-    if np.count_nonzero(empty) >= FEWEST_EMPTY and len(np.unique(units.groups[empty])) >= _FOLDS:
-        empty_high, _ = _quantile(units.true[empty], units.part(empty), level)
+    empty = units.mapped <= EMPTY_MAPPED
+    missed = _missed(units.part(empty), level)
+    # Empty units have an upper end of their own. With too few other events for the level, all units give the factor.
+    others = ~empty if missed is not None and _reached(units.part(~empty), level) >= level else np.ones_like(empty)
+    factor, reached = _quantile(scores[others], units.part(others), level)
     shares, spread = _fit_weights(units)
     return SignInterval(
         expected=(shares[0], shares[1], shares[2]),
         spread=(spread[0], spread[1], spread[2], spread[3]),
         factor=factor,
-        empty_high=empty_high,
+        empty_high=None if missed is None else min(EMPTY_EXPECTED * missed[0], 1.0),
+        empty_level=None if missed is None else missed[1],
         level=reached,
+        nominal_level=level,
         chips=len(counted),
         events=len({chip.event for chip in counted}),
     )
@@ -185,9 +200,29 @@ def _spread_signs(signs: SceneSigns) -> tuple[float, float, float, float]:
     return signs.uncertain, signs.faint, signs.expected[1], signs.expected[2]
 
 
-def _fullness(signs: SceneSigns) -> float:
-    """Return by how much a map exceeds the limits of an empty one; at most 1 for an empty map."""
-    return max(signs.mapped / EMPTY_MAPPED, sum(signs.expected) / EMPTY_EXPECTED)
+def _missed_scale(expected: Any) -> Any:
+    """Return what the water of an empty map is compared with, from its expected share or an array of them."""
+    return expected + EMPTY_EXPECTED
+
+
+def _missed(empty: _Units, level: float) -> tuple[float, float] | None:
+    """Return the score that the water of empty units does not exceed, and the coverage that is reached.
+
+    Every size of units is covered: the largest score of those sizes counts that reach the level best.
+
+    Returns:
+        None with too few units or events.
+    """
+    if len(empty.true) < FEWEST_EMPTY:
+        return None
+    scores = empty.true / _missed_scale(empty.shares.sum(axis=1))
+    found = []
+    for size in np.unique(empty.sizes).tolist():
+        inside = empty.sizes == size
+        if len(np.unique(empty.groups[inside])) >= _FOLDS:
+            found.append(_quantile(scores[inside], empty.part(inside), level))
+    best = max((reached for _, reached in found), default=0.0)
+    return (max(score for score, reached in found if reached == best), best) if found else None
 
 
 def _units(chips: Sequence[ChipSigns], calibration: Calibration) -> _Units:
@@ -197,22 +232,23 @@ def _units(chips: Sequence[ChipSigns], calibration: Calibration) -> _Units:
         events.setdefault(chip.event, []).append(chip)
     if len(events) == 1:
         events = {str(number): [chip] for number, chip in enumerate(chips)}
-    rows: list[tuple[SceneSigns, float, float, int]] = []
+    rows: list[tuple[SceneSigns, float, float, int, int]] = []
     for group, members in enumerate(_in_order(events)):
         wholes = [reduce(add, chip.quarters) for chip in members]
         quarters = [part for chip in members for part in chip.quarters if part.pixels >= FEWEST_PIXELS]
-        sizes = [size for size in (quarters, wholes, [reduce(add, wholes)]) if size]
-        for size in sizes:
+        sizes = [(number, size) for number, size in enumerate((quarters, wholes, [reduce(add, wholes)])) if size]
+        for number, size in sizes:
             weight = 1.0 / len(sizes) / len(size)
-            rows.extend((unit.signs(calibration), unit.true, weight, group) for unit in size)
-    signs, true, weights, groups = zip(*rows, strict=True)
+            rows.extend((unit.signs(calibration), unit.true, weight, group, number) for unit in size)
+    signs, true, weights, groups, numbers = zip(*rows, strict=True)
     return _Units(
         shares=np.array([_shares(item) for item in signs]),
         spreads=np.array([_spread_signs(item) for item in signs]),
-        fullness=np.array([_fullness(item) for item in signs]),
+        mapped=np.array([item.mapped for item in signs]),
         true=np.array(true),
         weights=np.array(weights),
         groups=np.array(groups),
+        sizes=np.array(numbers),
     )
 
 
@@ -266,6 +302,12 @@ def _quantile_regression(
     return np.maximum(np.asarray(found.x[:count], dtype=np.float64), 0.0)
 
 
+def _reached(units: _Units, level: float) -> float:
+    """Return the coverage that a quantile over the groups of some units can have, at most the level."""
+    groups = len(np.unique(units.groups))
+    return level if math.ceil((groups + 1) * level - _ROUNDING) <= groups else groups / (groups + 1)
+
+
 def _quantile(scores: NDArray[np.float64], units: _Units, level: float) -> tuple[float, float]:
     """Return the score that units of a share `level` of new events do not exceed, and the coverage that is reached.
 
@@ -274,7 +316,7 @@ def _quantile(scores: NDArray[np.float64], units: _Units, level: float) -> tuple
     _, group, sizes = np.unique(units.groups, return_inverse=True, return_counts=True)
     groups = len(sizes)
     totals = np.bincount(group, weights=units.weights)
-    reached = level if math.ceil((groups + 1) * level - _ROUNDING) <= groups else groups / (groups + 1)
+    reached = _reached(units, level)
     order = np.argsort(scores, kind="stable")
     covered = np.cumsum((units.weights / totals[group])[order]) / (groups + 1)
     place = int(np.searchsorted(covered, reached - _ROUNDING))

@@ -12,6 +12,7 @@ from drshym_pipeline.commands.exit_codes import ExitCode
 from drshym_pipeline.commands.options import JsonOption
 from drshym_pipeline.console import error_line, print_table
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import counted
 from drshym_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _title(found: list[SceneStatus], rows: list[tuple[str, str, str, str, str]])
     outdated = sum(row[1].endswith("outdated") for row in rows)
     waiting = sum(item.state == "waiting" for item in found)
     failed = sum(item.state == "failed" for item in found)
-    return f"{len(rows)} scenes, {outdated} outdated, {waiting} waiting, {failed} failed"
+    return f"{counted(len(rows), 'scene')}, {outdated} outdated, {waiting} waiting, {failed} failed"
 
 
 def _check_scene(store: SceneStore, scene: str) -> None:

@@ -145,8 +145,9 @@ def outcome_lines(checkpoint: TrainedCheckpoint, recipe: TrainConfig) -> list[st
 
 
 def place_lines(bundle: ModelBundle, folder: Path) -> list[str]:
-    """Return lines that say where the bundle and its cards are, and whether the origin of the data is unknown."""
+    """Return lines that say where the bundle and its cards are, what it lacks, and if its data's origin is unknown."""
     from drshym_pipeline.datasets.provenance import REMEDY
+    from drshym_pipeline.model.missing_parts import missing_parts
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
 
     lines = [
@@ -155,6 +156,10 @@ def place_lines(bundle: ModelBundle, folder: Path) -> list[str]:
         f"data set card: {folder / DATASET_CARD_FILE}",
     ]
     data = bundle.card.data
+    if data is not None:
+        training, validation = (data.splits[name].chips for name in ("train", "valid"))
+        missing = missing_parts(bundle.area_errors, bundle.novelty, training, validation)
+        lines += [f"note: {line}" for line in missing]
     if data is not None and data.origin == "unknown":
         lines.append(f"note: the origin of the training data is unknown. {data.evidence} {REMEDY}.")
     return lines

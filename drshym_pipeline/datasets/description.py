@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from drshym_pipeline.datasets.provenance import Provenance, provenance_of
 from drshym_pipeline.datasets.sources import list_calibration, list_sources
-from drshym_pipeline.records import DataCard, DataSplit
+from drshym_pipeline.records import DataCard, DataSplit, counted
 
 if TYPE_CHECKING:
     from drshym_pipeline.datasets.chips import ChipRef
@@ -67,8 +67,9 @@ def _beside(config: DataConfig) -> Iterator[str]:
         found = provenance_of(data, refs)
         events = ", ".join(dict.fromkeys(ref.event for ref in refs))
         yield (
-            f"{found.title} ({len(refs)} chips: {events}): only for calibration, {100 * calibration.weight:.0f} % of "
-            f"the weight. Source: {found.source}. Licence: {found.licence}. {found.evidence}"
+            f"{found.title} ({counted(len(refs), 'chip')}: {events}): only for calibration, "
+            f"{100 * calibration.weight:.0f} % of the weight. Source: {found.source}. Licence: {found.licence}. "
+            f"{found.evidence}"
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import counted
 from drshym_pipeline.storage import read_json, sha256_file
 
 if TYPE_CHECKING:
@@ -184,14 +185,15 @@ class Recognition:
     def title(self) -> str:
         """The name of the set; for a partial copy, the name and its share."""
         if self.of is None:
-            return f"{self.known.title} ({self.matched:,} images)"
+            return f"{self.known.title} ({counted(self.matched, 'image')})"
         if self.matched == self.of:
             return self.known.title
         return f"{self.known.title} ({self.matched:,} of {self.of:,} chips)"
 
     def sentence(self) -> str:
         """Return sentences that say how the chips were recognised and what share of the set they are."""
-        text = f"All {self.chips:,} chips are known chips of {self.known.title}, by {self.by}."
+        known = "The only chip is a known chip" if self.chips == 1 else f"All {self.chips:,} chips are known chips"
+        text = f"{known} of {self.known.title}, by {self.by}."
         if self.of is None:
             text += " How many the whole set has is not known to the program."
         elif not self.lists:
@@ -205,14 +207,24 @@ class Recognition:
                 " The weakly labelled ones are known by event, size and place alone: their names are not listed here."
             )
         if self.moved:
-            text += (
-                f" The splits are not the official ones: {self.moved:,} chips are used in another split than theirs."
+            used = (
+                "1 chip is used in another split than its own"
+                if self.moved == 1
+                else (f"{self.moved:,} chips are used in another split than theirs")
             )
+            text += f" The splits are not the official ones: {used}."
         return text
 
-    def sentence_part(self) -> str:
-        """Return how many chips are known, for a sentence about chips of unknown origin."""
-        return f"{self.matched:,} are known chips of {self.known.title} (by {self.by})"
+    def known_part(self) -> str:
+        """Return how many chips are known, as a sentence without a full stop about chips of unknown origin."""
+        if self.chips == 1:
+            known = f"The only chip is {'a' if self.matched else 'no'} known chip"
+        elif not self.matched:
+            known = f"None of these {self.chips:,} chips is a known chip"
+        else:
+            verb = "is a known chip" if self.matched == 1 else "are known chips"
+            known = f"Of these {self.chips:,} chips, {self.matched:,} {verb}"
+        return f"{known} of {self.known.title} (by {self.by})"
 
 
 def recognise(layout: str, refs: Sequence[ChipRef]) -> Recognition | None:

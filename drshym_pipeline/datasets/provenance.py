@@ -112,7 +112,7 @@ def provenance_of(data: LabelledSet, refs: Sequence[ChipRef]) -> Provenance:
             limits=found.known.limits,
         )
         return _add_evidence(known, "recognised", found.sentence())
-    return _unknown(data.layout, found, len(refs))
+    return _unknown(data.layout, found)
 
 
 def _add_evidence(
@@ -137,9 +137,9 @@ def _stated(path: Path) -> SetDescription:
         raise InputError(path, describe_validation(error), "Write title, source and licence as text") from error
 
 
-def _unknown(layout: str, found: Recognition | None, chips: int) -> Provenance:
+def _unknown(layout: str, found: Recognition | None) -> Provenance:
     shown = f"no {DONE_MARKER} that describes them and no {STATEMENT_FILE}"
-    known = f" Of these {chips:,} chips, {found.sentence_part()}." if found is not None else ""
+    known = f" {found.known_part()}." if found is not None else ""
     return Provenance(
         origin="unknown",
         title=f"{UNKNOWN} origin, in the layout of {layout}",

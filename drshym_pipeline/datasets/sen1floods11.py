@@ -271,7 +271,7 @@ class Sen1Floods11:
             refs.append(ChipRef(chip_id, event_of(chip_id), chips.split, image, label, ancillary))
         listed = len(chips.names)
         if len(refs) < listed:
-            _log.warning("%s: %d of %d chips are absent and left out", chips.table, listed - len(refs), listed)
+            _log.warning("%s: absent and left out: %d of the %d chips listed", chips.table, listed - len(refs), listed)
         return refs
 
     @staticmethod

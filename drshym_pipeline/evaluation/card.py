@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from drshym_pipeline.evaluation import sections
 from drshym_pipeline.evaluation.comparison import compare_all
 from drshym_pipeline.evaluation.tables import join, text
-from drshym_pipeline.records import NO_INTERVAL
+from drshym_pipeline.records import NO_INTERVAL, counted
 
 if TYPE_CHECKING:
     from drshym_pipeline.evaluation.evaluation import Evaluation
@@ -53,6 +53,7 @@ def summary(evaluation: Evaluation) -> str:
     """Return one paragraph that says how many pixels and chips were scored."""
     wet, dry = evaluation.mean_chip_iou.chips, len(evaluation.dry_chips())
     return (
-        f"{evaluation.pooled.pixels:,} pixels of {len(evaluation.counts)} chips, {wet} with water and {dry} dry. "
+        f"{counted(evaluation.pooled.pixels, 'pixel')} of {counted(len(evaluation.counts), 'chip')}, "
+        f"{wet} with water and {dry} dry. "
         f"Mean IoU of the chips that have water: {text(evaluation.mean_chip_iou)}."
     )

@@ -10,6 +10,7 @@ from drshym_pipeline.datasets.open_set import detect_set
 from drshym_pipeline.datasets.provenance import Provenance, provenance_of
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.suite import Sample
+from drshym_pipeline.records import counted
 
 PARTIAL = "Only those present are scored: these are not the figures of the whole split."
 
@@ -43,8 +44,9 @@ def note_on_absent(data: LabelledSet, split: str) -> str:
     """Return a note for the card on the absent chips of a split; empty where a list shows that no chip is absent."""
     absent = data.absent(split)
     if not data.has_lists:
-        return f"{absent:,} chips are incomplete and left out; no list shows how many others are absent. {PARTIAL}"
-    return f"{absent:,} of the chips that the split lists are absent. {PARTIAL}" if absent else ""
+        return f"{counted(absent, 'incomplete chip')} left out; no list shows how many others are absent. {PARTIAL}"
+    verb = "is" if absent == 1 else "are"
+    return f"{absent:,} of the chips that the split lists {verb} absent. {PARTIAL}" if absent else ""
 
 
 def _name(found: Provenance, folder: Path) -> str:

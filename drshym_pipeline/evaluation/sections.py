@@ -16,6 +16,7 @@ from drshym_pipeline.evaluation.baselines import TITLES
 from drshym_pipeline.evaluation.comparison import Comparison
 from drshym_pipeline.evaluation.tables import NOT_DEFINED, figure, interval, table, text
 from drshym_pipeline.evaluation.verdict import Verdict
+from drshym_pipeline.records import counted
 
 if TYPE_CHECKING:
     from drshym_pipeline.evaluation.evaluation import Evaluation
@@ -50,7 +51,8 @@ def warnings(evaluation: Evaluation) -> str:
     if not evaluation.weights_finite:
         lines.append("A weight of the network is not finite.")
     if evaluation.not_finite_pixels:
-        lines.append(f"{evaluation.not_finite_pixels:,} outputs are not finite; they count as dry.")
+        outputs = counted(evaluation.not_finite_pixels, "output of the network", "outputs of the network")
+        lines.append(f"Not finite: {outputs}. Such pixels count as dry.")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -122,7 +124,7 @@ def shapes(evaluation: Evaluation) -> str:
     shores = evaluation.shapes.shores
     line = (
         f"Boundary F1 {figure(shores.f1)}, precision {figure(shores.precision)}, recall {figure(shores.recall)} "
-        f"({shores.true:,} shore pixels of the truth; a shore within two pixels counts as found)."
+        f"({counted(shores.true, 'shore pixel')} of the truth; a shore within two pixels counts as found)."
     )
     rows = (
         [
@@ -207,7 +209,8 @@ def unscored(evaluation: Evaluation) -> str:
     if not evaluation.unscored:
         return ""
     rows = ([chip, reason] for chip, reason in evaluation.unscored.items())
-    head = f"{len(evaluation.unscored)} chips are present but not part of any figure."
+    number = len(evaluation.unscored)
+    head = f"{counted(number, 'chip')} {'is' if number == 1 else 'are'} present but not part of any figure."
     return f"{head}\n\n{table(['chip', 'reason'], rows)}"
 
 

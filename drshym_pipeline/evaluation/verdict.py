@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.metrics import COUNT_NAMES, ConfusionCounts, Metric
 from drshym_pipeline.assessment.paired import PairedDifference, paired_difference
+from drshym_pipeline.records import counted
 from drshym_pipeline.settings import Floors
 
 Word = Literal["better", "not distinguishable", "worse", "broken"]
@@ -133,8 +134,8 @@ def _fault(counts: pd.DataFrame, floors: Floors, finite: bool) -> str | None:
 def _resampled(difference: PairedDifference) -> str:
     """Return over what an interval was resampled, with the numbers."""
     if difference.events == 1:
-        return f"the {difference.chips} chips of one event"
-    return f"{difference.events} events and their {difference.chips} chips"
+        return f"the {counted(difference.chips, 'chip')} of one event"
+    return f"{counted(difference.events, 'event')} and their {counted(difference.chips, 'chip')}"
 
 
 def judged(

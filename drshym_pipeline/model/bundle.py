@@ -212,7 +212,7 @@ class ModelBundle:
         """
         directory = _bundle_directory(path)
         record_path, weights_path = directory / RECORD_FILE, directory / WEIGHTS_FILE
-        values = read_json(record_path)
+        values = read_json(record_path, remedy="Copy the bundle again")
         if not isinstance(values, dict):
             raise InputError(record_path, "not a model record", "Seal the model again")
         stated = values.pop("sha256", None)

@@ -1,4 +1,4 @@
-"""The texts about a map: its caption of two sentences, and the caveats of every product."""
+"""The texts about a map: its caption of two sentences and warnings, and the caveats of every product."""
 
 from __future__ import annotations
 
@@ -63,11 +63,19 @@ def _vv_alone_clause(card: CardIou | None) -> str:
     return f"{weaker} (IoU on the {card.chips} of the model's card: VV alone {alone}{compared}),"
 
 
-def short_caveat(meta: SceneMeta, prediction: PredictionSummary, *, water_separated: bool) -> str:
+def _small_areas_clause(min_area_ha: float) -> str:
+    """Return what a map with a minimum area says about it, as a part of a sentence; empty without a minimum."""
+    return f"; water areas below {min_area_ha:g} ha are mapped as dry" if min_area_ha else ""
+
+
+def short_caveat(
+    meta: SceneMeta, prediction: PredictionSummary, *, water_separated: bool, min_area_ha: float = 0.0
+) -> str:
     """Return the caveat of every polygon and picture, in one sentence."""
     water = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
     weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
-    return f"{water}{weaker}; preliminary, not validated in the field."
+    small = _small_areas_clause(min_area_ha)
+    return f"{water}{weaker}{small}; preliminary, not validated in the field."
 
 
 def write_caption(
@@ -78,8 +86,11 @@ def write_caption(
     *,
     water_separated: bool,
     interval_source: str = "",
+    min_area_ha: float = 0.0,
 ) -> str:
-    """Return the caption of a map, in two sentences; a third one for a scene unlike the training chips.
+    """Return the caption of a map, in two sentences.
+
+    Warnings follow for a mapped area outside its interval and for a scene unlike the training chips.
 
     Args:
         meta: The scene.
@@ -88,6 +99,7 @@ def write_caption(
         observed_km2: The area with a valid observation.
         water_separated: Whether permanent water was separated.
         interval_source: Where the interval of the area comes from, see `AreaErrorModel.source`.
+        min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
     """
     when = f" of {acquired_text(meta.acquired_at)}" if meta.acquired_at else ""
     signed = f"by {prediction.reference.label}; preliminary, not validated in the field"
@@ -100,10 +112,11 @@ def write_caption(
     caveat = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
-    unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else ""
+    unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else None
+    warnings = "".join(f" {warning}" for warning in (flooded.warning(), unusual) if warning)
+    small = _small_areas_clause(min_area_ha)
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, "
-        f"{flooded.sentence(water, interval_source)}. {caveat}; {mapped} {signed}."
-        f"{' ' if unusual else ''}{unusual}"
+        f"{flooded.sentence(water, interval_source)}. {caveat}{small}; {mapped} {signed}.{warnings}"
     )

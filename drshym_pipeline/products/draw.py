@@ -57,8 +57,10 @@ def map_warnings(
     meta: SceneMeta,
     prediction: Prediction,
     observed_fraction: float,
+    *,
     minimum_area: MinimumArea | None = None,
     surfaces: MappedSurfaces | None = None,
+    flooded: AreaEstimate | None = None,
 ) -> tuple[str, ...]:
     """Return what a reader of the map must know, as sentences."""
     found = list(meta.warnings)
@@ -67,6 +69,8 @@ def map_warnings(
         "so the flooded class means open water of any kind."
     )
     found.append("Preliminary automatic result, not validated in the field.")
+    if flooded is not None and (outside := flooded.warning()):
+        found.append(outside)
     if observed_fraction == 0.0:
         found.append("Nothing was observed: the scene holds no valid measurement.")
     if meta.mode != prediction.summary.mode:
@@ -87,8 +91,8 @@ def map_warnings(
     return tuple(found)
 
 
-def _polygon_properties(meta: SceneMeta, prediction: Prediction) -> dict[str, Any]:
-    """Return the properties that all polygons of a map share."""
+def _polygon_properties(meta: SceneMeta, prediction: Prediction, min_area_ha: float) -> dict[str, Any]:
+    """Return the properties that all polygons of a map share; `min_area_ha` only with a minimum area."""
     summary = prediction.summary
     return {
         "state": water_state(water_separated=_WATER_SEPARATED),
@@ -97,13 +101,27 @@ def _polygon_properties(meta: SceneMeta, prediction: Prediction) -> dict[str, An
         "model": summary.reference.name,
         "model_version": summary.reference.version,
         "threshold": summary.calibration.threshold,
-        "caveat": short_caveat(meta, summary, water_separated=_WATER_SEPARATED),
+        "caveat": short_caveat(meta, summary, water_separated=_WATER_SEPARATED, min_area_ha=min_area_ha),
+        **({"min_area_ha": min_area_ha} if min_area_ha else {}),
         "model_sha256": summary.reference.sha256,
         "source_sha256": meta.sha256,
     }
 
 
-def _figure_text(meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate | None) -> FigureText:
+def _about_map(meta: SceneMeta, flooded: AreaEstimate | None, minimum_area: MinimumArea | None) -> dict[str, Any]:
+    """Return what the vector file says about the whole map."""
+    warning = None if flooded is None else flooded.warning()
+    return {
+        "scene": meta.scene_id,
+        "map_area": None if flooded is None else flooded.text(),
+        **({"map_area_warning": warning} if warning else {}),
+        **({"minimum_area": minimum_area.text()} if minimum_area else {}),
+    }
+
+
+def _figure_text(
+    meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate | None, min_area_ha: float
+) -> FigureText:
     """Return the text below the overlay."""
     summary = prediction.summary
     when = acquired_text(meta.acquired_at) if meta.acquired_at else "acquisition date not known"
@@ -114,7 +132,7 @@ def _figure_text(meta: SceneMeta, prediction: Prediction, flooded: AreaEstimate 
         title=meta.scene_id,
         lines=(
             f"Sentinel-1, {when}; {area}.",
-            short_caveat(meta, summary, water_separated=_WATER_SEPARATED),
+            short_caveat(meta, summary, water_separated=_WATER_SEPARATED, min_area_ha=min_area_ha),
             f"Model {summary.reference.label}, threshold {summary.calibration.threshold:g}. Contains modified "
             "Copernicus Sentinel data.",
         ),
@@ -177,6 +195,7 @@ def draw_map(
         counted = None if signs is None else signs.signs(calibration.threshold)
         mapped_surfaces = None if counted is None or mode == "vv" else _mapped_surfaces(counted)
         flooded = errors.estimate(statistics.flooded_km2, statistics.observed_km2, counted) if observed else None
+        minimum_area = None if small is None else small.result()
         shown = meta.statistics.get("VV")
         # All these products are made from the same finished rasters, so they are made at the same time.
         with ThreadPoolExecutor(_WRITERS) as pool:
@@ -188,15 +207,15 @@ def draw_map(
                 paths["flood"],
                 crs=place.crs,
                 areas=areas,
-                properties=_polygon_properties(meta, prediction),
-                about={"scene": meta.scene_id, "map_area": None if flooded is None else flooded.text()},
+                properties=_polygon_properties(meta, prediction, min_area_ha),
+                about=_about_map(meta, flooded, minimum_area),
             )
             write_pictures(
                 canvas,
                 paths["overlay"],
                 paths["thumbnail"],
                 text=picture_text(tags),
-                words=_figure_text(meta, prediction, flooded),
+                words=_figure_text(meta, prediction, flooded, min_area_ha),
                 scene_width=place.width,
                 pixel_m=pixel_size_m(place.crs, place.affine, place.height, place.width),
                 statistics=(shown.p01, shown.p99) if shown else None,
@@ -211,11 +230,11 @@ def draw_map(
         statistics.observed_km2,
         water_separated=_WATER_SEPARATED,
         interval_source=prediction.area_errors.source(card.data if card else None),
+        min_area_ha=min_area_ha,
     )
     write_text(paths["caption"], caption + "\n")
     write_text(paths["style"], mask_style(water_separated=_WATER_SEPARATED))
     summary = prediction.summary
-    minimum_area = None if small is None else small.result()
     return StitchSummary(
         reference=summary.reference,
         calibration=calibration,
@@ -238,6 +257,13 @@ def draw_map(
         mapped_surfaces=mapped_surfaces,
         slices=statistics.slices(),
         caption=caption,
-        warnings=map_warnings(meta, prediction, statistics.observed_fraction, minimum_area, mapped_surfaces),
+        warnings=map_warnings(
+            meta,
+            prediction,
+            statistics.observed_fraction,
+            minimum_area=minimum_area,
+            surfaces=mapped_surfaces,
+            flooded=flooded,
+        ),
         files={kind: path.name for kind, path in paths.items()},
     )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import counted
 from drshym_pipeline.scene_folder import MapFolder, SceneFolder
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.storage import delete_directory, remove_abandoned, temporary_directory
@@ -33,8 +34,9 @@ class Expired:
     def text(self) -> str:
         """Return the numbers of deleted items as one line of text."""
         return (
-            f"deleted {len(self.predictions)} predictions, {len(self.maps)} older maps, {len(self.versions)} versions "
-            f"of scenes without a map, {len(self.leftovers)} leftovers of interrupted work"
+            f"deleted {counted(len(self.predictions), 'prediction')}, {counted(len(self.maps), 'older map')}, "
+            f"{counted(len(self.versions), 'version')} of scenes without a map, "
+            f"{counted(len(self.leftovers), 'leftover')} of interrupted work"
         )
 
 

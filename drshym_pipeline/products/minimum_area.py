@@ -1,9 +1,9 @@
 """Make small water areas dry while the bands of a map pass through.
 
-Pixels of water that share an edge or a corner belong to one area. An area that reaches the last row of a band is open:
-its size is known when it ends, or when it has reached the minimum. Only the bands with pixels of an open area below the
-minimum are kept in memory. Such an area has fewer pixels than the minimum, so it cannot reach over more rows than that.
-Holes in the water stay, and the probability does not change.
+Pixels of water that share an edge belong to one area, as in the polygons (`connected`). An area that reaches the last
+row of a band is open: its size is known when it ends, or when it has reached the minimum. Only the bands with pixels of
+an open area below the minimum are kept in memory. Such an area has fewer pixels than the minimum, so it cannot reach
+over more rows than that. Holes in the water stay, and the probability does not change.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ from itertools import tee
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from drshym_pipeline.products.bands import Band
+from drshym_pipeline.products.connected import joined, labelled
 from drshym_pipeline.products.mask_values import DRY, FLOODED
 from drshym_pipeline.records import MinimumArea
 from drshym_pipeline.sar.pixel_area import PixelAreas
 
-_NEIGHBOURS = np.ones((3, 3), np.int8)  # a pixel and its eight neighbours
 _MM2_PER_KM2 = 1e12
 _MM2_PER_HA = 1e10
 _HA_PER_KM2 = 100.0
@@ -88,14 +85,13 @@ class SmallAreas:
             yield self._masks.popleft()
 
     def _add(self, row: int, mask: NDArray[np.uint8]) -> None:
-        labels = np.empty(mask.shape, np.int32)
-        fresh = ndimage.label(mask == FLOODED, structure=_NEIGHBOURS, output=labels)
+        labels, fresh = labelled(mask == FLOODED)
         self._masks.append(mask)
         known = len(self._sizes)
         places = np.flatnonzero(labels)
         regions = labels.ravel()[places] - 1
         pixels, sizes = self._sizes_of(row, len(mask), places, regions, fresh)
-        count, area_of = self._joined(labels[0], fresh)
+        count, area_of = joined(self._last, labels[0], known, fresh)
         size = np.bincount(area_of, np.concatenate([self._sizes, sizes]), count).astype(np.float64)
         bottom = labels[-1].astype(np.int64)
         is_open = np.zeros(count, bool)
@@ -136,28 +132,6 @@ class SmallAreas:
         area = np.rint(self._areas.of_places(row, rows, places[chosen]) * _MM2_PER_KM2)
         sizes[measured] = np.bincount(regions[chosen], area, count)[measured]
         return pixels, sizes
-
-    def _joined(self, top: NDArray[np.int32], fresh: int) -> tuple[int, NDArray[np.int64]]:
-        """Return the number of areas, and the area of each open area and then of each region of the new band.
-
-        Args:
-            top: The regions in the first row of the band, numbered from 1; 0 where there is no water.
-            fresh: The number of regions of the band.
-        """
-        known, width = len(self._sizes), len(top)
-        total = known + fresh
-        if not total:
-            return 0, np.zeros(0, np.int64)
-        pairs = []
-        for shift in (-1, 0, 1):
-            upper = self._last[max(0, -shift) : width - max(0, shift)]
-            lower = top[max(0, shift) : width - max(0, -shift)].astype(np.int64)
-            both = (upper > 0) & (lower > 0)
-            pairs.append(np.stack([upper[both] - 1, lower[both] - 1 + known]))
-        ends = np.concatenate(pairs, axis=1)
-        links = coo_array((np.ones(ends.shape[1], bool), (ends[0], ends[1])), shape=(total, total))
-        count, area_of = connected_components(links, directed=False)
-        return int(count), area_of.astype(np.int64)
 
     def _remove(self, ended: NDArray[np.bool_]) -> None:
         """Make the waiting pixels of areas that have ended dry, and count these areas."""

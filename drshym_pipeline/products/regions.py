@@ -21,10 +21,8 @@ import rasterio.features
 import shapely
 from numpy.typing import NDArray
 from rasterio.windows import Window as RasterWindow
-from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from drshym_pipeline.products.connected import CONNECTIVITY, joined, labelled
 from drshym_pipeline.products.mask_values import FLOODED
 from drshym_pipeline.sar.pixel_area import PixelAreas
 
@@ -104,7 +102,7 @@ def _outlines(labels: NDArray[np.int32], count: int, row: int) -> Polygons:
     """Return the polygon of every region of a strip, (count,), in pixels of the scene: x is the column, y the row."""
     place = rasterio.Affine.translation(0, row)
     # The mask leaves out the dry pixels, because their outlines would be much longer than those of the flood.
-    found = rasterio.features.shapes(labels, mask=labels > 0, connectivity=4, transform=place)
+    found = rasterio.features.shapes(labels, mask=labels > 0, connectivity=CONNECTIVITY, transform=place)
     rings: list[NDArray[np.float64]] = []
     region_of: list[int] = []
     for geometry, label in found:
@@ -137,14 +135,10 @@ class _Seams:
     ) -> Regions:
         """Add a strip and return the areas that are finished now.
 
-        Two pixels at a seam belong to the same area if they share an edge; a shared corner is not enough. The same rule
-        is used within a strip.
+        The rule of `connected` joins pixels at a seam and within a strip.
         """
         known, fresh = len(self._parts), len(polygons)
-        both = (self._last > 0) & (labels[0] > 0)
-        upper, lower = self._last[both] - 1, labels[0][both].astype(np.int64) - 1 + known
-        links = coo_array((np.ones(len(upper), bool), (upper, lower)), shape=(known + fresh, known + fresh))
-        count, area_of = connected_components(links, directed=False)
+        count, area_of = joined(self._last, labels[0], known, fresh)
         last = np.zeros_like(self._last) if is_last else labels[-1].astype(np.int64)
         is_open = np.zeros(count, bool)
         is_open[area_of[last[last > 0] - 1 + known]] = True
@@ -272,9 +266,7 @@ def flood_regions(
     for row in range(0, mask.height, strip_rows):
         rows = min(strip_rows, mask.height - row)
         window = RasterWindow(0, row, mask.width, rows)
-        flooded = mask.read(1, window=window) == FLOODED
-        labels = np.empty(flooded.shape, np.int32)
-        count = ndimage.label(flooded, output=labels)
+        labels, count = labelled(mask.read(1, window=window) == FLOODED)
         is_last = row + rows == mask.height
         figures = _figures(labels, count, probability.read(1, window=window), areas, row)
         edges = [labels[0]] * (row > 0) + [labels[-1]] * (not is_last)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.products.caption import area_text
+from drshym_pipeline.products.connected import CONNECTIVITY
 from drshym_pipeline.products.mask_values import water_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
 from drshym_pipeline.progress import Progress
@@ -27,6 +28,7 @@ from drshym_pipeline.records import (
     SceneMeta,
     SliceRow,
     StitchSummary,
+    counted,
 )
 from drshym_pipeline.sar.named_times import day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
@@ -62,6 +64,7 @@ def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary
     }
     if min_area_ha:  # without the option a map keeps the version that earlier releases gave it
         identity["min_area_ha"] = min_area_ha
+        identity["connectivity"] = CONNECTIVITY
     return sha256_json(identity)[:_VERSION_DIGITS]
 
 
@@ -152,9 +155,10 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
 def _polygons(counts: PolygonCounts) -> str:
     if not counts.omitted:
         return f"{counts.count:,}"
+    verb = "is" if counts.omitted == 1 else "are"
     return (
-        f"{counts.count:,}; {counts.omitted:,} areas of fewer than {counts.fewest_pixels} pixels "
-        f"({counts.omitted_pixels:,} pixels together) are in the mask only"
+        f"{counts.count:,}; {counted(counts.omitted, 'area')} of fewer than {counts.fewest_pixels} pixels "
+        f"({counted(counts.omitted_pixels, 'pixel')} together) {verb} in the mask only"
     )
 
 

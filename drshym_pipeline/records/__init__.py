@@ -56,6 +56,7 @@ from drshym_pipeline.records.tiles import (
     TileProvenance,
     read_drshym_record,
 )
+from drshym_pipeline.records.words import counted
 
 __all__ = [
     "APPROXIMATE_RADIOMETRY",
@@ -99,6 +100,7 @@ __all__ = [
     "Units",
     "area_figure",
     "check_min_area",
+    "counted",
     "describe_validation",
     "now",
     "read_drshym_record",

@@ -14,6 +14,7 @@ from drshym_pipeline.records.models import Calibration, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
 from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.tiles import Modality
+from drshym_pipeline.records.words import counted
 
 _SIGNIFICANT = 2  # digits
 _MOST_DECIMALS = 12
@@ -85,12 +86,36 @@ class AreaEstimate(Record):
             f"{self._interval(source)} are {water}"
         )
 
+    def warning(self) -> str | None:
+        """Return the sentence for readers of a map whose mapped area is outside its interval; None otherwise.
+
+        The printed figures are compared, so an area that is shown as equal to an end has no warning.
+        """
+        mapped, low, high = (float(self._number(value)) for value in (self.km2, self.low_km2, self.high_km2))
+        if low <= mapped <= high:
+            return None
+        side, found, check = (
+            ("above", "less water", "which mapped areas have low values")
+            if mapped > high
+            else ("below", "more water", "whether it shows water that is not mapped")
+        )
+        return (
+            f"The mapped area, {self._figure(self.km2)}, is {side} its interval ({self._range()}): validation chips "
+            f"with such probabilities had {found} than was mapped. Check in the probability map {check}, before you "
+            "use the area."
+        )
+
+    def _number(self, km2: float) -> str:
+        return area_figure(km2, self.high_km2 - self.low_km2)
+
     def _figure(self, km2: float) -> str:
-        return f"{area_figure(km2, self.high_km2 - self.low_km2)} km2"
+        return f"{self._number(km2)} km2"
+
+    def _range(self) -> str:
+        return f"{self._number(self.low_km2)} to {self._number(self.high_km2)} km2"
 
     def _interval(self, source: str) -> str:
-        low, high = (area_figure(value, self.high_km2 - self.low_km2) for value in (self.low_km2, self.high_km2))
-        return f"({100 * self.level:.0f} % interval {low} to {high} km2{f', {source}' if source else ''})"
+        return f"({100 * self.level:.0f} % interval {self._range()}{f', {source}' if source else ''})"
 
 
 def _whole_steps(ha: float) -> float:
@@ -100,9 +125,11 @@ def _whole_steps(ha: float) -> float:
         ValueError: It is not one, or it is out of range.
     """
     # NaN fails the first comparison.
-    if not 0.0 <= ha <= _MOST_HA or abs(ha * _STEPS_PER_HA - round(ha * _STEPS_PER_HA)) > 1e-6:
-        raise ValueError(f"must be a multiple of 0.1 ha from 0 to {_MOST_HA:g} ha (0: no area is removed)")
-    return round(ha * _STEPS_PER_HA) / _STEPS_PER_HA
+    steps = round(ha * _STEPS_PER_HA) if 0.0 <= ha <= _MOST_HA else None
+    # A tiny amount is nearly 0 steps, but it does not mean that the option is off.
+    if steps is None or abs(ha * _STEPS_PER_HA - steps) > 1e-6 or (ha and not steps):
+        raise ValueError(f"must be 0 (no area is removed) or a multiple of 0.1 ha from 0.1 to {_MOST_HA:g} ha")
+    return steps / _STEPS_PER_HA
 
 
 MinAreaHa = Annotated[float, AfterValidator(_whole_steps)]
@@ -121,13 +148,15 @@ def check_min_area(ha: float) -> float:
     try:
         return _whole_steps(ha)
     except ValueError as error:
-        raise InputError("min-area-ha", f"{error}, got {ha:g}", "Choose a value such as 0.5") from error
+        raise InputError(
+            "min-area-ha", f"{error}, got {ha:g}", "Choose 0 to keep all areas, or a value such as 0.5"
+        ) from error
 
 
 class MinimumArea(Record):
     """The smallest water area that a map shows, and what was removed from the mask because of it.
 
-    Connected water pixels (edges and corners) with less than `ha` in total are dry in the mask: `removed` areas with
+    Water pixels that are connected over edges, with less than `ha` in total are dry in the mask: `removed` areas with
     `removed_pixels` pixels and `removed_km2` in total. `pixel_ha` is the size of the smallest pixel.
     """
 
@@ -141,8 +170,9 @@ class MinimumArea(Record):
         """Return text such as `water areas below 0.5 ha are mapped as dry: 12 areas (340 pixels in total)`."""
         if self.pixel_ha >= self.ha:
             return f"one pixel covers {self.pixel_ha:.2g} ha, so the minimum area of {self.ha:g} ha removes nothing"
-        areas = "1 area" if self.removed == 1 else f"{self.removed:,} areas"
-        return f"water areas below {self.ha:g} ha are mapped as dry: {areas} ({self.removed_pixels:,} pixels in total)"
+        areas, pixels = counted(self.removed, "area"), counted(self.removed_pixels, "pixel")
+        removed = f"{areas} ({pixels} in total)" if self.removed else "there was none"
+        return f"water areas below {self.ha:g} ha are mapped as dry: {removed}"
 
 
 class PolygonCounts(Record):

@@ -39,15 +39,22 @@ class SceneNovelty(Record):
         return self.share is not None and self.share > UNUSUAL_SHARE
 
     def text(self) -> str:
-        """Return text such as `3 of 20 tiles are unlike the training chips (2 % of 120 validation chips are)`."""
+        """Return text such as `3 of 20 tiles are unlike the training chips (2 % of validation chips are unlike)`."""
         if not self.tiles:
             return f"not known: {self.reason}"
-        alarm = "" if self.false_alarm is None else f" (of validation chips {100 * self.false_alarm:.2g} % are)"
-        return f"{self.unlike:,} of {self.tiles:,} tiles are unlike the training chips{alarm}"
+        if self.tiles == 1:
+            found = f"the only tile is {'unlike' if self.unlike else 'like'}"
+        elif not self.unlike:
+            found = f"none of {self.tiles:,} tiles is unlike"
+        else:
+            found = f"{self.unlike:,} of {self.tiles:,} tiles {'is' if self.unlike == 1 else 'are'} unlike"
+        alarm = "" if self.false_alarm is None else f" ({100 * self.false_alarm:.2g} % of validation chips are unlike)"
+        return f"{found} the training chips{alarm}"
 
     def warning(self) -> str:
         """Return the sentence for readers of an unusual scene."""
+        part = "its only tile" if self.tiles == 1 else f"{100 * (self.share or 0):.0f} % of its tiles"
         return (
-            f"This scene is unlike the chips that the model was trained on ({100 * (self.share or 0):.0f} % of its "
-            "tiles): the map may be wrong in ways that the interval does not cover."
+            f"This scene is unlike the chips that the model was trained on ({part}): the map may be wrong in ways "
+            "that the interval does not cover."
         )

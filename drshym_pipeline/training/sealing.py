@@ -27,6 +27,7 @@ from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.compute import best_device
+from drshym_pipeline.model.missing_parts import missing_parts
 from drshym_pipeline.model.network import build_network, load_state
 from drshym_pipeline.model.weights import pack_weights, unpack_weights
 from drshym_pipeline.progress import Progress, silent
@@ -244,6 +245,10 @@ def seal(
         mode: calibrate_mode(main.by_event, config.evaluation, main.signs, others)
         for mode, (main, *others) in found.items()
     }
+    training, validation = data.chips("train", config.data.labels), data.chips("valid")
+    novelty = fit_novelty_models(training, validation, list(modes))
+    area_errors = {mode: entry.area_errors for mode, entry in modes.items()}
+    missing = missing_parts(area_errors, novelty, len(training), len(validation))
     weights_count = sum(parameter.numel() for parameter in network.parameters())
     bundle = ModelBundle.create(
         name=config.name,
@@ -251,11 +256,11 @@ def seal(
         network=config.network,
         state=state,
         calibration={mode: entry.calibration for mode, entry in modes.items()},
-        area_errors={mode: entry.area_errors for mode, entry in modes.items()},
-        card=_card(config, data, checkpoint, modes, weights_count),
+        area_errors=area_errors,
+        card=_card(config, data, checkpoint, modes, weights_count, missing=missing),
         training_sha256=checkpoint.data_sha256,
         training=_recipe(config),
-        novelty=fit_novelty_models(data.chips("train", config.data.labels), data.chips("valid"), list(modes)),
+        novelty=novelty,
         fitted_chips=fitted_chips(config, data),
     )
     with atomic_directory(directory) as temporary:
@@ -295,6 +300,8 @@ def _card(
     checkpoint: TrainedCheckpoint,
     modes: Mapping[BandMode, ModeCalibration],
     parameters: int,
+    *,
+    missing: Sequence[str],
 ) -> ModelCard:
     trained_on, validated_on = len(data.chips("train", config.data.labels)), len(data.chips("valid"))
     described = describe_data(config.data, data)
@@ -337,6 +344,6 @@ def _card(
         training_sha256=checkpoint.data_sha256,
         scores=scores,
         intended_use="Open-water maps of Sentinel-1 GRD scenes of about 10 m, with or without VH, checked by people.",
-        limits=tuple(limits),
+        limits=(*limits, *missing),
         data=described,
     )

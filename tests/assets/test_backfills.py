@@ -59,7 +59,7 @@ def test_a_backfill_is_one_run_in_which_a_bad_scene_stops_nothing_but_itself(lin
     assert not result.success
     failure = next(event for event in result.all_events if event.is_step_failure)
     shown = str(failure.step_failure_data.user_failure_data.description)
-    assert "1 of 4 scenes failed, the others are done: bad: " in shown
+    assert "1 of 4 scenes failed, all others are done: bad: " in shown
     assert "bad.tif" in shown
     assert not any(event.event_type == DagsterEventType.STEP_UP_FOR_RETRY for event in result.all_events)
     for name in STAGES:

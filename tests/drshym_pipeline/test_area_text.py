@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.products.caption import area_text, write_caption
+from drshym_pipeline.products.draw import map_warnings
 from drshym_pipeline.records import AreaEstimate, area_figure
 from tests.examples import examples
-from tests.map_samples import BOTH, prediction, scene
+from tests.map_samples import BOTH, of, prediction, scene
 
 
 def estimate(km2: float, low: float, high: float) -> AreaEstimate:
@@ -46,6 +47,34 @@ def test_an_expected_area_stands_between_the_mapped_one_and_its_interval():
     )
     nothing = estimate(0.0, 0.0, 0.31).model_copy(update={"expected_km2": 0.0})
     assert nothing.text() == "0 km2 mapped; likely 0 km2 (90 % interval 0 to 0.31 km2)"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ((30.2, 5.1, 14.2), ("30.2 km2, is above its interval (5.1 to 14.2 km2)", "had less water than")),
+        ((2.0, 5.1, 14.2), ("2.0 km2, is below its interval (5.1 to 14.2 km2)", "had more water than")),
+        ((0.0, 0.4, 3.0), ("0 km2, is below its interval (0.40 to 3.0 km2)", "had more water than")),
+        ((5.1, 5.1, 14.2), None),
+        ((14.2, 5.1, 14.2), None),
+        ((14.24, 5.1, 14.2), None),  # the same printed figure
+        ((0.0, 0.0, 0.0), None),
+    ],
+)
+def test_a_mapped_area_outside_its_interval_is_a_warning(numbers, words):
+    area = estimate(*numbers).model_copy(update={"expected_km2": 8.0})
+    warning = area.warning()
+    text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), area, 250.0, water_separated=False)
+    found = map_warnings(scene(10, 10, bands=BOTH), of(prediction(mode="vv_vh")), 1.0, flooded=area)
+    if words is None:
+        assert warning is None
+        assert "its interval" not in text
+        assert not any("its interval" in line for line in found)
+    else:
+        assert all(part in warning for part in words)
+        assert "probability map" in warning
+        assert text.endswith(f" {warning}")
+        assert found.count(warning) == 1
 
 
 def test_the_record_of_an_area_of_earlier_releases_is_read():

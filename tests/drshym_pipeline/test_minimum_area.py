@@ -71,6 +71,10 @@ def test_polygons_follow_the_mask(maps):
     record = maps[HA][1]
     assert counts[HA].count < counts[0.0].count + counts[0.0].omitted
     assert counts[HA].km2 + counts[HA].omitted_km2 == pytest.approx(record.flooded.km2)
+    written = json.loads((maps[HA][0] / record.files["flood"]).read_text("utf-8"))
+    # Areas are written with six decimals of a km2.
+    assert min(feature["properties"]["area_km2"] for feature in written["features"]) >= HA / 100 - 1e-6
+    assert counts[HA].omitted == 0
 
 
 def test_the_record_and_the_page_say_it_in_words(maps):
@@ -80,8 +84,17 @@ def test_the_record_and_the_page_say_it_in_words(maps):
     (warning,) = [warning for warning in record.warnings if warning.startswith("Water areas below 0.5 ha")]
     assert warning.endswith("The interval of the area was fitted on maps with areas of any size.")
     assert text in (out / record.files["report"]).read_text("utf-8")
+    assert "; water areas below 0.5 ha are mapped as dry; " in record.caption
+    written = json.loads((out / record.files["flood"]).read_text("utf-8"))
+    assert written["metadata"]["minimum_area"] == text
+    assert written["features"]
+    for feature in written["features"]:
+        assert feature["properties"]["min_area_ha"] == 0.5
+        assert "water areas below 0.5 ha are mapped as dry" in feature["properties"]["caveat"]
     plain = maps[0.0][1]
     assert plain.minimum_area is None
+    assert "mapped as dry" not in plain.caption
+    assert "mapped as dry" not in (maps[0.0][0] / plain.files["flood"]).read_text("utf-8")
     assert not any("below" in warning for warning in plain.warnings)
     saved = json.loads((maps[0.0][0] / plain.files["record"]).read_text("utf-8"))
     # Records of earlier versions do not have the field.
@@ -124,18 +137,22 @@ def test_multiples_of_a_tenth_are_used_exactly(ha):
     assert check_min_area(ha) == round(ha, 1)
 
 
-@pytest.mark.parametrize("ha", ["-0.1", "0.25", "0.05", "10.1", "nan", "inf", "-inf", "1e300"])
+@pytest.mark.parametrize(
+    "ha", ["-0.1", "1e-9", "1e-300", "0.0999", "0.25", "0.05", "10.1", "nan", "inf", "-inf", "1e300"]
+)
 def test_other_values_are_refused_in_one_line_and_the_remedy_works(capfd, tmp_path, monkeypatch, source, ha):
-    with pytest.raises(InputError, match=r"must be a multiple of 0\.1 ha from 0 to 10 ha"):
+    with pytest.raises(
+        InputError, match=r"must be 0 \(no area is removed\) or a multiple of 0\.1 ha from 0\.1 to 10 ha"
+    ):
         check_min_area(float(ha))
     out = tmp_path / "out"
     assert main(["segment", str(source), "--out", str(out), "--min-area-ha", ha]) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "min-area-ha" in line]
-    assert line.endswith("Choose a value such as 0.5.")
+    assert line.endswith("Choose 0 to keep all areas, or a value such as 0.5.")
     assert not out.exists()
-    assert check_min_area(0.5) == 0.5
+    assert (check_min_area(0.0), check_min_area(0.5)) == (0.0, 0.5)
     monkeypatch.setenv("DRSHYM_MIN_AREA_HA", ha)
-    with pytest.raises(InputError, match=r"^DRSHYM_MIN_AREA_HA: must be a multiple of 0\.1 ha .*, got '.*'"):
+    with pytest.raises(InputError, match=r"^DRSHYM_MIN_AREA_HA: must be 0 .* or a multiple of 0\.1 ha .*, got '.*'"):
         PipelineSettings.from_environment()
 
 
@@ -165,5 +182,5 @@ def test_a_minimum_below_one_pixel_removes_nothing_and_the_map_says_so(tmp_path,
     expected = "One pixel covers 0.16 ha, so the minimum area of 0.1 ha removes nothing."
     assert expected in record.warnings
     assert MinimumArea(ha=0.2, pixel_ha=0.16, removed=1, removed_pixels=1, removed_km2=0.0016).text() == (
-        "water areas below 0.2 ha are mapped as dry: 1 area (1 pixels in total)"
+        "water areas below 0.2 ha are mapped as dry: 1 area (1 pixel in total)"
     )

@@ -104,13 +104,13 @@ def test_status_shows_waiting_and_failed_scenes_other_failures_and_the_disk(
     request(store)
     assert main(["status"]) == 0
     out = capfd.readouterr().out
-    assert "1 scenes, 0 outdated, 1 waiting, 0 failed" in out
+    assert "1 scene, 0 outdated, 1 waiting, 0 failed" in out
     assert "requested 20" in out
     fail(store)
     write_json(store.root / "failures" / "train_model.json", {"reason": "no data", "at": "2026-01-02T03:04:05+00:00"})
     assert main(["status"]) == 0
     out = capfd.readouterr().out
-    assert "1 scenes, 0 outdated, 0 waiting, 1 failed" in out
+    assert "1 scene, 0 outdated, 0 waiting, 1 failed" in out
     assert "S1_x failed: cut in half" in out
     assert "train_model failed at 2026-01-02 03:04 UTC: no data" in out
     assert "disk use: store " in out

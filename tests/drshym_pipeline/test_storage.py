@@ -78,6 +78,25 @@ def test_missing_and_broken_json_are_named(tmp_path: Path) -> None:
         storage.read_json(tmp_path / "bad.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("NaN", "it contains NaN, but every number must be finite"),
+        ('{"a": [1, Infinity]}', "it contains Infinity, but every number must be finite"),
+        ('{"a": {"b": -Infinity}}', "it contains -Infinity, but every number must be finite"),
+        ("[1e999]", "the number 1e999 is too large"),
+        ("[-1e999]", "the number -1e999 is too large"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_no_json(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError) as raised:
+        storage.read_json(tmp_path / "a.json", remedy="Copy it again")
+    assert str(raised.value) == f"{tmp_path / 'a.json'}: not valid JSON ({problem}). Copy it again."
+    (tmp_path / "a.json").write_text("[1e308, 0.5, -3]")
+    assert storage.read_json(tmp_path / "a.json") == [1e308, 0.5, -3]
+
+
 def test_hashes_depend_on_content_and_relative_names_only(tmp_path: Path) -> None:
     for root in ("one", "two"):
         (tmp_path / root).mkdir()

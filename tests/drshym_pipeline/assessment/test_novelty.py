@@ -120,7 +120,8 @@ def test_a_scene_is_unusual_when_more_than_a_tenth_of_its_tiles_is(model, above,
     found = scene_novelty(model, [2.0] * above + [0.5] * (10 - above) + [None])
     assert (found.tiles, found.unlike, found.is_unusual) == (10, above, unusual)
     assert found.text() == (
-        f"{above} of 10 tiles are unlike the training chips (of validation chips {100 * model.false_alarm:.2g} % are)"
+        f"{above or 'none'} of 10 tiles {'are' if above > 1 else 'is'} unlike the training chips "
+        f"({100 * model.false_alarm:.2g} % of validation chips are unlike)"
     )
     assert found.warning().startswith("This scene is unlike the chips that the model was trained on ")
 

@@ -104,7 +104,6 @@ def test_shares_follow_their_definition_pixel_by_pixel(seed, height, width) -> N
     p, kind, pixels = stored[seen] / 10_000, surface[seen], max(np.count_nonzero(seen), 1)
     likely = p >= 0.05
     assert signs.mapped == pytest.approx(np.sum(p >= 0.4) / pixels)
-    assert signs.confident == pytest.approx(np.sum(p >= 0.9) / pixels)
     assert signs.faint == pytest.approx(np.sum(p[~likely]) / pixels)
     assert signs.uncertain == pytest.approx(np.sum(np.minimum(p, 1 - p)[likely]) / pixels)
     assert signs.expected == pytest.approx([np.sum(p[likely & (kind == number)]) / pixels for number in range(3)])
@@ -128,7 +127,7 @@ def test_a_chip_has_the_signs_of_the_same_scene(mode) -> None:
     scene_signs, chip_signs = counts.signs(0.4), chip.signs(calibration)
     assert chip.pixels == np.count_nonzero(labels >= 0)
     assert chip.true == np.mean(labels[labels >= 0] == 1)
-    for name in ("mapped", "faint", "uncertain", "confident", "expected"):
+    for name in ("mapped", "mapped_surfaces", "faint", "uncertain", "expected"):
         assert getattr(chip_signs, name) == pytest.approx(getattr(scene_signs, name), abs=0.004)
     assert min(scene_signs.expected) > 0.01
 

@@ -89,7 +89,7 @@ def test_an_incomplete_copy_is_listed_only_on_request_and_says_what_is_absent(ro
     with caplog.at_level(logging.WARNING):
         found = Sen1Floods11(root).chips("test", present_only=True)
     assert [ref.chip_id for ref in found] == ["Ghana_2"]
-    assert "1 of 2 chips are absent" in caplog.text
+    assert "absent and left out: 1 of the 2 chips listed" in caplog.text
     assert Sen1Floods11(root).absent("test") == 1
     assert Sen1Floods11(root).absent("train") == 0
 

@@ -110,7 +110,7 @@ def test_the_layout_alone_gives_no_origin(simulated: Path, spoil: Callable[[Path
     for kind in ("simulated", "sen1floods11"):
         card = describe_data(DataConfig(kind=kind, root=simulated), Sen1Floods11(simulated))
         assert (card.origin, card.source, card.licence) == ("unknown", "unknown", "unknown")
-        assert "0 are known chips of Sen1Floods11" in card.evidence
+        assert "chips is a known chip of Sen1Floods11" in card.evidence
         assert "446 hand" not in card.model_dump_json()
         assert "CC-BY" not in card.model_dump_json()
 
@@ -152,7 +152,7 @@ def test_official_chips_are_recognised_with_their_share(official: Callable[..., 
 def test_official_names_alone_are_not_enough(official: Callable[..., Sen1Floods11], changes: dict[str, object]) -> None:
     found = origin_of(official(**changes), "train")
     assert found.origin == "unknown"
-    assert "0 are known chips" in found.evidence
+    assert "The only chip is no known chip of Sen1Floods11" in found.evidence
 
 
 def test_one_foreign_chip_makes_the_origin_unknown_and_the_others_are_counted(
@@ -163,12 +163,12 @@ def test_one_foreign_chip_makes_the_origin_unknown_and_the_others_are_counted(
     data = write_lists(root, {"train": ["Ghana_103272", "Ghana_99999999"]})
     found = origin_of(data, "train")
     assert found.origin == "unknown"
-    assert "Of these 2 chips, 1 are known chips of Sen1Floods11" in found.evidence
+    assert "Of these 2 chips, 1 is a known chip of Sen1Floods11" in found.evidence
 
 
 def test_training_on_official_test_chips_is_reported(official: Callable[..., Sen1Floods11]) -> None:
     data = write_lists(official().root, {"train": ["Ghana_103272", "Ghana_313799"]})
-    assert "1 chips are used in another split than theirs" in origin_of(data, "train").evidence
+    assert "1 chip is used in another split than its own" in origin_of(data, "train").evidence
 
 
 def picture(path: Path, level: int) -> Path:
@@ -193,7 +193,7 @@ def test_chips_of_other_sets_are_known_by_checksum_alone(
     digests = {layout: {"checksums": frozenset({chip_digest(image, None, label)})}}
     monkeypatch.setattr(known_sets, "_known_chips", lambda: digests)
     found = provenance_of(folder, [ref])  # type: ignore[arg-type]
-    assert (found.origin, found.title) == ("recognised", f"{layout} (1 images)")
+    assert (found.origin, found.title) == ("recognised", f"{layout} (1 image)")
     assert found.source == KNOWN_SETS[layout].source
     assert "not known to the program" in found.evidence
     picture(label, 3)

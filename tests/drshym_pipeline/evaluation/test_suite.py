@@ -179,9 +179,7 @@ def test_a_complete_copy_has_no_note_on_absent_chips(simulated_chips) -> None:
 
 def test_the_note_for_a_set_without_lists_says_that_other_absent_chips_are_not_known(tmp_path) -> None:
     (sample,) = open_samples([write_etci(tmp_path)], ["delta"], present_only=True)
-    assert (
-        sample.notes[-1] == f"0 chips are incomplete and left out; no list shows how many others are absent. {PARTIAL}"
-    )
+    assert sample.notes[-1] == f"0 incomplete chips left out; no list shows how many others are absent. {PARTIAL}"
 
 
 def test_splits_that_a_set_does_not_have_are_skipped_but_it_must_have_one(simulated_chips) -> None:

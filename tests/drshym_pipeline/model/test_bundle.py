@@ -114,6 +114,14 @@ def test_a_changed_threshold_is_refused(saved: Path) -> None:
         ModelBundle.load(saved)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_not_finite_is_one_clear_error(saved: Path, number: str) -> None:
+    path = saved / "model.json"
+    path.write_text(path.read_text("utf-8").replace("{", f'{{"extra": {number},', 1), "utf-8")
+    with pytest.raises(InputError, match=r"model\.json: not valid JSON \(.*\)\. Copy the bundle again\.$"):
+        ModelBundle.load(saved)
+
+
 def test_weights_of_another_bundle_are_refused(saved: Path, tmp_path: Path) -> None:
     other = make(seed=1).save(tmp_path / "other")
     (saved / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())

@@ -13,6 +13,8 @@ from drshym_pipeline import stages
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.scene_signs import SignCounts, used_bands
 from drshym_pipeline.assessment.sign_interval import SignInterval
+from drshym_pipeline.console import notes
+from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.records import MapRecord
 from drshym_pipeline.sar.backscatter import BackscatterReader
@@ -60,6 +62,32 @@ def test_the_interval_is_that_of_the_signs_of_the_whole_scene(bands, bundle, sce
     )
     assert area.method == "conformal, area errors by signs of the scene, of 120 validation chips of 40 events"
     _is_printed_everywhere(found.products, record)
+
+
+def test_a_mapped_area_outside_its_interval_is_said_wherever_warnings_are(bundle, scene_file, tmp_path) -> None:
+    interval = INTERVAL.model_copy(update={"expected": (0.01, 0.01, 0.01), "factor": 0.001})
+    errors = AreaErrorModel(floor=0.01, quantile=0.3, chips=120, signs=interval)
+    below = ModelBundle.create(
+        name="below",
+        version="1",
+        network=bundle.network,
+        state=bundle.state(),
+        calibration=bundle.calibration,
+        area_errors={"vv": errors, "vv_vh": errors},
+        card=bundle.card,
+        training_sha256="0" * 64,
+    )
+    source = scene_file(tmp_path / "S1_20210111_T1234.tif", shape=(96, 96))
+    record = map_scene([source], tmp_path / "out", below, below.reference("checkpoint"), tile=96, overlap=16)
+    warning = record.flooded.warning()
+    assert record.flooded.km2 > record.flooded.high_km2
+    assert warning in record.warnings
+    assert warning in record.caption
+    assert notes([record]).count(f"note: {warning}") == 1
+    page = (tmp_path / "out" / record.files["report"]).read_text()
+    assert page.count(warning) == 2, "in the caption and in the list of warnings"
+    written = json.loads((tmp_path / "out" / record.files["flood"]).read_text())["metadata"]
+    assert written["map_area_warning"] == warning
 
 
 def _is_printed_everywhere(products: Path, record: MapRecord) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +14,12 @@ from scipy import ndimage
 
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.minimum_area import SmallAreas, without_small_areas
+from drshym_pipeline.products.regions import flood_regions
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from tests.examples import examples
 from tests.map_samples import pixel_areas, uneven_areas
 
-EIGHT = np.ones((3, 3))
+FOUR = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
 
 
 def bands_of(mask: np.ndarray, rows: list[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -36,7 +38,7 @@ def filtered(mask: np.ndarray, areas: PixelAreas, ha: float, rows: list[int]) ->
 
 def expected(mask: np.ndarray, km2: np.ndarray, ha: float) -> tuple[np.ndarray, int, int]:
     """Return the same mask without small areas, from labels of the whole mask, and their number and pixels."""
-    labels, count = ndimage.label(mask == 1, EIGHT)
+    labels, count = ndimage.label(mask == 1, FOUR)
     sizes = np.bincount(labels.ravel(), np.rint(km2 * 1e12).ravel(), count + 1)
     small = sizes < round(ha * 1e10)
     small[0] = False
@@ -94,14 +96,34 @@ def test_a_winding_area_is_one_area_for_any_bands(rows):
         np.testing.assert_array_equal(found, expected(mask, km2, tenths / 10)[0])
 
 
-def test_a_corner_joins_two_pixels_also_across_two_bands():
-    mask = np.eye(12, dtype=np.uint8)[:, ::-1].copy()
-    for rows in ([1], [5], [12]):
-        kept, _ = filtered(mask, pixel_areas(12, 12), 0.1, rows)
-        np.testing.assert_array_equal(kept, mask)
-        gone, small = filtered(mask, pixel_areas(12, 12), 0.2, rows)
-        assert not gone.any()
-        assert small.result().removed == 1
+def diagonal_chain(squares: int, side: int) -> np.ndarray:
+    """Return squares of water that touch only at their corners."""
+    return np.eye(squares, dtype=np.uint8).repeat(side, 0).repeat(side, 1)
+
+
+def test_a_corner_joins_no_pixels_also_across_two_bands():
+    for mask in (diagonal_chain(12, 1), diagonal_chain(12, 1)[:, ::-1].copy()):
+        for rows in ([1], [5], [12]):
+            gone, small = filtered(mask, pixel_areas(12, 12), 0.1, rows)
+            assert not gone.any()
+            assert small.result().removed == 12
+
+
+@pytest.mark.parametrize("rows", [[1], [4], [24]])
+def test_the_polygons_of_a_diagonal_chain_are_not_below_the_minimum(tmp_path, rows):
+    """The chain has 96 pixels, but each of its areas only 9; one square is larger and stays."""
+    mask = diagonal_chain(8, 3)
+    mask[:3, 10:14] = 1
+    kept, small = filtered(mask, pixel_areas(24, 24), 0.1, rows)
+    assert small.result().removed == 8
+    path = tmp_path / "mask.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=24, height=24, count=1, dtype="uint16") as target:
+        target.write(kept.astype(np.uint16), 1)
+    with rasterio.open(path) as opened:
+        found = list(flood_regions(opened, opened, pixel_areas(24, 24), strip_rows=rows[0]))
+    sizes = np.concatenate([regions.km2 for regions in found])
+    assert sizes == pytest.approx([12e-4])
+    assert sizes.min() >= 0.1 / 100
 
 
 def test_an_area_of_exactly_the_minimum_stays():

@@ -8,11 +8,13 @@ import pytest
 from drshym_pipeline.assessment.calibration import LogitHistogram
 from drshym_pipeline.assessment.scene_signs import quarter_counts
 from drshym_pipeline.assessment.sign_interval import ChipSigns
+from drshym_pipeline.commands.training import place_lines
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
-from drshym_pipeline.model.model_card import model_card_markdown
+from drshym_pipeline.model.missing_parts import missing_parts
+from drshym_pipeline.model.model_card import MODEL_CARD_FILE, model_card_markdown
 from drshym_pipeline.records import Score
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import sha256_file
@@ -68,6 +70,22 @@ def test_calibration_does_not_raise_the_log_loss_and_the_card_says_what_was_foun
         assert card.scores[f"valid_{mode}"]["ece_equal_mass_after"].value == entry.after.ece_equal_mass
         assert card.scores[f"valid_{mode}"]["iou_chip_mean"] == entry.scores["iou_chip_mean"]
         assert entry.fit.events == len(entry.events) > 0
+
+
+def test_the_card_and_the_training_output_say_what_is_missing_with_few_chips(
+    sealed: Path, recipe: TrainConfig, chips: Sen1Floods11
+) -> None:
+    bundle = ModelBundle.load(sealed)
+    training, validation = len(chips.chips("train", recipe.data.labels)), len(chips.chips("valid"))
+    assert validation < 20, "so both parts are missing"
+    lines = missing_parts(bundle.area_errors, bundle.novelty, training, validation)
+    assert len(lines) == 2
+    assert bundle.card.limits[-2:] == tuple(lines)
+    card = (sealed / MODEL_CARD_FILE).read_text("utf-8")
+    printed = place_lines(bundle, sealed)
+    for line in lines:
+        assert f"- {line}\n" in card
+        assert printed.count(f"note: {line}") == 1
 
 
 def test_thresholds_are_those_of_the_bundle(sealed: Path) -> None:
