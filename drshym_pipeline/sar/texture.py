@@ -4,6 +4,10 @@ The speckle of a radar image is multiplicative: the local deviation grows with t
 the same everywhere. Elevation models, masks and optical bands do not behave like that. In twenty scenes of BigEarthNet
 and SEN12MS-CR the median deviation of VV in 5 x 5 pixels, around a fitted plane, is 1.0 to 1.5 dB, and its quartiles
 differ by a factor of 1.4 to 1.6; docs/input_contract.md has the table.
+
+Thermal noise is added, and products subtract its mean. Over calm water this leaves power near zero, whose logarithm has
+any deviation and any level. So the speckle that tells units apart is measured in the bright cells, if it is weaker
+there.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ FEWEST_CELLS: Final = 30
 _ENOUGH_CELLS: Final = 300
 _FEWEST_PIXELS: Final = 15  # in a cell with missing pixels
 _CLASSES: Final = 8
+# A cell is bright if its mean power is at most this far below that of the brightest 3 %. In right dB and in dB with
+# twice or half the right factor, land is within this distance, and water whose noise was subtracted is below it.
+_BRIGHT_DB: Final = 6.0
+_BRIGHTEST: Final = 97.0  # percentile
 # The terms of a plane in a cell, its rows and columns centred, (25, 3).
 _ROWS, _COLS = np.mgrid[-2.0:3.0, -2.0:3.0]
 _PLANE: Final = np.stack([np.ones(_SIDE * _SIDE), _ROWS.ravel(), _COLS.ravel()], axis=1)
@@ -38,9 +46,14 @@ class Texture:
         growth: How the local deviation of linear power grows with its local mean: the slope of their logarithms. It is
             1 for speckle and 0 for noise that is added. None when the means differ too little.
         flat: The share of cells in which all values are equal.
-        correlation: The median correlation of neighbouring pixels around the plane: about 0 for pixels that are
-            independent, 0.37 for ground-range products at 10 m, 0.47 after any mean filter. None when most cells are
-            flat.
+        spread_db: The 99 % quantile of the cells' mean power divided by the 1 % quantile. The mean of 25 pixels is not
+            near zero where single pixels are.
+        speckle_db: The deviation without most of the noise: the smaller one of `deviation_db` and of the same median
+            over the bright cells. Noise makes dark cells uneven, and houses make bright ones uneven.
+        correlation: The median correlation of neighbouring pixels around the plane, in the cells of `speckle_db`: about
+            0 for pixels that are independent, 0.37 for ground-range products at 10 m, 0.47 after any mean filter. None
+            when most cells are flat.
+        bright_growth: `growth` over the bright cells alone. It is low where all cells are near the noise.
     """
 
     cells: int
@@ -48,7 +61,10 @@ class Texture:
     unevenness: float
     growth: float | None
     flat: float
+    spread_db: float
+    speckle_db: float
     correlation: float | None
+    bright_growth: float | None
 
 
 def _cells(patch: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -115,6 +131,12 @@ def _growth(power: NDArray[np.float64]) -> float | None:
     return float(np.polyfit(means, deviations, 1)[0])
 
 
+def _bright(level_db: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which cells are far enough above the noise, from their mean power in dB; all if these are few."""
+    bright: NDArray[np.bool_] = level_db >= np.percentile(level_db, _BRIGHTEST) - _BRIGHT_DB
+    return bright if bright.sum() >= FEWEST_CELLS else np.ones_like(bright)
+
+
 def texture(patches: Sequence[NDArray[np.floating]]) -> Texture | None:
     """Compute the local statistics of a band.
 
@@ -130,11 +152,20 @@ def texture(patches: Sequence[NDArray[np.floating]]) -> Texture | None:
         return None
     _, deviation, rest = _around_plane(cells)
     low, middle, high = (float(value) for value in np.percentile(deviation, (25, 50, 75)))
+    power = 10.0 ** (cells / 10.0)
+    level_db = 10.0 * np.log10(np.nanmean(power, axis=(1, 2)))
+    darkest, brightest = (float(value) for value in np.percentile(level_db, (1, 99)))
+    bright = _bright(level_db)
+    uneven = float(np.median(deviation[bright])) > middle
+    clear = slice(None) if uneven else bright
     return Texture(
         cells=len(cells),
         deviation_db=middle,
         unevenness=high / low if low > 0 else float("inf"),
-        growth=_growth(10.0 ** (cells / 10.0)),
+        growth=_growth(power),
         flat=float((np.nanmax(cells, axis=(1, 2)) == np.nanmin(cells, axis=(1, 2))).mean()),
-        correlation=_correlation(cells, rest),
+        spread_db=brightest - darkest,
+        speckle_db=float(np.median(deviation[clear])),
+        correlation=_correlation(cells[clear], rest[clear]),
+        bright_growth=_growth(power[bright]),
     )
