@@ -53,7 +53,8 @@ class Texture:
         correlation: The median correlation of neighbouring pixels around the plane, in the cells of `speckle_db`: about
             0 for pixels that are independent, 0.37 for ground-range products at 10 m, 0.47 after any mean filter. None
             when most cells are flat.
-        bright_growth: `growth` over the bright cells alone. It is low where all cells are near the noise.
+        bright_growth: `growth` over the bright cells alone, or over all cells if fewer than 300 are bright: the slope
+            of few cells is not certain. It is low where all cells are near the noise.
     """
 
     cells: int
@@ -158,14 +159,15 @@ def texture(patches: Sequence[NDArray[np.floating]]) -> Texture | None:
     bright = _bright(level_db)
     uneven = float(np.median(deviation[bright])) > middle
     clear = slice(None) if uneven else bright
+    growth = _growth(power)
     return Texture(
         cells=len(cells),
         deviation_db=middle,
         unevenness=high / low if low > 0 else float("inf"),
-        growth=_growth(power),
+        growth=growth,
         flat=float((np.nanmax(cells, axis=(1, 2)) == np.nanmin(cells, axis=(1, 2))).mean()),
         spread_db=brightest - darkest,
         speckle_db=float(np.median(deviation[clear])),
         correlation=_correlation(cells[clear], rest[clear]),
-        bright_growth=_growth(power[bright]),
+        bright_growth=growth if bright.sum() < _ENOUGH_CELLS else _growth(power[bright]),
     )

@@ -185,7 +185,7 @@ def test_the_scheduled_job_deletes_and_says_what(tmp_path: Path, scene_file: Pat
     assert not lineage.store.progress_path("old").exists()
     assert lineage.store.progress_path("recent").is_file()
     (output,) = [event for event in result.all_events if event.is_successful_output]
-    assert "deleted 1 predictions" in str(output.event_specific_data.metadata["deleted"].value)
+    assert "deleted 1 prediction," in str(output.event_specific_data.metadata["deleted"].value)
 
 
 def test_runs_count_as_active_until_they_have_ended_and_under_the_name_of_the_first_try(tmp_path: Path):
