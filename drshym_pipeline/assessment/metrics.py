@@ -247,14 +247,14 @@ def bootstrap_mean(
 
 
 def has_enough_units(counts_in: NDArray[np.bool_], events: Sequence[str]) -> bool:
-    """Return whether a figure of these chips can have an interval: at least two resampling units count in it.
+    """Return whether at least two resampling units contribute to a figure, so that it can have an interval.
 
     The units are the events if the chips are of several events, and the chips if they are of one. If only one unit
-    counts in the figure, every resample in which it is drawn gives the same figure or shows only how the chips of one
+    contributes, every resample in which it is drawn gives the same figure or shows only how the chips of one
     event differ. An interval of such resamples would be too narrow, or have no width at all.
 
     Args:
-        counts_in: (chips,) bool, whether a chip counts in the figure: its denominator is not zero.
+        counts_in: (chips,) bool, whether a chip contributes to the figure: its denominator is not zero.
         events: (chips,) the event of each scored chip.
     """
     contributing = chosen_events(events, counts_in)

@@ -25,19 +25,24 @@ INTERVAL = SignInterval(
 )
 
 
-@pytest.fixture(scope="module")
-def bundle(random_bundle: ModelBundle) -> ModelBundle:
-    errors = AreaErrorModel(floor=0.01, quantile=0.3, chips=120, signs=INTERVAL)
+def with_interval(base: ModelBundle, name: str, interval: SignInterval) -> ModelBundle:
+    """Return the same network as another model, with this area interval."""
+    errors = AreaErrorModel(floor=0.01, quantile=0.3, chips=120, signs=interval)
     return ModelBundle.create(
-        name="signs",
+        name=name,
         version="1",
-        network=random_bundle.network,
-        state=random_bundle.state(),
-        calibration=random_bundle.calibration,
+        network=base.network,
+        state=base.state(),
+        calibration=base.calibration,
         area_errors={"vv": errors, "vv_vh": errors},
-        card=random_bundle.card,
+        card=base.card,
         training_sha256="0" * 64,
     )
+
+
+@pytest.fixture(scope="module")
+def bundle(random_bundle: ModelBundle) -> ModelBundle:
+    return with_interval(random_bundle, "signs", INTERVAL)
 
 
 @pytest.mark.parametrize("bands", [("VV", "VH"), ("VV",)])
@@ -65,17 +70,8 @@ def test_the_interval_is_that_of_the_signs_of_the_whole_scene(bands, bundle, sce
 
 
 def test_a_mapped_area_outside_its_interval_is_said_wherever_warnings_are(bundle, scene_file, tmp_path) -> None:
-    interval = INTERVAL.model_copy(update={"expected": (0.01, 0.01, 0.01), "factor": 0.001})
-    errors = AreaErrorModel(floor=0.01, quantile=0.3, chips=120, signs=interval)
-    below = ModelBundle.create(
-        name="below",
-        version="1",
-        network=bundle.network,
-        state=bundle.state(),
-        calibration=bundle.calibration,
-        area_errors={"vv": errors, "vv_vh": errors},
-        card=bundle.card,
-        training_sha256="0" * 64,
+    below = with_interval(
+        bundle, "below", INTERVAL.model_copy(update={"expected": (0.01, 0.01, 0.01), "factor": 0.001})
     )
     source = scene_file(tmp_path / "S1_20210111_T1234.tif", shape=(96, 96))
     record = map_scene([source], tmp_path / "out", below, below.reference("checkpoint"), tile=96, overlap=16)
