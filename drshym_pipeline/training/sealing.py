@@ -91,7 +91,9 @@ def calibrate_mode(
     """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the resulting maps.
 
     Every pixel of another set counts so many times that the set has its weight in the fits of temperature and bias. In
-    the mean IoU that the threshold is chosen for, the chips with water of a set have its weight together.
+    the mean IoU that the threshold is chosen for, another set is one unit with its weight: its pixels are counted
+    together. Nearly all chips of real land are either dry or all water. With one IoU per chip, the dry ones would not
+    count at all, and the others would always prefer the lowest threshold.
 
     Args:
         by_event: One histogram per validation chip, by event; chips without a counted pixel are left out.
@@ -107,7 +109,7 @@ def calibrate_mode(
     multiples = [multiplied(other, rest, pooled.pixels) for other in others]
     fit = calibrate({**events, **{event: reduce(add, each) for part in multiples for event, each in part.items()}})
     weighted = [(chips, rest)] + [
-        ([chip for each in part.values() for chip in each], other.weight)
+        ([reduce(add, [chip for each in part.values() for chip in each], LogitHistogram())], other.weight)
         for part, other in zip(multiples, others, strict=True)
     ]
     thresholds = choose_threshold(
@@ -271,7 +273,7 @@ def seal(
 
 
 def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:
-    """Return the version of a bundle, from recipe, release and weights, such as `unet_resnet18_v0.1-3f9a2c41`."""
+    """Return the version of a bundle, from recipe, release and weights, such as `unet_resnet18_v0.2-3f9a2c41`."""
     release = ".".join(__version__.split("+")[0].split(".")[:2])
     return f"{config.name}_v{release}-{checkpoint.weights_sha256[:8]}"
 

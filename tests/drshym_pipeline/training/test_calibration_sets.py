@@ -19,7 +19,7 @@ from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.model_card import model_card_markdown
 from drshym_pipeline.settings import DataConfig, EvaluationConfig, TrainConfig
 from drshym_pipeline.training.calibration_chips import CalibrationSet
-from drshym_pipeline.training.sealing import calibrate_mode, multiplied, read_calibration, seal
+from drshym_pipeline.training.sealing import ModeCalibration, calibrate_mode, multiplied, read_calibration, seal
 from drshym_pipeline.training.train import train
 
 PLACES = ("western-lithuania", "archipelago-sea")
@@ -56,6 +56,22 @@ def test_temperature_lies_between_that_of_both_sets_and_follows_the_weight():
     found = [calibrate_mode(main, evaluation, (), [other(weight, 3.0)]).calibration.T for weight in (0.1, 0.5, 0.9)]
     assert pytest.approx(1.0, abs=0.1) == calibrate_mode(main, evaluation).calibration.T
     assert 1.0 < found[0] < found[1] < found[2] < 3.1
+
+
+def test_dry_land_of_a_set_raises_the_threshold():
+    """One chip of the set is all water, the other has none: their pixels must count together."""
+    main, evaluation = chips_of(1, 12, 1.0), EvaluationConfig(bootstrap=100)
+    sea, field = LogitHistogram(), LogitHistogram()
+    sea.add(np.full(1000, 4.0), np.ones(1000, np.int8))
+    alone = calibrate_mode(main, evaluation, (), [CalibrationSet("real_land", 0.3, {"sea": [sea]})])
+    field.add(np.full(3000, 0.5), np.zeros(3000, np.int8))
+    both = calibrate_mode(main, evaluation, (), [CalibrationSet("real_land", 0.3, {"sea": [sea], "field": [field]})])
+
+    def probability(found: ModeCalibration, logit: float) -> float:
+        return float(1 / (1 + np.exp(-(logit / found.calibration.T + found.calibration.bias))))
+
+    assert alone.calibration.threshold < probability(alone, 0.5), "the field is mapped as water when it is not counted"
+    assert both.calibration.threshold > probability(both, 0.5), "the field stays dry when it is counted"
 
 
 def test_errors_are_stated_apart_and_scores_are_of_the_main_set():
