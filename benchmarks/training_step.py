@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.measure import ROOT, Row
 
 OF_BARE = 0.85
-RECIPE = ROOT / "configs" / "simulated.yaml"
-_CHIPS = {"train": 48, "valid": 4, "test": 4, "hard": 0}
+RECIPE = ROOT / "configs" / "shipped.yaml"
+_CHIPS = {"train": 48, "valid": 4, "test": 4, "hard": 0, "wind": 0}
 _WARM = 4  # number of first steps that are not counted
 
 

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 from drshym_pipeline.console import shown_progress
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import TrainConfig, load_config
-from experiments.paths import ROOT
+from experiments.paths import ROOT, SHIPPED_RECIPE
 
 if TYPE_CHECKING:
     from drshym_pipeline.evaluation.suite import Sample
     from drshym_pipeline.model.bundle import ModelBundle
 
-RECIPE = ROOT / "configs" / "simulated.yaml"
 ORIGINAL = ROOT / "configs" / "original.yaml"
 SEEDS = ROOT / "experiments" / "seeds"
 LOG = ROOT / "docs" / "real_evaluations.csv"
@@ -81,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--card", type=Path, default=ROOT / "docs" / "card", help="folder of the card")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "card", help="folder of chips and trainings")
     parser.add_argument("--log", type=Path, default=LOG, help="log of evaluations on real chips")
-    parser.add_argument("--recipe", type=Path, default=RECIPE, help="recipe of the simulated chips")
+    parser.add_argument("--recipe", type=Path, default=SHIPPED_RECIPE, help="recipe of the simulated chips")
     parser.add_argument("--seeds", type=Path, default=SEEDS, help="folder of the other seeds' sealed models")
     parser.add_argument("--original", type=Path, default=ORIGINAL, help="recipe of the original's network")
     parser.add_argument("--no-original", action="store_true", help="leave the original system's network out")

@@ -32,9 +32,8 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import SourceConfig, TrainConfig, load_config
 from drshym_pipeline.storage import write_json, write_text
 from experiments import fits
-from experiments.paths import ROOT
+from experiments.paths import SIMULATED_RECIPE
 
-DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 KINDS: tuple[SetKind, ...] = ("etci2021", "emsr763", "ombria")
 SIMULATED = "simulated"
 
@@ -182,7 +181,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds etci2021, emsr763 and ombria")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; fits go to a folder beside it")
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps of every fit")
-    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of all fits")
+    parser.add_argument("--config", type=Path, default=SIMULATED_RECIPE, help="recipe of all fits")
     parser.add_argument("--share", type=float, default=Plan.share, help="real share of the crops of a mixed fit")
     parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="weight of real labels")
     parser.add_argument("--most", type=int, default=Plan.most, help="chips of an event that are scored")

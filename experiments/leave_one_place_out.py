@@ -37,7 +37,7 @@ from drshym_pipeline.records import BandMode
 from drshym_pipeline.settings import SourceConfig, TrainConfig, TrainingConfig, load_config, parse_config
 from drshym_pipeline.storage import write_json, write_text
 from experiments import fits
-from experiments.leave_one_out import DEFAULT_RECIPE
+from experiments.paths import SIMULATED_RECIPE
 
 FIGURES: dict[Metric, str] = {"false_water": "dry land mapped as water", "recall": "water found"}
 GUARD_SPLITS = ("wind", "hard")
@@ -220,7 +220,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file; fits go to a folder beside it")
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps of every fit")
     parser.add_argument("--learning-rate", type=float, default=None, help="highest learning rate; the recipe's if none")
-    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of all fits")
+    parser.add_argument("--config", type=Path, default=SIMULATED_RECIPE, help="recipe of all fits")
     parser.add_argument("--share", type=float, default=Plan.share, help="real share of the crops")
     parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="weight of real labels")
     parser.add_argument("--laid-water", type=float, default=Plan.laid_water, help="share of real crops with laid water")

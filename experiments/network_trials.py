@@ -1,10 +1,11 @@
 """Train networks that see more or less of a scene for the same time: `python -m experiments network-trials`.
 
 Trials: the recipe's network, the same with larger crops, with dilated convolutions or attention at its lowest level,
-and networks at full resolution that are as fast per scene. Before the trials every network is timed, in turns: the time
-of one training step gives the number of steps of its trial, so that all trials take the same time on this machine; the
-time of one tile of 512 x 512 is in the table. The score is that of `sweep`: mean IoU over validation chips with water
-(VV+VH), plus a quarter of the same on VV alone. An interrupted call is continued when it is repeated.
+with a wider decoder or a smaller encoder, and networks at half the resolution ("half, wide decoder" is that of v0.1).
+Before the trials every network is timed, in turns: the time of one training step gives the number of steps of its
+trial, so that all trials take the same time on this machine; the time of one tile of 512 x 512 is in the table. The
+score is that of `sweep`: mean IoU over validation chips with water (VV+VH), plus a quarter of the same on VV alone. An
+interrupted call is continued when it is repeated.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from drshym_pipeline.model.network import build_network
 from drshym_pipeline.settings import TrainConfig, load_config
 from drshym_pipeline.storage import read_json, write_json, write_text
 from drshym_pipeline.training.train import train
-from experiments.paths import ROOT
+from experiments.paths import SIMULATED_RECIPE
 from experiments.sweep import VV_SHARE
 
-DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 TILE = 512
 TURNS = 3
 _VALIDATIONS = 3
-_NARROW = (128, 64, 32, 16, 8)
+_HALF = (128, 64, 32, 16)
 
 # What differs from the recipe in each trial: settings of the network and of the training.
 TRIALS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -39,9 +39,11 @@ TRIALS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "crops of 384": ({}, {"crop": 384, "batch_size": 4}),
     "dilated": ({"context": "dilated"}, {}),
     "attention": ({"context": "attention"}, {}),
-    "half, narrow decoder": ({"decoder_channels": _NARROW[:4]}, {}),
-    "full, narrow decoder": ({"stem": "full", "decoder_channels": _NARROW}, {}),
-    "full, resnet10t": ({"stem": "full", "encoder": "tu-resnet10t", "decoder_channels": _NARROW}, {}),
+    "wide decoder": ({"decoder_channels": (256, 128, 64, 32, 16)}, {}),
+    "half": ({"stem": "half", "decoder_channels": _HALF}, {}),
+    "half, dilated": ({"stem": "half", "decoder_channels": _HALF, "context": "dilated"}, {}),
+    "half, wide decoder": ({"stem": "half", "decoder_channels": (256, 128, 64, 32)}, {}),
+    "resnet10t": ({"encoder": "tu-resnet10t"}, {}),
 }
 
 
@@ -170,7 +172,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the trials")
     parser.add_argument("--steps", type=int, default=300, help="optimiser steps of the recipe's own network")
-    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe")
+    parser.add_argument("--config", type=Path, default=SIMULATED_RECIPE, help="recipe")
     parser.add_argument("--trials", nargs="*", choices=list(TRIALS), default=list(TRIALS), help="names of the trials")
     options = parser.parse_args(arguments)
     if options.steps < 1:

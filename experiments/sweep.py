@@ -31,9 +31,8 @@ from drshym_pipeline.settings import SEED, TrainConfig, load_config
 from drshym_pipeline.storage import sha256_json, write_json, write_text
 from drshym_pipeline.training.losses import LOSS_NAMES
 from drshym_pipeline.training.train import train
-from experiments.paths import ROOT
+from experiments.paths import SIMULATED_RECIPE
 
-DEFAULT_RECIPE = ROOT / "configs" / "simulated.yaml"
 JOURNAL = "trials.journal"
 VV_SHARE = 0.25
 _STUDY = "sweep"
@@ -231,7 +230,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the sweep's own folder")
     parser.add_argument("--trials", type=int, required=True, help="number of finished trials")
     parser.add_argument("--steps", type=int, required=True, help="optimiser steps of a trial")
-    parser.add_argument("--config", type=Path, default=DEFAULT_RECIPE, help="recipe of the settings not searched")
+    parser.add_argument("--config", type=Path, default=SIMULATED_RECIPE, help="recipe of the settings not searched")
     options = parser.parse_args(arguments)
     recipe = load_config(options.config, TrainConfig)
     base = recipe.model_copy(update={"training": recipe.training.model_copy(update={"max_steps": options.steps})})

@@ -8,11 +8,12 @@ import pytest
 
 from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator.writer import write_dataset
-from drshym_pipeline.settings import SimulatedData, TrainConfig, TrainingConfig
+from drshym_pipeline.settings import SimulatedData, TrainConfig, TrainingConfig, load_config
 from drshym_pipeline.storage import read_json, write_json
 from drshym_pipeline.training.recipe import check_training
 from experiments import network_trials
 from experiments.network_trials import TRIALS, recipe_of, run_trials, table_markdown, time_networks
+from experiments.paths import SIMULATED_RECIPE
 
 BASE = TrainConfig(training=TrainingConfig(crop=64, batch_size=2, max_steps=2, warmup_steps=1))
 TINY = {
@@ -23,9 +24,7 @@ TINY = {
 
 @pytest.mark.parametrize("trial", TRIALS)
 def test_every_trial_is_a_recipe_that_can_be_trained(trial: str):
-    recipe = TrainConfig.model_validate(
-        {"network": {"stem": "half", "decoder_channels": [256, 128, 64, 32]}, "training": {"batch_size": 8}}
-    )
+    recipe = load_config(SIMULATED_RECIPE, TrainConfig)
     check_training(recipe_of(recipe, trial, 30))
 
 

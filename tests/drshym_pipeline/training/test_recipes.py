@@ -27,7 +27,7 @@ def test_the_recipes_name_both_encoders() -> None:
 def test_the_demo_trains_the_shipped_network_for_two_minutes() -> None:
     """Operations are counted and no time is measured; two free cores do about 200e9 operations per second."""
     demo = load_config(CONFIGS / "demo.yaml", TrainConfig)
-    shipped = load_config(CONFIGS / "simulated.yaml", TrainConfig).network
+    shipped = load_config(CONFIGS / "shipped.yaml", TrainConfig).network
     assert demo.network == shipped.model_copy(update={"start": "shipped"})
     training = demo.training
     inputs = torch.zeros(1, len(channels(demo.network.bands)), training.crop, training.crop)

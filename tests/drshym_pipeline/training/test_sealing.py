@@ -45,7 +45,7 @@ def test_the_sealed_bundle_serves_both_modes(
     bundle = ModelBundle.load(sealed)
     assert set(bundle.calibration) == {"vv", "vv_vh"} == set(bundle.area_errors)
     assert bundle.default_mode == "vv_vh"
-    assert bundle.version.startswith("tiny_v0.1-")
+    assert bundle.version.startswith("tiny_v0.2-")
     assert bundle.training_sha256 == chips.sha256() == bundle.card.training_sha256
     assert bundle.fitted_chips == fitted_chips(recipe, chips)
     assert len(bundle.fitted_chips.training) == len(chips.chips("train"))
