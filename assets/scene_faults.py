@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError, one_line
-from drshym_pipeline.records import read_drshym_record
+from drshym_pipeline.records import counted, read_drshym_record
 from drshym_pipeline.scene_folder import MapFolder, PredictionFolder, SceneFolder, TilesFolder
 from drshym_pipeline.tiling import Window
 
@@ -131,7 +131,10 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
                 expected[: window.height, : window.width] = scene[:, window.cols]
                 observed = tile != NOT_OBSERVED
                 if (differing := int(np.count_nonzero(observed != expected))) > 0:
-                    faults.append(f"tile {index}: {differing} pixels are observed in one and not in the other")
+                    pixels = counted(differing, "pixel")
+                    faults.append(
+                        f"tile {index}: {pixels} observed in one of scene and tile, but not in both"
+                    )
                 if (observed & (tile > PROBABILITY_STEPS)).any():
                     faults.append(f"tile {index}: a probability is above 1")
     return faults
@@ -188,7 +191,7 @@ def map_faults(drawn: MapFolder) -> list[str]:
         return []
     rule = f"the probability compared with the threshold {threshold:g}"
     rule += "" if minimum is None else f", without areas below {minimum.ha:g} ha"
-    return [f"{wrong} pixels of the mask differ from {rule}"]
+    return [f"the mask differs in {counted(wrong, 'pixel')} from {rule}"]
 
 
 def _bands_of(raster: Any) -> Iterator[tuple[int, NDArray[Any]]]:

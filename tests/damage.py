@@ -189,11 +189,11 @@ BLOCKING_SCENE_CHECKS: Mapping[tuple[str, str], Mapping[str, tuple[Damage, str]]
         "a shard cut": (_shard_cut, "cannot be read"),
         "a shard garbled": (_shard_garbled, "tile"),
         "a value above one": (_probability_above_one, "above 1"),
-        "a pixel not observed": (_pixel_not_observed, "tile 0: 1 pixels are observed"),
+        "a pixel not observed": (_pixel_not_observed, "tile 0: 1 pixel observed"),
         "an array of another grid": (_array_of_another_grid, "of another grid"),
     },
     ("stitched_scenes", "mask_agrees_with_probability"): {
-        "a pixel flipped": (_mask_pixel_flipped, "1 pixels of the mask differ"),
+        "a pixel flipped": (_mask_pixel_flipped, "the mask differs in 1 pixel from"),
         "another place": (_mask_moved, "the mask is not on the scene's grid"),
         "another CRS": (_mask_in_another_zone, "the mask has another CRS"),
         "a cut file": (_mask_cut, "mask"),

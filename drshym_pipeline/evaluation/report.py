@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CARD, DATA, CHIPS = "card.md", "card.json", "chips.csv"
 _COLOURS = 32
+_PICTURE = re.compile(r"!\[[^]]*\]\((\w+\.png)\)")
 
 
 def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) -> dict[str, Path]:
@@ -36,7 +37,8 @@ def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) ->
     Args:
         parts: The scored parts.
         bundle: The first checkpoint, to draw its maps.
-        directory: Folder of the files; files of the same names are replaced, others stay. The card is written last.
+        directory: Folder of the files. Files of the same names are replaced, and pictures that only an earlier card in
+            this folder shows are removed. The card is written last.
 
     Returns:
         The paths of card, data and table by file name.
@@ -51,10 +53,18 @@ def write_report(parts: Sequence[Part], bundle: ModelBundle, directory: Path) ->
             shown[f"{title}: {part.title}"] = name
         pictures.append(shown)
     paths = {name: directory / name for name in (CHIPS, DATA, CARD)}
+    earlier = _shown_in(paths[CARD])
     write_text(paths[CHIPS], chip_table(parts).to_csv(index=False))
     write_json(paths[DATA], benchmark_document(parts, comparisons))
     write_text(paths[CARD], benchmark_markdown(parts, comparisons, pictures))
+    for name in earlier - {name for shown in pictures for name in shown.values()}:
+        (directory / name).unlink(missing_ok=True)
     return paths
+
+
+def _shown_in(card: Path) -> set[str]:
+    """Return the names of the pictures beside a card that it shows; none where there is no card."""
+    return set(_PICTURE.findall(card.read_text("utf-8"))) if card.is_file() else set()
 
 
 def chip_table(parts: Sequence[Part]) -> pd.DataFrame:

@@ -170,7 +170,7 @@ def test_the_mask_of_a_map_with_a_minimum_area_is_checked_with_it(tmp_path, rand
     add_water_pixel(finished)
     (fault,) = map_faults(finished)
     assert fault.endswith("without areas below 0.4 ha")
-    assert fault.startswith("1 pixels of the mask differ")
+    assert fault.startswith("the mask differs in 1 pixel from")
 
 
 @pytest.mark.parametrize(("limit", "passed"), [(1e9, True), (1e-9, False)])

@@ -139,6 +139,16 @@ def test_the_card_has_every_part_and_the_json_has_its_figures(parts, seeds, tmp_
     assert len(rows) == len(parts) * 3 * len(first.counts)
 
 
+def test_pictures_that_only_an_earlier_card_shows_are_removed(parts, seeds, tmp_path) -> None:
+    card = write_report(parts, seeds[0], tmp_path)[CARD]
+    kept = {path.name for path in tmp_path.glob("*.png")}
+    card.write_text(card.read_text() + "![an earlier set](earlier_set_test.png)\n")
+    for name in ("earlier_set_test.png", "from_someone_else.png"):
+        (tmp_path / name).write_bytes(b"a picture")
+    write_report(parts, seeds[0], tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == kept | {"from_someone_else.png"}
+
+
 def test_the_gallery_shows_all_of_a_small_set_and_the_worst_of_a_large_one(parts, seeds, sample) -> None:
     first = parts[0].first
     assert set(worst_chips(first)) == set(first.counts.index)
