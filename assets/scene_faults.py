@@ -132,9 +132,7 @@ def probability_faults(predicted: PredictionFolder) -> list[str]:
                 observed = tile != NOT_OBSERVED
                 if (differing := int(np.count_nonzero(observed != expected))) > 0:
                     pixels = counted(differing, "pixel")
-                    faults.append(
-                        f"tile {index}: {pixels} observed in one of scene and tile, but not in both"
-                    )
+                    faults.append(f"tile {index}: {pixels} observed in one of scene and tile, but not in both")
                 if (observed & (tile > PROBABILITY_STEPS)).any():
                     faults.append(f"tile {index}: a probability is above 1")
     return faults

@@ -12,6 +12,7 @@ from typing import Any
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.evaluation.evaluation_log import UNCOMMITTED, stated_commit
+from drshym_pipeline.evaluation.fitted_chips import is_note_on_fitted
 from drshym_pipeline.model.bundle import ModelBundle, shipped_path
 from drshym_pipeline.model.model_card import (
     DATASET_CARD_FILE,
@@ -62,8 +63,13 @@ def measured(card: Mapping[str, Any], sha256: str) -> str:
         f"Figures are pooled over pixels, except the mean; in brackets {100 * level:.0f} % bootstrap intervals over "
         f"{over}. The real chips are kept for reporting: nothing was trained on them or tuned to them. Events, "
         "shores, areas and single chips are in `docs/card/card.md`.",
-        markdown_table(head, (_scores(part) for part in card["parts"])),
+        markdown_table(head, (_scores(part) for part in card["parts"] if not _fitted(part))),
     ]
+    if fitted := [part for part in card["parts"] if _fitted(part)]:
+        parts += [
+            f"### Chips of which it was fitted on some\n\n{_fitted(fitted[0])}",
+            markdown_table(head, map(_scores, fitted)),
+        ]
     if seeds:
         head = ("set", "bands", "pooled IoU, lowest to highest seed", f"{_MEAN}, lowest to highest seed")
         parts += [
@@ -84,6 +90,11 @@ def _commit(described: str) -> str:
     """Return the commit of the measurement as text; it is not named when there were uncommitted changes."""
     stated = stated_commit(described)
     return f"commit {stated}" if stated == UNCOMMITTED else f"commit `{stated}`"
+
+
+def _fitted(part: Mapping[str, Any]) -> str | None:
+    """Return the note that the checkpoint was trained or calibrated on chips of a part; None if it was on none."""
+    return next(filter(is_note_on_fitted, part["evaluation"]["notes"]), None)
 
 
 def _place(part: Mapping[str, Any]) -> tuple[str, str]:

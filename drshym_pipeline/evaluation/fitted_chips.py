@@ -8,6 +8,13 @@ from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.sources import short_digest
 from drshym_pipeline.model.bundle_record import FittedChips
 
+_START = "The checkpoint was "
+
+
+def is_note_on_fitted(note: str) -> bool:
+    """Return whether a note of an evaluation was made by `note_on_fitted`."""
+    return note.startswith((f"{_START}trained on ", f"{_START}calibrated on "))
+
 
 def note_on_fitted(known: FittedChips | None, refs: Sequence[ChipRef]) -> str | None:
     """Return how many chips a model was trained or calibrated on; None if there are none or the model does not say it.
@@ -28,6 +35,6 @@ def note_on_fitted(known: FittedChips | None, refs: Sequence[ChipRef]) -> str | 
     if not parts:
         return None
     return (
-        f"The checkpoint was {' and '.join(parts)} of the {len(refs)} evaluated chips, so these figures do not say how "
+        f"{_START}{' and '.join(parts)} of the {len(refs)} evaluated chips, so these figures do not say how "
         "well it works elsewhere."
     )

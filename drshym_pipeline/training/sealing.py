@@ -329,8 +329,9 @@ def _card(
         "Wind-roughened water is missed in VV, and radar shadow, asphalt or dry sand can be taken for water.",
         "Scores are of the validation chips its threshold and temperature were fitted on.",
     ]
-    if simulated and not config.data.sources:
-        limits.append("It was not trained on a real pixel: scores on simulated chips say little about real scenes.")
+    if simulated:
+        trained = "trained on few real places" if config.data.sources else "not trained on a real pixel"
+        limits.append(f"It was {trained}: scores on simulated chips say little about real scenes.")
     return ModelCard(
         name=config.name,
         version=version_of(config, checkpoint),

@@ -15,7 +15,7 @@ from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.sources import short_digest
 from drshym_pipeline.evaluation.card import markdown
 from drshym_pipeline.evaluation.evaluate import evaluate
-from drshym_pipeline.evaluation.fitted_chips import note_on_fitted
+from drshym_pipeline.evaluation.fitted_chips import is_note_on_fitted, note_on_fitted
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.bundle_record import BundleRecord, FittedChips
 from drshym_pipeline.settings import DataConfig, SimulatedData, TrainConfig
@@ -55,6 +55,8 @@ def test_nothing_is_said_about_other_chips_or_by_bundles_of_earlier_releases(chi
     known = FittedChips(training=(short_digest(train),), calibration=())
     assert note_on_fitted(known, test) is None
     assert note_on_fitted(None, [train]) is None
+    assert is_note_on_fitted(note_on_fitted(known, [train]))
+    assert not is_note_on_fitted("The checkpoint was sealed without figures of its training chips.")
     both = FittedChips(training=known.training, calibration=known.training)
     assert note_on_fitted(both, [train, *test]).startswith("The checkpoint was trained on 1 of the 2 evaluated chips,")
     only = FittedChips(training=(), calibration=known.training)
