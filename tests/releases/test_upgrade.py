@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local import open_instance, prepare_home
 from drshym_pipeline.cli import main
-from drshym_pipeline.model.bundle import ModelBundle
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.service_record import model_in_service
 from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.scene_store import SceneStore
@@ -96,6 +96,17 @@ def test_the_model_in_service_and_the_registry_open(home: Path):
     assert "is in service" in str(lineage.message)
     fetched = registry.download_bundle(registry.champion().version, home / "fetched")
     assert ModelBundle.load(fetched).sha256 == bundle.sha256
+
+
+def test_the_checkpoint_of_the_package_enters_the_registry_as_a_candidate(home: Path):
+    lineage = Lineage(home)
+    registry = build_resources(lineage.settings, CHECKOUT)["registry"]
+    before, versions = model_in_service(home / "store")[1], len(registry.versions())
+    assert lineage.run("put_in_service").success
+    candidate = registry.candidate()
+    assert (candidate.sha256, candidate.source) == (shipped_bundle().sha256, "shipped")
+    assert len(registry.versions()) == versions + 1
+    assert model_in_service(home / "store")[1] == before, "an upgrade changed the model in service without a review"
 
 
 def test_a_version_registered_by_the_release_predicts_through_mlflow(home: Path):
