@@ -10,6 +10,7 @@ from drshym_pipeline.errors import InputError
 
 # Modules with a `main(arguments)`. A module is imported only when it is requested, because each needs other libraries.
 EXPERIMENTS = {
+    "aims": "experiments.aims",
     "area-scenes": "experiments.area_scenes",
     "card": "experiments.card",
     "leave-one-out": "experiments.leave_one_out",

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.evaluation.evaluation import Evaluation
 from drshym_pipeline.evaluation.suite import Part, calibrated
 from drshym_pipeline.records import now
 from drshym_pipeline.storage import write_text
@@ -46,23 +47,32 @@ def log_rows(parts: Sequence[Part], when: datetime | None = None) -> list[dict[s
     """
     moment = when or now()
     evaluations = {id(found): (part, found) for part in parts for found in (*part.seeds, *part.others.values())}
-    return [
-        evaluation_row(
-            found.model,
-            data=part.sample.data,
-            split=part.sample.split,
-            bands="+".join(sorted(set(found.counts["mode"]), reverse=True)),
-            chips=len(found.counts),
-            figures=(
-                found.scores["iou"].value,
-                found.mean_chip_iou.value,
-                calibrated(found, "ece"),
-                found.scores["false_water"].value,
-            ),
-            when=moment,
-        )
-        for part, found in evaluations.values()
-    ]
+    return [log_row(found, part.sample.data, part.sample.split, moment) for part, found in evaluations.values()]
+
+
+def log_row(found: Evaluation, data: str, split: str, when: datetime | None = None) -> dict[str, str]:
+    """Return the line of one evaluation; figures have four decimals.
+
+    Args:
+        found: The evaluation.
+        data: Name of the data set of the chips.
+        split: Split of the chips.
+        when: Time of the evaluation; None for the current time.
+    """
+    return evaluation_row(
+        found.model,
+        data=data,
+        split=split,
+        bands="+".join(sorted(set(found.counts["mode"]), reverse=True)),
+        chips=len(found.counts),
+        figures=(
+            found.scores["iou"].value,
+            found.mean_chip_iou.value,
+            calibrated(found, "ece"),
+            found.scores["false_water"].value,
+        ),
+        when=when,
+    )
 
 
 def evaluation_row(
