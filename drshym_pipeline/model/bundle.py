@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FILE = "model.safetensors"
 RECORD_FILE = "model.json"
-SHIPPED_NAME = "unet_resnet18_v0.1"
+SHIPPED_NAME = "unet_resnet18_v0.2"
 SHIPPED: Literal["shipped"] = "shipped"  # the source in the reference of the checkpoint of the package
 
 _PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"})
