@@ -12,7 +12,16 @@ from drshym_pipeline.datasets.sen1floods11 import Sen1Floods11
 from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.settings import SimulatedData
-from experiments.aims import AIMS, Aim, intervals, measure, score_checkpoint, table_markdown
+from experiments.aims import (
+    AIMS,
+    Aim,
+    intervals,
+    measure,
+    score_checkpoint,
+    table_markdown,
+    trade_off,
+    trade_off_markdown,
+)
 from experiments.card import REAL_SETS
 
 
@@ -55,6 +64,10 @@ def test_every_aim_is_measured_on_labelled_chips(random_bundle: ModelBundle, tmp
     tp, fp, fn, tn = found["real_land", "vv_vh"].counts[list(COUNT_NAMES)].sum()
     assert rows["real_land: dry land mapped as water"] == pytest.approx(fp / (fp + tn))
     assert rows["Sri-Lanka, water under wind, found"] is None, "no chip of this name"
+    (row,) = trade_off(found, [random_bundle.calibration["vv_vh"].threshold])
+    # The histogram rounds a logit to its bin, so a pixel close to the threshold may change sides.
+    assert row["wind_recall"] == pytest.approx(rows["simulated water under wind, found"], abs=0.02)
+    assert trade_off_markdown([row]).count("|") == 3 * 6
     held, width = intervals(found["test", "vv_vh"], "vv_vh")
     assert rows["simulated test chips: intervals that hold"] == pytest.approx(np.mean(held))
     assert len(held) == len(sets["test"])
