@@ -11,6 +11,7 @@ import rasterio
 
 from drshym_pipeline.assessment.metrics import confusion
 from drshym_pipeline.datasets.chips import ChipRef, LabelledChip, read_chip
+from drshym_pipeline.evaluation.mapper import ChipMapper
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.records import MapRecord
@@ -56,12 +57,21 @@ def iou(chip: LabelledChip, parts: int, out: Path, record: MapRecord) -> float:
     return found
 
 
-# Measured: 0.684, 0.673 and 0.161. As they are, the pixels of 30 m give 0.540 and 0.004, those of 40 m 0.361.
-@pytest.mark.parametrize(("name", "parts", "least"), [("jja10", 3, 0.66), ("jja10", 4, 0.64), ("qxb32", 3, 0.13)])
-def test_a_scene_of_coarse_pixels_is_mapped_nearly_as_well_as_one_of_10_m(
-    real_data, bundle, tmp_path, name, parts, least
-):
+def iou_of_fine_map(chip: LabelledChip, parts: int, bundle: ModelBundle) -> float:
+    """Map the chip's own pixels of 10 m, and score the map on the coarse pixels."""
+    mask = np.where(np.isfinite(chip.db).all(axis=0), ChipMapper(bundle, "vv_vh").map_chip(chip), -1).astype(np.int8)
+    coarse = majority(mask, Fraction(parts))
+    found = confusion(coarse == 1, majority(chip.label, Fraction(parts)), coarse >= 0).iou
+    assert found is not None
+    return found
+
+
+# Measured with the checkpoints v0.1 and v0.2: at most 0.02 below the map of 10 m. Without resampling to 10 m the scores
+# of v0.1 were 0.16 to 0.34 lower.
+@pytest.mark.parametrize(("name", "parts"), [("jja10", 3), ("jja10", 4), ("qxb32", 3)])
+def test_a_scene_of_coarse_pixels_is_mapped_nearly_as_well_as_one_of_10_m(real_data, bundle, tmp_path, name, parts):
     chip = stac_chip(real_data, name)
+    least = iou_of_fine_map(chip, parts, bundle) - 0.05
     source = coarse_scene(chip, parts, tmp_path / f"S1_{name}.tif")
     record = map_scene([source], tmp_path / "out", bundle, bundle.reference("checkpoint"))
     assert iou(chip, parts, tmp_path / "out", record) >= least
