@@ -5,6 +5,7 @@ model; the summaries describe what each stage did. Records contain only values: 
 of them refuse unknown fields.
 """
 
+from drshym_pipeline.records.areas import AreaEstimate, area_figure
 from drshym_pipeline.records.base import (
     SCHEMA_VERSION,
     BandMode,
@@ -15,13 +16,11 @@ from drshym_pipeline.records.base import (
     now,
 )
 from drshym_pipeline.records.maps import (
-    AreaEstimate,
     MapRecord,
     MinAreaHa,
     MinimumArea,
     PixelSpacing,
     PolygonCounts,
-    area_figure,
     check_min_area,
 )
 from drshym_pipeline.records.models import (
