@@ -147,10 +147,10 @@ def map_faults(drawn: MapFolder) -> list[str]:
     """
     import rasterio
 
-    from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED as NOT_SEEN
     from drshym_pipeline.products.minimum_area import SmallAreas
-    from drshym_pipeline.products.rasters import mask_of
     from drshym_pipeline.sar.pixel_area import PixelAreas
+    from drshym_pipeline.states import MASK_NOT_OBSERVED as NOT_SEEN
+    from drshym_pipeline.states import mask_of
 
     meta = drawn.scene.meta()
     grid = meta.map_grid

@@ -22,10 +22,10 @@ from drshym_pipeline.evaluation.mapper import ChipMapper, Mode
 from drshym_pipeline.evaluation.smoothing import observed_everywhere
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.model.model_card import score_text
-from drshym_pipeline.products.mask_values import FLOODED
 from drshym_pipeline.products.minimum_area import SmallAreas
 from drshym_pipeline.records import Score, check_min_area
 from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.states import FLOODED
 
 _POOLED: tuple[Metric, ...] = ("iou", "false_water", "recall")
 MINIMA_HA = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

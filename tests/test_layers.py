@@ -18,9 +18,9 @@ PACKAGE = ROOT / "drshym_pipeline"
 # A module or package of `drshym_pipeline` imports only what is before it in this list.
 ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
-    "probabilities", "assessment", "scene_folder", "scene_store", "datasets", "model", "training", "stitching",
-    "tile_work", "inference", "prediction", "products", "stages", "mapping", "api", "evaluation", "console", "commands",
-    "cli", "__main__",
+    "probabilities", "states", "assessment", "scene_folder", "scene_store", "datasets", "model", "training",
+    "stitching", "tile_work", "inference", "prediction", "products", "stages", "mapping", "api", "evaluation",
+    "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.

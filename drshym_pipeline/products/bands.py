@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.scene_signs import SignCounts
 from drshym_pipeline.probabilities import StoredProbabilities
-from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.states import mask_of
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.tiling import Window
 
@@ -23,7 +23,7 @@ class Band:
     Args:
         row: The first row.
         stored: The probability as uint16 in steps of 1e-4, 65535 where not observed.
-        mask: The mask as uint8, values of `mask_values.MASK_LEGEND`.
+        mask: The mask as uint8, values of `states.MASK_LEGEND`.
         vv: VV as uint16 as `sar.codes` stores it, 0 where not observed.
     """
 

@@ -18,7 +18,6 @@ from drshym_pipeline.products.caption import acquired_text, is_vv_alone, short_c
 from drshym_pipeline.products.figure import FigureText, write_pictures
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.map_statistics import MapStatistics
-from drshym_pipeline.products.mask_values import water_state
 from drshym_pipeline.products.minimum_area import SmallAreas, without_small_areas
 from drshym_pipeline.products.overlay import OverlayCanvas
 from drshym_pipeline.products.rasters import MapRasters, picture_text, provenance_tags
@@ -30,6 +29,7 @@ from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.scene_folder import Prediction, ProductKind, product_name
+from drshym_pipeline.states import water_state
 from drshym_pipeline.storage import temporary_directory, write_text
 
 STAGE = "stitched_scenes"

@@ -21,9 +21,9 @@ from rasterio.warp import reproject
 
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
-from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED
 from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.sar.ground_control import gdal_points
+from drshym_pipeline.states import MASK_NOT_OBSERVED
 from drshym_pipeline.stitching import band_rows
 
 _STRIP_PIXELS = 1 << 23  # moved together; with smaller strips, parts of the image are read more often

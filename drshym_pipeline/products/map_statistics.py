@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS
-from drshym_pipeline.products.mask_values import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
 from drshym_pipeline.records import SliceRow
 from drshym_pipeline.sar.codes import decode_db
 from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.states import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
 
 # Edges in dB of VV. Calm open water is mostly below -17 dB, water with waves and wet bare soil between -17 and -11 dB,
 # vegetation and settlements above. A threshold is reliable in the lowest and highest classes, less so between them.

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.connected import joined, labelled
-from drshym_pipeline.products.mask_values import DRY, FLOODED
 from drshym_pipeline.records import MinimumArea
 from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.states import DRY, FLOODED
 
 _MM2_PER_KM2 = 1e12
 _MM2_PER_HA = 1e10
@@ -67,7 +67,7 @@ class SmallAreas:
 
         Args:
             masks: The first row of each band and its mask (rows, width), from the first row of the map to its last
-                without a gap; values of `mask_values.MASK_LEGEND`. They are not changed.
+                without a gap; values of `states.MASK_LEGEND`. They are not changed.
         """
         for row, mask in masks:
             self._add(row, mask.copy())

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from drshym_pipeline.products.mask_values import FLOODED, MASK_NOT_OBSERVED
 from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
+from drshym_pipeline.states import FLOODED, MASK_NOT_OBSERVED
 
 OVERLAY_SIDE: Final = 1600
 FLOOD_COLOUR: Final = (0.0, 110.0, 255.0)
@@ -81,7 +81,7 @@ class OverlayCanvas:
         Args:
             row: The first row of the band.
             vv: (rows, width) VV as `sar.codes` stores it, 0 where not observed.
-            mask: (rows, width), values of `mask_values.MASK_LEGEND`.
+            mask: (rows, width), values of `states.MASK_LEGEND`.
         """
         observed = mask != MASK_NOT_OBSERVED
         layers = (

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.shutil import copy as copy_raster
 
-from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE, is_water
-from drshym_pipeline.products.mask_values import (
+from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE
+from drshym_pipeline.records import MapGrid, PredictionSummary, SceneMeta
+from drshym_pipeline.sar.completeness import check_written
+from drshym_pipeline.states import (
     DRY,
     EXCLUDED,
     FLOODED,
@@ -29,8 +31,6 @@ from drshym_pipeline.products.mask_values import (
     PERMANENT,
     mask_labels,
 )
-from drshym_pipeline.records import MapGrid, PredictionSummary, SceneMeta
-from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.storage import atomic_path
 from drshym_pipeline.version import __version__
 
@@ -46,21 +46,6 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
     EXCLUDED: (150, 150, 150, 255),
     MASK_NOT_OBSERVED: (0, 0, 0, 0),
 }
-
-
-def mask_of(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
-    """Return the mask of stored probabilities.
-
-    Args:
-        stored: Any shape, uint16 in steps of 1e-4, 65535 where not observed.
-        threshold: The probability from which a pixel is flooded.
-
-    Returns:
-        Same shape, uint8: 0 dry, 1 flooded, 255 not observed.
-    """
-    mask = is_water(stored, threshold).astype(np.uint8)
-    mask[stored == NOT_OBSERVED] = MASK_NOT_OBSERVED
-    return mask
 
 
 def provenance_tags(meta: SceneMeta, prediction: PredictionSummary, *, min_area_ha: float = 0.0) -> dict[str, str]:

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window as RasterWindow
 
 from drshym_pipeline.products.connected import CONNECTIVITY, joined, labelled
-from drshym_pipeline.products.mask_values import FLOODED
 from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.states import FLOODED
 
 _STRIP_PIXELS = 1 << 21  # so wide and narrow scenes use the same memory, and a small scene has no seam
 MOST_CORNERS = 50_000  # of an unfinished area: an area through a whole scene would fill the memory
@@ -251,7 +251,7 @@ def flood_regions(
     """Yield the flooded areas of a mask, strip by strip.
 
     Args:
-        mask: The open reader of the mask raster (values of `mask_values.MASK_LEGEND`).
+        mask: The open reader of the mask raster (values of `states.MASK_LEGEND`).
         probability: The open reader of the stored probabilities, on the same grid.
         areas: The areas of the pixels of the rasters.
         fewest_pixels: The number of pixels of the smallest area with an outline; smaller areas are only counted.

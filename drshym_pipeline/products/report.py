@@ -17,7 +17,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.products.connected import CONNECTIVITY
-from drshym_pipeline.products.mask_values import water_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import (
@@ -32,6 +31,7 @@ from drshym_pipeline.records import (
 )
 from drshym_pipeline.sar.named_times import day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
+from drshym_pipeline.states import water_state
 from drshym_pipeline.storage import sha256_json, write_text
 from drshym_pipeline.version import software_versions
 

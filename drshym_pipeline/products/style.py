@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree
 
-from drshym_pipeline.products.mask_values import DRY, EXCLUDED, FLOODED, MASK_NOT_OBSERVED, PERMANENT, mask_labels
+from drshym_pipeline.states import DRY, EXCLUDED, FLOODED, MASK_NOT_OBSERVED, PERMANENT, mask_labels
 
 # Red, green, blue and opacity. Not observed is grey: if it were transparent, it would look like dry land.
 _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {

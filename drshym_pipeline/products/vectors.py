@@ -82,7 +82,7 @@ def write_flood_polygons(
     areas that are left out add up to the flooded area of the mask.
 
     Args:
-        mask: The mask raster (values of `mask_values.MASK_LEGEND`).
+        mask: The mask raster (values of `states.MASK_LEGEND`).
         probability: The raster of stored probabilities, on the same grid.
         out: The GeoJSON file; it contains an empty collection when nothing is flooded.
         crs: The coordinate reference system of the rasters.

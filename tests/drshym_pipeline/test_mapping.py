@@ -19,9 +19,9 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products import publish as publish_module
-from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import MapRecord, read_drshym_record
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, STITCHED_FILE, MapFolder, SceneFolder, product_name
+from drshym_pipeline.states import mask_of
 from drshym_pipeline.storage import sha256_file
 
 TILE = {"tile": 96, "overlap": 24}

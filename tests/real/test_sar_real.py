@@ -14,11 +14,11 @@ from rasterio.transform import GCPTransformer
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.geocode import geocoded
-from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.sar.georeference import control_points
 from drshym_pipeline.sar.ground_control import gdal_points
 from drshym_pipeline.sar.safe_open import open_raster, open_scene_file
 from drshym_pipeline.sar.scene import SceneReader, describe_scene, stage_scene
+from drshym_pipeline.states import mask_of
 from drshym_pipeline.tiling import Window
 from tests.look_alikes import backscatter_db
 from tests.units import from_db

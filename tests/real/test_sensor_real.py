@@ -7,8 +7,8 @@ import pytest
 import rasterio
 
 from drshym_pipeline.model.bundle import shipped_bundle
-from drshym_pipeline.products.mask_values import MASK_NOT_OBSERVED
 from drshym_pipeline.scene_folder import MapFolder
+from drshym_pipeline.states import MASK_NOT_OBSERVED
 from tests.lineage import Lineage
 
 pytestmark = [pytest.mark.real, pytest.mark.system]

@@ -15,10 +15,10 @@ from rio_cogeo.cogeo import cog_validate
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products import rasters as rasters_module
 from drshym_pipeline.products.map_statistics import MapStatistics
-from drshym_pipeline.products.mask_values import MASK_LEGEND
-from drshym_pipeline.products.rasters import MapRasters, mask_of, provenance_tags
+from drshym_pipeline.products.rasters import MapRasters, provenance_tags
 from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.sar.completeness import check_written
+from drshym_pipeline.states import MASK_LEGEND, mask_of
 from tests.map_samples import pixel_areas, prediction, scene
 
 

@@ -16,10 +16,10 @@ from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.geocode import geocoded
-from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.codes import encode_db
 from drshym_pipeline.sar.scene import describe_scene
+from drshym_pipeline.states import mask_of
 from tests.look_alikes import backscatter_db
 from tests.units import from_db
 

@@ -18,7 +18,6 @@ from drshym_pipeline.probabilities import NOT_OBSERVED, decode
 from drshym_pipeline.products.caption import short_caveat, write_caption
 from drshym_pipeline.products.draw import map_warnings
 from drshym_pipeline.products.map_statistics import MapStatistics, slice_labels
-from drshym_pipeline.products.rasters import mask_of
 from drshym_pipeline.products.report import map_record, write_page
 from drshym_pipeline.records import (
     AreaEstimate,
@@ -30,6 +29,7 @@ from drshym_pipeline.records import (
     StitchSummary,
 )
 from drshym_pipeline.sar.codes import decode_db, encode_db
+from drshym_pipeline.states import mask_of
 from tests.examples import examples
 from tests.map_samples import BOTH, REFERENCE, of, pixel_areas, prediction, scene, uneven_areas
 
