@@ -40,6 +40,7 @@ def map_scene(
     out: str | os.PathLike[str],
     model: ModelBundle | str | os.PathLike[str] | None = None,
     *,
+    pre: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -61,6 +62,8 @@ def map_scene(
             `(vv, vh)`.
         out: The folder for the products. If the mapping fails, no file of this scene is left in it.
         model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
+        pre: A scene from before the event, as for `path`. With it flood is separated from water that was there before.
+            If its units or bands cannot be recognised, write them into its side-car.
         scene_id: The scene's name; taken from the file names by default.
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
             `intensity` (the square of `dn`).
@@ -86,13 +89,13 @@ def map_scene(
     from drshym_pipeline.mapping import map_scene as map_in_stages
     from drshym_pipeline.model.choice import choose_model
 
-    sources = [path] if isinstance(path, str | os.PathLike) else list(path)
     chosen = choose_model(model)
     return map_in_stages(
-        [Path(source) for source in sources],
+        _files(path),
         Path(out),
         chosen.bundle,
         chosen.reference,
+        pre=_files(pre),
         scene_id=scene_id,
         units=units,
         bands=bands,
@@ -107,3 +110,8 @@ def map_scene(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _files(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the files of a scene that is given as one path or as several."""
+    return [Path(path) for path in ([given] if isinstance(given, str | os.PathLike) else given)]

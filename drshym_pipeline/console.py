@@ -24,6 +24,7 @@ _LABELS: Final = {
     "tile_probabilities": "predicting tiles",
     "stitched_scenes": "drawing the map (rows)",
     "scene_reports": "writing the report",
+    "pre_event": "predicting tiles of the pre-event scene",
     "simulate": "simulating chips",
     "train": "training (steps)",
     "calibrate": "calibrating (chips)",
@@ -159,7 +160,7 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:
-    """Return the row of a scene in the result table: name, open water with its interval, observed share, mask."""
+    """Return the row of a scene in the result table: name, water or flood with its interval, observed share, mask."""
     water = "nothing was observed" if record.flooded is None else record.flooded.text()
     observed = f"{record.observed_fraction:.0%}".replace("%", " %")
     return record.scene_id, water, observed, str(out / record.files["mask"])

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.inference import check_prediction_options
-from drshym_pipeline.prediction import plan_prediction
+from drshym_pipeline.prediction import PredictionPlan, plan_prediction
 from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.publish import check_free, publish
 from drshym_pipeline.progress import Progress, silent
@@ -20,6 +20,7 @@ from drshym_pipeline.records import (
     MapRecord,
     ModelReference,
     PrecisionOption,
+    SceneMeta,
     Units,
     check_min_area,
 )
@@ -32,6 +33,7 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.sar.sidecar import SceneSidecar
 
 __all__ = ["map_scene"]
 
@@ -42,6 +44,7 @@ def map_scene(
     bundle: ModelBundle,
     reference: ModelReference,
     *,
+    pre: Sequence[Path] = (),
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -63,6 +66,8 @@ def map_scene(
         out: Where the products go. When anything fails, nothing of this scene is left in it.
         bundle: The model.
         reference: Name, version and hash of the model.
+        pre: The files of a scene from before the event, as in `sources`. With it flood is separated from water that was
+            there before. Its units and bands are those of its side-car, or recognised.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
         bands: Numbers of the bands to read, VV first; found from their names by default.
@@ -79,60 +84,89 @@ def map_scene(
         progress: Called by every stage.
 
     Raises:
-        InputError: The scene or an option cannot be used.
+        InputError: The scene or an option cannot be used, or the scene from before the event cannot be the reference.
     """
+    from drshym_pipeline.pre_event import map_pre_event
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version, write_report
     from drshym_pipeline.sar.backscatter import BackscatterReader
-    from drshym_pipeline.sar.ingest import describe_scene
-    from drshym_pipeline.sar.sidecar import sidecar_of
-    from drshym_pipeline.sar.source_files import open_sources
 
     check_prediction_options(batch_size, precision)
     min_area_ha = check_min_area(min_area_ha)
-    note = sidecar_of(sources)
-    units, bands = units or note.units, bands or note.bands
-    denoise = denoise and note.denoise is not False
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
-        backscatter, probabilities, products = work / BACKSCATTER_FILE, work / "probabilities.zarr", work / "products"
-        with open_sources(sources, work) as opened:
-            meta = describe_scene(
-                opened.files,
-                scene_id=scene_id or opened.name,
-                units=units,
-                bands=bands,
-                denoise=denoise,
-                source_uris=opened.uris,
-                backscatter=backscatter,
-                progress=progress,
+        probabilities, products = work / "probabilities.zarr", work / "products"
+
+        def described(files: Sequence[Path], folder: Path, **options: Any) -> tuple[SceneMeta, PredictionPlan]:
+            meta, note = _describe(files, folder, denoise=denoise, progress=progress, **options)
+            plan = plan_prediction(
+                meta,
+                TileGrid(meta.height, meta.width, tile, overlap),
+                bundle,
+                reference,
+                batch_size=batch_size,
+                device=device,
+                precision=precision,
+                any_spacing=any_spacing or bool(note.any_spacing),
             )
+            return meta, plan
+
+        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands)
         if not overwrite:
             check_free(out, meta)
         clock.note("stage")
-        grid = TileGrid(meta.height, meta.width, tile, overlap)
-        plan = plan_prediction(
-            meta,
-            grid,
-            bundle,
-            reference,
-            batch_size=batch_size,
-            device=device,
-            precision=precision,
-            any_spacing=any_spacing or bool(note.any_spacing),
-        )
+        before = None
+        if pre:
+            folder = work / "pre_event"
+            folder.mkdir()
+            before = map_pre_event(meta, *described(pre, folder), folder, progress)
+            clock.note("pre_event")
         with BackscatterReader(meta, work) as reader:
             prediction = plan.carry_out(reader, probabilities, progress)
             clock.note("predict")
-            tiles = open_probabilities(probabilities, grid)
-            drawn = draw_map(reader, tiles, prediction, products, progress, min_area_ha=min_area_ha)
+            tiles = open_probabilities(probabilities, plan.grid)
+            drawn = draw_map(reader, tiles, prediction, products, progress, min_area_ha=min_area_ha, reference=before)
         clock.note("stitch")
-        version = map_version(meta, plan.key, prediction.summary, min_area_ha=min_area_ha)
+        version = map_version(meta, plan.key, prediction.summary, min_area_ha=min_area_ha, reference=before)
         timed = drawn.model_copy(update={"seconds": clock.seconds})
         record = write_report(meta, timed, version, products, progress)
         publish(products, meta.scene_id, out)
         return record
+
+
+def _describe(
+    sources: Sequence[Path],
+    folder: Path,
+    *,
+    denoise: bool,
+    progress: Progress,
+    scene_id: str | None = None,
+    units: Units | None = None,
+    bands: Sequence[int] = (),
+) -> tuple[SceneMeta, SceneSidecar]:
+    """Read a scene with the options of its side-car, and store its backscatter in a folder.
+
+    Returns:
+        The description of the scene and its side-car.
+    """
+    from drshym_pipeline.sar.ingest import describe_scene
+    from drshym_pipeline.sar.sidecar import sidecar_of
+    from drshym_pipeline.sar.source_files import open_sources
+
+    note = sidecar_of(sources)
+    with open_sources(sources, folder) as opened:
+        meta = describe_scene(
+            opened.files,
+            scene_id=scene_id or opened.name,
+            units=units or note.units,
+            bands=bands or note.bands,
+            denoise=denoise and note.denoise is not False,
+            source_uris=opened.uris,
+            backscatter=folder / BACKSCATTER_FILE,
+            progress=progress,
+        )
+    return meta, note
 
 
 class _Clock:

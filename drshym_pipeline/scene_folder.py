@@ -85,12 +85,18 @@ class _Manifest(Record, extra="ignore"):
     files: dict[str, _ManifestEntry]
 
 
-ProductKind = Literal["mask", "style", "proba", "overlay", "thumbnail", "flood", "caption", "report", "record"]
+ProductKind = Literal[
+    "mask", "style", "proba", "reference", "flood_proba", "overlay", "thumbnail", "flood", "caption", "report", "record"
+]
 PRODUCT_KINDS: Final[tuple[ProductKind, ...]] = get_args(ProductKind)
+# Only maps with a pre-event scene have them.
+REFERENCE_KINDS: Final[tuple[ProductKind, ...]] = ("reference", "flood_proba")
 _SUFFIXES: Final[dict[ProductKind, str]] = {
     "mask": "_mask.tif",
     "style": "_mask.qml",
     "proba": "_proba.tif",
+    "reference": "_reference.tif",
+    "flood_proba": "_flood_proba.tif",
     "overlay": "_overlay.png",
     "thumbnail": "_thumbnail.png",
     "flood": "_flood.geojson",

@@ -42,6 +42,14 @@ MinAreaOption = Annotated[
     float,
     typer.Option("--min-area-ha", help="Map water areas below this size as dry; in steps of 0.1 ha, 0 keeps all."),
 ]
+PreOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--pre",
+        help="A scene from before the event, to separate flood from other water; twice for one file per polarisation.",
+        readable=False,
+    ),
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
 ]
@@ -98,6 +106,20 @@ def _absolute(path: Path) -> str:
     return Path(os.path.realpath(path.parent), path.name).as_posix()  # `resolve` fails on links that form a loop
 
 
+def pre_event_sources(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of the scene from before the event, VV first; an empty list when none is given.
+
+    Raises:
+        InputError: The files are of several scenes.
+    """
+    if not paths:
+        return []
+    found = group_sources(paths, None, None)
+    if len(found) > 1:
+        raise InputError("--pre", f"names {len(found)} scenes", "Give one scene, or the VV and VH file of one scene")
+    return found[0]
+
+
 def segment(
     *,
     out: OutOption,
@@ -107,6 +129,7 @@ def segment(
     ] = None,
     vv: VVOption = None,
     vh: VHOption = None,
+    pre: PreOption = None,
     units: UnitsOption = None,
     bands: BandsOption = None,
     denoise: DenoiseOption = True,
@@ -126,6 +149,7 @@ def segment(
             outcome,
             named_scenes(group_sources(scenes or [], vv, vh), out),
             checkpoint,
+            pre=pre_event_sources(pre or []),
             units=units,
             bands=band_numbers(bands),
             denoise=denoise,

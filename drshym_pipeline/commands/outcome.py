@@ -167,7 +167,8 @@ class Outcome:
         if self.failures:
             title += f", {len(self.failures)} failed"
         rows = [map_row(record, folder) for record, folder in self.maps]
-        print_table(title, ("scene", "open water", "observed", "mask"), rows)
+        water = "flooded" if all(record.water_separated for record in records) else "open water"
+        print_table(title, ("scene", water, "observed", "mask"), rows)
         for note in notes(records):
             typer.echo(note)
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Final
 
 from drshym_pipeline.model.model_card import score_text
 from drshym_pipeline.records import (
     APPROXIMATE_RADIOMETRY,
     AreaEstimate,
     CardIou,
+    FloodSeparation,
     PredictionSummary,
     SceneMeta,
     area_figure,
+    counted,
 )
-from drshym_pipeline.sar.named_times import day_or_time
+from drshym_pipeline.sar.named_times import acquired_text
+
+# Where the intervals of the parts of the water come from.
+INTERVAL_OF_FLOOD: Final = "up to the upper end of that of all water"
 
 
 def area_text(km2: float) -> str:
     """Return an area without an interval (for observed areas: counted, not estimated), such as `12.3 km2`."""
     return f"{area_figure(km2)} km2"
-
-
-def acquired_text(moment: datetime) -> str:
-    """Return the time of a scene, such as `05 June 2021, 17:05 UTC`; only the day if its name has no time of day."""
-    return day_or_time(moment, "%d %B %Y", ", %H:%M UTC")
 
 
 def is_vv_alone(meta: SceneMeta, prediction: PredictionSummary) -> bool:
@@ -68,11 +68,28 @@ def _small_areas_clause(min_area_ha: float) -> str:
     return f"; water areas below {min_area_ha:g} ha are mapped as dry" if min_area_ha else ""
 
 
+def _separation_clause(separation: FloodSeparation | None, *, with_area: bool = False) -> str:
+    """Return whether flood is apart from other water, as the beginning of a sentence."""
+    if separation is None:
+        return "Flood is not separated from permanent water"
+    scene = separation.pre_event
+    when = f"of {acquired_text(scene.acquired_at)}" if scene.acquired_at else scene.scene_id
+    unknown = separation.water_unseparated
+    gap = f"; {counted(unknown, 'flooded pixel')} could not be compared and may be such water" if unknown else ""
+    other = separation.other_water if with_area else None
+    area = f": about {other.text(INTERVAL_OF_FLOOD)}" if other else ""
+    return f"Water that was there before, in the scene {when}, is not counted as flood{area}{gap}"
+
+
 def short_caveat(
-    meta: SceneMeta, prediction: PredictionSummary, *, water_separated: bool, min_area_ha: float = 0.0
+    meta: SceneMeta,
+    prediction: PredictionSummary,
+    separation: FloodSeparation | None = None,
+    *,
+    min_area_ha: float = 0.0,
 ) -> str:
     """Return the caveat of every polygon and picture, in one sentence."""
-    water = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
+    water = _separation_clause(separation)
     weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
     small = _small_areas_clause(min_area_ha)
     return f"{water}{weaker}{small}; preliminary, not validated in the field."
@@ -83,8 +100,8 @@ def write_caption(
     prediction: PredictionSummary,
     flooded: AreaEstimate | None,
     observed_km2: float,
+    separation: FloodSeparation | None = None,
     *,
-    water_separated: bool,
     interval_source: str = "",
     min_area_ha: float = 0.0,
 ) -> str:
@@ -97,8 +114,8 @@ def write_caption(
         prediction: The prediction, which says which model was used on which bands.
         flooded: The flooded area; None when nothing was observed, and then no area is stated.
         observed_km2: The area with a valid observation.
-        water_separated: Whether permanent water was separated.
-        interval_source: Where the interval of the area comes from, see `AreaErrorModel.source`.
+        separation: How flood was separated from water that was there before; None when it was not.
+        interval_source: Where the interval of all water comes from, see `AreaErrorModel.source`.
         min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
     """
     when = f" of {acquired_text(meta.acquired_at)}" if meta.acquired_at else ""
@@ -108,8 +125,8 @@ def write_caption(
             f"Nothing was observed in the scene {meta.scene_id}{when}: no pixel holds a valid measurement, so neither "
             f"flood nor dry land can be stated. Processed {signed}."
         )
-    water = "flooded land" if water_separated else "open water"
-    caveat = "Permanent water is excluded" if water_separated else "Flood is not separated from permanent water"
+    water, source = ("open water", interval_source) if separation is None else ("flooded land", INTERVAL_OF_FLOOD)
+    caveat = _separation_clause(separation, with_area=True)
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else None
@@ -118,5 +135,5 @@ def write_caption(
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, "
-        f"{flooded.sentence(water, interval_source)}. {caveat}{small}; {mapped} {signed}.{warnings}"
+        f"{flooded.sentence(water, source)}. {caveat}{small}; {mapped} {signed}.{warnings}"
     )

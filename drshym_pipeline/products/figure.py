@@ -15,7 +15,14 @@ from typing import Any, Final
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from drshym_pipeline.products.overlay import FLOOD_COLOUR, HATCH_COLOUR, OVERLAY_SIDE, Look, OverlayCanvas
+from drshym_pipeline.products.overlay import (
+    FLOOD_COLOUR,
+    HATCH_COLOUR,
+    OVERLAY_SIDE,
+    WATER_BEFORE_COLOUR,
+    Look,
+    OverlayCanvas,
+)
 from drshym_pipeline.storage import write_bytes
 
 THUMBNAIL_SIDE: Final = 512
@@ -37,12 +44,14 @@ class FigureText:
         lines: Date, area and caveats; long lines are wrapped.
         water: The meaning of the blue colour.
         north_up: Whether north is at the top; if so, a north arrow is drawn.
+        water_before: The meaning of the colour of water that was there before; None if it is not on the map.
     """
 
     title: str
     lines: Sequence[str]
     water: str
     north_up: bool
+    water_before: str | None = None
 
 
 def scale_length(metres: float) -> float:
@@ -95,19 +104,23 @@ def _draw_north(draw: ImageDraw.ImageDraw, x: float, top: float) -> None:
     draw.text((x, top + 20), "N", font=_font(_TEXT), fill=_INK, anchor="ma")
 
 
-def _swatches(stretch: tuple[float, float], water: str) -> list[tuple[Image.Image, str]]:
+def _swatches(stretch: tuple[float, float], words: FigureText) -> list[tuple[Image.Image, str]]:
     """Return the colour samples of the legend and their labels."""
     box = (_SWATCH, _TEXT)
     share = OVERLAY.opacity
-    # The blue over a dark grey, because water is dark in the radar image.
-    blue = tuple(round(40 * (1 - share) + part * share) for part in FLOOD_COLOUR)
+
+    def over_water(colour: tuple[float, float, float]) -> Image.Image:
+        # Over a dark grey, because water is dark in the radar image.
+        return Image.new("RGBA", box, tuple(round(40 * (1 - share) + part * share) for part in colour))
+
     grey = Image.linear_gradient("L").rotate(90).resize(box).convert("RGBA")
     hatch = Image.new("RGBA", box, _PAPER)
     strokes = ImageDraw.Draw(hatch)
     for x in range(-_TEXT, _SWATCH, 8):
         strokes.line((x, _TEXT, x + _TEXT, 0), fill=HATCH_COLOUR[:3], width=2)
     return [
-        (Image.new("RGBA", box, blue), water),
+        (over_water(FLOOD_COLOUR), words.water),
+        *([] if words.water_before is None else [(over_water(WATER_BEFORE_COLOUR), words.water_before)]),
         (grey, f"radar backscatter (VV), {stretch[0]:.0f} to {stretch[1]:.0f} dB"),
         (hatch, "not observed"),
     ]
@@ -145,7 +158,7 @@ def compose(picture: Image.Image, stretch: tuple[float, float], metres: float, w
     title = _wrap(words.title, title_font, inner)
     lines = [part for line in words.lines for part in _wrap(line, font, inner)]
     # The scale bar and the arrow are at the right of the legend.
-    legend = _legend_rows(_swatches(stretch, words.water), font, inner - bar - 4 * _MARGIN)
+    legend = _legend_rows(_swatches(stretch, words), font, inner - bar - 4 * _MARGIN)
     text_step, title_step = _TEXT + _GAP, _TITLE + _GAP
     legend_height = max(len(legend) * text_step, 2 * text_step) + _GAP
     height = 2 * _MARGIN + legend_height + len(title) * title_step + len(lines) * text_step

@@ -41,7 +41,7 @@ def _classes_of_codes() -> NDArray[np.uint32]:
     return (classes * _PLACES).astype(np.uint32)
 
 
-def _gdal_tags(counts: NDArray[np.int64]) -> dict[str, str]:
+def statistics_tags(counts: NDArray[np.int64]) -> dict[str, str]:
     """Return GDAL's statistics tags of a band, empty without an observed pixel.
 
     The COG driver could compute them, but only with a virtual raster, and the environment in which scenes are opened
@@ -134,13 +134,13 @@ class MapStatistics:
         """Return the statistics of the mask, as GDAL's tags of its band."""
         counts = self._histogram.copy()
         counts[MASK_NOT_OBSERVED] = 0
-        return _gdal_tags(counts)
+        return statistics_tags(counts)
 
     def probability_tags(self) -> dict[str, str]:
         """Return the statistics of the stored probability, as GDAL's tags of its band."""
         counts = self._joint.reshape(-1, _PLACES).sum(axis=0)
         counts[NOT_OBSERVED] = 0
-        return _gdal_tags(counts)
+        return statistics_tags(counts)
 
     def slices(self) -> tuple[SliceRow, ...]:
         """Return one row per class of VV backscatter."""

@@ -1,4 +1,4 @@
-"""The map as a picture: VV backscatter in grey, mapped water in blue, not observed hatched and transparent.
+"""The map as a picture: VV backscatter in grey, mapped water in colour, not observed hatched and transparent.
 
 The scene is reduced by averaging, band by band. No untrusted file is read at a reduced size, and the memory is only
 that of the picture. A metre has the same length across and down, also when the grid is in degrees. `figure` draws the
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
-from drshym_pipeline.states import FLOODED, MASK_NOT_OBSERVED
+from drshym_pipeline.states import FLOODED, MASK_NOT_OBSERVED, PERMANENT
 
 OVERLAY_SIDE: Final = 1600
 FLOOD_COLOUR: Final = (0.0, 110.0, 255.0)
+WATER_BEFORE_COLOUR: Final = (120.0, 230.0, 220.0)
 HATCH_COLOUR: Final = (128, 128, 128, 110)
 _HATCH_PERIOD: Final = 12
 _DEFAULT_STRETCH: Final = (-25.0, -5.0)
@@ -64,16 +65,19 @@ class OverlayCanvas:
         height: The height of the scene in pixels.
         width: The width of the scene in pixels.
         side: The largest long side of the picture in pixels.
+        separated: Whether water that was there before has its own value in the masks.
     """
 
-    def __init__(self, height: int, width: int, side: int = OVERLAY_SIDE) -> None:
+    def __init__(self, height: int, width: int, side: int = OVERLAY_SIDE, *, separated: bool = False) -> None:
         self._factor = -(-max(height, width) // side)
         shape = (-(-height // self._factor), -(-width // self._factor))
         self._starts = np.arange(0, width, self._factor)
         # Sums of stored backscatter are integers, so the order of addition does not matter.
         self._codes = np.zeros(shape, np.int64)
         self._observed = np.zeros(shape, np.int64)
-        self._flooded = np.zeros(shape, np.int64)
+        # Pixels by the colour of their water.
+        values = {FLOODED: FLOOD_COLOUR, **({PERMANENT: WATER_BEFORE_COLOUR} if separated else {})}
+        self._water = {value: (colour, np.zeros(shape, np.int64)) for value, colour in values.items()}
 
     def add(self, row: int, vv: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
         """Add one band of the scene.
@@ -87,7 +91,7 @@ class OverlayCanvas:
         layers = (
             (self._codes, vv if observed.all() else np.where(observed, vv, np.uint16(NOT_OBSERVED_CODE))),
             (self._observed, observed & (vv != NOT_OBSERVED_CODE)),
-            (self._flooded, mask == FLOODED),
+            *((counts, mask == value) for value, (_, counts) in self._water.items()),
         )
         lines = (row + np.arange(len(mask))) // self._factor
         for target, values in layers:
@@ -129,14 +133,19 @@ class OverlayCanvas:
         seen = weight >= np.float32(0.5)
         weight = np.where(seen, weight, np.float32(1.0))
         grey = _resized(np.where(self._observed > 0, grey, np.float32(0.0)), size) / weight
-        share = _resized((self._flooded / observed).astype(np.float32), size) / weight
-        if look.thin:
-            share = np.sqrt(share)
-        share *= np.float32(look.opacity)
+        shares = []
+        for colour, counts in self._water.values():
+            share = _resized((counts / observed).astype(np.float32), size) / weight
+            if look.thin:
+                share = np.sqrt(share)
+            shares.append((colour, share * np.float32(look.opacity)))
         picture = np.zeros((*seen.shape, 4), np.uint8)
         # One channel at a time: all channels together would be the largest arrays of the whole program.
-        for channel, flood in enumerate(FLOOD_COLOUR):
-            picture[..., channel] = np.clip(np.rint(grey * (1 - share) + np.float32(flood) * share), 0, 255)
+        for channel in range(3):
+            values = grey
+            for colour, share in shares:
+                values = values * (1 - share) + np.float32(colour[channel]) * share
+            picture[..., channel] = np.clip(np.rint(values), 0, 255)
         picture[..., 3] = 255
         rows, cols = np.indices(seen.shape)
         hatch = ((rows + cols) % _HATCH_PERIOD) < 2

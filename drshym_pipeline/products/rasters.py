@@ -83,7 +83,8 @@ def picture_text(tags: Mapping[str, str]) -> dict[str, str]:
     return {keywords.get(name, name): value for name, value in tags.items()}
 
 
-def _profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
+def raster_profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
+    """Return the options of rasterio for an uncompressed raster of one band on a map grid."""
     return {
         "driver": "GTiff",
         "dtype": dtype,
@@ -100,6 +101,11 @@ def _profile(grid: MapGrid, dtype: str, nodata: int) -> dict[str, Any]:
     }
 
 
+def _category_tags(*, water_separated: bool, unseparated: bool = False) -> dict[str, str]:
+    labels = mask_labels(water_separated=water_separated, unseparated=unseparated)
+    return {f"CATEGORY_{value}": label for value, label in labels.items()}
+
+
 class MapRasters:
     """Writes the two rasters of a map; a context manager around the scratch files.
 
@@ -107,7 +113,7 @@ class MapRasters:
         meta: The scene; its map grid is the rasters' grid.
         scratch: An existing folder for the uncompressed files.
         tags: The TIFF tags of both rasters.
-        water_separated: Whether permanent water was separated; this decides the name of the flooded class.
+        water_separated: Whether flood is apart from water that was there before; this decides the name of its class.
     """
 
     def __init__(
@@ -116,14 +122,13 @@ class MapRasters:
         self._mask_path = scratch / "mask.tif"
         self._probability_path = scratch / "probability.tif"
         grid = meta.map_grid
-        self._mask = rasterio.open(self._mask_path, "w", **_profile(grid, "uint8", MASK_NOT_OBSERVED))
+        self._mask = rasterio.open(self._mask_path, "w", **raster_profile(grid, "uint8", MASK_NOT_OBSERVED))
         self._mask.write_colormap(1, _COLOURS)
         self._mask.set_band_description(1, "flood mask")
         self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
         # GDAL would write category names to a file beside the raster; tags of the band are inside the raster.
-        labels = mask_labels(water_separated=water_separated)
-        self._mask.update_tags(1, **{f"CATEGORY_{value}": label for value, label in labels.items()})
-        self._probability = rasterio.open(self._probability_path, "w", **_profile(grid, "uint16", NOT_OBSERVED))
+        self._mask.update_tags(1, **_category_tags(water_separated=water_separated))
+        self._probability = rasterio.open(self._probability_path, "w", **raster_profile(grid, "uint16", NOT_OBSERVED))
         self._probability.scales = (PROBABILITY_SCALE,)
         self._probability.set_band_description(1, "calibrated probability of open water")
         self._probability.update_tags(**tags)
@@ -143,17 +148,26 @@ class MapRasters:
         self._mask.write(mask, 1, window=window)
         self._probability.write(stored, 1, window=window)
 
-    def close(self, mask_statistics: Mapping[str, str], probability_statistics: Mapping[str, str]) -> tuple[Path, Path]:
+    def close(
+        self,
+        mask_statistics: Mapping[str, str],
+        probability_statistics: Mapping[str, str],
+        *,
+        unseparated: bool = False,
+    ) -> tuple[Path, Path]:
         """Finish the scratch files, which can be read then.
 
         Args:
             mask_statistics: The tags of `MapStatistics.mask_tags`.
             probability_statistics: The tags of `MapStatistics.probability_tags`.
+            unseparated: Whether the flooded class has pixels for which the water before is not known.
 
         Returns:
             The paths of mask and probability.
         """
         self._mask.update_tags(1, **mask_statistics)
+        if unseparated:
+            self._mask.update_tags(1, **_category_tags(water_separated=True, unseparated=True))
         self._probability.update_tags(1, **probability_statistics)
         self._mask.close()
         self._probability.close()
@@ -164,11 +178,19 @@ class MapRasters:
     def publish(self, mask: Path, probability: Path) -> None:
         """Copy the closed scratch files to COGs; each COG appears complete or not at all."""
         # Averaging class numbers, or the driver's default cubic, would lose thin floods in the overviews.
-        _copy_cog(self._mask_path, mask, resampling="NEAREST", predictor="NO")
-        _copy_cog(self._probability_path, probability, resampling="AVERAGE", predictor="YES")
+        copy_cog(self._mask_path, mask, resampling="NEAREST", predictor="NO")
+        copy_cog(self._probability_path, probability, resampling="AVERAGE", predictor="YES")
 
 
-def _copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) -> None:
+def copy_cog(source: Path, target: Path, *, resampling: str, predictor: str) -> None:
+    """Copy a raster to a COG, which appears complete or not at all.
+
+    Args:
+        source: The raster.
+        target: The COG.
+        resampling: How its overviews are computed, by the name of the COG driver.
+        predictor: Whether differences of neighbours are compressed: `YES` or `NO`.
+    """
     with rasterio.Env(GDAL_PAM_ENABLED=False), atomic_path(target) as temporary:
         copy_raster(
             source,

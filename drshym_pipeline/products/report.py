@@ -15,11 +15,15 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from drshym_pipeline.change import FLOOD_METHOD, FLOOD_THRESHOLD
+from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.products.connected import CONNECTIVITY
+from drshym_pipeline.products.map_texts import flooded_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import (
+    FloodSeparation,
     MapRecord,
     Modality,
     PolygonCounts,
@@ -29,9 +33,9 @@ from drshym_pipeline.records import (
     StitchSummary,
     counted,
 )
-from drshym_pipeline.sar.named_times import day_or_time
+from drshym_pipeline.sar.named_times import acquired_text, day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
-from drshym_pipeline.states import water_state
+from drshym_pipeline.states import WATER_BEFORE
 from drshym_pipeline.storage import sha256_json, write_text
 from drshym_pipeline.version import software_versions
 
@@ -43,17 +47,25 @@ _VERSION_DIGITS: Final = 12
 _LIBRARIES = ("torch", "segmentation-models-pytorch", "rasterio", "numpy", "zarr")
 
 
-def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary, *, min_area_ha: float = 0.0) -> str:
+def map_version(
+    meta: SceneMeta,
+    prediction_key: str,
+    summary: PredictionSummary,
+    *,
+    min_area_ha: float = 0.0,
+    reference: ReferenceWater | None = None,
+) -> str:
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
-    It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, and the
-    form of the products and their options.
+    It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, the form of
+    the products and their options, and the scene from before the event with its prediction.
 
     Args:
         meta: The scene.
         prediction_key: Covers model, calibration, grid and arithmetic.
         summary: What the prediction did.
         min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
+        reference: The probability of water before, where flood is separated from it.
     """
     identity: dict[str, Any] = {
         "format": MAP_FORMAT,
@@ -65,6 +77,13 @@ def map_version(meta: SceneMeta, prediction_key: str, summary: PredictionSummary
     if min_area_ha:  # without the option a map keeps the version that earlier releases gave it
         identity["min_area_ha"] = min_area_ha
         identity["connectivity"] = CONNECTIVITY
+    if reference is not None:
+        identity["pre_event"] = {
+            "scene": reference.scene.scene_version,
+            "prediction": reference.key,
+            "method": FLOOD_METHOD,
+            "threshold": FLOOD_THRESHOLD,
+        }
     return sha256_json(identity)[:_VERSION_DIGITS]
 
 
@@ -97,6 +116,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         minimum_area=summary.minimum_area,
         novelty=summary.novelty,
         mapped_surfaces=summary.mapped_surfaces,
+        separation=summary.separation,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -137,11 +157,12 @@ def _slice_rows(slices: Iterable[SliceRow]) -> list[tuple[str, ...]]:
 def _figures(record: MapRecord) -> list[tuple[str, str]]:
     flooded = "nothing was observed" if record.flooded is None else record.flooded.text()
     method = [] if record.flooded is None else [("interval from", record.flooded.method)]
-    water = water_state(water_separated=record.water_separated)
-    names = {name: water if name == "flooded" else name.replace("_", " ") for name in record.pixels}
+    water = flooded_state(record.separation)
+    names = {name: name.replace("_", " ") for name in record.pixels} | {"flooded": water, "permanent": WATER_BEFORE}
     return [
         (water, flooded),
         *method,
+        *([] if record.separation is None else _separated(record.separation)),
         ("observed area", f"{area_text(record.observed_km2)} ({_share(record.observed_fraction)} of the scene)"),
         ("threshold", f"{record.calibration.threshold:g}"),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
@@ -149,6 +170,19 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
         *([] if record.mapped_surfaces is None else [("mapped water", record.mapped_surfaces.text())]),
         *([] if record.novelty is None else [("unlike the training chips", record.novelty.text())]),
         *([] if record.polygons is None else [("polygons", _polygons(record.polygons))]),
+    ]
+
+
+def _separated(separation: FloodSeparation) -> list[tuple[str, str]]:
+    scene = separation.pre_event
+    when = f" of {acquired_text(scene.acquired_at)}" if scene.acquired_at else ""
+    areas = ((WATER_BEFORE, separation.other_water), ("all water", separation.water))
+    return [
+        *((name, area.text()) for name, area in areas if area is not None),
+        *([] if separation.water is None else [("interval of all water from", separation.water.method)]),
+        ("compared with", f"{scene.scene_id}{when}"),
+        ("probability of flood", f"{separation.method}, threshold {separation.threshold:g}"),
+        ("flooded class without a comparison", counted(separation.water_unseparated, "pixel")),
     ]
 
 
@@ -199,6 +233,7 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         picture=base64.b64encode(overlay.read_bytes()).decode("ascii"),
         figures=_figures(record),
         water="flooded" if record.water_separated else "open water",
+        shown=f"flood in blue and {WATER_BEFORE} in light green" if record.water_separated else "open water in blue",
         warnings=record.warnings,
         slices=_slice_rows(slices),
         provenance=_provenance(record),

@@ -20,11 +20,10 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
 }
 
 
-def mask_style(*, water_separated: bool) -> str:
+def mask_style(*, water_separated: bool, unseparated: bool = False) -> str:
     """Return the QGIS style of a mask, as the text of its `.qml` file.
 
-    Args:
-        water_separated: Whether permanent water was separated; this decides the name of the flooded class.
+    The arguments decide the name of the flooded class; they are those of `states.water_state`.
     """
     qgis = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
     pipe = ElementTree.SubElement(qgis, "pipe")
@@ -34,7 +33,7 @@ def mask_style(*, water_separated: bool) -> str:
         pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=nodata
     )
     palette = ElementTree.SubElement(renderer, "colorPalette")
-    for value, label in mask_labels(water_separated=water_separated).items():
+    for value, label in mask_labels(water_separated=water_separated, unseparated=unseparated).items():
         *colour, opacity = _COLOURS[value]
         ElementTree.SubElement(
             palette,

@@ -45,6 +45,7 @@ from drshym_pipeline.records.scenes import (
     SceneMeta,
     Units,
 )
+from drshym_pipeline.records.separation import FloodSeparation, PreEventScene
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.tiles import (
@@ -72,6 +73,7 @@ __all__ = [
     "DataCard",
     "DataSplit",
     "DrShymRecord",
+    "FloodSeparation",
     "MapGrid",
     "MapRecord",
     "MappedSurfaces",
@@ -84,6 +86,7 @@ __all__ = [
     "PixelWindow",
     "Polarisation",
     "PolygonCounts",
+    "PreEventScene",
     "Precision",
     "PrecisionOption",
     "PredictionSummary",

@@ -12,6 +12,7 @@ from drshym_pipeline.records.areas import AreaEstimate
 from drshym_pipeline.records.base import SCHEMA_VERSION, Record, now
 from drshym_pipeline.records.models import Calibration, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
+from drshym_pipeline.records.separation import FloodSeparation
 from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.tiles import Modality
 from drshym_pipeline.records.words import counted
@@ -118,13 +119,14 @@ class MapRecord(Record):
     `scene_version` changes with the bytes of the source and with how they are read. `map_version` changes with the
     scene version, the model and the options of the map; maps of release 0.1.0 have none.
 
-    `pixels` counts the mask values by name. `pixel_spacing` is None where the network computed the scene's own pixels.
-    `water_separated` is False when neither reference water nor a pre-event scene was used: the flooded class then means
-    open water of any kind. `files` are names of files in the folder of the record. `mean_confidence` is read from
-    records of earlier versions and is no longer written. It describes single pixels, and readers took it for the
-    certainty of the area, which is given by the interval. `minimum_area` is None where areas of any size are water.
-    `novelty` says how unlike the training chips the scene is, `mapped_surfaces` what the mapped water looks like; maps
-    of earlier versions have neither.
+    `pixels` counts the mask values by name, and their sum is the grid. `pixel_spacing` is None where the network
+    computed the scene's own pixels. `water_separated` is False when no pre-event scene was used: the flooded class then
+    means open water of any kind, `flooded` is its area, and `separation` is None. With a pre-event scene `flooded` is
+    the area of flood, and `separation` says how it was found and what the other areas are. `files` are names of files
+    in the folder of the record. `mean_confidence` is read from records of earlier versions and is no longer written. It
+    describes single pixels, and readers took it for the certainty of the area, which is given by the interval.
+    `minimum_area` is None where areas of any size are water. `novelty` says how unlike the training chips the scene is,
+    `mapped_surfaces` what the mapped water looks like; maps of earlier versions have neither.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -154,6 +156,7 @@ class MapRecord(Record):
     minimum_area: MinimumArea | None = None
     novelty: SceneNovelty | None = None
     mapped_surfaces: MappedSurfaces | None = None
+    separation: FloodSeparation | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]

@@ -9,6 +9,7 @@ from drshym_pipeline.records.base import BandMode, Precision, Record
 from drshym_pipeline.records.maps import MinimumArea, PixelSpacing, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
+from drshym_pipeline.records.separation import FloodSeparation
 from drshym_pipeline.records.surfaces import MappedSurfaces
 
 
@@ -90,6 +91,7 @@ class StitchSummary(Record):
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
     earlier versions. `minimum_area` is None where areas of any size are water. `novelty` is that of
     `PredictionSummary`. `mapped_surfaces` is None without VH, and where nothing is mapped.
+    `separation` is that of `MapRecord`.
     """
 
     reference: ModelReference
@@ -112,6 +114,7 @@ class StitchSummary(Record):
     minimum_area: MinimumArea | None = None
     novelty: SceneNovelty | None = None
     mapped_surfaces: MappedSurfaces | None = None
+    separation: FloodSeparation | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]

@@ -155,6 +155,18 @@ def day_or_time(moment: datetime, day: str, clock: str) -> str:
     return moment.strftime(day if moment.time() == time() else day + clock)
 
 
+def acquired_text(moment: datetime) -> str:
+    """Return the time of a scene, such as `05 June 2021, 17:05 UTC`; only the day if its name has no time of day."""
+    return day_or_time(moment, "%d %B %Y", ", %H:%M UTC")
+
+
+def is_later(one: datetime, other: datetime) -> bool:
+    """Return whether a time is certainly after another; exactly midnight is a day whose time is not known."""
+    if time() in (one.time(), other.time()):
+        return one.date() > other.date()
+    return one > other
+
+
 def _clock(match: re.Match[str]) -> time:
     """Return the time of day after a date; midnight if there is none."""
     digits = match["digits"]

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 SCENE_SUFFIXES: Final = (".tif", ".tiff")
 _IN_PROGRESS: Final = (".part", ".tmp", "~")
 # Rasters that this program writes beside a map's record. They are no scenes, even when a folder contains its own maps.
-MAP_RASTERS: Final = ("_mask", "_proba")
+MAP_RASTERS: Final = ("_mask", "_flood_proba", "_proba", "_reference")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,9 +67,9 @@ def is_scene_name(name: str) -> bool:
 
 
 def is_map_raster(path: Path) -> bool:
-    """Return whether a raster is the mask or the probability of a map that this program wrote."""
-    end = next((end for end in MAP_RASTERS if path.stem.endswith(end)), None)
-    return end is not None and path.with_name(f"{path.stem.removesuffix(end)}_report.json").is_file()
+    """Return whether a raster is one of a map that this program wrote, such as its mask."""
+    names = [path.stem.removesuffix(end) for end in MAP_RASTERS if path.stem.endswith(end)]
+    return any(path.with_name(f"{name}_report.json").is_file() for name in names)
 
 
 def may_be_scene(key: str) -> bool:

@@ -28,16 +28,18 @@ def scene_file() -> SceneFile:
         seed: int = 42,
         origin: tuple[float, float] = (500_000.0, 2_000_000.0),
         spacing: float = 10.0,
+        lake: float = 0.25,
+        **tags: str,
     ) -> Path:
         rng = np.random.default_rng(seed)
         height, width = shape
         rows, cols = np.mgrid[:height, :width]
-        lake = (rows - height / 2) ** 2 + (cols - width / 2) ** 2 < (min(shape) / 4) ** 2
+        water = (rows - height / 2) ** 2 + (cols - width / 2) ** 2 < (min(shape) * lake) ** 2
         levels = {"VV": (-9.0, -21.0), "VH": (-15.0, -27.0)}
         layers = []
         for band in bands:
-            land, water = levels[band]
-            values = np.where(lake, water, land) + rng.normal(0, 1.2, shape)
+            land, open_water = levels[band]
+            values = np.where(water, open_water, land) + rng.normal(0, 1.2, shape)
             values[:, : width // 20] = np.nan
             if not observed:
                 values[:] = np.nan
@@ -56,6 +58,7 @@ def scene_file() -> SceneFile:
         with rasterio.Env(GDAL_PAM_ENABLED=False), rasterio.open(path, "w", **profile) as target:
             target.write(np.stack(layers).astype(np.float32))
             target.descriptions = bands
+            target.update_tags(**tags)
         return path
 
     return write

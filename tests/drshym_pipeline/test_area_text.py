@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.products.caption import area_text, write_caption
-from drshym_pipeline.products.draw import map_warnings
+from drshym_pipeline.products.map_texts import map_warnings
 from drshym_pipeline.records import AreaEstimate, area_figure
 from tests.examples import examples
 from tests.map_samples import BOTH, of, prediction, scene
@@ -64,7 +64,7 @@ def test_an_expected_area_stands_between_the_mapped_one_and_its_interval():
 def test_a_mapped_area_outside_its_interval_is_a_warning(numbers, words):
     area = estimate(*numbers).model_copy(update={"expected_km2": 8.0})
     warning = area.warning()
-    text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), area, 250.0, water_separated=False)
+    text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), area, 250.0)
     found = map_warnings(scene(10, 10, bands=BOTH), of(prediction(mode="vv_vh")), 1.0, flooded=area)
     if words is None:
         assert warning is None
@@ -135,7 +135,7 @@ def test_a_counted_area_is_right_to_half_a_per_cent(km2):
 def test_the_caption_says_what_its_interval_comes_from(errors, data, words):
     text = write_caption(
         scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), estimate(12.34, 10.0, 15.0), 250.0,
-        water_separated=False, interval_source=errors.source(data),
+        interval_source=errors.source(data),
     )  # fmt: skip
     assert words in text
     assert text.count(". ") == 1, "two sentences"

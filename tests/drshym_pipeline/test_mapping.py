@@ -20,11 +20,19 @@ from drshym_pipeline.mapping import map_scene
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products import publish as publish_module
 from drshym_pipeline.records import MapRecord, read_drshym_record
-from drshym_pipeline.scene_folder import PRODUCT_KINDS, STITCHED_FILE, MapFolder, SceneFolder, product_name
+from drshym_pipeline.scene_folder import (
+    PRODUCT_KINDS,
+    REFERENCE_KINDS,
+    STITCHED_FILE,
+    MapFolder,
+    SceneFolder,
+    product_name,
+)
 from drshym_pipeline.states import mask_of
 from drshym_pipeline.storage import sha256_file
 
 TILE = {"tile": 96, "overlap": 24}
+PLAIN_KINDS = set(PRODUCT_KINDS) - set(REFERENCE_KINDS)
 
 
 def read(path: Path) -> tuple[np.ndarray, rasterio.DatasetReader]:
@@ -128,7 +136,7 @@ def test_the_record_counts_what_the_mask_shows_and_the_area_is_inside_its_interv
 def test_all_files_are_there_and_nothing_else(mapped):
     out, record = mapped
     assert sorted(path.name for path in out.iterdir()) == sorted(record.files.values())
-    assert set(record.files) == set(PRODUCT_KINDS)
+    assert set(record.files) == PLAIN_KINDS
     again = MapRecord.model_validate_json((out / record.files["record"]).read_text())
     assert again == record
     assert (out / record.files["caption"]).read_text().strip() == record.caption
@@ -163,7 +171,7 @@ def test_a_map_drawn_by_an_earlier_version_without_a_style_is_complete(source, r
     finished = stages.report(drawn.scene.drawing(drawn.directory.name))
     record = finished.record()
     assert finished.is_complete()
-    assert set(record.files) == set(PRODUCT_KINDS) - {"style"}
+    assert set(record.files) == PLAIN_KINDS - {"style"}
     assert set(json.loads(finished.manifest.read_text())["files"]) == set(record.files.values())
     out = tmp_path / "out"
     out.mkdir()

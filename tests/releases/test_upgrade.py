@@ -1,8 +1,10 @@
 """The state of the release before opens and goes on; nothing is lost or mapped again by upgrading alone."""
 
+import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -62,6 +64,15 @@ def test_scenes_maps_and_failures_are_found(home: Path):
         assert found.is_complete()
         assert found.record().scene_id == name
         assert found.record().flooded is not None
+
+
+def test_the_records_of_its_maps_fit_the_published_schema_of_today(home: Path):
+    schema = json.loads((CHECKOUT / "docs" / "schemas" / "map_record-0.1.json").read_text())
+    for name in (FIRST, SECOND):
+        found = SceneStore(home / "store").current(name)
+        assert found is not None
+        jsonschema.validate(json.loads(found.product("record").read_text()), schema)
+        assert found.record().separation is None
 
 
 def test_status_lists_them(home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):

@@ -16,8 +16,8 @@ from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.model.card_figures import card_iou
 from drshym_pipeline.probabilities import NOT_OBSERVED, decode
 from drshym_pipeline.products.caption import short_caveat, write_caption
-from drshym_pipeline.products.draw import map_warnings
 from drshym_pipeline.products.map_statistics import MapStatistics, slice_labels
+from drshym_pipeline.products.map_texts import map_warnings
 from drshym_pipeline.products.report import map_record, write_page
 from drshym_pipeline.records import (
     AreaEstimate,
@@ -102,7 +102,7 @@ AREA = AreaEstimate(km2=12.34, low_km2=10.0, high_km2=15.5, level=0.9, method="w
 
 
 def test_the_caption_gives_the_area_only_with_its_interval_and_its_caveats():
-    text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), AREA, 250.04, water_separated=False)
+    text = write_caption(scene(10, 10, bands=BOTH), prediction(mode="vv_vh"), AREA, 250.04)
     assert "observed area of about 250 km2" in text
     assert "12.3 km2 (90 % interval 10.0 to 15.5 km2) appear to be open water" in text
     assert "not separated from permanent water" in text
@@ -125,19 +125,19 @@ CARD = CardIou(
 def test_caption_and_warning_say_that_vv_alone_is_weaker_with_the_score_of_the_card(bands, mode):
     meta = scene(10, 10, bands=BOTH) if bands == "BOTH" else scene(10, 10)
     summary = prediction(mode=mode, card=CARD)
-    text = write_caption(meta, summary, AREA, 250.04, water_separated=False)
+    text = write_caption(meta, summary, AREA, 250.04)
     assert "VV alone 0.468 (0.397 to 0.537), with VH 0.540 (0.484 to 0.593)" in text
     assert text.count(". ") == 1, "two sentences"
     (warning,) = [line for line in map_warnings(meta, of(summary), 1.0) if line.startswith("Only VV was used")]
     for part in ("0.468 (0.397 to 0.537)", "0.540 (0.484 to 0.593)", "validation chips (simulated Sentinel-1 scenes)"):
         assert part in warning
-    assert "VV alone" in short_caveat(meta, summary, water_separated=False)
+    assert "VV alone" in short_caveat(meta, summary)
 
 
 @pytest.mark.parametrize("card", [None, CARD.model_copy(update={"by_mode": {"vv_vh": CARD.by_mode["vv_vh"]}})])
 def test_without_a_score_on_the_card_the_warning_has_no_score(card):
     summary = prediction(card=card)
-    text = write_caption(scene(10, 10), summary, AREA, 250.04, water_separated=False)
+    text = write_caption(scene(10, 10), summary, AREA, 250.04)
     assert "VV alone, usually weaker than VV with VH (no figure on the model's card)" in text
     (warning,) = [line for line in map_warnings(scene(10, 10), of(summary), 1.0) if line.startswith("Only VV")]
     assert "no figure" in warning
@@ -151,7 +151,7 @@ def test_a_map_of_vv_and_vh_has_no_such_warning():
 
 def test_a_vv_scene_mapped_by_a_vv_network_has_no_comparison():
     summary = prediction(card=CARD.model_copy(update={"by_mode": {"vv": CARD.by_mode["vv"]}}))
-    text = write_caption(scene(10, 10), summary, AREA, 250.04, water_separated=False)
+    text = write_caption(scene(10, 10), summary, AREA, 250.04)
     assert "VV alone 0.468 (0.397 to 0.537))" in text
 
 
@@ -168,7 +168,7 @@ def test_the_score_of_a_card_is_read_from_the_bundle(random_bundle):
 
 
 def test_the_caption_of_a_scene_without_observed_pixels_gives_no_area():
-    text = write_caption(scene(10, 10), prediction(), None, 0.0, water_separated=False)
+    text = write_caption(scene(10, 10), prediction(), None, 0.0)
     assert "Nothing was observed" in text
     assert "km2" not in text
     assert "unet_x 3" in text

@@ -1,0 +1,108 @@
+"""The probability of water before and the probability of flood as cloud-optimised GeoTIFFs, beside those of `rasters`.
+
+Only maps with a pre-event scene have them. Both have the form of the probability of water: whole steps of 1e-4, 65535
+where it is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import rasterio
+
+from drshym_pipeline.change import FLOOD_METHOD, FLOOD_THRESHOLD
+from drshym_pipeline.pre_event import ReferenceWater
+from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE
+from drshym_pipeline.products.bands import Band
+from drshym_pipeline.products.flood_bands import FloodStatistics, flood_bands
+from drshym_pipeline.products.rasters import copy_cog, raster_profile
+from drshym_pipeline.records import AreaEstimate, FloodSeparation, SceneMeta
+from drshym_pipeline.sar.completeness import check_written
+from drshym_pipeline.sar.pixel_area import PixelAreas
+
+_DESCRIPTIONS: Final = ("calibrated probability of open water before the event", "probability of flood")
+
+
+def reference_tags(reference: ReferenceWater) -> dict[str, str]:
+    """Return the TIFF tags that say how flood was separated from water that was there before."""
+    scene = reference.scene
+    tags = {
+        "DRSHYM_PRE_EVENT": scene.scene_id,
+        "DRSHYM_PRE_EVENT_SOURCE": " ".join(scene.source_uris),
+        "DRSHYM_PRE_EVENT_SHA256": scene.source_sha256,
+        "DRSHYM_FLOOD_METHOD": FLOOD_METHOD,
+        "DRSHYM_FLOOD_THRESHOLD": f"{FLOOD_THRESHOLD:g}",
+    }
+    if scene.acquired_at is not None:
+        tags["DRSHYM_PRE_EVENT_ACQUIRED_AT"] = scene.acquired_at.isoformat()
+    return tags
+
+
+class FloodRasters:
+    """Writes the two rasters and counts the states; a context manager around the scratch files.
+
+    Args:
+        meta: The scene; its map grid is the rasters' grid.
+        scratch: An existing folder for the uncompressed files.
+        tags: The TIFF tags of both rasters.
+        areas: The areas of the pixels of the map.
+        reference: The probability of water before.
+    """
+
+    def __init__(
+        self, meta: SceneMeta, scratch: Path, tags: Mapping[str, str], areas: PixelAreas, reference: ReferenceWater
+    ) -> None:
+        self.statistics = FloodStatistics(areas)
+        self._reference = reference
+        self._paths = (scratch / "reference.tif", scratch / "flood.tif")
+        profile = raster_profile(meta.map_grid, "uint16", NOT_OBSERVED)
+        self._rasters = [rasterio.open(path, "w", **profile) for path in self._paths]
+        for raster, description in zip(self._rasters, _DESCRIPTIONS, strict=True):
+            raster.scales = (PROBABILITY_SCALE,)
+            raster.set_band_description(1, description)
+            raster.update_tags(**tags)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for raster in self._rasters:
+            raster.close()
+
+    def written(self, bands: Iterable[Band]) -> Iterator[Band]:
+        """Yield the bands of a map with the five states in their masks; they are written and counted as they pass.
+
+        Args:
+            bands: All bands of the map; all water has the value of flood in their masks.
+        """
+        for band in flood_bands(bands, self._reference.raster):
+            window = ((band.row, band.row + len(band.mask)), (0, band.mask.shape[1]))
+            for raster, values in zip(self._rasters, (band.reference, band.flood), strict=True):
+                raster.write(values, 1, window=window)
+            self.statistics.add(band)
+            yield band
+
+    def finished(self, water: AreaEstimate | None) -> tuple[AreaEstimate | None, FloodSeparation]:
+        """Finish the scratch files.
+
+        Args:
+            water: The area of all water; None when nothing was observed.
+
+        Returns:
+            The area of flood, None when nothing was observed, and the record of the separation.
+        """
+        for raster, tags, path in zip(self._rasters, self.statistics.tags(), self._paths, strict=True):
+            raster.update_tags(1, **tags)
+            raster.close()
+            check_written(path)
+        return self.statistics.flooded(water), self.statistics.separation(self._reference, water)
+
+    def publish(self, reference: Path, flood: Path) -> None:
+        """Copy the closed scratch files to COGs; each COG appears complete or not at all."""
+        for source, target in zip(self._paths, (reference, flood), strict=True):
+            copy_cog(source, target, resampling="AVERAGE", predictor="YES")

@@ -1,0 +1,160 @@
+"""The texts of a map beside its caption: warnings, the properties of its polygons, the words below its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drshym_pipeline.products.caption import is_vv_alone, short_caveat, vv_alone_warning
+from drshym_pipeline.products.figure import FigureText
+from drshym_pipeline.records import AreaEstimate, FloodSeparation, MappedSurfaces, MinimumArea, SceneMeta, counted
+from drshym_pipeline.sar.named_times import acquired_text
+from drshym_pipeline.scene_folder import Prediction
+from drshym_pipeline.states import WATER_BEFORE, water_state
+
+INTERVAL_OF_OTHER_PIXELS = (
+    "The interval of the area was fitted on pixels of 10 m and may be too narrow for other pixels."
+)
+
+INTERVAL_WITH_ALL_AREAS = "The interval of the area was fitted on maps with areas of any size."
+_POLYGONS_OF_FLOOD = f"the flooded class (mask value 1); {WATER_BEFORE} (mask value 2) has no polygons"
+
+
+def flooded_state(separation: FloodSeparation | None) -> str:
+    """Return the meaning of the flooded class of a map, in words."""
+    unseparated = separation is not None and separation.water_unseparated > 0
+    return water_state(water_separated=separation is not None, unseparated=unseparated)
+
+
+def map_warnings(
+    meta: SceneMeta,
+    prediction: Prediction,
+    observed_fraction: float,
+    *,
+    minimum_area: MinimumArea | None = None,
+    surfaces: MappedSurfaces | None = None,
+    flooded: AreaEstimate | None = None,
+    separation: FloodSeparation | None = None,
+    reference_warnings: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """Return what a reader of the map must know, as sentences.
+
+    Args:
+        meta: The scene.
+        prediction: The prediction.
+        observed_fraction: The observed share of the grid.
+        minimum_area: What was removed because it is small.
+        surfaces: What the mapped water looks like.
+        flooded: The area of the flooded class.
+        separation: How flood was separated from water that was there before; None when it was not.
+        reference_warnings: The warnings about the pre-event scene.
+    """
+    found = list(meta.warnings)
+    if separation is None:
+        found.append(
+            "Flood is not separated from permanent water: neither reference water nor a pre-event scene was used, "
+            "so the flooded class means open water of any kind."
+        )
+    else:
+        found += [*_separation_warnings(separation), *reference_warnings]
+    found.append("Preliminary automatic result, not validated in the field.")
+    if flooded is not None and (outside := flooded.warning()):
+        found.append(outside)
+    if observed_fraction == 0.0:
+        found.append("Nothing was observed: the scene holds no valid measurement.")
+    if meta.mode != prediction.summary.mode:
+        found.append(f"The model was used on {prediction.summary.mode}, the scene has {meta.mode}.")
+    if is_vv_alone(meta, prediction.summary):
+        found.append(vv_alone_warning(prediction.summary.card))
+    if (pixels := prediction.summary.pixels) is not None:
+        found.append(f"{pixels.text().capitalize()}. {INTERVAL_OF_OTHER_PIXELS}")
+    if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual:
+        found.append(novelty.warning())
+    if surfaces is not None and (looks_dry := surfaces.warning()):
+        found.append(looks_dry)
+    if minimum_area is not None:
+        text = minimum_area.text().capitalize()
+        found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if minimum_area.removed else f"{text}.")
+    if prediction.area_errors.quantile is None:
+        found.append("The model has no fitted area errors: the interval is the whole observed area.")
+    return tuple(found)
+
+
+def _separation_warnings(separation: FloodSeparation) -> list[str]:
+    """Return what the pre-event scene means for the map, as sentences."""
+    scene = separation.pre_event
+    when = f" of {acquired_text(scene.acquired_at)}" if scene.acquired_at else ""
+    found = [
+        f"Flood is separated from {WATER_BEFORE} by comparison with the scene {scene.scene_id}{when}: water that this "
+        "scene does not show is called flood. The interval of the flooded area is wide: it is from 0 to the upper end "
+        "of that of all water, because area errors of flood alone are not known."
+    ]
+    if (count := separation.water_unseparated) > 0:
+        found.append(
+            f"{counted(count, 'water pixel')} of the flooded class {'has' if count == 1 else 'have'} no value in the "
+            "pre-event scene and may have been water before."
+        )
+    return found
+
+
+def polygon_properties(
+    meta: SceneMeta, prediction: Prediction, min_area_ha: float, separation: FloodSeparation | None
+) -> dict[str, Any]:
+    """Return the properties that all polygons of a map share; `min_area_ha` only with a minimum area."""
+    summary = prediction.summary
+    return {
+        "state": flooded_state(separation),
+        "acquired_at": None if meta.acquired_at is None else meta.acquired_at.isoformat(),
+        "scene": meta.scene_id,
+        "model": summary.reference.name,
+        "model_version": summary.reference.version,
+        "threshold": summary.calibration.threshold,
+        "caveat": short_caveat(meta, summary, separation, min_area_ha=min_area_ha),
+        **({"min_area_ha": min_area_ha} if min_area_ha else {}),
+        "model_sha256": summary.reference.sha256,
+        "source_sha256": meta.sha256,
+    }
+
+
+def about_map(
+    meta: SceneMeta,
+    flooded: AreaEstimate | None,
+    minimum_area: MinimumArea | None,
+    separation: FloodSeparation | None,
+) -> dict[str, Any]:
+    """Return what the vector file says about the whole map."""
+    warning = None if flooded is None else flooded.warning()
+    return {
+        "scene": meta.scene_id,
+        "map_area": None if flooded is None else flooded.text(),
+        **({"map_area_warning": warning} if warning else {}),
+        **({"minimum_area": minimum_area.text()} if minimum_area else {}),
+        **({"polygons_show": _POLYGONS_OF_FLOOD} if separation else {}),
+    }
+
+
+def figure_text(
+    meta: SceneMeta,
+    prediction: Prediction,
+    flooded: AreaEstimate | None,
+    min_area_ha: float,
+    separation: FloodSeparation | None,
+) -> FigureText:
+    """Return the text below the overlay."""
+    summary = prediction.summary
+    when = acquired_text(meta.acquired_at) if meta.acquired_at else "acquisition date not known"
+    state = flooded_state(separation)
+    area = "nothing was observed" if flooded is None else f"{state}: {flooded.text()}"
+    a, b, _, d, e, _ = meta.map_grid.transform
+    return FigureText(
+        title=meta.scene_id,
+        lines=(
+            f"Sentinel-1, {when}; {area}.",
+            short_caveat(meta, summary, separation, min_area_ha=min_area_ha),
+            f"Model {summary.reference.label}, threshold {summary.calibration.threshold:g}. Contains modified "
+            "Copernicus Sentinel data.",
+        ),
+        water=state,
+        north_up=a > 0 > e and b == d == 0,
+        water_before=None if separation is None else WATER_BEFORE,
+    )

@@ -1,0 +1,50 @@
+"""The record of how flood was separated from water that was there before."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from drshym_pipeline.records.areas import AreaEstimate
+from drshym_pipeline.records.base import Record
+from drshym_pipeline.records.tiles import Modality
+
+
+class PreEventScene(Record):
+    """The scene from before the event whose map is the reference.
+
+    `scene_version` changes with the bytes of its source and with how they are read. `modality` names the bands that the
+    network used of it. `known_pixels` of the grid of the map have a probability of water before.
+    """
+
+    scene_id: str
+    scene_version: str
+    source_uris: tuple[str, ...]
+    source_sha256: str
+    acquired_at: datetime | None
+    orbit_direction: str | None
+    modality: Modality
+    crs: str
+    shape: tuple[int, int]
+    known_pixels: int = Field(ge=0)
+
+
+class FloodSeparation(Record):
+    """How flood was separated from water that was there before, and what came of it.
+
+    `method` names the combination that gives the probability of flood, and water is flood where it is not below
+    `threshold`. `water` is the area of all water, flooded or not. `other_water` is the area of water that was there
+    before. Both are None when nothing was observed. Where the water before is not known, water is in the flooded class:
+    `water_unseparated` pixels with `water_unseparated_km2`. `areas_km2` has the area of every mask value by the names
+    of `MapRecord.pixels`, as it is mapped; these are counted and have no interval.
+    """
+
+    pre_event: PreEventScene
+    method: str
+    threshold: float = Field(ge=0.0, le=1.0)
+    water: AreaEstimate | None
+    other_water: AreaEstimate | None
+    water_unseparated: int = Field(ge=0)
+    water_unseparated_km2: float = Field(ge=0.0)
+    areas_km2: dict[str, float]
