@@ -4,7 +4,8 @@ They read what the stages stored, one band of rows or one row of tiles at a time
 decode it again would take longer than making the map.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -143,52 +144,84 @@ def map_faults(drawn: MapFolder) -> list[str]:
     """Return the faults of the finished rasters.
 
     These are another grid than the scene's, and a mask that is not the probability compared with the threshold, without
-    the areas below the minimum.
+    the areas below the minimum. Where flood is separated from other water, a probability of flood that does not follow
+    from the other two, and a mask without the states that follow from all three, are faults too.
     """
     import rasterio
 
+    from drshym_pipeline.scene_folder import REFERENCE_KINDS
+
+    separation = drawn.stitched().separation
+    kinds = ("mask", "proba") if separation is None else ("mask", "proba", *REFERENCE_KINDS)
+    with ExitStack() as stack:
+        # All are compressed: GDAL decodes the blocks of a band of rows side by side.
+        rasters: dict[str, Any] = {
+            kind: stack.enter_context(rasterio.open(drawn.product(kind), NUM_THREADS="ALL_CPUS")) for kind in kinds
+        }
+        faults = _grid_faults(drawn, rasters)
+        if not faults and separation is not None:
+            faults += _flood_faults(rasters)
+        return faults or _mask_faults(drawn, rasters)
+
+
+def _grid_faults(drawn: MapFolder, rasters: Mapping[str, Any]) -> list[str]:
+    from rasterio.crs import CRS
+
+    grid = drawn.scene.meta().map_grid
+    names = {"proba": "probability", "reference": "probability before", "flood_proba": "probability of flood"}
+    faults = []
+    for kind, raster in rasters.items():
+        name = names.get(kind, kind)
+        if raster.shape != grid.shape or tuple(raster.transform)[:6] != grid.transform:
+            faults.append(f"the {name} is not on the scene's grid")
+        if raster.crs != CRS.from_user_input(grid.crs):
+            faults.append(f"the {name} has another CRS than the scene")
+    return faults
+
+
+def _flood_faults(rasters: Mapping[str, Any]) -> list[str]:
+    """Return whether the probability of flood does not follow from those of water now and before."""
+    from drshym_pipeline.change import FLOOD_METHOD, flood_probability
+
+    bands = zip(_bands_of(rasters["proba"]), _bands_of(rasters["reference"]), strict=True)
+    computed = (flood_probability(water, before) for (_, water), (_, before) in bands)
+    wrong = _differing((band for _, band in _bands_of(rasters["flood_proba"])), computed)
+    return [f"the probability of flood differs in {counted(wrong, 'pixel')} from {FLOOD_METHOD}"] if wrong else []
+
+
+def _mask_faults(drawn: MapFolder, rasters: Mapping[str, Any]) -> list[str]:
     from drshym_pipeline.products.minimum_area import SmallAreas
     from drshym_pipeline.sar.pixel_area import PixelAreas
     from drshym_pipeline.states import MASK_NOT_OBSERVED as NOT_SEEN
-    from drshym_pipeline.states import mask_of
+    from drshym_pipeline.states import mask_of, mask_states
 
-    meta = drawn.scene.meta()
+    meta, summary = drawn.scene.meta(), drawn.stitched()
     grid = meta.map_grid
-    summary = drawn.stitched()
-    threshold, minimum = summary.calibration.threshold, summary.minimum_area
-    faults = []
-    # Both are compressed: GDAL decodes the blocks of a band of rows side by side.
-    threads = {"NUM_THREADS": "ALL_CPUS"}
-    with (
-        rasterio.open(drawn.product("mask"), **threads) as mask,
-        rasterio.open(drawn.product("proba"), **threads) as proba,
-    ):
-        for name, raster in (("mask", mask), ("probability", proba)):
-            if raster.shape != grid.shape or tuple(raster.transform)[:6] != grid.transform:
-                faults.append(f"the {name} is not on the scene's grid")
-            if raster.crs != rasterio.crs.CRS.from_user_input(grid.crs):
-                faults.append(f"the {name} has another CRS than the scene")
-        if faults:
-            return faults
-        computed: Iterator[tuple[int, NDArray[Any]]] = (
-            (row, mask_of(stored, threshold)) for row, stored in _bands_of(proba)
-        )
-        wrong = 0
-        if meta.product_grid is not None:
-            # The mask of an image with control points is computed before both are moved, so only the observed pixels
-            # can be compared; areas below the minimum are removed from the moved mask.
-            seen, expected = ((band == NOT_SEEN for _, band in bands) for bands in (_bands_of(mask), computed))
-            wrong += _differing(seen, expected)
-            computed = _bands_of(mask)
-        kept: Iterable[NDArray[Any]] = (band for _, band in computed)
-        if minimum is not None:
-            areas = PixelAreas.measure(grid.crs, grid.affine, grid.height, grid.width)
-            kept = SmallAreas(areas, minimum.ha).filtered(computed)
-        wrong += _differing((band for _, band in _bands_of(mask)), kept)
+    threshold, minimum, separation = summary.calibration.threshold, summary.minimum_area, summary.separation
+    mask, proba = rasters["mask"], rasters["proba"]
+    computed: Iterator[tuple[int, NDArray[Any]]] = (
+        (row, mask_of(stored, threshold)) for row, stored in _bands_of(proba)
+    )
+    wrong = 0
+    if meta.product_grid is not None and separation is None:
+        # The mask of an image with control points is computed before both are moved, so only the observed pixels can
+        # be compared; areas below the minimum are removed from the moved mask.
+        seen, expected = ((band == NOT_SEEN for _, band in bands) for bands in (_bands_of(mask), computed))
+        wrong += _differing(seen, expected)
+        computed = _bands_of(mask)
+    kept: Iterable[NDArray[Any]] = (band for _, band in computed)
+    if minimum is not None:
+        areas = PixelAreas.measure(grid.crs, grid.affine, grid.height, grid.width)
+        kept = SmallAreas(areas, minimum.ha).filtered(computed)
+    if separation is not None:
+        others = zip(kept, _bands_of(rasters["reference"]), _bands_of(rasters["flood_proba"]), strict=True)
+        kept = (mask_states(water, before, flood, separation.threshold) for water, (_, before), (_, flood) in others)
+    wrong += _differing((band for _, band in _bands_of(mask)), kept)
     if not wrong:
         return []
     rule = f"the probability compared with the threshold {threshold:g}"
     rule += "" if minimum is None else f", without areas below {minimum.ha:g} ha"
+    rule += "" if separation is None else f", with flood from a probability of {separation.threshold:g} on"
     return [f"the mask differs in {counted(wrong, 'pixel')} from {rule}"]
 
 
