@@ -16,7 +16,19 @@ from drshym_pipeline.records import AreaEstimate
 
 # Named in the record and in the tags of the files.
 FLOOD_METHOD: Final = "p(water now) x (1 - p(water before))"
-FLOOD_THRESHOLD: Final = 0.3
+# Near the best F1 of simulated pairs, with VV and VH and with VV alone; docs/training_results.md has the figures.
+_FLOOD_THRESHOLD: Final = 0.35
+
+
+def flood_threshold(water_threshold: float) -> float:
+    """Return the probability from which water is flood.
+
+    It is never above the threshold of water, so water on ground that certainly was dry before is always flood.
+
+    Args:
+        water_threshold: The probability from which a pixel is water.
+    """
+    return min(_FLOOD_THRESHOLD, water_threshold)
 
 
 def flood_probability(water: NDArray[np.uint16], reference: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_bands
+from drshym_pipeline.change import flood_threshold
 from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import StoredProbabilities
@@ -110,9 +111,9 @@ def draw_map(
     canvas = OverlayCanvas(place.height, place.width, separated=reference is not None)
     kinds = _DRAWN if reference is None else (*_DRAWN, *REFERENCE_KINDS)
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in kinds}
+    flood_from = flood_threshold(calibration.threshold)
     tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
-    if reference is not None:
-        tags |= reference_tags(reference)
+    tags |= {} if reference is None else reference_tags(reference, flood_from)
     small = SmallAreas(areas, min_area_ha) if min_area_ha else None
     products.mkdir(exist_ok=True)
     with (
@@ -120,7 +121,13 @@ def draw_map(
         MapRasters(meta, scratch, tags, water_separated=reference is not None) as rasters,
         ExitStack() as stack,
     ):
-        flood = None if reference is None else stack.enter_context(FloodRasters(meta, scratch, tags, areas, reference))
+        flood = (
+            None
+            if reference is None
+            else stack.enter_context(
+                FloodRasters(meta, scratch, tags, areas=areas, reference=reference, threshold=flood_from)
+            )
+        )
         bands = _map_bands(reader, tiles, prediction, signs, scratch, small=small, flood=flood)
         progress(STAGE, 0, place.height)
         for band in Prefetched(bands, _AHEAD):

@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from drshym_pipeline.change import FLOOD_METHOD, FLOOD_THRESHOLD, flood_probability, part_of_water
+from drshym_pipeline.change import FLOOD_METHOD, flood_probability, part_of_water
 from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
@@ -35,19 +35,20 @@ class FloodBand(Band):
     flood: NDArray[np.uint16]
 
 
-def flood_bands(bands: Iterable[Band], reference: Path) -> Iterator[FloodBand]:
+def flood_bands(bands: Iterable[Band], reference: Path, threshold: float) -> Iterator[FloodBand]:
     """Yield the bands of a map with the five states in their masks.
 
     Args:
         bands: All bands of the map; all water has the value of flood in their masks.
         reference: The raster of the probability of water before, on the grid of the map.
+        threshold: The probability from which water is flood.
     """
     with rasterio.open(reference) as source:
         for band in bands:
             window = ((band.row, band.row + len(band.mask)), (0, band.mask.shape[1]))
             before = source.read(1, window=window)
             flood = flood_probability(band.stored, before)
-            states = mask_states(band.mask, before, flood, FLOOD_THRESHOLD)
+            states = mask_states(band.mask, before, flood, threshold)
             yield FloodBand(band.row, band.stored, states, band.vv, before, flood)
 
 
@@ -90,17 +91,18 @@ class FloodStatistics:
         counts[:, NOT_OBSERVED] = 0
         return statistics_tags(counts[0]), statistics_tags(counts[1])
 
-    def separation(self, reference: ReferenceWater, water: AreaEstimate | None) -> FloodSeparation:
+    def separation(self, reference: ReferenceWater, threshold: float, water: AreaEstimate | None) -> FloodSeparation:
         """Return the record of the states.
 
         Args:
             reference: The probability of water before.
+            threshold: The probability from which water is flood.
             water: The area of all water; None when nothing was observed.
         """
         return FloodSeparation(
             pre_event=reference.scene,
             method=FLOOD_METHOD,
-            threshold=FLOOD_THRESHOLD,
+            threshold=threshold,
             water=water,
             other_water=None if water is None else part_of_water(self._km2["permanent"], water),
             water_unseparated=self._unseparated,

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import rasterio
 
-from drshym_pipeline.change import FLOOD_METHOD, FLOOD_THRESHOLD
+from drshym_pipeline.change import FLOOD_METHOD
 from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE
 from drshym_pipeline.products.bands import Band
@@ -26,15 +26,20 @@ from drshym_pipeline.sar.pixel_area import PixelAreas
 _DESCRIPTIONS: Final = ("calibrated probability of open water before the event", "probability of flood")
 
 
-def reference_tags(reference: ReferenceWater) -> dict[str, str]:
-    """Return the TIFF tags that say how flood was separated from water that was there before."""
+def reference_tags(reference: ReferenceWater, threshold: float) -> dict[str, str]:
+    """Return the TIFF tags that say how flood was separated from water that was there before.
+
+    Args:
+        reference: The probability of water before.
+        threshold: The probability from which water is flood.
+    """
     scene = reference.scene
     tags = {
         "DRSHYM_PRE_EVENT": scene.scene_id,
         "DRSHYM_PRE_EVENT_SOURCE": " ".join(scene.source_uris),
         "DRSHYM_PRE_EVENT_SHA256": scene.source_sha256,
         "DRSHYM_FLOOD_METHOD": FLOOD_METHOD,
-        "DRSHYM_FLOOD_THRESHOLD": f"{FLOOD_THRESHOLD:g}",
+        "DRSHYM_FLOOD_THRESHOLD": f"{threshold:g}",
     }
     if scene.acquired_at is not None:
         tags["DRSHYM_PRE_EVENT_ACQUIRED_AT"] = scene.acquired_at.isoformat()
@@ -50,13 +55,21 @@ class FloodRasters:
         tags: The TIFF tags of both rasters.
         areas: The areas of the pixels of the map.
         reference: The probability of water before.
+        threshold: The probability from which water is flood.
     """
 
     def __init__(
-        self, meta: SceneMeta, scratch: Path, tags: Mapping[str, str], areas: PixelAreas, reference: ReferenceWater
+        self,
+        meta: SceneMeta,
+        scratch: Path,
+        tags: Mapping[str, str],
+        *,
+        areas: PixelAreas,
+        reference: ReferenceWater,
+        threshold: float,
     ) -> None:
         self.statistics = FloodStatistics(areas)
-        self._reference = reference
+        self._reference, self._threshold = reference, threshold
         self._paths = (scratch / "reference.tif", scratch / "flood.tif")
         profile = raster_profile(meta.map_grid, "uint16", NOT_OBSERVED)
         self._rasters = [rasterio.open(path, "w", **profile) for path in self._paths]
@@ -80,7 +93,7 @@ class FloodRasters:
         Args:
             bands: All bands of the map; all water has the value of flood in their masks.
         """
-        for band in flood_bands(bands, self._reference.raster):
+        for band in flood_bands(bands, self._reference.raster, self._threshold):
             window = ((band.row, band.row + len(band.mask)), (0, band.mask.shape[1]))
             for raster, values in zip(self._rasters, (band.reference, band.flood), strict=True):
                 raster.write(values, 1, window=window)
@@ -100,7 +113,7 @@ class FloodRasters:
             raster.update_tags(1, **tags)
             raster.close()
             check_written(path)
-        return self.statistics.flooded(water), self.statistics.separation(self._reference, water)
+        return self.statistics.flooded(water), self.statistics.separation(self._reference, self._threshold, water)
 
     def publish(self, reference: Path, flood: Path) -> None:
         """Copy the closed scratch files to COGs; each COG appears complete or not at all."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from drshym_pipeline.change import FLOOD_METHOD, FLOOD_THRESHOLD
+from drshym_pipeline.change import FLOOD_METHOD, flood_threshold
 from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.products.connected import CONNECTIVITY
@@ -82,7 +82,7 @@ def map_version(
             "scene": reference.scene.scene_version,
             "prediction": reference.key,
             "method": FLOOD_METHOD,
-            "threshold": FLOOD_THRESHOLD,
+            "threshold": flood_threshold(summary.calibration.threshold),
         }
     return sha256_json(identity)[:_VERSION_DIGITS]
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drshym_pipeline.change import flood_probability, part_of_water
+from drshym_pipeline.change import flood_probability, flood_threshold, part_of_water
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.records import AreaEstimate
+from drshym_pipeline.states import mask_of, mask_states
 
 STEPS = st.integers(0, 10_000)
 
@@ -40,6 +41,16 @@ def test_the_probability_of_flood_is_the_exact_product_rounded_to_the_nearest_st
 )
 def test_the_probability_of_flood_is_known_only_where_both_are_observed(pair, flood):
     assert one(*pair) == flood
+
+
+@given(STEPS.filter(bool).map(lambda steps: steps / 10_000))
+def test_water_on_ground_that_was_certainly_dry_is_flood_whatever_the_threshold_of_water(threshold):
+    assert 0 < flood_threshold(threshold) <= threshold
+    assert flood_threshold(threshold) <= 0.35
+    mask = mask_of(np.arange(10_001, dtype=np.uint16), threshold)
+    reference = np.zeros_like(mask, np.uint16)
+    flood = flood_probability(np.arange(10_001, dtype=np.uint16), reference)
+    np.testing.assert_array_equal(mask_states(mask, reference, flood, flood_threshold(threshold)), mask)
 
 
 def test_the_interval_of_a_part_of_the_water_is_from_zero_to_the_upper_end_of_all_water():
