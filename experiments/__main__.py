@@ -13,6 +13,7 @@ EXPERIMENTS = {
     "aims": "experiments.aims",
     "area-scenes": "experiments.area_scenes",
     "card": "experiments.card",
+    "flood-combinations": "experiments.flood_combinations",
     "leave-one-out": "experiments.leave_one_out",
     "leave-one-place-out": "experiments.leave_one_place_out",
     "sweep": "experiments.sweep",
