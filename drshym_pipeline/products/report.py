@@ -28,6 +28,7 @@ from drshym_pipeline.records import (
     Modality,
     PolygonCounts,
     PredictionSummary,
+    PreEventScene,
     SceneMeta,
     SliceRow,
     StitchSummary,
@@ -186,6 +187,14 @@ def _separated(separation: FloodSeparation) -> list[tuple[str, str]]:
     ]
 
 
+def _pre_event(scene: PreEventScene) -> list[tuple[str, str]]:
+    return [
+        ("pre-event source", " ".join(scene.source_uris)),
+        ("pre-event SHA-256", scene.source_sha256),
+        ("pre-event bands", scene.modality),
+    ]
+
+
 def _polygons(counts: PolygonCounts) -> str:
     if not counts.omitted:
         return f"{counts.count:,}"
@@ -200,6 +209,7 @@ def _provenance(record: MapRecord) -> list[tuple[str, str]]:
     return [
         ("source", " ".join(record.source_uris)),
         ("source SHA-256", record.source_sha256),
+        *([] if record.separation is None else _pre_event(record.separation.pre_event)),
         (
             "acquired",
             day_or_time(record.acquired_at, "%Y-%m-%d", " %H:%M:%S UTC") if record.acquired_at else "not known",
@@ -233,6 +243,7 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         picture=base64.b64encode(overlay.read_bytes()).decode("ascii"),
         figures=_figures(record),
         water="flooded" if record.water_separated else "open water",
+        counted="Flooded pixels" if record.water_separated else "Mapped water",
         shown=f"flood in blue and {WATER_BEFORE} in light green" if record.water_separated else "open water in blue",
         warnings=record.warnings,
         slices=_slice_rows(slices),

@@ -17,6 +17,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.records import MapRecord
+from drshym_pipeline.sar.scene_files import scene_paths
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, REFERENCE_KINDS
 
 TILE = {"tile": 96, "overlap": 24}
@@ -143,8 +144,10 @@ def test_every_product_says_what_its_water_is(separated):
     assert any("is called flood" in warning for warning in record.warnings)
     assert not any("not separated" in warning for warning in record.warnings)
     page = (out / record.files["report"]).read_text()
-    for name in ("flooded", "water that was there before", "all water", "compared with"):
+    for name in ("flooded", "water that was there before", "all water", "compared with", "pre-event SHA-256"):
         assert f"<th>{name}</th>" in page
+    assert "Flooded pixels by VV backscatter" in page
+    assert record.separation.pre_event.source_sha256 in page
     collection = json.loads((out / record.files["flood"]).read_text())
     assert collection["metadata"]["polygons_show"].startswith("the flooded class (mask value 1)")
     assert {feature["properties"]["state"] for feature in collection["features"]} == {"flooded"}
@@ -295,6 +298,26 @@ def test_a_scene_without_an_observed_pixel_has_a_map_without_areas(before, bundl
     assert record.separation.water is None
     assert record.pixels["not_observed"] == SHAPE[0] * SHAPE[1]
     assert "Nothing was observed" in record.caption
+
+
+@pytest.mark.parametrize(("lake", "flooded"), [(0.45, False), (0.0, True)])
+def test_a_scene_without_flood_and_one_whose_water_is_all_flood(bundle, scene_file, tmp_path, lake, flooded):
+    now = scene_file(tmp_path / "now" / NOW, shape=(160, 160))
+    pre = scene_file(tmp_path / "pre" / BEFORE, shape=(160, 160), lake=lake, seed=7)
+    record = map_scene(now, tmp_path / "out", bundle, pre=pre, **TILE)
+    most, least = ("flooded", "permanent") if flooded else ("permanent", "flooded")
+    assert record.pixels[most] > 3000
+    assert record.pixels[least] < 0.02 * record.pixels[most]
+    collection = json.loads((tmp_path / "out" / record.files["flood"]).read_text())
+    assert len(collection["features"]) == record.polygons.count
+    assert (record.polygons.km2 > 0.3) is flooded
+    assert f"{record.flooded.text('up to the upper end of that of all water')} appear to be flooded" in record.caption
+
+
+def test_the_rasters_of_a_map_are_not_taken_for_scenes(separated, tmp_path):
+    out, record = separated
+    assert {"reference", "flood_proba"} <= set(record.files)
+    assert scene_paths(out, tmp_path) == []
 
 
 def test_small_areas_are_those_of_all_water_and_the_mask_still_follows_from_the_files(
