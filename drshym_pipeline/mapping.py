@@ -118,9 +118,10 @@ def map_scene(
         clock.note("stage")
         before = None
         if pre:
-            folder = work / "pre_event"
-            folder.mkdir()
-            before = map_pre_event(meta, *described(pre, folder), folder, progress)
+            # Its backscatter and tiles are as large as those of the scene, and are not needed any more afterwards.
+            with temporary_directory(work) as folder:
+                raster = work / "reference.tif"
+                before = map_pre_event(meta, *described(pre, folder), folder, raster=raster, progress=progress)
             clock.note("pre_event")
         with BackscatterReader(meta, work) as reader:
             prediction = plan.carry_out(reader, probabilities, progress)

@@ -117,7 +117,7 @@ def _apart(some: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
 
 
 def map_pre_event(
-    now: SceneMeta, before: SceneMeta, plan: PredictionPlan, work: Path, progress: Progress = silent
+    now: SceneMeta, before: SceneMeta, plan: PredictionPlan, work: Path, *, raster: Path, progress: Progress = silent
 ) -> ReferenceWater:
     """Map a scene from before an event, and move its probability of water to the grid of the event scene.
 
@@ -125,7 +125,8 @@ def map_pre_event(
         now: The scene of the event.
         before: The scene from before the event.
         plan: How it is predicted.
-        work: The folder of its backscatter. All other files are written there too.
+        work: The folder of its backscatter. Other files that are needed only here are written there too.
+        raster: The file of the result.
         progress: Called after every row of tiles.
 
     Raises:
@@ -143,7 +144,6 @@ def map_pre_event(
     with new_image_raster(image, before, 1, NOT_OBSERVED) as target:
         for row, stored in stitch_rows(open_probabilities(probabilities, plan.grid), plan.grid):
             target.write(stored, 1, window=((row, row + len(stored)), (0, before.width)))
-    raster = work / "reference.tif"
     known = _write_reference(image, raster, now.map_grid)
     if not known:
         raise _no_overlap(now, before)

@@ -67,7 +67,7 @@ def drawn_map(folder: Path, now: Path, before: Path, bundle: ModelBundle, min_ar
     work.mkdir()
     meta = describe_scene([before], backscatter=work / BACKSCATTER_FILE)
     plan = plan_prediction(meta, TileGrid(meta.height, meta.width, TILE, OVERLAP), bundle, model)
-    reference = map_pre_event(scene.meta(), meta, plan, work)
+    reference = map_pre_event(scene.meta(), meta, plan, work, raster=folder / "reference.tif")
     drawn = scene.drawing("0123456789ab-work")
     drawn.directory.mkdir(parents=True)
     with open_backscatter(scene.meta(), scene.directory) as reader:
