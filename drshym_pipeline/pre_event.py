@@ -23,7 +23,7 @@ from drshym_pipeline.records import MapGrid, Modality, PreEventScene, SceneMeta
 from drshym_pipeline.reprojection import moved, new_image_raster, strips
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import to_degrees
-from drshym_pipeline.sar.named_times import acquired_text, is_later
+from drshym_pipeline.sar.named_times import acquired_text, is_not_before
 from drshym_pipeline.scene_folder import Prediction
 from drshym_pipeline.stitching import stitch_rows
 
@@ -60,7 +60,7 @@ def check_pre_event(now: SceneMeta, before: SceneMeta) -> tuple[str, ...]:
         What a reader of the map must know about it, as sentences.
 
     Raises:
-        InputError: It is the same scene, is later than the event scene, or shows another place.
+        InputError: It is the same scene, is not earlier than the event scene, or shows another place.
     """
     source = before.source_uris[0]
     if before.sha256 == now.sha256:
@@ -70,10 +70,10 @@ def check_pre_event(now: SceneMeta, before: SceneMeta) -> tuple[str, ...]:
     if now.acquired_at is None or before.acquired_at is None:
         unknown = now.scene_id if now.acquired_at is None else before.scene_id
         warnings.append(f"{named} may be later than the event: the name of {unknown} has no date.")
-    elif is_later(before.acquired_at, now.acquired_at):
+    elif is_not_before(before.acquired_at, now.acquired_at):
         raise InputError(
             source,
-            f"is of {acquired_text(before.acquired_at)}, later than the scene {now.scene_id} of "
+            f"is of {acquired_text(before.acquired_at)}, not earlier than the scene {now.scene_id} of "
             f"{acquired_text(now.acquired_at)}",
             _OTHER_SCENE,
         )

@@ -160,11 +160,11 @@ def acquired_text(moment: datetime) -> str:
     return day_or_time(moment, "%d %B %Y", ", %H:%M UTC")
 
 
-def is_later(one: datetime, other: datetime) -> bool:
-    """Return whether a time is certainly after another; exactly midnight is a day whose time is not known."""
+def is_not_before(one: datetime, other: datetime) -> bool:
+    """Return whether a time is certainly not before another; exactly midnight is a day whose time is not known."""
     if time() in (one.time(), other.time()):
         return one.date() > other.date()
-    return one > other
+    return one >= other
 
 
 def _clock(match: re.Match[str]) -> time:

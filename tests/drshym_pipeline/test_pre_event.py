@@ -258,10 +258,19 @@ def test_a_reference_without_an_observed_pixel_in_the_scene_is_refused(now, bund
     assert "does not overlap" in refusal(now, pre, tmp_path / "out", bundle)
 
 
-def test_a_reference_that_is_later_than_the_event_is_refused(now, bundle, scene_file, tmp_path):
-    pre = scene_file(tmp_path / "S1_20210123_T1234.tif", lake=0.12)
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("S1_20210123_T1234.tif", "23 January 2021, 12:34 UTC"),
+        ("S1_20210111_T1235.tif", "11 January 2021, 12:35 UTC"),
+        ("S1_other_20210111_T1234.tif", "11 January 2021, 12:34 UTC"),
+        ("S1_20210112.tif", "12 January 2021"),
+    ],
+)
+def test_a_reference_that_is_not_earlier_than_the_event_is_refused(now, bundle, scene_file, tmp_path, name, when):
+    pre = scene_file(tmp_path / name, lake=0.12)
     message = refusal(now, pre, tmp_path / "out", bundle)
-    assert "is of 23 January 2021, 12:34 UTC, later than the scene S1_20210111_T1234 of 11 January 2021" in message
+    assert f"is of {when}, not earlier than the scene S1_20210111_T1234 of 11 January 2021, 12:34 UTC" in message
 
 
 def test_a_scene_cannot_be_its_own_reference(now, bundle, tmp_path):
