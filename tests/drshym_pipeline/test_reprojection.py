@@ -33,7 +33,7 @@ def around(crs: str, longitude: float, latitude: float, side: float, shape: tupl
 def meta_of(grid: MapGrid, letter: str) -> SceneMeta:
     """Return a scene on a grid; the letter tells it from another."""
     place = {"crs": grid.crs, "transform": grid.transform}
-    return scene(grid.height, grid.width, **place, sha256=letter * 64, scene_id=f"S1_{letter}")
+    return scene(grid.height, grid.width, **place, sha256=letter * 64, scene_id=f"S1_{letter}", acquired_at=None)
 
 
 def latitudes(grid: MapGrid) -> np.ndarray:
