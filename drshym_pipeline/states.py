@@ -26,6 +26,9 @@ MASK_LEGEND: Final[dict[str, int]] = {
     "excluded": EXCLUDED,
     "not_observed": MASK_NOT_OBSERVED,
 }
+# The colours of the water in every picture, palette and style, as red, green and blue. Both differ from the grey of the
+# radar image, and from each other also where they are half transparent.
+WATER_COLOURS: Final[dict[int, tuple[int, int, int]]] = {FLOODED: (0, 110, 255), PERMANENT: (120, 230, 220)}
 # The meaning of the flooded class as long as permanent water is not separated.
 OPEN_WATER: Final = "open water, flood not separated"
 WATER_BEFORE: Final = "water that was there before"

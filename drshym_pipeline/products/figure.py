@@ -16,13 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from drshym_pipeline.products.overlay import (
-    FLOOD_COLOUR,
     HATCH_COLOUR,
     OVERLAY_SIDE,
-    WATER_BEFORE_COLOUR,
     Look,
     OverlayCanvas,
 )
+from drshym_pipeline.states import FLOODED, PERMANENT, WATER_COLOURS
 from drshym_pipeline.storage import write_bytes
 
 THUMBNAIL_SIDE: Final = 512
@@ -119,8 +118,8 @@ def _swatches(stretch: tuple[float, float], words: FigureText) -> list[tuple[Ima
     for x in range(-_TEXT, _SWATCH, 8):
         strokes.line((x, _TEXT, x + _TEXT, 0), fill=HATCH_COLOUR[:3], width=2)
     return [
-        (over_water(FLOOD_COLOUR), words.water),
-        *([] if words.water_before is None else [(over_water(WATER_BEFORE_COLOUR), words.water_before)]),
+        (over_water(WATER_COLOURS[FLOODED]), words.water),
+        *([] if words.water_before is None else [(over_water(WATER_COLOURS[PERMANENT]), words.water_before)]),
         (grey, f"radar backscatter (VV), {stretch[0]:.0f} to {stretch[1]:.0f} dB"),
         (hatch, "not observed"),
     ]

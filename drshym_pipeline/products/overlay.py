@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
-from drshym_pipeline.states import FLOODED, MASK_NOT_OBSERVED, PERMANENT
+from drshym_pipeline.states import FLOODED, MASK_NOT_OBSERVED, PERMANENT, WATER_COLOURS
 
 OVERLAY_SIDE: Final = 1600
-FLOOD_COLOUR: Final = (0.0, 110.0, 255.0)
-WATER_BEFORE_COLOUR: Final = (120.0, 230.0, 220.0)
 HATCH_COLOUR: Final = (128, 128, 128, 110)
 _HATCH_PERIOD: Final = 12
 _DEFAULT_STRETCH: Final = (-25.0, -5.0)
@@ -76,8 +74,8 @@ class OverlayCanvas:
         self._codes = np.zeros(shape, np.int64)
         self._observed = np.zeros(shape, np.int64)
         # Pixels by the colour of their water.
-        values = {FLOODED: FLOOD_COLOUR, **({PERMANENT: WATER_BEFORE_COLOUR} if separated else {})}
-        self._water = {value: (colour, np.zeros(shape, np.int64)) for value, colour in values.items()}
+        values = (FLOODED, PERMANENT) if separated else (FLOODED,)
+        self._water = {value: (WATER_COLOURS[value], np.zeros(shape, np.int64)) for value in values}
 
     def add(self, row: int, vv: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
         """Add one band of the scene.

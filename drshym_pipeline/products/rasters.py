@@ -25,10 +25,9 @@ from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.states import (
     DRY,
     EXCLUDED,
-    FLOODED,
     MASK_LEGEND,
     MASK_NOT_OBSERVED,
-    PERMANENT,
+    WATER_COLOURS,
     mask_labels,
 )
 from drshym_pipeline.storage import atomic_path
@@ -41,8 +40,7 @@ LICENCE_NOTE: Final = (
 _BLOCK = 512
 _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
     DRY: (242, 240, 235, 255),
-    FLOODED: (0, 92, 230, 255),
-    PERMANENT: (115, 178, 255, 255),
+    **{state: (*colour, 255) for state, colour in WATER_COLOURS.items()},
     EXCLUDED: (150, 150, 150, 255),
     MASK_NOT_OBSERVED: (0, 0, 0, 0),
 }

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree
 
-from drshym_pipeline.states import DRY, EXCLUDED, FLOODED, MASK_NOT_OBSERVED, PERMANENT, mask_labels
+from drshym_pipeline.states import DRY, EXCLUDED, MASK_NOT_OBSERVED, WATER_COLOURS, mask_labels
 
 # Red, green, blue and opacity. Not observed is grey: if it were transparent, it would look like dry land.
 _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
     DRY: (242, 240, 235, 0),
-    FLOODED: (0, 92, 230, 255),
-    PERMANENT: (115, 178, 255, 255),
+    **{state: (*colour, 255) for state, colour in WATER_COLOURS.items()},
     EXCLUDED: (150, 150, 150, 160),
     MASK_NOT_OBSERVED: (110, 110, 110, 110),
 }
