@@ -86,7 +86,7 @@ def map_scene(
     Raises:
         InputError: The scene or an option cannot be used, or the scene from before the event cannot be the reference.
     """
-    from drshym_pipeline.pre_event import map_pre_event
+    from drshym_pipeline.pre_event import as_pre_event, map_pre_event
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version, write_report
     from drshym_pipeline.sar.backscatter import BackscatterReader
@@ -117,13 +117,13 @@ def map_scene(
             check_free(out, meta)
         clock.note("stage")
         before = None
-        if pre:
-            # Its backscatter and tiles are as large as those of the scene, and are not needed any more afterwards.
-            with temporary_directory(work) as folder:
-                raster = work / "reference.tif"
-                before = map_pre_event(meta, *described(pre, folder), folder, raster=raster, progress=progress)
-            clock.note("pre_event")
         with BackscatterReader(meta, work) as reader:
+            if pre:
+                # Its backscatter and tiles are as large as those of the scene, and not needed any more afterwards.
+                with temporary_directory(work) as folder, as_pre_event():
+                    raster = work / "reference.tif"
+                    before = map_pre_event(reader, *described(pre, folder), folder, raster=raster, progress=progress)
+                clock.note("pre_event")
             prediction = plan.carry_out(reader, probabilities, progress)
             clock.note("predict")
             tiles = open_probabilities(probabilities, plan.grid)

@@ -6,6 +6,8 @@ its bands may be others.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +21,21 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.prediction import PredictionPlan
 from drshym_pipeline.probabilities import NOT_OBSERVED, open_probabilities
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MapGrid, Modality, PreEventScene, SceneMeta
+from drshym_pipeline.records import MapGrid, MapRecord, Modality, PredictionSummary, PreEventScene, SceneMeta
 from drshym_pipeline.reprojection import moved, new_image_raster, strips
 from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.sar.georeference import to_degrees
-from drshym_pipeline.sar.named_times import acquired_text, is_not_before
-from drshym_pipeline.scene_folder import Prediction
-from drshym_pipeline.stitching import stitch_rows
+from drshym_pipeline.sar.named_times import acquired_text, is_before
+from drshym_pipeline.stitching import band_rows, stitch_rows
+from drshym_pipeline.storage import plain_name, to_uri
+from drshym_pipeline.tiling import Window
 
 STAGE = "pre_event"
 _OTHER_SCENE = "Give a scene of the same place from before the event as --pre, or leave --pre out"
 _POINTS = 33  # on each side of a grid, for its extent in degrees
+_ROUNDING = 1  # steps of the stored backscatter between the same value in two units
+_FEWEST_SAME = 100  # pixels; fewer can have the same values by chance
 
 
 @dataclass(frozen=True)
@@ -60,25 +66,28 @@ def check_pre_event(now: SceneMeta, before: SceneMeta) -> tuple[str, ...]:
         What a reader of the map must know about it, as sentences.
 
     Raises:
-        InputError: It is the same scene, is not earlier than the event scene, or shows another place.
+        InputError: It shares a file with the event scene, is not earlier, or shows another place.
     """
-    source = before.source_uris[0]
-    if before.sha256 == now.sha256:
-        raise InputError(source, f"is the scene {now.scene_id} itself, so no pixel would be flooded", _OTHER_SCENE)
+    source = _named_source(before)
+    if shared := _files(now) & _files(before):
+        raise InputError(
+            next((name for digest, name in _named_files(before) if digest in shared), source),
+            f"is a file of the scene {now.scene_id} itself, so it does not show the place before the event",
+            _OTHER_SCENE,
+        )
     warnings = []
-    named = f"The pre-event scene {before.scene_id}"
-    if now.acquired_at is None or before.acquired_at is None:
-        unknown = now.scene_id if now.acquired_at is None else before.scene_id
-        warnings.append(f"{named} may be later than the event: the name of {unknown} has no date.")
-    elif is_not_before(before.acquired_at, now.acquired_at):
+    named, event = f"The pre-event scene {scene_label(before, now)}", scene_label(now, before)
+    if unknown := _unknown_order(now, before):
+        warnings.append(f"{named} may be later than the event: {unknown}.")
+    elif now.acquired_at and before.acquired_at and not is_before(before.acquired_at, now.acquired_at):
         raise InputError(
             source,
-            f"is of {acquired_text(before.acquired_at)}, not earlier than the scene {now.scene_id} of "
+            f"is of {acquired_text(before.acquired_at)}, not earlier than the scene {event} of "
             f"{acquired_text(now.acquired_at)}",
             _OTHER_SCENE,
         )
     if _are_apart(now.map_grid, before.map_grid):
-        raise _no_overlap(now, before)
+        raise InputError(source, f"does not overlap the scene {event}: no pixel has a reference", _OTHER_SCENE)
     directions = now.orbit_direction, before.orbit_direction
     if None not in directions and directions[0] != directions[1]:
         warnings.append(
@@ -89,10 +98,51 @@ def check_pre_event(now: SceneMeta, before: SceneMeta) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _no_overlap(now: SceneMeta, before: SceneMeta) -> InputError:
-    return InputError(
-        before.source_uris[0], f"does not overlap the scene {now.scene_id}: no pixel has a reference", _OTHER_SCENE
-    )
+@contextmanager
+def as_pre_event() -> Iterator[None]:
+    """Say in every error of the block about an input that it is the pre-event scene.
+
+    Raises:
+        InputError: The same error, with the option that the file was given with.
+    """
+    try:
+        yield
+    except InputError as error:
+        problem = f"cannot be used as the pre-event scene (--pre): {error.problem}"
+        raise InputError(error.subject, problem, error.remedy) from error
+
+
+def scene_label(scene: SceneMeta | PreEventScene, other: SceneMeta | PreEventScene | MapRecord) -> str:
+    """Return the name of a scene, with its path where another scene of the same sentence has the same name."""
+    return scene.scene_id if scene.scene_id != other.scene_id else f"{scene.scene_id} ({_named_source(scene)})"
+
+
+def _named_source(scene: SceneMeta | PreEventScene) -> str:
+    return plain_name(scene.source_uris[0])
+
+
+def _files(meta: SceneMeta) -> set[str]:
+    """Return the hashes of a scene and of the files that its bands are read from."""
+    return {meta.sha256, *(band.sha256 for band in meta.bands if band.sha256 is not None)}
+
+
+def _named_files(meta: SceneMeta) -> Iterator[tuple[str | None, str]]:
+    """Yield the hash and path of the files of a scene that the user has named, so none of those in a zip."""
+    names = set(map(plain_name, meta.source_uris))
+    return ((band.sha256, name) for band in meta.bands if (name := plain_name(to_uri(Path(band.path)))) in names)
+
+
+def _unknown_order(now: SceneMeta, before: SceneMeta) -> str:
+    """Return why it is not known which of two scenes is earlier, as a clause; empty if it is known."""
+    labels = {scene_label(before, now): before.acquired_at, scene_label(now, before): now.acquired_at}
+    undated = [label for label, moment in labels.items() if moment is None]
+    if len(undated) == len(labels):
+        return f"the names of {' and '.join(undated)} have no date"
+    if undated:
+        return f"the name of {undated[0]} has no date"
+    if now.acquired_at and before.acquired_at and is_before(before.acquired_at, now.acquired_at) is None:
+        return "both names have the same day, and at least one has no time of day"
+    return ""
 
 
 def _are_apart(one: MapGrid, other: MapGrid) -> bool:
@@ -117,12 +167,18 @@ def _apart(some: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
 
 
 def map_pre_event(
-    now: SceneMeta, before: SceneMeta, plan: PredictionPlan, work: Path, *, raster: Path, progress: Progress = silent
+    now: BackscatterReader,
+    before: SceneMeta,
+    plan: PredictionPlan,
+    work: Path,
+    *,
+    raster: Path,
+    progress: Progress = silent,
 ) -> ReferenceWater:
     """Map a scene from before an event, and move its probability of water to the grid of the event scene.
 
     Args:
-        now: The scene of the event.
+        now: The open scene of the event.
         before: The scene from before the event.
         plan: How it is predicted.
         work: The folder of its backscatter. Other files that are needed only here are written there too.
@@ -130,9 +186,10 @@ def map_pre_event(
         progress: Called after every row of tiles.
 
     Raises:
-        InputError: It cannot be the reference; see `check_pre_event`. Or it has no observed pixel in the event scene.
+        InputError: It cannot be the reference; see `check_pre_event`. Or it has the pixels of the event scene, or no
+            pixel is observed in both scenes.
     """
-    warnings = check_pre_event(now, before)
+    warnings = check_pre_event(now.meta, before)
     probabilities, image = work / "probabilities.zarr", work / "image.tif"
 
     def labelled(stage: str, done: int, total: int) -> None:
@@ -140,13 +197,23 @@ def map_pre_event(
         progress(STAGE, done, total)
 
     with BackscatterReader(before, work) as reader:
+        _check_other_pixels(now, reader)
         prediction = plan.carry_out(reader, probabilities, labelled)
     with new_image_raster(image, before, 1, NOT_OBSERVED) as target:
         for row, stored in stitch_rows(open_probabilities(probabilities, plan.grid), plan.grid):
             target.write(stored, 1, window=((row, row + len(stored)), (0, before.width)))
-    known = _write_reference(image, raster, now.map_grid)
+    known, compared = _write_reference(image, raster, now, work)
+    event = scene_label(now.meta, before)
     if not known:
-        raise _no_overlap(now, before)
+        raise InputError(
+            _named_source(before), f"has no observed pixel inside the scene {event}: nothing to compare", _OTHER_SCENE
+        )
+    if not compared and now.meta.observed_fraction > 0:  # a scene without an observed pixel has no flood on its map
+        raise InputError(
+            _named_source(before),
+            f"has no observed pixel where the scene {event} has one: no pixel can be compared",
+            _OTHER_SCENE,
+        )
     modality: Modality = "sentinel1_sar_vv_vh" if plan.mode == "vv_vh" else "sentinel1_sar_vv"
     scene = PreEventScene(
         scene_id=before.scene_id,
@@ -158,29 +225,103 @@ def map_pre_event(
         modality=modality,
         crs=before.map_grid.crs,
         shape=before.map_grid.shape,
-        known_pixels=known,
+        known_pixels=compared,
+        pixel_spacing=prediction.summary.pixels,
     )
-    return ReferenceWater(raster, scene, plan.key, (*warnings, *_prediction_warnings(before, prediction)))
+    named = f"The pre-event scene {scene_label(before, now.meta)}"
+    return ReferenceWater(raster, scene, plan.key, (*warnings, *_prediction_warnings(named, prediction.summary)))
 
 
-def _prediction_warnings(before: SceneMeta, prediction: Prediction) -> list[str]:
-    named = f"The pre-event scene {before.scene_id}"
+def _prediction_warnings(named: str, summary: PredictionSummary) -> list[str]:
     found = []
-    if prediction.summary.mode == "vv":
+    if summary.mode == "vv":
         found.append(f"{named} was mapped from VV alone, which is usually weaker than VV with VH.")
-    if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual:
-        found.append(f"{named}: {novelty.warning()}")
+    if summary.pixels is not None:
+        found.append(f"{named} has {summary.pixels.text()}.")
+    if summary.novelty is not None and summary.novelty.is_unusual:
+        found.append(f"{named}: {summary.novelty.warning()}")
     return found
 
 
-def _write_reference(image: Path, raster: Path, grid: MapGrid) -> int:
-    """Write the values of an image's raster on a map grid, and return the number of pixels that have one."""
-    known = 0
+def _check_other_pixels(now: BackscatterReader, before: BackscatterReader) -> None:
+    """Check that a scene does not have the pixels of another, in a file that is compressed or scaled otherwise.
+
+    Raises:
+        InputError: One polarisation is the same in both.
+    """
+    if now.meta.shape != before.meta.shape:
+        return
+    places = {band.polarisation: place for place, band in enumerate(now.meta.bands)}
+    for place, band in enumerate(before.meta.bands):
+        if band.polarisation in places and _are_same(now, before, places[band.polarisation], place):
+            raise InputError(
+                _named_source(before.meta),
+                f"has the {band.polarisation} pixels of the scene {scene_label(now.meta, before.meta)} itself, so it "
+                "does not show the place before the event",
+                _OTHER_SCENE,
+            )
+
+
+def _are_same(now: BackscatterReader, before: BackscatterReader, now_band: int, band: int) -> bool:
+    """Return whether the stored values of two bands are the same wherever both are observed.
+
+    Speckle is never the same twice, so bands of two images differ in the first rows that both observe.
+    """
+    common = 0
+    for window in _row_windows(now.meta.shape):
+        some = now.read(window, now_band + 1)[now_band].astype(np.int32)
+        others = before.read(window, band + 1)[band].astype(np.int32)
+        both = (some != NOT_OBSERVED_CODE) & (others != NOT_OBSERVED_CODE)
+        if (np.abs(some - others)[both] > _ROUNDING).any():
+            return False
+        common += int(np.count_nonzero(both))
+    return common >= _FEWEST_SAME
+
+
+def _row_windows(shape: tuple[int, int]) -> Iterator[Window]:
+    """Yield windows of some whole rows, from the first row to the last."""
+    height, width = shape
+    most = band_rows(width)
+    return (Window(row, 0, min(most, height - row), width) for row in range(0, height, most))
+
+
+def _observed(now: BackscatterReader, work: Path) -> Iterator[tuple[range, NDArray[np.bool_]]]:
+    """Yield rows of a scene's map grid, and where its map is observed in them.
+
+    An image with control points is moved there by the rule of its products: see `products.geocode`.
+    """
+    grid = now.meta.map_grid
+    if now.meta.product_grid is None:
+        for rows in strips(grid):
+            (codes,) = now.read(Window(rows.start, 0, len(rows), grid.width), 1)
+            yield rows, codes != NOT_OBSERVED_CODE
+        return
+    image = work / "observed.tif"
+    with new_image_raster(image, now.meta, 1, NOT_OBSERVED_CODE) as target:
+        for window in _row_windows(now.meta.shape):
+            place = ((window.row, window.row + window.height), (0, window.width))
+            target.write(now.read(window, 1), window=place)
+    with rasterio.open(image) as source:
+        for rows in strips(grid):
+            (near,), (smooth,) = (moved(source, grid, rows, how) for how in (Resampling.nearest, Resampling.bilinear))
+            yield rows, (near != NOT_OBSERVED_CODE) & (smooth != NOT_OBSERVED_CODE)
+
+
+def _write_reference(image: Path, raster: Path, now: BackscatterReader, work: Path) -> tuple[int, int]:
+    """Write the values of an image's raster on the map grid of the event scene.
+
+    Returns:
+        The number of pixels that have a value, and of those among them that the event scene observes.
+    """
+    known = compared = 0
+    grid = now.meta.map_grid
     profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "nodata": NOT_OBSERVED, "BIGTIFF": "IF_SAFER"}
     place = {"height": grid.height, "width": grid.width, "crs": grid.crs, "transform": grid.affine}
     with rasterio.open(image) as source, rasterio.open(raster, "w", **profile, **place) as target:
-        for rows in strips(grid):
+        for rows, observed in _observed(now, work):
             (stored,) = moved(source, grid, rows, Resampling.bilinear)
-            known += int(np.count_nonzero(stored != NOT_OBSERVED))
+            has_value = stored != NOT_OBSERVED
+            known += int(np.count_nonzero(has_value))
+            compared += int(np.count_nonzero(has_value & observed))
             target.write(stored, 1, window=((rows.start, rows.stop), (0, grid.width)))
-    return known
+    return known, compared

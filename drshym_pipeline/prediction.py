@@ -17,7 +17,7 @@ from drshym_pipeline.model.resampling import NETWORK_M, Resampling, axis_scale, 
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import BandMode, ModelReference, PixelSpacing, Precision, PrecisionOption, SceneMeta
 from drshym_pipeline.scene_folder import Prediction
-from drshym_pipeline.storage import sha256_json
+from drshym_pipeline.storage import plain_name, sha256_json
 from drshym_pipeline.tiling import TileGrid
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def resampled_pixels(meta: SceneMeta, *, any_spacing: bool = False) -> PixelSpac
     along, down = (round(side, 2) for side in pixel_size_m(meta.crs, meta.affine, meta.height, meta.width))
     if max(along, down) > _COARSEST_M * _TOLERANCE and not any_spacing:
         raise InputError(
-            meta.scene_id,
+            plain_name(meta.source_uris[0]),
             f"its pixels are {along:.0f} x {down:.0f} m; the network is for pixels of "
             f"{NETWORK_M:g} m, and its maps of pixels above {_COARSEST_M:g} m were never measured",
             "Use a product with smaller pixels; to map this one all the same, give --any-spacing, or write "

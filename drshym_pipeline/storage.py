@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from drshym_pipeline.errors import InputError
 
@@ -273,3 +275,9 @@ def sha256_files(files: Iterable[Path], root: Path) -> str:
 def to_uri(path: Path) -> str:
     """Return the `file://` URI of a local path."""
     return path.resolve().as_uri()
+
+
+def plain_name(uri: str) -> str:
+    """Return the path of a `file://` URI, as a user writes it; any other URI as it is."""
+    parts = urlsplit(uri)
+    return url2pathname(parts.path) if parts.scheme == "file" else uri

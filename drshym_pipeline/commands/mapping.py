@@ -110,10 +110,18 @@ def pre_event_sources(paths: Sequence[Path]) -> list[Path]:
     """Return the files of the scene from before the event, VV first; an empty list when none is given.
 
     Raises:
-        InputError: The files are of several scenes.
+        InputError: The files are of several scenes, or the option is empty.
     """
+    from drshym_pipeline.sar.safe_product import product_folder
+
     if not paths:
         return []
+    if Path() in paths and product_folder(Path().absolute()) is None:  # an empty text is the current folder too
+        raise InputError(
+            "--pre",
+            "is empty, or is the current folder, which is no Sentinel-1 product",
+            "Give a GeoTIFF, a .SAFE folder or a zip of it from before the event, or leave --pre out",
+        )
     found = group_sources(paths, None, None)
     if len(found) > 1:
         raise InputError("--pre", f"names {len(found)} scenes", "Give one scene, or the VV and VH file of one scene")

@@ -19,7 +19,6 @@ from drshym_pipeline.records.maps import (
     MapRecord,
     MinAreaHa,
     MinimumArea,
-    PixelSpacing,
     PolygonCounts,
     check_min_area,
 )
@@ -46,6 +45,7 @@ from drshym_pipeline.records.scenes import (
     Units,
 )
 from drshym_pipeline.records.separation import FloodSeparation, PreEventScene
+from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.tiles import (

@@ -21,6 +21,7 @@ class BandSource(Record):
     """The file and band of one polarisation of a staged scene.
 
     `calibration` is the table for its digital numbers, `noise` that of the thermal noise that is subtracted from them.
+    `sha256` is the hash of the file; scenes of earlier versions have none.
     """
 
     polarisation: Polarisation
@@ -28,6 +29,7 @@ class BandSource(Record):
     band: int = Field(ge=1)
     calibration: str | None = None
     noise: str | None = None
+    sha256: str | None = None
 
 
 class BandStatistics(Record):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from drshym_pipeline.records.areas import AreaEstimate
 from drshym_pipeline.records.base import Record
+from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.tiles import Modality
 
 
@@ -15,7 +16,9 @@ class PreEventScene(Record):
     """The scene from before the event whose map is the reference.
 
     `scene_version` changes with the bytes of its source and with how they are read. `modality` names the bands that the
-    network used of it. `known_pixels` of the grid of the map have a probability of water before.
+    network used of it. `known_pixels` of the grid of the map are observed in the scene of the event and have a
+    probability of water before: only they were compared. `pixel_spacing` is None where the network computed the
+    scene's own pixels.
     """
 
     scene_id: str
@@ -28,6 +31,7 @@ class PreEventScene(Record):
     crs: str
     shape: tuple[int, int]
     known_pixels: int = Field(ge=0)
+    pixel_spacing: PixelSpacing | None = None
 
 
 class FloodSeparation(Record):

@@ -6,10 +6,11 @@ from pydantic import Field
 
 from drshym_pipeline.records.areas import AreaEstimate
 from drshym_pipeline.records.base import BandMode, Precision, Record
-from drshym_pipeline.records.maps import MinimumArea, PixelSpacing, PolygonCounts
+from drshym_pipeline.records.maps import MinimumArea, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
 from drshym_pipeline.records.separation import FloodSeparation
+from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.surfaces import MappedSurfaces
 
 

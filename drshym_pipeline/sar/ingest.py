@@ -237,8 +237,13 @@ def describe_scene(
             warnings.append("not observed anywhere: the scene has no valid pixel")
         names = [file_names.parse_name(scene_names.telling_name(path)) for path in paths]
         orbit = _orbit(scene, next((name.orbit_direction for name in names if name.orbit_direction), None))
-        used = tuple(scene.source_of(role) for role in scene.roles)
-        sha256 = _hash_of_all(used, lambda path: hashes[path].result() if path in hashes else sha256_file(Path(path)))
+
+        def hash_of(path: str) -> str:
+            return hashes[path].result() if path in hashes else sha256_file(Path(path))
+
+        sources_read = [scene.source_of(role) for role in scene.roles]
+        used = tuple(band.model_copy(update={"sha256": hash_of(band.path)}) for band in sources_read)
+        sha256 = _hash_of_all(used, hash_of)
         # Spacing and bounds are those of the products' grid.
         shown = grid if map_grid is None else Grid(map_grid.crs, map_grid.affine, *map_grid.shape, "transform")
         return SceneMeta(

@@ -160,11 +160,14 @@ def acquired_text(moment: datetime) -> str:
     return day_or_time(moment, "%d %B %Y", ", %H:%M UTC")
 
 
-def is_not_before(one: datetime, other: datetime) -> bool:
-    """Return whether a time is certainly not before another; exactly midnight is a day whose time is not known."""
-    if time() in (one.time(), other.time()):
-        return one.date() > other.date()
-    return one >= other
+def is_before(one: datetime, other: datetime) -> bool | None:
+    """Return whether a time is before another; exactly midnight is a day whose time is not known.
+
+    None if that decides: both are of the same day, and a time of day is not known.
+    """
+    if one.date() == other.date() and time() in (one.time(), other.time()):
+        return None
+    return one < other
 
 
 def _clock(match: re.Match[str]) -> time:

@@ -67,7 +67,8 @@ def drawn_map(folder: Path, now: Path, before: Path, bundle: ModelBundle, min_ar
     work.mkdir()
     meta = describe_scene([before], backscatter=work / BACKSCATTER_FILE)
     plan = plan_prediction(meta, TileGrid(meta.height, meta.width, TILE, OVERLAP), bundle, model)
-    reference = map_pre_event(scene.meta(), meta, plan, work, raster=folder / "reference.tif")
+    with open_backscatter(scene.meta(), scene.directory) as reader:
+        reference = map_pre_event(reader, meta, plan, work, raster=folder / "reference.tif")
     drawn = scene.drawing("0123456789ab-work")
     drawn.directory.mkdir(parents=True)
     with open_backscatter(scene.meta(), scene.directory) as reader:
@@ -175,8 +176,13 @@ def test_images_with_control_points_are_both_moved_to_the_map_and_the_mask_follo
     drawn = drawn_map(tmp_path, *raw_pair, bundle)
     assert drawn.scene.meta().georeference == "gcps"
     with rasterio.open(drawn.product("mask")) as mask:
-        assert set(np.unique(mask.read(1))) == {0, 1, 2, 255}
-    assert drawn.stitched().separation.water_unseparated < 100
+        states = mask.read(1)
+    assert set(np.unique(states)) == {0, 1, 2, 255}
+    with rasterio.open(drawn.product("reference")) as reference:
+        compared = (states != 255) & (reference.read(1) != NOT_OBSERVED)
+    separation = drawn.stitched().separation
+    assert separation.water_unseparated < 100
+    assert separation.pre_event.known_pixels == int(compared.sum()) > 1000
     assert map_faults(drawn) == []
     changed(drawn, "mask", as_flood)
     (fault,) = map_faults(drawn)
