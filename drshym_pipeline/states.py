@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.probabilities import NOT_OBSERVED, is_water
+from drshym_pipeline.records import FloodSeparation
 
 DRY: Final = 0
 FLOODED: Final = 1
@@ -44,6 +45,12 @@ def water_state(*, water_separated: bool, unseparated: bool = False) -> str:
     if not water_separated:
         return OPEN_WATER
     return "flooded, or water whose earlier state is not known" if unseparated else "flooded"
+
+
+def flooded_state(separation: FloodSeparation | None) -> str:
+    """Return the meaning of the flooded class of a map, in words."""
+    unseparated = separation is not None and separation.water_unseparated > 0
+    return water_state(water_separated=separation is not None, unseparated=unseparated)
 
 
 def mask_labels(*, water_separated: bool, unseparated: bool = False) -> dict[int, str]:

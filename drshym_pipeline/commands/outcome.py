@@ -157,6 +157,8 @@ class Outcome:
 
     def print_table(self) -> None:
         """Print the maps as a table on stdout, with their warnings."""
+        from drshym_pipeline.states import water_state
+
         if not self.maps:
             return
         records = [record for record, _ in self.maps]
@@ -167,7 +169,10 @@ class Outcome:
         if self.failures:
             title += f", {len(self.failures)} failed"
         rows = [map_row(record, folder) for record, folder in self.maps]
-        water = "flooded" if all(record.water_separated for record in records) else "open water"
+        water = water_state(
+            water_separated=all(record.water_separated for record in records),
+            unseparated=any(record.separation and record.separation.water_unseparated for record in records),
+        )
         print_table(title, ("scene", water, "observed", "mask"), rows)
         for note in notes(records):
             typer.echo(note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from drshym_pipeline.model.model_card import score_text
+from drshym_pipeline.pre_event import scene_label
 from drshym_pipeline.records import (
     APPROXIMATE_RADIOMETRY,
     AreaEstimate,
@@ -13,9 +14,9 @@ from drshym_pipeline.records import (
     PredictionSummary,
     SceneMeta,
     area_figure,
-    counted,
 )
 from drshym_pipeline.sar.named_times import acquired_text
+from drshym_pipeline.states import flooded_state
 
 # Where the intervals of the parts of the water come from.
 INTERVAL_OF_FLOOD: Final = "up to the upper end of that of all water"
@@ -68,17 +69,22 @@ def _small_areas_clause(min_area_ha: float) -> str:
     return f"; water areas below {min_area_ha:g} ha are mapped as dry" if min_area_ha else ""
 
 
-def _separation_clause(separation: FloodSeparation | None, *, with_area: bool = False) -> str:
+def uncompared_text(separation: FloodSeparation | None) -> str:
+    """Return the area in which the flooded class was not compared, as a clause after it; empty where all of it was."""
+    if separation is None or not separation.water_unseparated:
+        return ""
+    return f", of which {area_text(separation.water_unseparated_km2)} could not be compared"
+
+
+def _separation_clause(meta: SceneMeta, separation: FloodSeparation | None, *, with_area: bool = False) -> str:
     """Return whether flood is apart from other water, as the beginning of a sentence."""
     if separation is None:
         return "Flood is not separated from permanent water"
     scene = separation.pre_event
-    when = f"of {acquired_text(scene.acquired_at)}" if scene.acquired_at else scene.scene_id
-    unknown = separation.water_unseparated
-    gap = f"; {counted(unknown, 'flooded pixel')} could not be compared and may be such water" if unknown else ""
+    when = f"of {acquired_text(scene.acquired_at)}" if scene.acquired_at else scene_label(scene, meta)
     other = separation.other_water if with_area else None
     area = f": about {other.text(INTERVAL_OF_FLOOD)}" if other else ""
-    return f"Water that was there before, in the scene {when}, is not counted as flood{area}{gap}"
+    return f"Water that was there before, in the scene {when}, is not counted as flood{area}"
 
 
 def short_caveat(
@@ -89,7 +95,10 @@ def short_caveat(
     min_area_ha: float = 0.0,
 ) -> str:
     """Return the caveat of every polygon and picture, in one sentence."""
-    water = _separation_clause(separation)
+    water = _separation_clause(meta, separation)
+    if separation is not None and separation.water_unseparated:
+        area = area_text(separation.water_unseparated_km2)
+        water += f"; {area} of the flooded class could not be compared and may be such water"
     weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
     small = _small_areas_clause(min_area_ha)
     return f"{water}{weaker}{small}; preliminary, not validated in the field."
@@ -125,8 +134,11 @@ def write_caption(
             f"Nothing was observed in the scene {meta.scene_id}{when}: no pixel holds a valid measurement, so neither "
             f"flood nor dry land can be stated. Processed {signed}."
         )
+    uncompared = uncompared_text(separation)
     water, source = ("open water", interval_source) if separation is None else ("flooded land", INTERVAL_OF_FLOOD)
-    caveat = _separation_clause(separation, with_area=True)
+    if uncompared:
+        water = f"{flooded_state(separation)}{uncompared}"
+    caveat = _separation_clause(meta, separation, with_area=True)
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drshym_pipeline.products.caption import is_vv_alone, short_caveat, vv_alone_warning
+from drshym_pipeline.pre_event import scene_label
+from drshym_pipeline.products.caption import area_text, is_vv_alone, short_caveat, uncompared_text, vv_alone_warning
 from drshym_pipeline.products.figure import FigureText
 from drshym_pipeline.records import AreaEstimate, FloodSeparation, MappedSurfaces, MinimumArea, SceneMeta, counted
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.scene_folder import Prediction
-from drshym_pipeline.states import WATER_BEFORE, water_state
+from drshym_pipeline.states import WATER_BEFORE, flooded_state
 
 INTERVAL_OF_OTHER_PIXELS = (
     "The interval of the area was fitted on pixels of 10 m and may be too narrow for other pixels."
@@ -18,12 +19,6 @@ INTERVAL_OF_OTHER_PIXELS = (
 
 INTERVAL_WITH_ALL_AREAS = "The interval of the area was fitted on maps with areas of any size."
 _POLYGONS_OF_FLOOD = f"the flooded class (mask value 1); {WATER_BEFORE} (mask value 2) has no polygons"
-
-
-def flooded_state(separation: FloodSeparation | None) -> str:
-    """Return the meaning of the flooded class of a map, in words."""
-    unseparated = separation is not None and separation.water_unseparated > 0
-    return water_state(water_separated=separation is not None, unseparated=unseparated)
 
 
 def map_warnings(
@@ -56,7 +51,7 @@ def map_warnings(
             "so the flooded class means open water of any kind."
         )
     else:
-        found += [*_separation_warnings(separation), *reference_warnings]
+        found += [*_separation_warnings(meta, separation), *reference_warnings]
     found.append("Preliminary automatic result, not validated in the field.")
     if flooded is not None and (outside := flooded.warning()):
         found.append(outside)
@@ -80,19 +75,19 @@ def map_warnings(
     return tuple(found)
 
 
-def _separation_warnings(separation: FloodSeparation) -> list[str]:
+def _separation_warnings(meta: SceneMeta, separation: FloodSeparation) -> list[str]:
     """Return what the pre-event scene means for the map, as sentences."""
     scene = separation.pre_event
     when = f" of {acquired_text(scene.acquired_at)}" if scene.acquired_at else ""
     found = [
-        f"Flood is separated from {WATER_BEFORE} by comparison with the scene {scene.scene_id}{when}: water that this "
-        "scene does not show is called flood. The interval of the flooded area is wide: it is from 0 to the upper end "
-        "of that of all water, because area errors of flood alone are not known."
+        f"Flood is separated from {WATER_BEFORE} by comparison with the scene {scene_label(scene, meta)}{when}: "
+        "water that this scene does not show is called flood. The interval of the flooded area is wide: it is from 0 "
+        "to the upper end of that of all water, because area errors of flood alone are not known."
     ]
     if (count := separation.water_unseparated) > 0:
         found.append(
-            f"{counted(count, 'water pixel')} of the flooded class {'has' if count == 1 else 'have'} no value in the "
-            "pre-event scene and may have been water before."
+            f"{counted(count, 'water pixel')} of the flooded class ({area_text(separation.water_unseparated_km2)}) "
+            f"{'has' if count == 1 else 'have'} no value in the pre-event scene and may have been water before."
         )
     return found
 
@@ -126,7 +121,7 @@ def about_map(
     warning = None if flooded is None else flooded.warning()
     return {
         "scene": meta.scene_id,
-        "map_area": None if flooded is None else flooded.text(),
+        "map_area": None if flooded is None else f"{flooded.text()}{uncompared_text(separation)}",
         **({"map_area_warning": warning} if warning else {}),
         **({"minimum_area": minimum_area.text()} if minimum_area else {}),
         **({"polygons_show": _POLYGONS_OF_FLOOD} if separation else {}),
@@ -144,7 +139,7 @@ def figure_text(
     summary = prediction.summary
     when = acquired_text(meta.acquired_at) if meta.acquired_at else "acquisition date not known"
     state = flooded_state(separation)
-    area = "nothing was observed" if flooded is None else f"{state}: {flooded.text()}"
+    area = "nothing was observed" if flooded is None else f"{state}: {flooded.text()}{uncompared_text(separation)}"
     a, b, _, d, e, _ = meta.map_grid.transform
     return FigureText(
         title=meta.scene_id,

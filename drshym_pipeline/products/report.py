@@ -16,10 +16,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.change import FLOOD_METHOD, flood_threshold
-from drshym_pipeline.pre_event import ReferenceWater
-from drshym_pipeline.products.caption import area_text
+from drshym_pipeline.pre_event import ReferenceWater, scene_label
+from drshym_pipeline.products.caption import area_text, uncompared_text
 from drshym_pipeline.products.connected import CONNECTIVITY
-from drshym_pipeline.products.map_texts import flooded_state
 from drshym_pipeline.products.rasters import LICENCE_NOTE
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import (
@@ -36,7 +35,7 @@ from drshym_pipeline.records import (
 )
 from drshym_pipeline.sar.named_times import acquired_text, day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
-from drshym_pipeline.states import WATER_BEFORE
+from drshym_pipeline.states import WATER_BEFORE, flooded_state
 from drshym_pipeline.storage import sha256_json, write_text
 from drshym_pipeline.version import software_versions
 
@@ -156,14 +155,15 @@ def _slice_rows(slices: Iterable[SliceRow]) -> list[tuple[str, ...]]:
 
 
 def _figures(record: MapRecord) -> list[tuple[str, str]]:
-    flooded = "nothing was observed" if record.flooded is None else record.flooded.text()
+    uncompared = uncompared_text(record.separation)
+    flooded = "nothing was observed" if record.flooded is None else f"{record.flooded.text()}{uncompared}"
     method = [] if record.flooded is None else [("interval from", record.flooded.method)]
     water = flooded_state(record.separation)
     names = {name: name.replace("_", " ") for name in record.pixels} | {"flooded": water, "permanent": WATER_BEFORE}
     return [
         (water, flooded),
         *method,
-        *([] if record.separation is None else _separated(record.separation)),
+        *([] if record.separation is None else _separated(record, record.separation)),
         ("observed area", f"{area_text(record.observed_km2)} ({_share(record.observed_fraction)} of the scene)"),
         ("threshold", f"{record.calibration.threshold:g}"),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
@@ -174,14 +174,14 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _separated(separation: FloodSeparation) -> list[tuple[str, str]]:
+def _separated(record: MapRecord, separation: FloodSeparation) -> list[tuple[str, str]]:
     scene = separation.pre_event
     when = f" of {acquired_text(scene.acquired_at)}" if scene.acquired_at else ""
     areas = ((WATER_BEFORE, separation.other_water), ("all water", separation.water))
     return [
         *((name, area.text()) for name, area in areas if area is not None),
         *([] if separation.water is None else [("interval of all water from", separation.water.method)]),
-        ("compared with", f"{scene.scene_id}{when}"),
+        ("compared with", f"{scene_label(scene, record)}{when}"),
         ("probability of flood", f"{separation.method}, threshold {separation.threshold:g}"),
         ("flooded class without a comparison", counted(separation.water_unseparated, "pixel")),
     ]
@@ -192,6 +192,7 @@ def _pre_event(scene: PreEventScene) -> list[tuple[str, str]]:
         ("pre-event source", " ".join(scene.source_uris)),
         ("pre-event SHA-256", scene.source_sha256),
         ("pre-event bands", scene.modality),
+        *([] if scene.pixel_spacing is None else [("pre-event pixels", scene.pixel_spacing.text())]),
     ]
 
 
@@ -237,14 +238,15 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         overlay: The PNG that the page contains.
         out: The HTML file to write.
     """
+    water = f"water in blue ({flooded_state(record.separation)}) and {WATER_BEFORE}"
     page = _template().render(
         scene=record.scene_id,
         caption=record.caption,
         picture=base64.b64encode(overlay.read_bytes()).decode("ascii"),
         figures=_figures(record),
-        water="flooded" if record.water_separated else "open water",
-        counted="Flooded pixels" if record.water_separated else "Mapped water",
-        shown=f"flood in blue and {WATER_BEFORE} in light green" if record.water_separated else "open water in blue",
+        water="flooded class" if record.water_separated else "open water",
+        counted="Flooded class" if record.water_separated else "Mapped water",
+        shown=f"{water} in light green" if record.water_separated else "open water in blue",
         warnings=record.warnings,
         slices=_slice_rows(slices),
         provenance=_provenance(record),

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.warp import transform
 
 from drshym_pipeline import map_scene
 from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.pre_event import check_pre_event
 from drshym_pipeline.probabilities import NOT_OBSERVED
+from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.records import MapRecord
+from drshym_pipeline.sar.ingest import describe_scene
 from drshym_pipeline.sar.scene_files import scene_paths
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, REFERENCE_KINDS
 
@@ -132,6 +138,7 @@ def test_the_record_counts_every_state_and_gives_no_area_without_an_interval(sep
         assert (part.low_km2, part.high_km2) == (0.0, separation.water.high_km2)
         assert "all water" in part.method
     assert separation.water_unseparated == 0
+    assert separation.pre_event.pixel_spacing is None
     assert (separation.pre_event.scene_id, separation.pre_event.modality) == (BEFORE[:-4], "sentinel1_sar_vv_vh")
     assert record.polygons.km2 + record.polygons.omitted_km2 == pytest.approx(record.flooded.km2)
 
@@ -140,13 +147,14 @@ def test_every_product_says_what_its_water_is(separated):
     out, record = separated
     assert "flooded land" in record.caption
     assert "30 December 2020" in record.caption
-    assert record.caption.count(". ") == 1, "two sentences"
+    sentences, _, _ = record.caption.partition("validated in the field.")
+    assert sentences.count(". ") == 1, "two sentences, then warnings"
     assert any("is called flood" in warning for warning in record.warnings)
     assert not any("not separated" in warning for warning in record.warnings)
     page = (out / record.files["report"]).read_text()
     for name in ("flooded", "water that was there before", "all water", "compared with", "pre-event SHA-256"):
         assert f"<th>{name}</th>" in page
-    assert "Flooded pixels by VV backscatter" in page
+    assert "Flooded class by VV backscatter" in page
     assert record.separation.pre_event.source_sha256 in page
     collection = json.loads((out / record.files["flood"]).read_text())
     assert collection["metadata"]["polygons_show"].startswith("the flooded class (mask value 1)")
@@ -154,6 +162,16 @@ def test_every_product_says_what_its_water_is(separated):
     with rasterio.open(out / record.files["mask"]) as mask:
         assert mask.tags(1)["CATEGORY_1"] == "flooded"
         assert mask.tags(1)["CATEGORY_2"] == "water that was there before"
+        palette = {value: mask.colormap(1)[value][:3] for value in (1, 2)}
+    entries = ElementTree.parse(out / record.files["style"]).iter("paletteEntry")
+    styles = {int(entry.get("value", "")): entry.get("color") for entry in entries}
+    with Image.open(out / record.files["thumbnail"]) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    for value, colour in palette.items():
+        assert styles[value] == "#{:02x}{:02x}{:02x}".format(*colour)
+        # The thumbnail shows a colour with 85 % over the grey of water, which is nearly black.
+        assert (np.abs(pixels - 0.85 * np.array(colour)).max(axis=1) < 45).mean() > 0.01
+    assert palette[1] != palette[2]
     for kind in REFERENCE_KINDS:
         with rasterio.open(out / record.files[kind]) as source:
             tags = source.tags()
@@ -196,7 +214,17 @@ def test_a_reference_on_part_of_the_scene_leaves_the_rest_in_the_flooded_class_a
     assert separation.water_unseparated_km2 == pytest.approx(unknown.sum() * 1e-4, rel=5e-3)
     assert not (found["mask"][:, :150] == 2).any()
     assert any("no value in the pre-event scene" in warning for warning in record.warnings)
-    assert "could not be compared" in record.caption
+    area = f"{area_text(separation.water_unseparated_km2)} could not be compared"
+    words = "flooded, or water whose earlier state is not known"
+    assert f"appear to be {words}, of which {area}." in record.caption
+    assert "pixels could not" not in record.caption
+    page = (tmp_path / "out" / record.files["report"]).read_text()
+    for text in (record.caption, page):
+        assert "flooded land" not in text
+    assert f"<th>{words}</th>" in page
+    assert f"of which {area}" in page
+    collection = json.loads((tmp_path / "out" / record.files["flood"]).read_text())
+    assert area in collection["metadata"]["map_area"]
     with rasterio.open(tmp_path / "out" / record.files["mask"]) as mask:
         assert "not known" in mask.tags(1)["CATEGORY_1"]
     assert "not known" in (tmp_path / "out" / record.files["style"]).read_text()
@@ -219,6 +247,10 @@ def test_a_reference_of_another_grid_and_with_vv_alone_is_moved_to_the_grid_of_t
     found = layers((tmp_path / "out", record))
     np.testing.assert_array_equal(found["mask"], derived(found, record))
     assert record.separation.pre_event.modality == f"sentinel1_sar_{'vv' if bands == ('VV',) else 'vv_vh'}"
+    pixels = record.separation.pre_event.pixel_spacing
+    assert pixels.scene_m[1] == pytest.approx(spacing if spacing > 1 else 22.1, rel=0.01)
+    assert f"The pre-event scene {BEFORE[:-4]} has {pixels.text()}." in record.warnings
+    assert pixels.text() in (tmp_path / "out" / record.files["report"]).read_text()
     assert any("from VV alone" in warning for warning in record.warnings) == (bands == ("VV",))
     alone = map_scene(pre, tmp_path / "alone", bundle, **TILE)
     expected = layers((tmp_path / "alone", alone))["proba"]
@@ -237,7 +269,7 @@ def test_a_reference_of_another_grid_and_with_vv_alone_is_moved_to_the_grid_of_t
     assert (here <= near.max(axis=0)).all()
 
 
-def refusal(now: Path, pre: Path, out: Path, bundle: ModelBundle) -> str:
+def refusal(now: Path | Sequence[Path], pre: Path | Sequence[Path], out: Path, bundle: ModelBundle) -> str:
     with pytest.raises(InputError) as caught:
         map_scene(now, out, bundle, pre=pre, **TILE)
     assert not out.is_dir() or not list(out.iterdir()), "nothing is left of a scene that was not mapped"
@@ -254,8 +286,10 @@ def test_a_reference_of_another_place_is_refused(now, bundle, scene_file, tmp_pa
 
 def test_a_reference_without_an_observed_pixel_in_the_scene_is_refused(now, bundle, scene_file, tmp_path):
     # Only its border that was not observed, 15 columns wide, is on the scene.
-    pre = scene_file(tmp_path / BEFORE, origin=(502_860.0, 2_000_000.0))
-    assert "does not overlap" in refusal(now, pre, tmp_path / "out", bundle)
+    pre = scene_file(tmp_path / BEFORE, origin=(502_860.0, 2_000_000.0), seed=7)
+    message = refusal(now, pre, tmp_path / "out", bundle)
+    assert "has no observed pixel inside the scene S1_20210111_T1234" in message
+    assert "overlap" not in message
 
 
 @pytest.mark.parametrize(
@@ -273,19 +307,186 @@ def test_a_reference_that_is_not_earlier_than_the_event_is_refused(now, bundle, 
     assert f"is of {when}, not earlier than the scene S1_20210111_T1234 of 11 January 2021, 12:34 UTC" in message
 
 
+def rewritten(source: Path, path: Path, change: Callable[[np.ndarray], np.ndarray] | None = None, **profile) -> Path:
+    """Write the bands of a scene to another file, perhaps with other values or in another form."""
+    with rasterio.open(source) as scene:
+        values, kept, names = scene.read(), {**scene.profile, **profile}, scene.descriptions
+    path.parent.mkdir(exist_ok=True)
+    with rasterio.open(path, "w", **kept) as target:
+        target.write(values if change is None else change(values).astype(np.float32))
+        target.descriptions = names
+    return path
+
+
+@pytest.fixture
+def polarisations(tmp_path, scene_file) -> tuple[Path, Path]:
+    """The event scene as one file per polarisation."""
+    vv, vh = (scene_file(tmp_path / "now" / f"S1_20210111_T1234_{band}.tif", bands=(band,)) for band in ("VV", "VH"))
+    return vv, vh
+
+
 def test_a_scene_cannot_be_its_own_reference(now, bundle, tmp_path):
-    assert "itself" in refusal(now, now, tmp_path / "out", bundle)
+    assert f"{now}: " in (message := refusal(now, now, tmp_path / "out", bundle))
+    assert "itself" in message
 
 
-def test_a_reference_that_cannot_be_read_is_named(now, bundle, tmp_path):
-    missing = tmp_path / BEFORE
-    assert str(missing) in refusal(now, missing, tmp_path / "out", bundle)
+@pytest.mark.parametrize("shared", [(0,), (1,), (0, 1)])
+def test_a_scene_before_that_shares_one_file_with_the_event_scene_is_refused(
+    bundle, scene_file, polarisations, tmp_path, shared
+):
+    """Whatever the files are called; the refusal names the one that both scenes have."""
+    pre = []
+    for place, band in enumerate(("VV", "VH")):
+        pre.append(scene_file(tmp_path / "pre" / f"S1_20201230_T1234_{band}.tif", bands=(band,), lake=0.12, seed=7))
+        if place in shared:
+            pre[place].write_bytes(polarisations[place].read_bytes())
+    message = refusal(polarisations, pre, tmp_path / "out", bundle)
+    assert message.startswith(f"{pre[shared[0]]}: ")
+    assert "is a file of the scene S1_20210111_T1234 itself" in message
+    if 0 in shared:
+        assert "itself" in refusal(polarisations, pre[0], tmp_path / "out", bundle)
+
+
+def test_a_file_of_the_event_scene_is_refused_in_another_role_too(bundle, polarisations, tmp_path):
+    vv, vh = polarisations
+    with rasterio.open(vh) as scene, rasterio.open(tmp_path / vh.name, "w", **scene.profile) as unnamed:
+        unnamed.write(scene.read())
+    as_vv = tmp_path / "S1_20201230_T1234_VV.tif"
+    as_vv.write_bytes((tmp_path / vh.name).read_bytes())
+    assert "is a file of the scene" in refusal((vv, tmp_path / vh.name), as_vv, tmp_path / "out", bundle)
+
+
+@pytest.mark.parametrize(
+    ("units", "change", "profile"),
+    [
+        ("db", None, {"compress": "deflate"}),
+        ("power", lambda db: 10 ** (db / 10), {"tiled": True, "blockxsize": 64, "blockysize": 64}),
+        ("db", lambda db: np.where(np.arange(db.shape[2]) < 200, db, np.nan), {}),
+    ],
+    ids=["compressed", "power", "cut off"],
+)
+def test_the_pixels_of_the_event_scene_are_refused_in_another_file(now, bundle, tmp_path, units, change, profile):
+    pre = rewritten(now, tmp_path / "pre" / BEFORE, change, **profile)
+    pre.with_suffix(".drshym.json").write_text(json.dumps({"units": units}))
+    message = refusal(now, pre, tmp_path / "out", bundle)
+    assert f"{pre}: cannot be used as the pre-event scene (--pre): has the VV pixels of the scene" in message
+
+
+def test_a_scene_that_differs_in_one_column_is_another_scene(now, bundle, tmp_path):
+    def change(db: np.ndarray) -> np.ndarray:
+        db[:, 150] += 0.5
+        return db
+
+    record = map_scene(now, tmp_path / "out", bundle, pre=rewritten(now, tmp_path / "pre" / BEFORE, change), **TILE)
+    assert record.separation.pre_event.known_pixels > 0
+
+
+def columns(first: int, last: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a change of a scene that leaves only some of its columns observed."""
+
+    def change(db: np.ndarray) -> np.ndarray:
+        column = np.arange(db.shape[2])
+        return np.where((column >= first) & (column < last), db, np.nan)
+
+    return change
+
+
+def test_scenes_without_a_pixel_that_both_observe_are_refused(now, before, bundle, tmp_path):
+    west = rewritten(now, tmp_path / "now" / NOW, columns(0, 150))
+    east = rewritten(before, tmp_path / "pre" / BEFORE, columns(150, 300))
+    message = refusal(west, east, tmp_path / "out", bundle)
+    assert f"{east}: " in message
+    assert "has no observed pixel where the scene S1_20210111_T1234 has one" in message
+
+
+@pytest.mark.parametrize("last", [151, 200])
+def test_the_known_pixels_are_those_that_both_scenes_observe(now, before, bundle, tmp_path, last):
+    west = rewritten(now, tmp_path / "now" / NOW, columns(0, last))
+    east = rewritten(before, tmp_path / "pre" / BEFORE, columns(150, 300))
+    record = map_scene(west, tmp_path / "out", bundle, pre=east, **TILE)
+    found = layers((tmp_path / "out", record))
+    compared = (found["mask"] != 255) & (found["reference"] != NOT_OBSERVED)
+    assert record.separation.pre_event.known_pixels == int(compared.sum()) == (last - 150) * SHAPE[0]
+
+
+def broken(kind: str, path: Path, scene_file) -> Path:
+    """Write a file that cannot be mapped."""
+    if kind == "no GeoTIFF":
+        path.write_text("nothing")
+    elif kind == "a folder":
+        path.mkdir()
+    elif kind == "no georeference":
+        scene_file(path, crs=None)
+    elif kind == "only VH":
+        scene_file(path, bands=("VH",))
+    elif kind == "coarse":
+        scene_file(path, spacing=90.0, shape=(64, 64))
+    elif kind == "far":
+        scene_file(path, origin=(510_000.0, 2_000_000.0))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "no GeoTIFF", "a folder", "no georeference", "only VH", "coarse", "far"])
+def test_a_refusal_of_the_scene_before_names_its_path_and_says_which_scene_it_is(
+    now, bundle, scene_file, tmp_path, kind
+):
+    pre = broken(kind, tmp_path / BEFORE, scene_file)
+    message = refusal(now, pre, tmp_path / "out", bundle)
+    assert message.startswith(f"{pre}: cannot be used as the pre-event scene (--pre): ")
+    with pytest.raises(InputError) as alone:
+        map_scene(pre, tmp_path / "alone", bundle, **TILE) if kind != "far" else refuse_far(now, pre)
+    assert message.endswith(f"{alone.value.problem}. {alone.value.remedy}.")
+
+
+def refuse_far(now: Path, pre: Path) -> None:
+    check_pre_event(describe_scene([now]), describe_scene([pre]))
+
+
+def test_an_empty_option_says_so(capfd, now, tmp_path):
+    assert main(["segment", str(now), "--pre", "", "--out", str(tmp_path / "out")]) == 2
+    assert "--pre: is empty, or is the current folder" in capfd.readouterr().err
+
+
+SAME_DAY = "both names have the same day, and at least one has no time of day"
+
+
+@pytest.mark.parametrize(
+    ("now_name", "name", "why"),
+    [
+        (NOW, "S1_20210111.tif", SAME_DAY),
+        ("S1_20210111.tif", "S1_20210111_T1234.tif", SAME_DAY),
+        ("S1_20210111.tif", "S1_other_20210111.tif", SAME_DAY),
+        (NOW, "S1_other.tif", "the name of S1_other has no date"),
+        ("S1_now.tif", BEFORE, "the name of S1_now has no date"),
+        ("S1_now.tif", "S1_other.tif", "the names of S1_other and S1_now have no date"),
+        ("S1_now.tif", "S1_now.tif", "the names of S1_now ({pre}) and S1_now ({now}) have no date"),
+        (NOW, "S1_20210110.tif", None),
+        ("S1_20210111.tif", "S1_20210110_T2359.tif", None),
+        (NOW, "S1_20210111_T1233.tif", None),
+    ],
+)
+def test_an_order_that_is_not_known_is_one_warning(scene_file, tmp_path, now_name, name, why):
+    now = scene_file(tmp_path / "now" / now_name, shape=(64, 64))
+    pre = scene_file(tmp_path / "pre" / name, shape=(64, 64), seed=7)
+    warnings = check_pre_event(describe_scene([now]), describe_scene([pre]))
+    named = f"{pre.stem} ({pre})" if now_name == name else pre.stem
+    expected = "" if why is None else why.format(now=now, pre=pre)
+    found = [warning for warning in warnings if "later" in warning]
+    assert found == ([f"The pre-event scene {named} may be later than the event: {expected}."] if expected else [])
+
+
+def test_two_scenes_of_one_name_are_told_apart_by_their_path(bundle, scene_file, tmp_path):
+    now = scene_file(tmp_path / "now" / "S1_scene.tif", shape=(96, 96))
+    pre = scene_file(tmp_path / "pre" / "S1_scene.tif", shape=(96, 96), lake=0.12, seed=7)
+    record = map_scene(now, tmp_path / "out", bundle, pre=pre, **TILE)
+    assert f"in the scene S1_scene ({pre}), is not counted" in record.caption
+    assert any(f"comparison with the scene S1_scene ({pre}):" in warning for warning in record.warnings)
+    assert f"<td>S1_scene ({pre})</td>" in (tmp_path / "out" / record.files["report"]).read_text()
 
 
 @pytest.mark.parametrize(
     ("name", "tags", "words"),
     [
-        ("S1_20210111.tif", {}, None),  # the day of the event, and the time of day is not known
         ("S1_other.tif", {}, "has no date"),
         (BEFORE, {"ORBIT_DIRECTION": "DESCENDING"}, "on the ascending pass"),
         (BEFORE, {"ORBIT_DIRECTION": "ASCENDING"}, None),
@@ -356,6 +557,15 @@ def test_the_command_compares_with_the_scene_before_and_names_its_column_for_flo
     assert "flooded" in header
     assert "open water" not in header
     assert (tmp_path / f"{NOW[:-4]}_flood_proba.tif").is_file()
+
+
+def test_the_table_has_the_name_of_the_class_that_the_legend_has(capfd, now, scene_file, tmp_path):
+    east = scene_file(tmp_path / BEFORE, lake=0.12, origin=(501_500.0, 2_000_000.0))
+    command = ["segment", now, "--pre", east, "--out", tmp_path, "--tile", "96", "--overlap", "24"]
+    assert main([str(part) for part in command]) == 0
+    words = "flooded, or water whose earlier state is not known"
+    assert f"  {words}  " in capfd.readouterr().out.splitlines()[1]
+    assert f'label="{words}"' in (tmp_path / f"{NOW[:-4]}_mask.qml").read_text()
 
 
 def test_the_scene_before_can_have_one_file_for_each_polarisation(now, scene_file, tmp_path):
