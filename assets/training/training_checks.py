@@ -17,6 +17,9 @@ _TOLERANCE = 1e-6
 def _compare(store: ArtefactStore, state: TrainingState, figure: str) -> tuple[list[str], dict[str, float]]:
     """Return how a figure changed by scaling: the rises by band mode, and the figures before and after.
 
+    The log loss is that of all sets that the temperature was fitted on, with their weights. On one of them alone it may
+    rise.
+
     Raises:
         InputError: The training has no bundle.
     """
@@ -26,6 +29,8 @@ def _compare(store: ArtefactStore, state: TrainingState, figure: str) -> tuple[l
     rises = []
     for mode, item in read_calibration(state.folder(store) / BUNDLE_FOLDER).items():
         before, after = getattr(item.before, figure), getattr(item.after, figure)
+        if figure == "log_loss" and item.fit_log_loss is not None:
+            before, after = item.fit_log_loss
         if before is None or after is None:
             continue
         values |= {f"{mode} before": before, f"{mode} after": after}

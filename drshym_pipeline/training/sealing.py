@@ -65,8 +65,9 @@ class ModeCalibration(Record):
     `histogram` is a `LogitHistogram` as plain values (`LogitHistogram.from_dict`), for reliability plots. `fit` gives
     the reason for a bias or for none. `thresholds` has the best threshold for each of the two aims. `sets` has the
     error on every other set that was used for calibration. Scores, `before`, `after` and `histogram` are of the
-    validation chips of the main set alone. Bundles of earlier releases have none of `fit`, `thresholds`, `events` and
-    `sets`.
+    validation chips of the main set alone. With other sets, `fit_log_loss` is the log loss before and after scaling on
+    what temperature and bias were fitted on: all sets with their weights. Bundles of earlier releases have none of
+    `fit`, `thresholds`, `events`, `sets` and `fit_log_loss`.
     """
 
     calibration: Calibration
@@ -80,6 +81,7 @@ class ModeCalibration(Record):
     thresholds: ThresholdChoice | None = None
     events: dict[str, EventCalibration] = Field(default_factory=dict)
     sets: dict[str, EventCalibration] = Field(default_factory=dict)
+    fit_log_loss: tuple[float | None, float | None] | None = None
 
 
 def calibrate_mode(
@@ -107,7 +109,9 @@ def calibrate_mode(
     pooled = reduce(add, chips, LogitHistogram())
     rest = 1.0 - sum(other.weight for other in others)
     multiples = [multiplied(other, rest, pooled.pixels) for other in others]
-    fit = calibrate({**events, **{event: reduce(add, each) for part in multiples for event, each in part.items()}})
+    fitted = {**events, **{event: reduce(add, each) for part in multiples for event, each in part.items()}}
+    fit = calibrate(fitted)
+    together = reduce(add, fitted.values(), LogitHistogram())
     weighted = [(chips, rest)] + [
         ([reduce(add, [chip for each in part.values() for chip in each], LogitHistogram())], other.weight)
         for part, other in zip(multiples, others, strict=True)
@@ -141,6 +145,7 @@ def calibrate_mode(
         thresholds=thresholds,
         events={event: _event_calibration(hist, calibration) for event, hist in events.items()},
         sets={other.name: _set_calibration(other, calibration) for other in others},
+        fit_log_loss=(together.log_loss(1.0), together.log_loss(fit.T, fit.bias)) if others else None,
     )
 
 

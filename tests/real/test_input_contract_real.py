@@ -154,7 +154,8 @@ def test_vh_that_noise_removal_cut_at_zero_does_not_drop_the_water(chips, clean,
     mask, _ = mapped(write(tmp_path / "S1_jja10.tif", power, nodata=nodata), bundle)
     assert (mask == 255).mean() < 0.001
     assert (mask == clean["jja10"]).mean() >= NEAR
-    assert (mask == 1).mean() == pytest.approx((clean["jja10"] == 1).mean(), abs=0.01)
+    # Pixels at zero are darker than before the cut, so a little more may become water, but none is dropped.
+    assert (mask == 1).mean() >= (clean["jja10"] == 1).mean() - 0.01
 
 
 @pytest.mark.parametrize("share", [0.1])

@@ -107,6 +107,21 @@ def test_a_rising_log_loss_fails_the_check_and_nothing_is_judged(lineage: Lineag
     assert made(result) == {"calibration_temperature"}
 
 
+@pytest.mark.parametrize(("fitted", "passes"), [([0.5, 0.4], True), ([0.4, 0.5], False)])
+def test_with_other_calibration_sets_the_log_loss_of_all_sets_counts(
+    lineage: Lineage, calibration: Path, fitted: list[float], passes: bool
+):
+    """The validation chips alone may get a higher log loss: the temperature serves the other sets too."""
+    set_after(calibration, "log_loss", 0.01)
+    values = read_json(calibration)
+    for mode in values.values():
+        mode["fit_log_loss"] = fitted
+    write_json(calibration, values)
+    found = evaluation(calibrate_and_judge(lineage), "log_loss_does_not_rise")
+    assert found.passed == passes
+    assert ("0.4000 to 0.5000" in str(found.description)) != passes
+
+
 def test_a_calibration_error_that_does_not_rise_passes(lineage: Lineage, calibration: Path):
     set_after(calibration, "ece", 0.0)
     assert evaluation(calibrate_and_judge(lineage), "calibration_error_does_not_rise").passed

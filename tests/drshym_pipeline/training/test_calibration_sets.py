@@ -85,6 +85,15 @@ def test_errors_are_stated_apart_and_scores_are_of_the_main_set():
     assert both.after.log_loss > alone.after.log_loss, "the main set pays for the other set's weight"
 
 
+def test_the_log_loss_of_what_was_fitted_never_rises_though_that_of_the_main_set_may():
+    main, evaluation = chips_of(1, 12, 1.0), EvaluationConfig(bootstrap=100)
+    both = calibrate_mode(main, evaluation, (), [other(0.5, 3.0)])
+    assert both.after.log_loss > both.before.log_loss, "the main set was right before it was scaled"
+    before, after = both.fit_log_loss
+    assert after < before
+    assert calibrate_mode(main, evaluation).fit_log_loss is None
+
+
 def test_a_place_that_is_trained_on_is_not_used_for_calibration():
     real = {"kind": "real_land", "weight": 0.2}
     config = DataConfig.model_validate({"sources": [real], "calibration": [{**real, "events": list(PLACES)}]})
