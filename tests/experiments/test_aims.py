@@ -42,8 +42,9 @@ def test_an_aim_has_limits(low: float | None, high: float | None, reached: float
 
 
 def test_the_first_checkpoint_decides_and_the_others_give_the_range():
-    aims = [Aim("recall", lambda found: found, low=0.9), Aim("undefined", lambda _: None, low=0.0)]  # type: ignore[arg-type, return-value]
-    rows = measure([0.85, 0.95, 0.9], aims)  # type: ignore[list-item]
+    # A number stands for the evaluations of a checkpoint.
+    aims = [Aim("recall", lambda found: found, low=0.9), Aim("undefined", lambda _: None, low=0.0)]
+    rows = measure([0.85, 0.95, 0.9], aims)
     assert [row["reached"] for row in rows] == [False, False]
     table = table_markdown(rows)
     assert "| recall | 0.850 | 0.850 to 0.950 | at least 0.9 | no |" in table
