@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,16 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.prediction import PredictionPlan
 from drshym_pipeline.probabilities import NOT_OBSERVED, open_probabilities
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MapGrid, MapRecord, Modality, PredictionSummary, PreEventScene, SceneMeta
+from drshym_pipeline.records import (
+    MapGrid,
+    MapRecord,
+    Modality,
+    PredictionSummary,
+    PreEventScene,
+    ReferenceSources,
+    SceneMeta,
+)
+from drshym_pipeline.reference import ReferenceWater, new_reference_raster
 from drshym_pipeline.reprojection import moved, new_image_raster, strips
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
@@ -36,23 +44,6 @@ _OTHER_SCENE = "Give a scene of the same place from before the event as --pre, o
 _POINTS = 33  # on each side of a grid, for its extent in degrees
 _ROUNDING = 1  # steps of the stored backscatter between the same value in two units
 _FEWEST_SAME = 100  # pixels; fewer can have the same values by chance
-
-
-@dataclass(frozen=True)
-class ReferenceWater:
-    """The probability of water before an event, on the grid of a map.
-
-    Args:
-        raster: One band of uint16 in steps of 1e-4, 65535 where it is not known.
-        scene: The scene that it comes from.
-        key: 12 hexadecimal digits over what changed the probabilities: model, calibration, grid and arithmetic.
-        warnings: What a reader of the map must know about the scene, as sentences.
-    """
-
-    raster: Path
-    scene: PreEventScene
-    key: str
-    warnings: tuple[str, ...]
 
 
 def check_pre_event(now: SceneMeta, before: SceneMeta) -> tuple[str, ...]:
@@ -229,7 +220,12 @@ def map_pre_event(
         pixel_spacing=prediction.summary.pixels,
     )
     named = f"The pre-event scene {scene_label(before, now.meta)}"
-    return ReferenceWater(raster, scene, plan.key, (*warnings, *_prediction_warnings(named, prediction.summary)))
+    return ReferenceWater(
+        raster,
+        ReferenceSources(pre_event=scene),
+        {"pre_event": {"scene": before.version, "prediction": plan.key}},
+        (*warnings, *_prediction_warnings(named, prediction.summary)),
+    )
 
 
 def _prediction_warnings(named: str, summary: PredictionSummary) -> list[str]:
@@ -315,9 +311,7 @@ def _write_reference(image: Path, raster: Path, now: BackscatterReader, work: Pa
     """
     known = compared = 0
     grid = now.meta.map_grid
-    profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "nodata": NOT_OBSERVED, "BIGTIFF": "IF_SAFER"}
-    place = {"height": grid.height, "width": grid.width, "crs": grid.crs, "transform": grid.affine}
-    with rasterio.open(image) as source, rasterio.open(raster, "w", **profile, **place) as target:
+    with rasterio.open(image) as source, new_reference_raster(raster, grid) as target:
         for rows, observed in _observed(now, work):
             (stored,) = moved(source, grid, rows, Resampling.bilinear)
             has_value = stored != NOT_OBSERVED

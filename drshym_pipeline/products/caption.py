@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from drshym_pipeline.model.model_card import score_text
-from drshym_pipeline.pre_event import scene_label
+from drshym_pipeline.products.reference_texts import reference_text
 from drshym_pipeline.records import (
     APPROXIMATE_RADIOMETRY,
     AreaEstimate,
@@ -80,11 +80,10 @@ def _separation_clause(meta: SceneMeta, separation: FloodSeparation | None, *, w
     """Return whether flood is apart from other water, as the beginning of a sentence."""
     if separation is None:
         return "Flood is not separated from permanent water"
-    scene = separation.pre_event
-    when = f"of {acquired_text(scene.acquired_at)}" if scene.acquired_at else scene_label(scene, meta)
     other = separation.other_water if with_area else None
     area = f": about {other.text(INTERVAL_OF_FLOOD)}" if other else ""
-    return f"Water that was there before, in the scene {when}, is not counted as flood{area}"
+    compared = reference_text(separation, meta, briefly=True)
+    return f"Water that was there before, by comparison with {compared}, is not counted as flood{area}"
 
 
 def short_caveat(

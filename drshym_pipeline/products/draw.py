@@ -14,13 +14,12 @@ from pathlib import Path
 
 from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_bands
 from drshym_pipeline.change import flood_threshold
-from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.bands import Band, image_bands
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.figure import write_pictures
-from drshym_pipeline.products.flood_rasters import FloodRasters, reference_tags
+from drshym_pipeline.products.flood_rasters import FloodRasters, separation_tags
 from drshym_pipeline.products.geocode import geocoded
 from drshym_pipeline.products.map_statistics import MapStatistics
 from drshym_pipeline.products.map_texts import about_map, figure_text, map_warnings, polygon_properties
@@ -31,6 +30,7 @@ from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MappedSurfaces, StitchSummary
+from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
 from drshym_pipeline.sar.pixel_area import PixelAreas
@@ -113,7 +113,7 @@ def draw_map(
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in kinds}
     flood_from = flood_threshold(calibration.threshold)
     tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
-    tags |= {} if reference is None else reference_tags(reference, flood_from)
+    tags |= {} if reference is None else separation_tags(reference, flood_from)
     small = SmallAreas(areas, min_area_ha) if min_area_ha else None
     products.mkdir(exist_ok=True)
     with (

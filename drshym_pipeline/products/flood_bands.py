@@ -11,11 +11,11 @@ import rasterio
 from numpy.typing import NDArray
 
 from drshym_pipeline.change import FLOOD_METHOD, flood_probability, part_of_water
-from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.map_statistics import statistics_tags
 from drshym_pipeline.records import AreaEstimate, FloodSeparation
+from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.states import MASK_LEGEND, is_unseparated, mask_states
 
@@ -100,7 +100,7 @@ class FloodStatistics:
             water: The area of all water; None when nothing was observed.
         """
         return FloodSeparation(
-            pre_event=reference.scene,
+            **dict(reference.sources),
             method=FLOOD_METHOD,
             threshold=threshold,
             water=water,

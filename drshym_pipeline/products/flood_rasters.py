@@ -1,6 +1,6 @@
 """The probability of water before and the probability of flood as cloud-optimised GeoTIFFs, beside those of `rasters`.
 
-Only maps with a pre-event scene have them. Both have the form of the probability of water: whole steps of 1e-4, 65535
+Only maps with a reference have them. Both have the form of the probability of water: whole steps of 1e-4, 65535
 where it is not known.
 """
 
@@ -14,36 +14,31 @@ from typing import Final, Self
 import rasterio
 
 from drshym_pipeline.change import FLOOD_METHOD
-from drshym_pipeline.pre_event import ReferenceWater
 from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.flood_bands import FloodStatistics, flood_bands
 from drshym_pipeline.products.rasters import copy_cog, raster_profile
+from drshym_pipeline.products.reference_texts import reference_tags
 from drshym_pipeline.records import AreaEstimate, FloodSeparation, SceneMeta
+from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.sar.pixel_area import PixelAreas
 
 _DESCRIPTIONS: Final = ("calibrated probability of open water before the event", "probability of flood")
 
 
-def reference_tags(reference: ReferenceWater, threshold: float) -> dict[str, str]:
+def separation_tags(reference: ReferenceWater, threshold: float) -> dict[str, str]:
     """Return the TIFF tags that say how flood was separated from water that was there before.
 
     Args:
         reference: The probability of water before.
         threshold: The probability from which water is flood.
     """
-    scene = reference.scene
-    tags = {
-        "DRSHYM_PRE_EVENT": scene.scene_id,
-        "DRSHYM_PRE_EVENT_SOURCE": " ".join(scene.source_uris),
-        "DRSHYM_PRE_EVENT_SHA256": scene.source_sha256,
+    return {
+        **reference_tags(reference.sources),
         "DRSHYM_FLOOD_METHOD": FLOOD_METHOD,
         "DRSHYM_FLOOD_THRESHOLD": f"{threshold:g}",
     }
-    if scene.acquired_at is not None:
-        tags["DRSHYM_PRE_EVENT_ACQUIRED_AT"] = scene.acquired_at.isoformat()
-    return tags
 
 
 class FloodRasters:

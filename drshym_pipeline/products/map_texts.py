@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drshym_pipeline.pre_event import scene_label
 from drshym_pipeline.products.caption import area_text, is_vv_alone, short_caveat, uncompared_text, vv_alone_warning
 from drshym_pipeline.products.figure import FigureText
+from drshym_pipeline.products.reference_texts import reference_text
 from drshym_pipeline.records import AreaEstimate, FloodSeparation, MappedSurfaces, MinimumArea, SceneMeta, counted
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.scene_folder import Prediction
@@ -42,7 +42,7 @@ def map_warnings(
         surfaces: What the mapped water looks like.
         flooded: The area of the flooded class.
         separation: How flood was separated from water that was there before; None when it was not.
-        reference_warnings: The warnings about the pre-event scene.
+        reference_warnings: The warnings about the reference.
     """
     found = list(meta.warnings)
     if separation is None:
@@ -76,18 +76,16 @@ def map_warnings(
 
 
 def _separation_warnings(meta: SceneMeta, separation: FloodSeparation) -> list[str]:
-    """Return what the pre-event scene means for the map, as sentences."""
-    scene = separation.pre_event
-    when = f" of {acquired_text(scene.acquired_at)}" if scene.acquired_at else ""
+    """Return what the reference means for the map, as sentences."""
     found = [
-        f"Flood is separated from {WATER_BEFORE} by comparison with the scene {scene_label(scene, meta)}{when}: "
-        "water that this scene does not show is called flood. The interval of the flooded area is wide: it is from 0 "
+        f"Flood is separated from {WATER_BEFORE} by comparison with {reference_text(separation, meta)}: water that is "
+        "not known from before is called flood. The interval of the flooded area is wide: it is from 0 "
         "to the upper end of that of all water, because area errors of flood alone are not known."
     ]
     if (count := separation.water_unseparated) > 0:
         found.append(
             f"{counted(count, 'water pixel')} of the flooded class ({area_text(separation.water_unseparated_km2)}) "
-            f"{'has' if count == 1 else 'have'} no value in the pre-event scene and may have been water before."
+            f"{'has' if count == 1 else 'have'} no value in the reference and may have been water before."
         )
     return found
 

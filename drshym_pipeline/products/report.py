@@ -16,10 +16,10 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.change import FLOOD_METHOD, flood_threshold
-from drshym_pipeline.pre_event import ReferenceWater, scene_label
 from drshym_pipeline.products.caption import area_text, uncompared_text
 from drshym_pipeline.products.connected import CONNECTIVITY
 from drshym_pipeline.products.rasters import LICENCE_NOTE
+from drshym_pipeline.products.reference_texts import reference_provenance, reference_text
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import (
     FloodSeparation,
@@ -27,13 +27,13 @@ from drshym_pipeline.records import (
     Modality,
     PolygonCounts,
     PredictionSummary,
-    PreEventScene,
     SceneMeta,
     SliceRow,
     StitchSummary,
     counted,
 )
-from drshym_pipeline.sar.named_times import acquired_text, day_or_time
+from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.sar.named_times import day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
 from drshym_pipeline.states import WATER_BEFORE, flooded_state
 from drshym_pipeline.storage import sha256_json, write_text
@@ -58,7 +58,7 @@ def map_version(
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
     It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, the form of
-    the products and their options, and the scene from before the event with its prediction.
+    the products and their options, and everything that the probability of water before comes from.
 
     Args:
         meta: The scene.
@@ -78,12 +78,8 @@ def map_version(
         identity["min_area_ha"] = min_area_ha
         identity["connectivity"] = CONNECTIVITY
     if reference is not None:
-        identity["pre_event"] = {
-            "scene": reference.scene.scene_version,
-            "prediction": reference.key,
-            "method": FLOOD_METHOD,
-            "threshold": flood_threshold(summary.calibration.threshold),
-        }
+        rule = {"method": FLOOD_METHOD, "threshold": flood_threshold(summary.calibration.threshold)}
+        identity |= {name: {**source, **rule} for name, source in reference.identity.items()}
     return sha256_json(identity)[:_VERSION_DIGITS]
 
 
@@ -175,24 +171,13 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
 
 
 def _separated(record: MapRecord, separation: FloodSeparation) -> list[tuple[str, str]]:
-    scene = separation.pre_event
-    when = f" of {acquired_text(scene.acquired_at)}" if scene.acquired_at else ""
     areas = ((WATER_BEFORE, separation.other_water), ("all water", separation.water))
     return [
         *((name, area.text()) for name, area in areas if area is not None),
         *([] if separation.water is None else [("interval of all water from", separation.water.method)]),
-        ("compared with", f"{scene_label(scene, record)}{when}"),
+        ("compared with", reference_text(separation, record)),
         ("probability of flood", f"{separation.method}, threshold {separation.threshold:g}"),
         ("flooded class without a comparison", counted(separation.water_unseparated, "pixel")),
-    ]
-
-
-def _pre_event(scene: PreEventScene) -> list[tuple[str, str]]:
-    return [
-        ("pre-event source", " ".join(scene.source_uris)),
-        ("pre-event SHA-256", scene.source_sha256),
-        ("pre-event bands", scene.modality),
-        *([] if scene.pixel_spacing is None else [("pre-event pixels", scene.pixel_spacing.text())]),
     ]
 
 
@@ -210,7 +195,7 @@ def _provenance(record: MapRecord) -> list[tuple[str, str]]:
     return [
         ("source", " ".join(record.source_uris)),
         ("source SHA-256", record.source_sha256),
-        *([] if record.separation is None else _pre_event(record.separation.pre_event)),
+        *([] if record.separation is None else reference_provenance(record.separation)),
         (
             "acquired",
             day_or_time(record.acquired_at, "%Y-%m-%d", " %H:%M:%S UTC") if record.acquired_at else "not known",

@@ -44,7 +44,16 @@ from drshym_pipeline.records.scenes import (
     SceneMeta,
     Units,
 )
-from drshym_pipeline.records.separation import FloodSeparation, PreEventScene
+from drshym_pipeline.records.separation import (
+    EarlierMap,
+    EarlierMaps,
+    FloodSeparation,
+    LayerTile,
+    LeftOutMap,
+    PreEventScene,
+    ReferenceLayer,
+    ReferenceSources,
+)
 from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.surfaces import MappedSurfaces
@@ -73,7 +82,11 @@ __all__ = [
     "DataCard",
     "DataSplit",
     "DrShymRecord",
+    "EarlierMap",
+    "EarlierMaps",
     "FloodSeparation",
+    "LayerTile",
+    "LeftOutMap",
     "MapGrid",
     "MapRecord",
     "MappedSurfaces",
@@ -92,6 +105,8 @@ __all__ = [
     "PredictionSummary",
     "ProbabilityOverview",
     "Record",
+    "ReferenceLayer",
+    "ReferenceSources",
     "SceneMeta",
     "SceneNovelty",
     "Score",

@@ -101,8 +101,8 @@ class MapRecord(Record):
     scene version, the model and the options of the map; maps of release 0.1.0 have none.
 
     `pixels` counts the mask values by name, and their sum is the grid. `pixel_spacing` is None where the network
-    computed the scene's own pixels. `water_separated` is False when no pre-event scene was used: the flooded class then
-    means open water of any kind, `flooded` is its area, and `separation` is None. With a pre-event scene `flooded` is
+    computed the scene's own pixels. `water_separated` is False when no reference was used: the flooded class then
+    means open water of any kind, `flooded` is its area, and `separation` is None. With a reference `flooded` is
     the area of flood, and `separation` says how it was found and what the other areas are. `files` are names of files
     in the folder of the record. `mean_confidence` is read from records of earlier versions and is no longer written. It
     describes single pixels, and readers took it for the certainty of the area, which is given by the interval.

@@ -1,4 +1,4 @@
-"""The record of how flood was separated from water that was there before."""
+"""The records of how flood was separated from water that was there before, and of what is known about that water."""
 
 from __future__ import annotations
 
@@ -34,7 +34,73 @@ class PreEventScene(Record):
     pixel_spacing: PixelSpacing | None = None
 
 
-class FloodSeparation(Record):
+class EarlierMap(Record):
+    """A map of an earlier scene whose probability of water is part of the median.
+
+    `proba_sha256` is the hash of its probability file.
+    """
+
+    scene_id: str
+    map_version: str
+    acquired_at: datetime
+    orbit_direction: str | None
+    relative_orbit: int | None
+    proba_sha256: str
+
+
+class LeftOutMap(Record):
+    """A map of an earlier scene that was not used for the median, and why, as a clause."""
+
+    scene_id: str
+    map_version: str
+    acquired_at: datetime | None
+    reason: str
+
+
+class EarlierMaps(Record):
+    """The maps of earlier scenes whose median probability of water is the reference.
+
+    `known_pixels` of the grid of the map have a value from them and are observed in the scene of the event.
+    """
+
+    maps: tuple[EarlierMap, ...] = Field(min_length=1)
+    left_out: tuple[LeftOutMap, ...] = ()
+    known_pixels: int = Field(ge=0)
+
+
+class LayerTile(Record):
+    """A file of a layer, and the hash of its bytes."""
+
+    uri: str
+    sha256: str
+
+
+class ReferenceLayer(Record):
+    """A long-term map of water that is the reference where no other is known.
+
+    `missing` are the names of tiles that the map needs and that were not found. `known_pixels` of the grid of the map
+    have a value from this layer and are observed in the scene of the event.
+    """
+
+    name: str
+    title: str
+    tiles: tuple[LayerTile, ...]
+    missing: tuple[str, ...] = ()
+    known_pixels: int = Field(ge=0)
+
+
+class ReferenceSources(Record):
+    """Where the probability of water before comes from: at least one of these.
+
+    They are in the order of precedence. A pixel has its reference from the first that has a value there.
+    """
+
+    pre_event: PreEventScene | None = None
+    earlier_maps: EarlierMaps | None = None
+    layers: tuple[ReferenceLayer, ...] = ()
+
+
+class FloodSeparation(ReferenceSources):
     """How flood was separated from water that was there before, and what came of it.
 
     `method` names the combination that gives the probability of flood, and water is flood where it is not below
@@ -44,7 +110,6 @@ class FloodSeparation(Record):
     of `MapRecord.pixels`, as it is mapped; these are counted and have no interval.
     """
 
-    pre_event: PreEventScene
     method: str
     threshold: float = Field(ge=0.0, le=1.0)
     water: AreaEstimate | None

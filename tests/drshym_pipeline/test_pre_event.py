@@ -213,7 +213,7 @@ def test_a_reference_on_part_of_the_scene_leaves_the_rest_in_the_flooded_class_a
     assert separation.water_unseparated == int(unknown.sum()) > 100
     assert separation.water_unseparated_km2 == pytest.approx(unknown.sum() * 1e-4, rel=5e-3)
     assert not (found["mask"][:, :150] == 2).any()
-    assert any("no value in the pre-event scene" in warning for warning in record.warnings)
+    assert any("no value in the reference" in warning for warning in record.warnings)
     area = f"{area_text(separation.water_unseparated_km2)} could not be compared"
     words = "flooded, or water whose earlier state is not known"
     assert f"appear to be {words}, of which {area}." in record.caption
@@ -479,9 +479,9 @@ def test_two_scenes_of_one_name_are_told_apart_by_their_path(bundle, scene_file,
     now = scene_file(tmp_path / "now" / "S1_scene.tif", shape=(96, 96))
     pre = scene_file(tmp_path / "pre" / "S1_scene.tif", shape=(96, 96), lake=0.12, seed=7)
     record = map_scene(now, tmp_path / "out", bundle, pre=pre, **TILE)
-    assert f"in the scene S1_scene ({pre}), is not counted" in record.caption
+    assert f"by comparison with the scene S1_scene ({pre}), is not counted" in record.caption
     assert any(f"comparison with the scene S1_scene ({pre}):" in warning for warning in record.warnings)
-    assert f"<td>S1_scene ({pre})</td>" in (tmp_path / "out" / record.files["report"]).read_text()
+    assert f"<td>the scene S1_scene ({pre})</td>" in (tmp_path / "out" / record.files["report"]).read_text()
 
 
 @pytest.mark.parametrize(
