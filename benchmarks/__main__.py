@@ -29,6 +29,7 @@ GROUPS = {
     "engines": "engines:measure",
     "speed": "scene_speed:measure",
     "memory": "scene_memory:measure",
+    "pre-event": "pre_event_cost:measure",
     "training": "training_step:measure",
     "batches": "batches:measure",
     "recovery": "recovery:measure",

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import torch
 
-from benchmarks import scene_memory
+from benchmarks import pre_event_cost, scene_memory
 from benchmarks.bare_forward import bare_forward
 from benchmarks.big_scene import write_big_scene
 from benchmarks.original_method import map_in_memory
@@ -85,6 +85,15 @@ def test_memory_and_time_are_measured_in_processes_of_their_own():
     assert [row.command for row in rows] == [scene_memory.COMMAND] * 4
     assert "700 x 600 x 2" in rows[0].what
     assert all(values for row in rows for values in row.samples.values())
+
+
+@pytest.mark.system
+def test_a_pre_event_scene_is_measured_against_the_scene_alone():
+    rows = pre_event_cost.measure(shape=(520, 520), repeats=1)
+    assert [row.command for row in rows] == [pre_event_cost.COMMAND] * 2
+    assert all(len(values) == 1 for row in rows for values in row.samples.values())
+    # Two scenes are read and predicted instead of one.
+    assert rows[0].samples["with, seconds"] > rows[0].samples["without, seconds"]
 
 
 def test_a_profile_is_added_up_by_our_functions_and_by_the_innermost_functions():
