@@ -1,0 +1,5 @@
+"""Global layers in tiles: surface water, land cover, elevation, height above drainage.
+
+`layers` has the official names, corners and values of the tiles, `folder` finds them, `blocks` divides a map grid,
+`warping` moves values of tiles to it. What the values mean for a map is decided in `reference_layers` and `exclusion`.
+"""
