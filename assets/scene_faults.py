@@ -144,15 +144,19 @@ def map_faults(drawn: MapFolder) -> list[str]:
     """Return the faults of the finished rasters.
 
     These are another grid than the scene's, and a mask that is not the probability compared with the threshold, without
-    the areas below the minimum. Where flood is separated from other water, a probability of flood that does not follow
-    from the other two, and a mask without the states that follow from all three, are faults too.
+    the areas below the minimum and with the ground that the terrain excludes. Where flood is separated from other
+    water, a probability of flood that does not follow from the other two, and a mask without the states that follow
+    from all three, are faults too.
     """
     import rasterio
 
-    from drshym_pipeline.scene_folder import REFERENCE_KINDS
+    from drshym_pipeline.scene_folder import EXCLUSION_KIND, REFERENCE_KINDS, ProductKind
 
-    separation = drawn.stitched().separation
-    kinds = ("mask", "proba") if separation is None else ("mask", "proba", *REFERENCE_KINDS)
+    summary = drawn.stitched()
+    separation = summary.separation
+    kinds: tuple[ProductKind, ...] = ("mask", "proba")
+    kinds += () if separation is None else REFERENCE_KINDS
+    kinds += () if summary.exclusion is None else (EXCLUSION_KIND,)
     with ExitStack() as stack:
         # All are compressed: GDAL decodes the blocks of a band of rows side by side.
         rasters: dict[str, Any] = {
@@ -193,17 +197,18 @@ def _mask_faults(drawn: MapFolder, rasters: Mapping[str, Any]) -> list[str]:
     from drshym_pipeline.products.minimum_area import SmallAreas
     from drshym_pipeline.sar.pixel_area import PixelAreas
     from drshym_pipeline.states import MASK_NOT_OBSERVED as NOT_SEEN
-    from drshym_pipeline.states import mask_of, mask_states
+    from drshym_pipeline.states import excluded_from, mask_of, mask_states
 
     meta, summary = drawn.scene.meta(), drawn.stitched()
     grid = meta.map_grid
     threshold, minimum, separation = summary.calibration.threshold, summary.minimum_area, summary.separation
+    exclusion = summary.exclusion
     mask, proba = rasters["mask"], rasters["proba"]
     computed: Iterator[tuple[int, NDArray[Any]]] = (
         (row, mask_of(stored, threshold)) for row, stored in _bands_of(proba)
     )
     wrong = 0
-    if meta.product_grid is not None and separation is None:
+    if meta.product_grid is not None and separation is None and exclusion is None:
         # The mask of an image with control points is computed before both are moved, so only the observed pixels can
         # be compared; areas below the minimum are removed from the moved mask.
         seen, expected = ((band == NOT_SEEN for _, band in bands) for bands in (_bands_of(mask), computed))
@@ -213,6 +218,9 @@ def _mask_faults(drawn: MapFolder, rasters: Mapping[str, Any]) -> list[str]:
     if minimum is not None:
         areas = PixelAreas.measure(grid.crs, grid.affine, grid.height, grid.width)
         kept = SmallAreas(areas, minimum.ha).filtered(computed)
+    if exclusion is not None:
+        terrain = (values for _, values in _bands_of(rasters["exclusion"]))
+        kept = (excluded_from(water, values) for water, values in zip(kept, terrain, strict=True))
     if separation is not None:
         others = zip(kept, _bands_of(rasters["reference"]), _bands_of(rasters["flood_proba"]), strict=True)
         kept = (mask_states(water, before, flood, separation.threshold) for water, (_, before), (_, flood) in others)
@@ -221,6 +229,7 @@ def _mask_faults(drawn: MapFolder, rasters: Mapping[str, Any]) -> list[str]:
         return []
     rule = f"the probability compared with the threshold {threshold:g}"
     rule += "" if minimum is None else f", without areas below {minimum.ha:g} ha"
+    rule += "" if exclusion is None else ", with the ground that the terrain excludes"
     rule += "" if separation is None else f", with flood from a probability of {separation.threshold:g} on"
     return [f"the mask differs in {counted(wrong, 'pixel')} from {rule}"]
 

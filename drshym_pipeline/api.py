@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MapRecord, PrecisionOption, Units
+from drshym_pipeline.records import MapRecord, PrecisionOption, TerrainLimits, Units
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def map_scene(
     model: ModelBundle | str | os.PathLike[str] | None = None,
     *,
     pre: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    ancillary: str | os.PathLike[str] | None = None,
+    limits: TerrainLimits | None = None,
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -64,6 +66,9 @@ def map_scene(
         model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
         pre: A scene from before the event, as for `path`. With it flood is separated from water that was there before.
             If its units or bands cannot be recognised, write them into its side-car.
+        ancillary: A folder of tiles of long-term water maps and elevation. With it flood is separated from the water
+            that they show, and steep and high ground is excluded.
+        limits: From which terrain on ground is excluded; the default ones when None.
         scene_id: The scene's name; taken from the file names by default.
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
             `intensity` (the square of `dn`).
@@ -96,6 +101,8 @@ def map_scene(
         chosen.bundle,
         chosen.reference,
         pre=_files(pre),
+        ancillary=None if ancillary is None else Path(ancillary),
+        limits=limits,
         scene_id=scene_id,
         units=units,
         bands=bands,

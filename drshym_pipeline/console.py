@@ -25,6 +25,8 @@ _LABELS: Final = {
     "stitched_scenes": "drawing the map (rows)",
     "scene_reports": "writing the report",
     "pre_event": "predicting tiles of the pre-event scene",
+    "reference_layers": "reading the long-term maps of water (rows)",
+    "exclusion": "reading the terrain (rows)",
     "simulate": "simulating chips",
     "train": "training (steps)",
     "calibrate": "calibrating (chips)",
@@ -161,7 +163,9 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:
     """Return the row of a scene in the result table: name, water or flood with its interval, observed share, mask."""
-    water = "nothing was observed" if record.flooded is None else record.flooded.text()
+    from drshym_pipeline.records import no_area_text
+
+    water = no_area_text(record.exclusion) if record.flooded is None else record.flooded.text()
     observed = f"{record.observed_fraction:.0%}".replace("%", " %")
     return record.scene_id, water, observed, str(out / record.files["mask"])
 

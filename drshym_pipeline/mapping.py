@@ -21,6 +21,7 @@ from drshym_pipeline.records import (
     ModelReference,
     PrecisionOption,
     SceneMeta,
+    TerrainLimits,
     Units,
     check_min_area,
 )
@@ -33,6 +34,7 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.reference import ReferenceWater
     from drshym_pipeline.sar.sidecar import SceneSidecar
 
 __all__ = ["map_scene"]
@@ -45,6 +47,8 @@ def map_scene(
     reference: ModelReference,
     *,
     pre: Sequence[Path] = (),
+    ancillary: Path | None = None,
+    limits: TerrainLimits | None = None,
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -68,6 +72,9 @@ def map_scene(
         reference: Name, version and hash of the model.
         pre: The files of a scene from before the event, as in `sources`. With it flood is separated from water that was
             there before. Its units and bands are those of its side-car, or recognised.
+        ancillary: A folder of tiles of long-term water maps and elevation. With it flood is separated from water that
+            they show, where no scene from before is known, and steep and high ground is excluded.
+        limits: From which terrain on ground is excluded; the default ones when None.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
         bands: Numbers of the bands to read, VV first; found from their names by default.
@@ -84,16 +91,22 @@ def map_scene(
         progress: Called by every stage.
 
     Raises:
-        InputError: The scene or an option cannot be used, or the scene from before the event cannot be the reference.
+        InputError: The scene or an option cannot be used, the scene from before the event cannot be the reference, or
+            `ancillary` is no folder.
     """
+    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.exclusion import TerrainExclusion, terrain_exclusion
     from drshym_pipeline.pre_event import as_pre_event, map_pre_event
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version, write_report
+    from drshym_pipeline.reference import combined
+    from drshym_pipeline.reference_layers import long_term_reference
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
     check_prediction_options(batch_size, precision)
     min_area_ha = check_min_area(min_area_ha)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
+    tiles_folder = None if ancillary is None else AncillaryFolder(ancillary)
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
         probabilities, products = work / "probabilities.zarr", work / "products"
@@ -116,20 +129,57 @@ def map_scene(
         if not overwrite:
             check_free(out, meta)
         clock.note("stage")
-        before = None
+        references: list[ReferenceWater] = []
+        exclusion: TerrainExclusion | None = None
+        notes: tuple[str, ...] = ()
         with BackscatterReader(meta, work) as reader:
             if pre:
                 # Its backscatter and tiles are as large as those of the scene, and not needed any more afterwards.
                 with temporary_directory(work) as folder, as_pre_event():
-                    raster = work / "reference.tif"
-                    before = map_pre_event(reader, *described(pre, folder), folder, raster=raster, progress=progress)
+                    raster = work / "pre_event.tif"
+                    references.append(
+                        map_pre_event(reader, *described(pre, folder), folder, raster=raster, progress=progress)
+                    )
                 clock.note("pre_event")
+            if tiles_folder is not None:
+                found, notes = long_term_reference(
+                    reader, tiles_folder, work, raster=work / "layers.tif", progress=progress
+                )
+                references += [] if found is None else [found]
+                exclusion, more = terrain_exclusion(
+                    meta.map_grid,
+                    tiles_folder,
+                    sources,
+                    raster=work / "exclusion.tif",
+                    limits=limits,
+                    progress=progress,
+                )
+                notes += more
+                clock.note("ancillary")
+            reference_water = combined(references, meta.map_grid, work / "reference.tif") if references else None
             prediction = plan.carry_out(reader, probabilities, progress)
             clock.note("predict")
             tiles = open_probabilities(probabilities, plan.grid)
-            drawn = draw_map(reader, tiles, prediction, products, progress, min_area_ha=min_area_ha, reference=before)
+            drawn = draw_map(
+                reader,
+                tiles,
+                prediction,
+                products,
+                progress,
+                min_area_ha=min_area_ha,
+                reference=reference_water,
+                exclusion=exclusion,
+                notes=notes,
+            )
         clock.note("stitch")
-        version = map_version(meta, plan.key, prediction.summary, min_area_ha=min_area_ha, reference=before)
+        version = map_version(
+            meta,
+            plan.key,
+            prediction.summary,
+            min_area_ha=min_area_ha,
+            reference=reference_water,
+            exclusion=exclusion,
+        )
         timed = drawn.model_copy(update={"seconds": clock.seconds})
         record = write_report(meta, timed, version, products, progress)
         publish(products, meta.scene_id, out)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.observation import observed_rows, row_windows
 from drshym_pipeline.prediction import PredictionPlan
 from drshym_pipeline.probabilities import NOT_OBSERVED, open_probabilities
 from drshym_pipeline.progress import Progress, silent
@@ -30,14 +31,13 @@ from drshym_pipeline.records import (
     SceneMeta,
 )
 from drshym_pipeline.reference import ReferenceWater, new_reference_raster
-from drshym_pipeline.reprojection import moved, new_image_raster, strips
+from drshym_pipeline.reprojection import moved, new_image_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.sar.named_times import acquired_text, is_before
-from drshym_pipeline.stitching import band_rows, stitch_rows
+from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.storage import plain_name, to_uri
-from drshym_pipeline.tiling import Window
 
 STAGE = "pre_event"
 _OTHER_SCENE = "Give a scene of the same place from before the event as --pre, or leave --pre out"
@@ -264,7 +264,7 @@ def _are_same(now: BackscatterReader, before: BackscatterReader, now_band: int, 
     Speckle is never the same twice, so bands of two images differ in the first rows that both observe.
     """
     common = 0
-    for window in _row_windows(now.meta.shape):
+    for window in row_windows(now.meta.shape):
         some = now.read(window, now_band + 1)[now_band].astype(np.int32)
         others = before.read(window, band + 1)[band].astype(np.int32)
         both = (some != NOT_OBSERVED_CODE) & (others != NOT_OBSERVED_CODE)
@@ -272,35 +272,6 @@ def _are_same(now: BackscatterReader, before: BackscatterReader, now_band: int, 
             return False
         common += int(np.count_nonzero(both))
     return common >= _FEWEST_SAME
-
-
-def _row_windows(shape: tuple[int, int]) -> Iterator[Window]:
-    """Yield windows of some whole rows, from the first row to the last."""
-    height, width = shape
-    most = band_rows(width)
-    return (Window(row, 0, min(most, height - row), width) for row in range(0, height, most))
-
-
-def _observed(now: BackscatterReader, work: Path) -> Iterator[tuple[range, NDArray[np.bool_]]]:
-    """Yield rows of a scene's map grid, and where its map is observed in them.
-
-    An image with control points is moved there by the rule of its products: see `products.geocode`.
-    """
-    grid = now.meta.map_grid
-    if now.meta.product_grid is None:
-        for rows in strips(grid):
-            (codes,) = now.read(Window(rows.start, 0, len(rows), grid.width), 1)
-            yield rows, codes != NOT_OBSERVED_CODE
-        return
-    image = work / "observed.tif"
-    with new_image_raster(image, now.meta, 1, NOT_OBSERVED_CODE) as target:
-        for window in _row_windows(now.meta.shape):
-            place = ((window.row, window.row + window.height), (0, window.width))
-            target.write(now.read(window, 1), window=place)
-    with rasterio.open(image) as source:
-        for rows in strips(grid):
-            (near,), (smooth,) = (moved(source, grid, rows, how) for how in (Resampling.nearest, Resampling.bilinear))
-            yield rows, (near != NOT_OBSERVED_CODE) & (smooth != NOT_OBSERVED_CODE)
 
 
 def _write_reference(image: Path, raster: Path, now: BackscatterReader, work: Path) -> tuple[int, int]:
@@ -312,7 +283,7 @@ def _write_reference(image: Path, raster: Path, now: BackscatterReader, work: Pa
     known = compared = 0
     grid = now.meta.map_grid
     with rasterio.open(image) as source, new_reference_raster(raster, grid) as target:
-        for rows, observed in _observed(now, work):
+        for rows, observed in observed_rows(now, work):
             (stored,) = moved(source, grid, rows, Resampling.bilinear)
             has_value = stored != NOT_OBSERVED
             known += int(np.count_nonzero(has_value))

@@ -86,17 +86,32 @@ class _Manifest(Record, extra="ignore"):
 
 
 ProductKind = Literal[
-    "mask", "style", "proba", "reference", "flood_proba", "overlay", "thumbnail", "flood", "caption", "report", "record"
+    "mask",
+    "style",
+    "proba",
+    "reference",
+    "flood_proba",
+    "exclusion",
+    "overlay",
+    "thumbnail",
+    "flood",
+    "caption",
+    "report",
+    "record",
 ]
 PRODUCT_KINDS: Final[tuple[ProductKind, ...]] = get_args(ProductKind)
-# Only maps with a pre-event scene have them.
+# Only maps with a reference have them.
 REFERENCE_KINDS: Final[tuple[ProductKind, ...]] = ("reference", "flood_proba")
+# Only maps with terrain have it.
+EXCLUSION_KIND: Final[ProductKind] = "exclusion"
+OPTIONAL_KINDS: Final[tuple[ProductKind, ...]] = (*REFERENCE_KINDS, EXCLUSION_KIND)
 _SUFFIXES: Final[dict[ProductKind, str]] = {
     "mask": "_mask.tif",
     "style": "_mask.qml",
     "proba": "_proba.tif",
     "reference": "_reference.tif",
     "flood_proba": "_flood_proba.tif",
+    "exclusion": "_exclusion.tif",
     "overlay": "_overlay.png",
     "thumbnail": "_thumbnail.png",
     "flood": "_flood.geojson",

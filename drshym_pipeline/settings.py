@@ -16,7 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from drshym_pipeline.errors import InputError, one_line
-from drshym_pipeline.records import BandMode, MinAreaHa, PrecisionOption, describe_validation
+from drshym_pipeline.records import (
+    HIGH_ABOVE_DRAINAGE_M,
+    STEEP_SLOPE_DEG,
+    BandMode,
+    MinAreaHa,
+    PrecisionOption,
+    TerrainLimits,
+    describe_validation,
+)
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 
 SEED = 42
@@ -361,6 +369,17 @@ class PipelineSettings(BaseSettings):
     min_area_ha: MinAreaHa = Field(
         default=0.0, description="smallest water area of a map, in hectares; smaller ones become dry, 0 keeps all"
     )
+    ancillary: Path | None = Field(
+        default=None, description="folder of tiles of long-term water maps and elevation; none are used without it"
+    )
+    exclude_slope_deg: float = Field(
+        default=STEEP_SLOPE_DEG, gt=0, le=90, description="slope in degrees from which ground is excluded from a map"
+    )
+    exclude_hand_m: float = Field(
+        default=HIGH_ABOVE_DRAINAGE_M,
+        gt=0,
+        description="metres above the nearest drainage from which ground is excluded from a map",
+    )
     keep_sources: Literal["inbox", "store"] = Field(
         default="inbox",
         description="where the files of a mapped scene are kept: in the watched folder, or in the store",
@@ -399,6 +418,11 @@ class PipelineSettings(BaseSettings):
                 "Correct one of the two environment variables",
             )
         return settings
+
+    @property
+    def terrain_limits(self) -> TerrainLimits:
+        """From which terrain on ground is excluded from a map."""
+        return TerrainLimits(slope_deg=self.exclude_slope_deg, hand_m=self.exclude_hand_m)
 
     @property
     def store_path(self) -> Path:

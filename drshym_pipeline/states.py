@@ -27,11 +27,18 @@ MASK_LEGEND: Final[dict[str, int]] = {
     "excluded": EXCLUDED,
     "not_observed": MASK_NOT_OBSERVED,
 }
+# Why the terrain excludes a pixel: the values of the file of exclusion, which are added for several reasons.
+EXCLUSION_REASONS: Final[dict[str, int]] = {"slope": 1, "hand": 2, "layover": 4, "shadow": 8}
+NO_EXCLUSION: Final = 0
+EXCLUSION_UNKNOWN: Final = 255
 # The colours of the water in every picture, palette and style, as red, green and blue. Both differ from the grey of the
 # radar image, and from each other also where they are half transparent.
 WATER_COLOURS: Final[dict[int, tuple[int, int, int]]] = {FLOODED: (0, 110, 255), PERMANENT: (120, 230, 220)}
+# The colour of excluded ground on maps that have some: neither grey like the radar image nor like water.
+EXCLUDED_COLOUR: Final[tuple[int, int, int]] = (166, 106, 56)
 # The meaning of the flooded class as long as permanent water is not separated.
 OPEN_WATER: Final = "open water, flood not separated"
+EXCLUDED_GROUND: Final = "excluded (terrain)"
 WATER_BEFORE: Final = "water that was there before"
 
 
@@ -59,7 +66,7 @@ def mask_labels(*, water_separated: bool, unseparated: bool = False) -> dict[int
         DRY: "dry",
         FLOODED: water_state(water_separated=water_separated, unseparated=unseparated),
         PERMANENT: WATER_BEFORE,
-        EXCLUDED: "excluded (terrain)",
+        EXCLUDED: EXCLUDED_GROUND,
         MASK_NOT_OBSERVED: "not observed",
     }
 
@@ -84,8 +91,6 @@ def mask_states(
     reference: NDArray[np.uint16],
     flood: NDArray[np.uint16],
     flood_threshold: float,
-    *,
-    excluded: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the states of all pixels: a mask of water with flood apart from water that was there before.
 
@@ -93,18 +98,37 @@ def mask_states(
     threshold or is not known, and 2 elsewhere; 0 dry.
 
     Args:
-        mask: Any shape, uint8 as `mask_of` returns it, also without its small areas.
+        mask: Any shape, uint8 as `mask_of` or `excluded_from` returns it, also without its small areas.
         reference: Same shape, probability of water before as uint16 in steps of 1e-4, 65535 where not known.
         flood: Same shape, probability of flood in the same form.
         flood_threshold: The probability from which water is flood.
-        excluded: Same shape, where nothing can be said about water; nowhere when None.
     """
     states = mask.copy()
     known = (reference != NOT_OBSERVED) & (flood != NOT_OBSERVED)
     states[(mask == FLOODED) & known & ~is_water(flood, flood_threshold)] = PERMANENT
-    if excluded is not None:
-        states[excluded & (mask != MASK_NOT_OBSERVED)] = EXCLUDED
     return states
+
+
+def is_excluded(exclusion: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return True where the terrain excludes a pixel; never where it is not known.
+
+    Args:
+        exclusion: Any shape, the sum of the values of `EXCLUSION_REASONS`, 0 for none, 255 where not known.
+    """
+    found: NDArray[np.bool_] = (exclusion != NO_EXCLUSION) & (exclusion != EXCLUSION_UNKNOWN)
+    return found
+
+
+def excluded_from(mask: NDArray[np.uint8], exclusion: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a mask with the pixels that the terrain excludes; not observed has precedence.
+
+    Args:
+        mask: Any shape, uint8 as `mask_of` returns it, also without its small areas.
+        exclusion: Same shape, as `is_excluded` takes it.
+    """
+    left = mask.copy()
+    left[is_excluded(exclusion) & (mask != MASK_NOT_OBSERVED)] = EXCLUDED
+    return left
 
 
 def is_unseparated(states: NDArray[np.uint8], reference: NDArray[np.uint16]) -> NDArray[np.bool_]:

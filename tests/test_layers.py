@@ -19,8 +19,9 @@ PACKAGE = ROOT / "drshym_pipeline"
 ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "states", "assessment", "scene_folder", "scene_store", "datasets", "model", "training",
-    "stitching", "reprojection", "tile_work", "inference", "prediction", "change", "ancillary", "reference",
-    "pre_event", "products", "stages", "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
+    "stitching", "reprojection", "observation", "tile_work", "inference", "prediction", "change", "ancillary",
+    "reference", "pre_event", "reference_layers", "exclusion", "products", "stages", "mapping", "api", "evaluation",
+    "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.

@@ -19,11 +19,11 @@ from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterWindow
 
-from drshym_pipeline.ancillary.blocks import Block
+from drshym_pipeline.ancillary.blocks import Block, blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder, tile_record
 from drshym_pipeline.ancillary.layers import Cell, Layer
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import LayerTile
+from drshym_pipeline.records import LayerTile, MapGrid, counted
 from drshym_pipeline.sar.completeness import check_blocks
 from drshym_pipeline.sar.safe_open import open_raster, open_scene_file
 
@@ -33,6 +33,7 @@ _TOLERANCE: Final = 1.0  # pixels that a tile may be from its square
 _APPROXIMATION: Final = 0.125  # pixels; the largest error of GDAL between computed places
 _WARP_MEGABYTES: Final = 64
 _SEA_PIXELS: Final = 64  # along the side of a square of sea
+_NAMED: Final = 5  # tiles in a sentence
 _DOWNLOAD: Final = "Download it again, or remove it"
 
 
@@ -103,6 +104,29 @@ class LayerReader:
     def tiles(self) -> tuple[LayerTile, ...]:
         """Return the tiles that gave values, with their hashes."""
         return tuple(tile_record(path) for path in sorted(self._used))
+
+    def is_there(self, grid: MapGrid) -> bool:
+        """Return whether at least one tile of a map grid is in the folder, or is known to be sea."""
+        cells = (cell for block in blocks(grid) for cell, _, touched in block.cells(self.layer.side) if touched)
+        return any(self._path(cell) or self._folder.is_sea(self.layer, cell) for cell in cells)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is missing or could not be used, as sentences."""
+        found = []
+        if self._missing:
+            names = list(self.missing)
+            shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+            found.append(
+                f"{self.layer.title}: {counted(len(names), 'tile')} not found in {self._folder.root} ({shown}); the "
+                "layer is not known there."
+            )
+        if self._sea:
+            found.append(
+                f"{self.layer.title}: {counted(len(self._sea), 'square')} without a tile taken as sea at 0 m, because "
+                "the list of tiles does not name them."
+            )
+        found += [f"{fault} The layer is not known there." for fault in self.faults]
+        return tuple(found)
 
     def read(self, block: Block) -> NDArray[np.float32]:
         """Return the layer on a block: (rows, columns) float32, NaN where it is not known."""

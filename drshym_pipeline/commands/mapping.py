@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drshym_pipeline.commands.ancillary import AncillaryOption, ancillary_options
 from drshym_pipeline.commands.options import (
     BandsOption,
     CheckpointOption,
@@ -138,6 +139,7 @@ def segment(
     vv: VVOption = None,
     vh: VHOption = None,
     pre: PreOption = None,
+    ancillary: AncillaryOption = None,
     units: UnitsOption = None,
     bands: BandsOption = None,
     denoise: DenoiseOption = True,
@@ -158,6 +160,7 @@ def segment(
             named_scenes(group_sources(scenes or [], vv, vh), out),
             checkpoint,
             pre=pre_event_sources(pre or []),
+            **ancillary_options(ancillary),
             units=units,
             bands=band_numbers(bands),
             denoise=denoise,
@@ -257,6 +260,7 @@ def predict_folder(
             help="Folder of a sealed model; by default the model in service, or the shipped one if none is.",
         ),
     ] = None,
+    ancillary: AncillaryOption = None,
     units: UnitsOption = None,
     bands: BandsOption = None,
     denoise: DenoiseOption = True,
@@ -284,6 +288,7 @@ def predict_folder(
             outcome,
             found,
             checkpoint,
+            **ancillary_options(ancillary),
             units=units,
             bands=band_numbers(bands),
             denoise=denoise,

@@ -78,8 +78,10 @@ def _row(item: SceneStatus, served_sha256: str) -> tuple[str, str, str, str, str
 
 
 def _water(found: MapFolder) -> str:
-    flooded = found.record().flooded
-    return "nothing was observed" if flooded is None else flooded.text()
+    from drshym_pipeline.records import no_area_text
+
+    record = found.record()
+    return no_area_text(record.exclusion) if record.flooded is None else record.flooded.text()
 
 
 def _title(found: list[SceneStatus], rows: list[tuple[str, str, str, str, str]]) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from drshym_pipeline.model.model_card import score_text
+from drshym_pipeline.products.exclusion_texts import excluded_clause
 from drshym_pipeline.products.reference_texts import reference_text
 from drshym_pipeline.records import (
+    ALL_EXCLUDED,
     APPROXIMATE_RADIOMETRY,
     AreaEstimate,
     CardIou,
+    Exclusion,
     FloodSeparation,
     PredictionSummary,
     SceneMeta,
@@ -92,6 +95,7 @@ def short_caveat(
     separation: FloodSeparation | None = None,
     *,
     min_area_ha: float = 0.0,
+    exclusion: Exclusion | None = None,
 ) -> str:
     """Return the caveat of every polygon and picture, in one sentence."""
     water = _separation_clause(meta, separation)
@@ -99,7 +103,7 @@ def short_caveat(
         area = area_text(separation.water_unseparated_km2)
         water += f"; {area} of the flooded class could not be compared and may be such water"
     weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
-    small = _small_areas_clause(min_area_ha)
+    small = _small_areas_clause(min_area_ha) + excluded_clause(exclusion)
     return f"{water}{weaker}{small}; preliminary, not validated in the field."
 
 
@@ -112,6 +116,7 @@ def write_caption(
     *,
     interval_source: str = "",
     min_area_ha: float = 0.0,
+    exclusion: Exclusion | None = None,
 ) -> str:
     """Return the caption of a map, in two sentences.
 
@@ -125,9 +130,15 @@ def write_caption(
         separation: How flood was separated from water that was there before; None when it was not.
         interval_source: Where the interval of all water comes from, see `AreaErrorModel.source`.
         min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
+        exclusion: What the terrain excludes; None when no terrain was used.
     """
     when = f" of {acquired_text(meta.acquired_at)}" if meta.acquired_at else ""
     signed = f"by {prediction.reference.label}; preliminary, not validated in the field"
+    if flooded is None and exclusion is not None and exclusion.pixels:
+        return (
+            f"{ALL_EXCLUDED[0].upper()}{ALL_EXCLUDED[1:]} in the scene {meta.scene_id}{when} "
+            f"({area_text(observed_km2)}), so neither flood nor dry land can be stated. Processed {signed}."
+        )
     if flooded is None:
         return (
             f"Nothing was observed in the scene {meta.scene_id}{when}: no pixel holds a valid measurement, so neither "
@@ -142,7 +153,7 @@ def write_caption(
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else None
     warnings = "".join(f" {warning}" for warning in (flooded.warning(), unusual) if warning)
-    small = _small_areas_clause(min_area_ha)
+    small = _small_areas_clause(min_area_ha) + excluded_clause(exclusion)
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, "

@@ -6,18 +6,21 @@ The next bands are stitched in the background. Other modules make the intervals,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_bands
 from drshym_pipeline.change import flood_threshold
+from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import StoredProbabilities
 from drshym_pipeline.products.bands import Band, image_bands
 from drshym_pipeline.products.caption import write_caption
+from drshym_pipeline.products.exclusion_bands import ExclusionRaster, exclusion_tags
 from drshym_pipeline.products.figure import write_pictures
 from drshym_pipeline.products.flood_rasters import FloodRasters, separation_tags
 from drshym_pipeline.products.geocode import geocoded
@@ -29,12 +32,12 @@ from drshym_pipeline.products.rasters import MapRasters, picture_text, provenanc
 from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import MappedSurfaces, StitchSummary
+from drshym_pipeline.records import AreaEstimate, Exclusion, MappedSurfaces, StitchSummary
 from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
 from drshym_pipeline.sar.pixel_area import PixelAreas
-from drshym_pipeline.scene_folder import REFERENCE_KINDS, Prediction, ProductKind, product_name
+from drshym_pipeline.scene_folder import EXCLUSION_KIND, REFERENCE_KINDS, Prediction, ProductKind, product_name
 from drshym_pipeline.states import mask_of
 from drshym_pipeline.storage import temporary_directory, write_text
 
@@ -53,6 +56,29 @@ def _mapped_surfaces(signs: SceneSigns) -> MappedSurfaces | None:
     return MappedSurfaces(bare_like=bare / total, wind_like=wind / total)
 
 
+def _kinds(reference: ReferenceWater | None, exclusion: TerrainExclusion | None) -> Iterator[ProductKind]:
+    """Yield the files that are drawn."""
+    yield from _DRAWN
+    if reference is not None:
+        yield from REFERENCE_KINDS
+    if exclusion is not None:
+        yield EXCLUSION_KIND
+
+
+def _area_of_water(
+    errors: AreaErrorModel,
+    water_km2: float,
+    statistics: MapStatistics,
+    signs: SceneSigns | None,
+    excluded: Exclusion | None,
+) -> AreaEstimate | None:
+    """Return the area of all water in the observed ground that is not excluded; None where there is none."""
+    pixels, km2 = (0, 0.0) if excluded is None else (excluded.pixels, excluded.km2)
+    if statistics.observed_pixels == pixels:
+        return None
+    return errors.estimate(water_km2, max(statistics.observed_km2 - km2, 0.0), signs)
+
+
 def _map_bands(
     reader: BackscatterReader,
     tiles: StoredProbabilities,
@@ -61,19 +87,25 @@ def _map_bands(
     scratch: Path,
     *,
     small: SmallAreas | None,
+    terrain: ExclusionRaster | None,
     flood: FloodRasters | None,
+    excluded: Path | None,
 ) -> Iterator[Band]:
     """Yield the bands of the finished map, from the first row to the last."""
     summary, meta = prediction.summary, reader.meta
     threshold = summary.calibration.threshold
-    bands = image_bands(reader, tiles, threshold, signs, used_bands(summary.mode))
+    # The exclusion is on the map grid, which an image with control points is moved to only later.
+    in_image = excluded if meta.product_grid is None else None
+    bands = image_bands(reader, tiles, threshold, signs, used_bands(summary.mode), exclusion=in_image)
     if meta.product_grid is not None:
         bands = geocoded(bands, meta, scratch)
-        if flood is not None:
+        if flood is not None or terrain is not None:
             # The states follow from the files of the map, so the water does too.
             bands = (replace(band, mask=mask_of(band.stored, threshold)) for band in bands)
     if small is not None:
         bands = without_small_areas(bands, small)
+    if terrain is not None:
+        bands = terrain.written(bands)
     return bands if flood is None else flood.written(bands)
 
 
@@ -86,6 +118,8 @@ def draw_map(
     *,
     min_area_ha: float = 0.0,
     reference: ReferenceWater | None = None,
+    exclusion: TerrainExclusion | None = None,
+    notes: Sequence[str] = (),
 ) -> StitchSummary:
     """Write mask and its style, probability, pictures, polygons and caption of a predicted scene.
 
@@ -97,6 +131,8 @@ def draw_map(
         progress: Called after every band, with the number of rows.
         min_area_ha: Water areas below this size become dry, in hectares; 0 to keep areas of any size.
         reference: The probability of water before the event; without it the flooded class is water of any kind.
+        exclusion: What the terrain excludes; without it nothing is excluded.
+        notes: More warnings of the map, as sentences.
 
     Returns:
         The figures of the map.
@@ -108,17 +144,19 @@ def draw_map(
     errors = prediction.area_errors
     mode = prediction.summary.mode
     signs = None if errors.signs is None and mode == "vv" else SignCounts()
-    canvas = OverlayCanvas(place.height, place.width, separated=reference is not None)
-    kinds = _DRAWN if reference is None else (*_DRAWN, *REFERENCE_KINDS)
-    paths = {kind: products / product_name(meta.scene_id, kind) for kind in kinds}
+    canvas = OverlayCanvas(place.height, place.width, separated=reference is not None, terrain=exclusion is not None)
+    paths = {kind: products / product_name(meta.scene_id, kind) for kind in _kinds(reference, exclusion)}
     flood_from = flood_threshold(calibration.threshold)
     tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
     tags |= {} if reference is None else separation_tags(reference, flood_from)
+    tags |= {} if exclusion is None else exclusion_tags(exclusion)
     small = SmallAreas(areas, min_area_ha) if min_area_ha else None
     products.mkdir(exist_ok=True)
     with (
         temporary_directory(products) as scratch,
-        MapRasters(meta, scratch, tags, water_separated=reference is not None) as rasters,
+        MapRasters(
+            meta, scratch, tags, water_separated=reference is not None, terrain=exclusion is not None
+        ) as rasters,
         ExitStack() as stack,
     ):
         flood = (
@@ -128,7 +166,22 @@ def draw_map(
                 FloodRasters(meta, scratch, tags, areas=areas, reference=reference, threshold=flood_from)
             )
         )
-        bands = _map_bands(reader, tiles, prediction, signs, scratch, small=small, flood=flood)
+        terrain = (
+            None
+            if exclusion is None
+            else stack.enter_context(ExclusionRaster(meta, scratch, tags, areas=areas, exclusion=exclusion))
+        )
+        bands = _map_bands(
+            reader,
+            tiles,
+            prediction,
+            signs,
+            scratch,
+            small=small,
+            terrain=terrain,
+            flood=flood,
+            excluded=None if exclusion is None else exclusion.raster,
+        )
         progress(STAGE, 0, place.height)
         for band in Prefetched(bands, _AHEAD):
             statistics.add(band.row, band.stored, band.mask, band.vv)
@@ -141,11 +194,11 @@ def draw_map(
             statistics.probability_tags(),
             unseparated=has_unseparated,
         )
-        observed = statistics.observed_pixels > 0
+        excluded = None if terrain is None else terrain.finished()
         counted = None if signs is None else signs.signs(calibration.threshold)
         mapped_surfaces = None if counted is None or mode == "vv" else _mapped_surfaces(counted)
         water_km2 = statistics.flooded_km2 if flood is None else flood.statistics.water_km2
-        water = errors.estimate(water_km2, statistics.observed_km2, counted) if observed else None
+        water = _area_of_water(errors, water_km2, statistics, counted, excluded)
         flooded, separation = (water, None) if flood is None else flood.finished(water)
         minimum_area = None if small is None else small.result()
         shown = meta.statistics.get("VV")
@@ -154,6 +207,8 @@ def draw_map(
             cogs = [pool.submit(rasters.publish, paths["mask"], paths["proba"])]
             if flood is not None:
                 cogs.append(pool.submit(flood.publish, *(paths[kind] for kind in REFERENCE_KINDS)))
+            if terrain is not None:
+                cogs.append(pool.submit(terrain.publish, paths[EXCLUSION_KIND]))
             vectors = pool.submit(
                 write_flood_polygons,
                 mask,
@@ -161,15 +216,15 @@ def draw_map(
                 paths["flood"],
                 crs=place.crs,
                 areas=areas,
-                properties=polygon_properties(meta, prediction, min_area_ha, separation),
-                about=about_map(meta, flooded, minimum_area, separation),
+                properties=polygon_properties(meta, prediction, min_area_ha, separation, excluded),
+                about=about_map(meta, flooded, minimum_area, separation, excluded),
             )
             write_pictures(
                 canvas,
                 paths["overlay"],
                 paths["thumbnail"],
                 text=picture_text(tags),
-                words=figure_text(meta, prediction, flooded, min_area_ha, separation),
+                words=figure_text(meta, prediction, flooded, min_area_ha, separation, exclusion=excluded),
                 scene_width=place.width,
                 pixel_m=pixel_size_m(place.crs, place.affine, place.height, place.width),
                 statistics=(shown.p01, shown.p99) if shown else None,
@@ -186,9 +241,13 @@ def draw_map(
         separation,
         interval_source=prediction.area_errors.source(card.data if card else None),
         min_area_ha=min_area_ha,
+        exclusion=excluded,
     )
     write_text(paths["caption"], caption + "\n")
-    write_text(paths["style"], mask_style(water_separated=reference is not None, unseparated=has_unseparated))
+    write_text(
+        paths["style"],
+        mask_style(water_separated=reference is not None, unseparated=has_unseparated, terrain=exclusion is not None),
+    )
     summary = prediction.summary
     return StitchSummary(
         reference=summary.reference,
@@ -211,6 +270,7 @@ def draw_map(
         novelty=summary.novelty,
         mapped_surfaces=mapped_surfaces,
         separation=separation,
+        exclusion=excluded,
         slices=statistics.slices(),
         caption=caption,
         warnings=map_warnings(
@@ -221,7 +281,12 @@ def draw_map(
             surfaces=mapped_surfaces,
             flooded=flooded,
             separation=separation,
-            reference_warnings=() if reference is None else reference.warnings,
+            exclusion=excluded,
+            source_warnings=[
+                *(() if reference is None else reference.warnings),
+                *(() if exclusion is None else exclusion.warnings),
+                *notes,
+            ],
         ),
         files={kind: path.name for kind, path in paths.items()},
     )

@@ -21,7 +21,7 @@ from drshym_pipeline.products.overlay import (
     Look,
     OverlayCanvas,
 )
-from drshym_pipeline.states import FLOODED, PERMANENT, WATER_COLOURS
+from drshym_pipeline.states import EXCLUDED_COLOUR, FLOODED, PERMANENT, WATER_COLOURS
 from drshym_pipeline.storage import write_bytes
 
 THUMBNAIL_SIDE: Final = 512
@@ -44,6 +44,7 @@ class FigureText:
         water: The meaning of the blue colour.
         north_up: Whether north is at the top; if so, a north arrow is drawn.
         water_before: The meaning of the colour of water that was there before; None if it is not on the map.
+        excluded: The meaning of the colour of excluded ground; None if there is none on the map.
     """
 
     title: str
@@ -51,6 +52,7 @@ class FigureText:
     water: str
     north_up: bool
     water_before: str | None = None
+    excluded: str | None = None
 
 
 def scale_length(metres: float) -> float:
@@ -120,6 +122,7 @@ def _swatches(stretch: tuple[float, float], words: FigureText) -> list[tuple[Ima
     return [
         (over_water(WATER_COLOURS[FLOODED]), words.water),
         *([] if words.water_before is None else [(over_water(WATER_COLOURS[PERMANENT]), words.water_before)]),
+        *([] if words.excluded is None else [(over_water(EXCLUDED_COLOUR), words.excluded)]),
         (grey, f"radar backscatter (VV), {stretch[0]:.0f} to {stretch[1]:.0f} dB"),
         (hatch, "not observed"),
     ]

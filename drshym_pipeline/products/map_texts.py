@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from drshym_pipeline.products.caption import area_text, is_vv_alone, short_caveat, uncompared_text, vv_alone_warning
+from drshym_pipeline.products.exclusion_texts import exclusion_text, exclusion_warnings
 from drshym_pipeline.products.figure import FigureText
 from drshym_pipeline.products.reference_texts import reference_text
-from drshym_pipeline.records import AreaEstimate, FloodSeparation, MappedSurfaces, MinimumArea, SceneMeta, counted
+from drshym_pipeline.records import (
+    AreaEstimate,
+    Exclusion,
+    FloodSeparation,
+    MappedSurfaces,
+    MinimumArea,
+    SceneMeta,
+    counted,
+    no_area_text,
+)
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.scene_folder import Prediction
-from drshym_pipeline.states import WATER_BEFORE, flooded_state
+from drshym_pipeline.states import EXCLUDED_GROUND, WATER_BEFORE, flooded_state
 
 INTERVAL_OF_OTHER_PIXELS = (
     "The interval of the area was fitted on pixels of 10 m and may be too narrow for other pixels."
@@ -30,7 +40,8 @@ def map_warnings(
     surfaces: MappedSurfaces | None = None,
     flooded: AreaEstimate | None = None,
     separation: FloodSeparation | None = None,
-    reference_warnings: Sequence[str] = (),
+    exclusion: Exclusion | None = None,
+    source_warnings: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return what a reader of the map must know, as sentences.
 
@@ -42,7 +53,8 @@ def map_warnings(
         surfaces: What the mapped water looks like.
         flooded: The area of the flooded class.
         separation: How flood was separated from water that was there before; None when it was not.
-        reference_warnings: The warnings about the reference.
+        exclusion: What the terrain excludes.
+        source_warnings: The warnings about the reference and the terrain.
     """
     found = list(meta.warnings)
     if separation is None:
@@ -51,7 +63,10 @@ def map_warnings(
             "so the flooded class means open water of any kind."
         )
     else:
-        found += [*_separation_warnings(meta, separation), *reference_warnings]
+        found += _separation_warnings(meta, separation)
+    if exclusion is not None:
+        found += exclusion_warnings(exclusion, moved=meta.product_grid is not None)
+    found += source_warnings
     found.append("Preliminary automatic result, not validated in the field.")
     if flooded is not None and (outside := flooded.warning()):
         found.append(outside)
@@ -91,7 +106,11 @@ def _separation_warnings(meta: SceneMeta, separation: FloodSeparation) -> list[s
 
 
 def polygon_properties(
-    meta: SceneMeta, prediction: Prediction, min_area_ha: float, separation: FloodSeparation | None
+    meta: SceneMeta,
+    prediction: Prediction,
+    min_area_ha: float,
+    separation: FloodSeparation | None,
+    exclusion: Exclusion | None = None,
 ) -> dict[str, Any]:
     """Return the properties that all polygons of a map share; `min_area_ha` only with a minimum area."""
     summary = prediction.summary
@@ -102,7 +121,7 @@ def polygon_properties(
         "model": summary.reference.name,
         "model_version": summary.reference.version,
         "threshold": summary.calibration.threshold,
-        "caveat": short_caveat(meta, summary, separation, min_area_ha=min_area_ha),
+        "caveat": short_caveat(meta, summary, separation, min_area_ha=min_area_ha, exclusion=exclusion),
         **({"min_area_ha": min_area_ha} if min_area_ha else {}),
         "model_sha256": summary.reference.sha256,
         "source_sha256": meta.sha256,
@@ -114,6 +133,7 @@ def about_map(
     flooded: AreaEstimate | None,
     minimum_area: MinimumArea | None,
     separation: FloodSeparation | None,
+    exclusion: Exclusion | None = None,
 ) -> dict[str, Any]:
     """Return what the vector file says about the whole map."""
     warning = None if flooded is None else flooded.warning()
@@ -122,6 +142,7 @@ def about_map(
         "map_area": None if flooded is None else f"{flooded.text()}{uncompared_text(separation)}",
         **({"map_area_warning": warning} if warning else {}),
         **({"minimum_area": minimum_area.text()} if minimum_area else {}),
+        **({"excluded": exclusion_text(exclusion)} if exclusion else {}),
         **({"polygons_show": _POLYGONS_OF_FLOOD} if separation else {}),
     }
 
@@ -132,22 +153,27 @@ def figure_text(
     flooded: AreaEstimate | None,
     min_area_ha: float,
     separation: FloodSeparation | None,
+    *,
+    exclusion: Exclusion | None = None,
 ) -> FigureText:
     """Return the text below the overlay."""
     summary = prediction.summary
     when = acquired_text(meta.acquired_at) if meta.acquired_at else "acquisition date not known"
     state = flooded_state(separation)
-    area = "nothing was observed" if flooded is None else f"{state}: {flooded.text()}{uncompared_text(separation)}"
+    area = no_area_text(exclusion)
+    if flooded is not None:
+        area = f"{state}: {flooded.text()}{uncompared_text(separation)}"
     a, b, _, d, e, _ = meta.map_grid.transform
     return FigureText(
         title=meta.scene_id,
         lines=(
             f"Sentinel-1, {when}; {area}.",
-            short_caveat(meta, summary, separation, min_area_ha=min_area_ha),
+            short_caveat(meta, summary, separation, min_area_ha=min_area_ha, exclusion=exclusion),
             f"Model {summary.reference.label}, threshold {summary.calibration.threshold:g}. Contains modified "
             "Copernicus Sentinel data.",
         ),
         water=state,
         north_up=a > 0 > e and b == d == 0,
         water_before=None if separation is None else WATER_BEFORE,
+        excluded=None if exclusion is None else EXCLUDED_GROUND,
     )

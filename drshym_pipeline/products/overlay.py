@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drshym_pipeline.sar.codes import CODES_PER_DB, LOWEST_DB, NOT_OBSERVED_CODE
-from drshym_pipeline.states import FLOODED, MASK_NOT_OBSERVED, PERMANENT, WATER_COLOURS
+from drshym_pipeline.states import EXCLUDED, EXCLUDED_COLOUR, FLOODED, MASK_NOT_OBSERVED, PERMANENT, WATER_COLOURS
 
 OVERLAY_SIDE: Final = 1600
 HATCH_COLOUR: Final = (128, 128, 128, 110)
@@ -64,18 +64,23 @@ class OverlayCanvas:
         width: The width of the scene in pixels.
         side: The largest long side of the picture in pixels.
         separated: Whether water that was there before has its own value in the masks.
+        terrain: Whether ground that the terrain excludes has its own value in the masks.
     """
 
-    def __init__(self, height: int, width: int, side: int = OVERLAY_SIDE, *, separated: bool = False) -> None:
+    def __init__(
+        self, height: int, width: int, side: int = OVERLAY_SIDE, *, separated: bool = False, terrain: bool = False
+    ) -> None:
         self._factor = -(-max(height, width) // side)
         shape = (-(-height // self._factor), -(-width // self._factor))
         self._starts = np.arange(0, width, self._factor)
         # Sums of stored backscatter are integers, so the order of addition does not matter.
         self._codes = np.zeros(shape, np.int64)
         self._observed = np.zeros(shape, np.int64)
-        # Pixels by the colour of their water.
+        # Pixels by the colour of their state.
         values = (FLOODED, PERMANENT) if separated else (FLOODED,)
-        self._water = {value: (WATER_COLOURS[value], np.zeros(shape, np.int64)) for value in values}
+        colours = {value: WATER_COLOURS[value] for value in values}
+        colours |= {EXCLUDED: EXCLUDED_COLOUR} if terrain else {}
+        self._states = {value: (colour, np.zeros(shape, np.int64)) for value, colour in colours.items()}
 
     def add(self, row: int, vv: NDArray[np.uint16], mask: NDArray[np.uint8]) -> None:
         """Add one band of the scene.
@@ -89,7 +94,7 @@ class OverlayCanvas:
         layers = (
             (self._codes, vv if observed.all() else np.where(observed, vv, np.uint16(NOT_OBSERVED_CODE))),
             (self._observed, observed & (vv != NOT_OBSERVED_CODE)),
-            *((counts, mask == value) for value, (_, counts) in self._water.items()),
+            *((counts, mask == value) for value, (_, counts) in self._states.items()),
         )
         lines = (row + np.arange(len(mask))) // self._factor
         for target, values in layers:
@@ -132,7 +137,7 @@ class OverlayCanvas:
         weight = np.where(seen, weight, np.float32(1.0))
         grey = _resized(np.where(self._observed > 0, grey, np.float32(0.0)), size) / weight
         shares = []
-        for colour, counts in self._water.values():
+        for colour, counts in self._states.values():
             share = _resized((counts / observed).astype(np.float32), size) / weight
             if look.thin:
                 share = np.sqrt(share)

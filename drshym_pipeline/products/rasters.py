@@ -25,6 +25,7 @@ from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.states import (
     DRY,
     EXCLUDED,
+    EXCLUDED_COLOUR,
     MASK_LEGEND,
     MASK_NOT_OBSERVED,
     WATER_COLOURS,
@@ -112,16 +113,23 @@ class MapRasters:
         scratch: An existing folder for the uncompressed files.
         tags: The TIFF tags of both rasters.
         water_separated: Whether flood is apart from water that was there before; this decides the name of its class.
+        terrain: Whether ground is excluded because of the terrain; this decides the colour of its class.
     """
 
     def __init__(
-        self, meta: SceneMeta, scratch: Path, tags: Mapping[str, str], *, water_separated: bool = False
+        self,
+        meta: SceneMeta,
+        scratch: Path,
+        tags: Mapping[str, str],
+        *,
+        water_separated: bool = False,
+        terrain: bool = False,
     ) -> None:
         self._mask_path = scratch / "mask.tif"
         self._probability_path = scratch / "probability.tif"
         grid = meta.map_grid
         self._mask = rasterio.open(self._mask_path, "w", **raster_profile(grid, "uint8", MASK_NOT_OBSERVED))
-        self._mask.write_colormap(1, _COLOURS)
+        self._mask.write_colormap(1, _COLOURS | ({EXCLUDED: (*EXCLUDED_COLOUR, 255)} if terrain else {}))
         self._mask.set_band_description(1, "flood mask")
         self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
         # GDAL would write category names to a file beside the raster; tags of the band are inside the raster.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drshym_pipeline.pre_event import scene_label
 from drshym_pipeline.records import (
     EarlierMaps,
+    LayerTile,
     MapRecord,
     PreEventScene,
-    ReferenceLayer,
     ReferenceSources,
     SceneMeta,
     counted,
@@ -28,7 +30,9 @@ def reference_text(sources: ReferenceSources, scene: SceneMeta | MapRecord, *, b
         texts.append(_scene_text(sources.pre_event, scene, briefly=briefly))
     if sources.earlier_maps is not None:
         texts.append(_earlier_text(sources.earlier_maps))
-    texts += [layer.title for layer in sources.layers]
+    used = [layer.title for layer in sources.layers if layer.tiles]
+    if used:
+        texts.append(used[0] if len(used) == 1 else f"{', '.join(used[:-1])} and {used[-1]}")
     first, *others = texts
     return f"{first}, and where it has no value with {' and '.join(others)}" if others else first
 
@@ -60,13 +64,22 @@ def reference_provenance(sources: ReferenceSources) -> list[tuple[str, str]]:
     if (earlier := sources.earlier_maps) is not None:
         rows += [(f"earlier map {map_.scene_id}", f"map version {map_.map_version}") for map_ in earlier.maps]
         rows += [(f"earlier map {left.scene_id}", f"not used: {left.reason}") for left in earlier.left_out]
-    return rows + [(f"layer {layer.name}", _layer_text(layer)) for layer in sources.layers]
+    return rows + [
+        (f"layer {layer.name}", layer_text(layer.title, layer.tiles, layer.missing)) for layer in sources.layers
+    ]
 
 
-def _layer_text(layer: ReferenceLayer) -> str:
-    tiles = ", ".join(f"{tile.uri} (SHA-256 {tile.sha256})" for tile in layer.tiles) or "no tile"
-    missing = f"; {counted(len(layer.missing), 'tile')} missing: {', '.join(layer.missing)}" if layer.missing else ""
-    return f"{layer.title}: {tiles}{missing}"
+def layer_text(title: str, tiles: Sequence[LayerTile], missing: Sequence[str]) -> str:
+    """Return a layer with its tiles, for a provenance table.
+
+    Args:
+        title: The name of the layer.
+        tiles: The files that gave values.
+        missing: The names of the tiles that were not found.
+    """
+    files = ", ".join(f"{tile.uri} (SHA-256 {tile.sha256})" for tile in tiles) or "no tile"
+    absent = f"; {counted(len(missing), 'tile')} missing: {', '.join(missing)}" if missing else ""
+    return f"{title}: {files}{absent}"
 
 
 def reference_tags(sources: ReferenceSources) -> dict[str, str]:

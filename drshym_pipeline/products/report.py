@@ -16,8 +16,10 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.change import FLOOD_METHOD, flood_threshold
+from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.products.caption import area_text, uncompared_text
 from drshym_pipeline.products.connected import CONNECTIVITY
+from drshym_pipeline.products.exclusion_texts import exclusion_provenance, exclusion_text
 from drshym_pipeline.products.rasters import LICENCE_NOTE
 from drshym_pipeline.products.reference_texts import reference_provenance, reference_text
 from drshym_pipeline.progress import Progress
@@ -31,6 +33,7 @@ from drshym_pipeline.records import (
     SliceRow,
     StitchSummary,
     counted,
+    no_area_text,
 )
 from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.named_times import day_or_time
@@ -54,11 +57,12 @@ def map_version(
     *,
     min_area_ha: float = 0.0,
     reference: ReferenceWater | None = None,
+    exclusion: TerrainExclusion | None = None,
 ) -> str:
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
     It covers the scene's version (its bytes and how they are read), the model, the arithmetic and the grid, the form of
-    the products and their options, and everything that the probability of water before comes from.
+    the products and their options, and everything that the probability of water before and the exclusion come from.
 
     Args:
         meta: The scene.
@@ -66,6 +70,7 @@ def map_version(
         summary: What the prediction did.
         min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
         reference: The probability of water before, where flood is separated from it.
+        exclusion: What the terrain excludes, where terrain is used.
     """
     identity: dict[str, Any] = {
         "format": MAP_FORMAT,
@@ -80,6 +85,8 @@ def map_version(
     if reference is not None:
         rule = {"method": FLOOD_METHOD, "threshold": flood_threshold(summary.calibration.threshold)}
         identity |= {name: {**source, **rule} for name, source in reference.identity.items()}
+    if exclusion is not None:
+        identity["exclusion"] = exclusion.identity
     return sha256_json(identity)[:_VERSION_DIGITS]
 
 
@@ -113,6 +120,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         novelty=summary.novelty,
         mapped_surfaces=summary.mapped_surfaces,
         separation=summary.separation,
+        exclusion=summary.exclusion,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -152,7 +160,9 @@ def _slice_rows(slices: Iterable[SliceRow]) -> list[tuple[str, ...]]:
 
 def _figures(record: MapRecord) -> list[tuple[str, str]]:
     uncompared = uncompared_text(record.separation)
-    flooded = "nothing was observed" if record.flooded is None else f"{record.flooded.text()}{uncompared}"
+    flooded = no_area_text(record.exclusion)
+    if record.flooded is not None:
+        flooded = f"{record.flooded.text()}{uncompared}"
     method = [] if record.flooded is None else [("interval from", record.flooded.method)]
     water = flooded_state(record.separation)
     names = {name: name.replace("_", " ") for name in record.pixels} | {"flooded": water, "permanent": WATER_BEFORE}
@@ -160,6 +170,7 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
         (water, flooded),
         *method,
         *([] if record.separation is None else _separated(record, record.separation)),
+        *([] if record.exclusion is None else [("excluded because of the terrain", exclusion_text(record.exclusion))]),
         ("observed area", f"{area_text(record.observed_km2)} ({_share(record.observed_fraction)} of the scene)"),
         ("threshold", f"{record.calibration.threshold:g}"),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
@@ -196,6 +207,7 @@ def _provenance(record: MapRecord) -> list[tuple[str, str]]:
         ("source", " ".join(record.source_uris)),
         ("source SHA-256", record.source_sha256),
         *([] if record.separation is None else reference_provenance(record.separation)),
+        *([] if record.exclusion is None else exclusion_provenance(record.exclusion)),
         (
             "acquired",
             day_or_time(record.acquired_at, "%Y-%m-%d", " %H:%M:%S UTC") if record.acquired_at else "not known",
@@ -224,6 +236,7 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         out: The HTML file to write.
     """
     water = f"water in blue ({flooded_state(record.separation)}) and {WATER_BEFORE}"
+    shown = f"{water} in light green" if record.water_separated else "open water in blue"
     page = _template().render(
         scene=record.scene_id,
         caption=record.caption,
@@ -231,7 +244,7 @@ def write_page(record: MapRecord, slices: Iterable[SliceRow], overlay: Path, out
         figures=_figures(record),
         water="flooded class" if record.water_separated else "open water",
         counted="Flooded class" if record.water_separated else "Mapped water",
-        shown=f"{water} in light green" if record.water_separated else "open water in blue",
+        shown=shown if record.exclusion is None else f"{shown}, and ground excluded because of the terrain in brown",
         warnings=record.warnings,
         slices=_slice_rows(slices),
         provenance=_provenance(record),

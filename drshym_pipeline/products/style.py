@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree
 
-from drshym_pipeline.states import DRY, EXCLUDED, MASK_NOT_OBSERVED, WATER_COLOURS, mask_labels
+from drshym_pipeline.states import DRY, EXCLUDED, EXCLUDED_COLOUR, MASK_NOT_OBSERVED, WATER_COLOURS, mask_labels
 
 # Red, green, blue and opacity. Not observed is grey: if it were transparent, it would look like dry land.
 _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
@@ -19,21 +19,25 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
 }
 
 
-def mask_style(*, water_separated: bool, unseparated: bool = False) -> str:
+def mask_style(*, water_separated: bool, unseparated: bool = False, terrain: bool = False) -> str:
     """Return the QGIS style of a mask, as the text of its `.qml` file.
 
-    The arguments decide the name of the flooded class; they are those of `states.water_state`.
+    Args:
+        water_separated: As in `states.water_state`, for the name of the flooded class.
+        unseparated: Likewise.
+        terrain: Whether ground is excluded because of the terrain, which then has its own colour.
     """
     qgis = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")
     pipe = ElementTree.SubElement(qgis, "pipe")
     # QGIS draws the nodata value in this colour and not in the colour of the palette.
     nodata = ",".join(map(str, _COLOURS[MASK_NOT_OBSERVED]))
+    colours = _COLOURS | ({EXCLUDED: (*EXCLUDED_COLOUR, 200)} if terrain else {})
     renderer = ElementTree.SubElement(
         pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=nodata
     )
     palette = ElementTree.SubElement(renderer, "colorPalette")
     for value, label in mask_labels(water_separated=water_separated, unseparated=unseparated).items():
-        *colour, opacity = _COLOURS[value]
+        *colour, opacity = colours[value]
         ElementTree.SubElement(
             palette,
             "paletteEntry",

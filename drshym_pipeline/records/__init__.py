@@ -15,6 +15,15 @@ from drshym_pipeline.records.base import (
     describe_validation,
     now,
 )
+from drshym_pipeline.records.exclusion import (
+    ALL_EXCLUDED,
+    HIGH_ABOVE_DRAINAGE_M,
+    STEEP_SLOPE_DEG,
+    Exclusion,
+    TerrainLayer,
+    TerrainLimits,
+    no_area_text,
+)
 from drshym_pipeline.records.maps import (
     MapRecord,
     MinAreaHa,
@@ -68,10 +77,13 @@ from drshym_pipeline.records.tiles import (
 from drshym_pipeline.records.words import counted
 
 __all__ = [
+    "ALL_EXCLUDED",
     "APPROXIMATE_RADIOMETRY",
+    "HIGH_ABOVE_DRAINAGE_M",
     "LABEL_SET",
     "NO_INTERVAL",
     "SCHEMA_VERSION",
+    "STEEP_SLOPE_DEG",
     "AreaEstimate",
     "BandMode",
     "BandSource",
@@ -84,6 +96,7 @@ __all__ = [
     "DrShymRecord",
     "EarlierMap",
     "EarlierMaps",
+    "Exclusion",
     "FloodSeparation",
     "LayerTile",
     "LeftOutMap",
@@ -112,6 +125,8 @@ __all__ = [
     "Score",
     "SliceRow",
     "StitchSummary",
+    "TerrainLayer",
+    "TerrainLimits",
     "TileProvenance",
     "TilesSummary",
     "Units",
@@ -119,6 +134,7 @@ __all__ = [
     "check_min_area",
     "counted",
     "describe_validation",
+    "no_area_text",
     "now",
     "read_drshym_record",
     "resampling_text",

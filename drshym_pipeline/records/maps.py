@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records.areas import AreaEstimate
 from drshym_pipeline.records.base import SCHEMA_VERSION, Record, now
+from drshym_pipeline.records.exclusion import Exclusion
 from drshym_pipeline.records.models import Calibration, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
 from drshym_pipeline.records.separation import FloodSeparation
@@ -106,7 +107,8 @@ class MapRecord(Record):
     the area of flood, and `separation` says how it was found and what the other areas are. `files` are names of files
     in the folder of the record. `mean_confidence` is read from records of earlier versions and is no longer written. It
     describes single pixels, and readers took it for the certainty of the area, which is given by the interval.
-    `minimum_area` is None where areas of any size are water. `novelty` says how unlike the training chips the scene is,
+    `minimum_area` is None where areas of any size are water. `exclusion` is None where no terrain was
+    used. `novelty` says how unlike the training chips the scene is,
     `mapped_surfaces` what the mapped water looks like; maps of earlier versions have neither.
     """
 
@@ -138,6 +140,7 @@ class MapRecord(Record):
     novelty: SceneNovelty | None = None
     mapped_surfaces: MappedSurfaces | None = None
     separation: FloodSeparation | None = None
+    exclusion: Exclusion | None = None
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from drshym_pipeline.records.areas import AreaEstimate
 from drshym_pipeline.records.base import BandMode, Precision, Record
+from drshym_pipeline.records.exclusion import Exclusion
 from drshym_pipeline.records.maps import MinimumArea, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
@@ -92,7 +93,7 @@ class StitchSummary(Record):
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
     earlier versions. `minimum_area` is None where areas of any size are water. `novelty` is that of
     `PredictionSummary`. `mapped_surfaces` is None without VH, and where nothing is mapped.
-    `separation` is that of `MapRecord`.
+    `separation` and `exclusion` are those of `MapRecord`.
     """
 
     reference: ModelReference
@@ -116,6 +117,7 @@ class StitchSummary(Record):
     novelty: SceneNovelty | None = None
     mapped_surfaces: MappedSurfaces | None = None
     separation: FloodSeparation | None = None
+    exclusion: Exclusion | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]

@@ -23,7 +23,7 @@ from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.records import read_drshym_record
-from drshym_pipeline.scene_folder import PRODUCT_KINDS, REFERENCE_KINDS
+from drshym_pipeline.scene_folder import OPTIONAL_KINDS, PRODUCT_KINDS
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.settings import SimulatedData
 
@@ -118,7 +118,7 @@ def test_segment_maps_a_scene_and_prints_its_area_with_an_interval(capfd, tmp_pa
     assert "90 % interval" in row
     assert str(out / "good_mask.tif") in row
     assert "not separated from permanent water" in printed.out
-    assert len(left(out)) == len(PRODUCT_KINDS) - len(REFERENCE_KINDS)
+    assert len(left(out)) == len(PRODUCT_KINDS) - len(OPTIONAL_KINDS)
     with rasterio.open(out / "good_mask.tif") as mask:
         assert mask.shape == (80, 120)
 

@@ -21,8 +21,8 @@ from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products import publish as publish_module
 from drshym_pipeline.records import MapRecord, read_drshym_record
 from drshym_pipeline.scene_folder import (
+    OPTIONAL_KINDS,
     PRODUCT_KINDS,
-    REFERENCE_KINDS,
     STITCHED_FILE,
     MapFolder,
     SceneFolder,
@@ -32,7 +32,7 @@ from drshym_pipeline.states import mask_of
 from drshym_pipeline.storage import sha256_file
 
 TILE = {"tile": 96, "overlap": 24}
-PLAIN_KINDS = set(PRODUCT_KINDS) - set(REFERENCE_KINDS)
+PLAIN_KINDS = set(PRODUCT_KINDS) - set(OPTIONAL_KINDS)
 
 
 def read(path: Path) -> tuple[np.ndarray, rasterio.DatasetReader]:

@@ -24,7 +24,7 @@ from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.records import MapRecord
 from drshym_pipeline.sar.ingest import describe_scene
 from drshym_pipeline.sar.scene_files import scene_paths
-from drshym_pipeline.scene_folder import PRODUCT_KINDS, REFERENCE_KINDS
+from drshym_pipeline.scene_folder import OPTIONAL_KINDS, PRODUCT_KINDS, REFERENCE_KINDS
 
 TILE = {"tile": 96, "overlap": 24}
 NOW, BEFORE = "S1_20210111_T1234.tif", "S1_20201230_T1234.tif"
@@ -111,7 +111,7 @@ def test_the_probability_of_water_and_its_extent_are_those_of_a_map_without_refe
     found, alone = layers(separated), layers(plain)
     np.testing.assert_array_equal(found["proba"], alone["proba"])
     np.testing.assert_array_equal(np.where(found["mask"] == 2, 1, found["mask"]), alone["mask"])
-    assert set(plain[1].files) == set(PRODUCT_KINDS) - set(REFERENCE_KINDS)
+    assert set(plain[1].files) == set(PRODUCT_KINDS) - set(OPTIONAL_KINDS)
     assert plain[1].separation is None
     assert plain[1].map_version != separated[1].map_version
 

@@ -16,6 +16,7 @@ from drshym_pipeline.states import (
     MASK_LEGEND,
     MASK_NOT_OBSERVED,
     PERMANENT,
+    excluded_from,
     is_unseparated,
     mask_labels,
     mask_of,
@@ -25,16 +26,15 @@ from drshym_pipeline.states import (
 
 SHAPE = (7, 9)
 STORED = arrays(np.uint16, SHAPE, elements=st.integers(0, 10_000) | st.just(NOT_OBSERVED), fill=st.nothing())
+EXCLUSION = arrays(np.uint8, SHAPE, elements=st.integers(0, 15) | st.just(255), fill=st.nothing())
 THRESHOLD = st.integers(1, 9_999).map(lambda steps: steps / 10_000)
 
 
 def one(water: int, reference: int, flood: int, *, excluded: bool = False) -> int:
     """Return the state of one pixel with 0.45 as the threshold of water and 0.3 as that of flood."""
     mask = mask_of(np.array([water], np.uint16), 0.45)
-    states = mask_states(
-        mask, np.array([reference], np.uint16), np.array([flood], np.uint16), 0.3, excluded=np.array([excluded])
-    )
-    return int(states[0])
+    mask = excluded_from(mask, np.array([4 if excluded else 0], np.uint8))
+    return int(mask_states(mask, np.array([reference], np.uint16), np.array([flood], np.uint16), 0.3)[0])
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,12 @@ def test_not_observed_comes_before_excluded_and_excluded_before_water_and_dry_la
     assert one(0, 0, 0, excluded=True) == EXCLUDED
 
 
-@given(STORED, STORED, STORED, arrays(np.bool_, SHAPE), THRESHOLD, THRESHOLD)
-def test_the_counts_of_all_states_add_up_to_the_grid(water, reference, flood, excluded, threshold, flood_threshold):
+@given(STORED, STORED, STORED, EXCLUSION, THRESHOLD, THRESHOLD)
+def test_the_counts_of_all_states_add_up_to_the_grid(water, reference, flood, exclusion, threshold, flood_threshold):
+    excluded = (exclusion > 0) & (exclusion < 16)
     mask = mask_of(water, threshold)
     before = mask.copy()
-    states = mask_states(mask, reference, flood, flood_threshold, excluded=excluded)
+    states = mask_states(excluded_from(mask, exclusion), reference, flood, flood_threshold)
     np.testing.assert_array_equal(mask, before)
     counts = {name: int((states == value).sum()) for name, value in MASK_LEGEND.items()}
     assert sum(counts.values()) == states.size

@@ -1,0 +1,144 @@
+"""Where the terrain says that nothing can be said about water: steep and high ground, layover and radar shadow.
+
+Slope and height above the nearest drainage come from tiles (`ancillary`), layover and shadow from the map that a
+product brings for its own acquisition. A pixel is excluded for any reason that is known; where no reason is known and
+at least one layer has no value, the exclusion is not known, and the pixel stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from drshym_pipeline.ancillary.blocks import blocks
+from drshym_pipeline.ancillary.folder import AncillaryFolder
+from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION
+from drshym_pipeline.ancillary.layover import LayoverMap
+from drshym_pipeline.ancillary.slope import slope_degrees
+from drshym_pipeline.ancillary.warping import LayerReader, TileWindow
+from drshym_pipeline.progress import Progress, silent
+from drshym_pipeline.records import MapGrid, TerrainLayer, TerrainLimits
+from drshym_pipeline.states import EXCLUSION_REASONS, EXCLUSION_UNKNOWN, NO_EXCLUSION
+
+STAGE: Final = "exclusion"
+_BLOCK: Final = 512
+# Raised when the same tiles and limits would give other pixels.
+_RULE: Final = 1
+
+
+@dataclass(frozen=True)
+class TerrainExclusion:
+    """What the terrain excludes, on the grid of a map.
+
+    Args:
+        raster: One band of uint8: the sum of the values of `states.EXCLUSION_REASONS`, 0 for none, 255 not known.
+        limits: From which terrain on a pixel is excluded.
+        layers: Where the terrain comes from.
+        warnings: What a reader of the map must know about it, as sentences.
+    """
+
+    raster: Path
+    limits: TerrainLimits
+    layers: tuple[TerrainLayer, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What changes its pixels, as plain values of JSON; the version of a map that uses it follows from them."""
+        return {
+            "rule": _RULE,
+            "limits": self.limits.model_dump(mode="json"),
+            "tiles": {layer.name: [tile.sha256 for tile in layer.tiles] for layer in self.layers},
+            "sea": [name for layer in self.layers for name in layer.sea],
+        }
+
+
+def heights(window: TileWindow) -> NDArray[np.float32]:
+    """Return heights above the nearest drainage as they are stored, in metres."""
+    return window.values
+
+
+def terrain_exclusion(
+    grid: MapGrid,
+    folder: AncillaryFolder,
+    sources: Sequence[Path],
+    *,
+    raster: Path,
+    limits: TerrainLimits | None = None,
+    progress: Progress = silent,
+) -> tuple[TerrainExclusion | None, tuple[str, ...]]:
+    """Find out what the terrain excludes from a map.
+
+    Args:
+        grid: The grid of the map.
+        folder: The tiles of elevation and of height above drainage.
+        sources: The files of the scene, as the user gave them; a map of layover and shadow may be beside them.
+        raster: The file of the result.
+        limits: From which terrain on a pixel is excluded; the default ones when None.
+        progress: Called after every block, with rows of the grid.
+
+    Returns:
+        The exclusion, None when no layer is known; and what a reader of a map without it must know.
+    """
+    limits = limits or TerrainLimits()
+    candidates = {
+        "slope": (LayerReader(folder, ELEVATION, slope_degrees), limits.slope_deg),
+        "hand": (LayerReader(folder, DRAINAGE, heights, Resampling.bilinear), limits.hand_m),
+    }
+    readers = {name: pair for name, pair in candidates.items() if pair[0].is_there(grid)}
+    layover, notes = LayoverMap.beside(sources)
+    if not readers and layover is None:
+        text = f"No terrain was used: no elevation tile for this scene is in {folder.root}."
+        return None, (text, *notes)
+    with ExitStack() as stack:
+        target = stack.enter_context(_new_raster(raster, grid))
+        progress(STAGE, 0, grid.height)
+        for block in blocks(grid):
+            shape = block.window.height, block.window.width
+            bits, unknown = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+            for name, (reader, limit) in readers.items():
+                values = reader.read(block)
+                bits[values >= np.float32(limit)] |= EXCLUSION_REASONS[name]
+                unknown |= ~np.isfinite(values)
+            if layover is not None:
+                reasons = layover.read(block)
+                known = reasons != EXCLUSION_UNKNOWN
+                bits[known] |= reasons[known]
+                unknown |= ~known
+            bits[unknown & (bits == NO_EXCLUSION)] = EXCLUSION_UNKNOWN
+            rows, cols = block.window.rows, block.window.cols
+            target.write(bits, 1, window=((rows.start, rows.stop), (cols.start, cols.stop)))
+            progress(STAGE, rows.stop, grid.height)
+    layers = [
+        TerrainLayer(
+            name=reader.layer.name,
+            title=reader.layer.title,
+            tiles=reader.tiles(),
+            missing=reader.missing,
+            sea=reader.sea,
+        )
+        for reader, _ in readers.values()
+    ]
+    warnings = [warning for reader, _ in readers.values() for warning in reader.warnings()]
+    if "slope" not in readers:
+        warnings.append(f"Slopes were not used: no elevation tile for this scene is in {folder.root}.")
+    if layover is not None:
+        layers.append(layover.record())
+        warnings += layover.warnings()
+    return TerrainExclusion(raster, limits, tuple(layers), (*warnings, *notes)), ()
+
+
+def _new_raster(path: Path, grid: MapGrid) -> Any:
+    return rasterio.open(
+        path, "w", driver="GTiff", dtype="uint8", count=1, nodata=EXCLUSION_UNKNOWN, height=grid.height,
+        width=grid.width, crs=grid.crs, transform=grid.affine, tiled=True, blockxsize=_BLOCK, blockysize=_BLOCK,
+        BIGTIFF="IF_SAFER",
+    )  # fmt: skip

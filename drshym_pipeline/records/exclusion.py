@@ -1,0 +1,60 @@
+"""The records of what is excluded from a map because of the terrain."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+
+from drshym_pipeline.records.base import Record
+from drshym_pipeline.records.separation import LayerTile
+
+STEEP_SLOPE_DEG: Final = 15.0  # OPERA DSWx-S1, algorithm parameters: from this slope on the membership of water is 0
+HIGH_ABOVE_DRAINAGE_M: Final = 200.0  # OPERA DSWx-S1, algorithm parameters: `hand`, `mask_value`
+ALL_EXCLUDED: Final = "all observed ground is excluded because of the terrain"
+
+
+class TerrainLimits(Record):
+    """From which terrain on nothing can be said about water.
+
+    A pixel is excluded where the slope is at least `slope_deg` degrees, or the height above the nearest drainage at
+    least `hand_m` metres.
+    """
+
+    slope_deg: float = Field(default=STEEP_SLOPE_DEG, gt=0.0, le=90.0)
+    hand_m: float = Field(default=HIGH_ABOVE_DRAINAGE_M, gt=0.0)
+
+
+class TerrainLayer(Record):
+    """A layer that the exclusion comes from.
+
+    `missing` are the names of tiles that the map needs and that were not found; `sea` those that do not exist because
+    there is only sea, which was taken as a height of 0 m.
+    """
+
+    name: str
+    title: str
+    tiles: tuple[LayerTile, ...]
+    missing: tuple[str, ...] = ()
+    sea: tuple[str, ...] = ()
+
+
+class Exclusion(Record):
+    """What is excluded from a map because of the terrain.
+
+    `pixels` observed pixels with `km2` are excluded, and no area of the map counts them; `reasons` counts them by
+    reason, and a pixel may have several. For `unknown_pixels` of the observed pixels that are not excluded, at least
+    one layer has no value.
+    """
+
+    limits: TerrainLimits
+    layers: tuple[TerrainLayer, ...]
+    pixels: int = Field(ge=0)
+    km2: float = Field(ge=0.0)
+    reasons: dict[str, int]
+    unknown_pixels: int = Field(ge=0)
+
+
+def no_area_text(exclusion: Exclusion | None) -> str:
+    """Return why a map states no area."""
+    return ALL_EXCLUDED if exclusion is not None and exclusion.pixels else "nothing was observed"
