@@ -91,10 +91,15 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", min=0)] = SEED,
     size: Annotated[int | None, typer.Option("--size", min=64, help="Side in pixels; default 1024 or 256.")] = None,
     hard: Annotated[bool, typer.Option("--hard", help="A scene with wind and look-alikes of water.")] = False,
+    ancillary: Annotated[
+        Path | None,
+        typer.Option("--ancillary", help="Folder for the scene's water maps and elevation under the official names."),
+    ] = None,
     train_chips: Annotated[int, typer.Option("--train", min=1, help="Training chips.")] = 96,
     other_chips: Annotated[int, typer.Option("--other", min=1, help="Chips of each other split.")] = 24,
 ) -> None:
     """Simulate a flooded scene with its other rasters, or labelled chips in the layout of Sen1Floods11."""
+    from drshym_pipeline.datasets.simulator.ancillary_tiles import write_ancillary_tiles
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_dataset, write_scene
 
@@ -103,7 +108,13 @@ def simulate(
         with output_directory(out):
             scene = simulate_scene(seed, side, side, kind="hard" if hard else "standard")
             typer.echo(str(write_scene(out, f"simulated_{seed}", scene)))
+        if ancillary is not None:
+            with output_directory(ancillary):
+                for path in write_ancillary_tiles(ancillary, scene):
+                    typer.echo(str(path))
         return
+    if ancillary is not None:
+        raise InputError("--ancillary", "is only for one scene", "Leave it out with --kind chips")
     counts = {"valid": other_chips, "test": other_chips, "hard": other_chips}
     settings = SimulatedData(seed=seed, size=size or 256, train=train_chips, **counts)
     with output_directory(out), shown_progress(out.name) as progress:

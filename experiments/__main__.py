@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "leave-one-out": "experiments.leave_one_out",
     "leave-one-place-out": "experiments.leave_one_place_out",
     "sweep": "experiments.sweep",
+    "terrain-exclusion": "experiments.terrain_exclusion",
     "novelty": "experiments.novelty",
     "minimum-area": "experiments.minimum_area",
     "network-trials": "experiments.network_trials",

@@ -9,7 +9,9 @@ from pydantic import Field
 from drshym_pipeline.records.base import Record
 from drshym_pipeline.records.separation import LayerTile
 
-STEEP_SLOPE_DEG: Final = 15.0  # OPERA DSWx-S1, algorithm parameters: from this slope on the membership of water is 0
+# WOfS masks from 12 degrees on (`SLOPE_THRESHOLD_DEGREES`), and water has no membership from 15 degrees on in OPERA
+# DSWx-S1 (`fuzzy_value`, `slope`). Both would remove floods, see docs/training_results.md.
+STEEP_SLOPE_DEG: Final = 20.0
 HIGH_ABOVE_DRAINAGE_M: Final = 200.0  # OPERA DSWx-S1, algorithm parameters: `hand`, `mask_value`
 ALL_EXCLUDED: Final = "all observed ground is excluded because of the terrain"
 

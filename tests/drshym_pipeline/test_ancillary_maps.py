@@ -231,27 +231,27 @@ def test_the_excluded_area_is_stated_everywhere_and_belongs_to_no_other(mapped, 
     assert record.flooded.high_km2 <= (record.observed_km2 - exclusion.km2) * (1 + 1e-9)
     assert record.map_version != alone.map_version
     assert f"{exclusion.km2:.2f} km2 are excluded because of the terrain and belong to no other area" in record.caption
-    assert any("slope of 15 degrees or more" in warning for warning in record.warnings)
+    assert any("slope of 20 degrees or more" in warning for warning in record.warnings)
     folder = tmp_path / "out"
     with rasterio.open(folder / record.files["mask"]) as mask:
-        assert mask.tags()["DRSHYM_EXCLUDED_SLOPE_DEG"] == "15"
+        assert mask.tags()["DRSHYM_EXCLUDED_SLOPE_DEG"] == "20"
         colour = mask.colormap(1)[250][:3]
     entries = ElementTree.parse(folder / record.files["style"]).iter("paletteEntry")
     style = next(entry for entry in entries if entry.get("value") == "250")
     assert style.get("color") == "#" + "".join(f"{part:02x}" for part in colour)
     assert style.get("label") == "excluded (terrain)"
     document = json.loads((folder / record.files["flood"]).read_text())
-    assert "slope of 15 degrees or more" in document["metadata"]["excluded"]
+    assert "slope of 20 degrees or more" in document["metadata"]["excluded"]
     assert "brown" in (folder / record.files["report"]).read_text()
 
 
 def test_the_limits_decide_and_change_the_version_of_the_map(mapped, now, tmp_path):
-    elevation(tmp_path / "anc", 20.0)
+    elevation(tmp_path / "anc", 22.0)
     found, steep = mapped(now, tmp_path / "anc")
     other, kept = mapped(now, tmp_path / "anc", limits=TerrainLimits(slope_deg=25.0))
     assert (found["exclusion"] == 1).all() and (other["exclusion"] == 0).all()
     assert steep.map_version != kept.map_version
-    elevation(tmp_path / "anc", 21.0)
+    elevation(tmp_path / "anc", 23.0)
     _, changed = mapped(now, tmp_path / "anc")
     assert changed.map_version != steep.map_version, "another file under the same name gives another map"
 
@@ -401,7 +401,7 @@ def test_a_damaged_layover_map_is_named_and_not_used(mapped, scene_file, tmp_pat
 
 
 def test_the_command_takes_the_folder_as_an_option_and_from_the_environment(now, tmp_path, monkeypatch, capsys):
-    elevation(tmp_path / "anc", 20.0)
+    elevation(tmp_path / "anc", 22.0)
     options = ["segment", str(now), "--json", "--tile", "96", "--overlap", "24"]
     assert main([*options, "--out", str(tmp_path / "a"), "--ancillary", str(tmp_path / "anc")]) == 0
     record = json.loads(capsys.readouterr().out)["maps"][0]["record"]
