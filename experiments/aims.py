@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.area import area_shares
 from drshym_pipeline.assessment.area_by_size import chip_intervals
-from drshym_pipeline.assessment.sign_interval import EMPTY_MAPPED
+from drshym_pipeline.assessment.conformal import EMPTY_MAPPED
 from drshym_pipeline.console import shown_progress
 from drshym_pipeline.datasets.chips import ChipRef
 from drshym_pipeline.datasets.real_land import PACKAGED, TRAIN, RealLand

@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from drshym_pipeline.assessment.conformal import FEWEST_CHIPS
 from drshym_pipeline.assessment.scene_signs import SceneSigns
-from drshym_pipeline.assessment.sign_interval import FEWEST_CHIPS, SignInterval
+from drshym_pipeline.assessment.sign_interval import SignInterval
 from drshym_pipeline.records import AreaEstimate, counted
 from drshym_pipeline.settings import Section
 

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.area import SIZE_EDGES, AreaErrorModel
+from drshym_pipeline.assessment.conformal import EMPTY_MAPPED
 from drshym_pipeline.assessment.scene_signs import SceneSigns
-from drshym_pipeline.assessment.sign_interval import EMPTY_MAPPED
 
 # Edges between narrow, medium and wide intervals, as a multiple of the mapped area. Half of it is useful for planning;
 # more than twice of it says little.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.assessment.conformal import FEWEST_CHIPS
 from drshym_pipeline.assessment.novelty import MINIMUM_CHIPS
-from drshym_pipeline.assessment.sign_interval import FEWEST_CHIPS
 from drshym_pipeline.records import BandMode, counted
 
 _MODES: dict[BandMode, str] = {"vv": "VV alone", "vv_vh": "VV and VH"}
