@@ -30,6 +30,7 @@ _LABELS: Final = {
     "simulate": "simulating chips",
     "train": "training (steps)",
     "calibrate": "calibrating (chips)",
+    "map pairs": "mapping both dates (chips)",
 }
 
 

@@ -54,6 +54,12 @@ class Prediction(Record):
     area_errors: AreaErrorModel
     overview: ProbabilityOverview | None = None
 
+    @property
+    def validation_data(self) -> str | None:
+        """What the validation chips of the model are, such as `simulated Sentinel-1 scenes`; None if not known."""
+        card = self.summary.card
+        return card.data if card else None
+
 
 class _ArrayAttributes(Record, extra="ignore"):
     """What this program keeps in the attributes of a Zarr array; others describe its values."""

@@ -14,6 +14,7 @@ EXPERIMENTS = {
     "area-scenes": "experiments.area_scenes",
     "card": "experiments.card",
     "flood-combinations": "experiments.flood_combinations",
+    "flood-intervals": "experiments.flood_intervals",
     "leave-one-out": "experiments.leave_one_out",
     "leave-one-place-out": "experiments.leave_one_place_out",
     "sweep": "experiments.sweep",

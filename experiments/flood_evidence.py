@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.datasets.chips import ChipRef, LabelledChip
 from drshym_pipeline.evaluation.mapper import ChipMapper
-from drshym_pipeline.model.bundle import shipped_bundle
+from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.probabilities import PROBABILITY_STEPS, encode, is_water, probability
 from experiments.flood_pairs import FloodPair
 
@@ -77,13 +77,13 @@ def normalised_drop(
 
 
 class PairMapper:
-    """Maps both scenes of a pair with the shipped network."""
+    """Maps both scenes of a pair with a network; by default the shipped one."""
 
-    def __init__(self) -> None:
-        bundle = shipped_bundle()
+    def __init__(self, bundle: ModelBundle | None = None) -> None:
+        bundle = bundle or shipped_bundle()
         self._mappers = {1: ChipMapper(bundle, "vv"), 2: ChipMapper(bundle, "vv_vh")}
 
-    def _stored(self, db: NDArray[np.float32]) -> tuple[NDArray[np.uint16], float]:
+    def stored(self, db: NDArray[np.float32]) -> tuple[NDArray[np.uint16], float]:
         """Return the stored probability of water of (bands, h, w) dB, and the threshold of water."""
         mapper = self._mappers[len(db)]
         mode = mapper.mode_of(_chip(db))
@@ -107,8 +107,8 @@ class PairMapper:
 
     def evidence(self, pair: FloodPair) -> Evidence:
         """Return the evidence of the scored pixels of a pair."""
-        now, threshold = self._stored(pair.now)
-        before, _ = self._stored(pair.before)
+        now, threshold = self.stored(pair.now)
+        before, _ = self.stored(pair.before)
         water, wet_before = is_water(now, threshold), is_water(before, threshold)
         land = ~water & ~wet_before
         drops = [normalised_drop(one, other, land) for one, other in zip(pair.now, pair.before, strict=False)]

@@ -5,17 +5,20 @@ Unlike in the labelled chips, water that was there before is not ignored here: i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.datasets.chips import ChipRef, read_chip
+from drshym_pipeline.datasets.chips import WATER, ChipRef, read_chip, read_db
 from drshym_pipeline.datasets.eight_bit import read_picture, unobserved
 from drshym_pipeline.datasets.ombria import Ombria
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.safe_open import open_raster
+from drshym_pipeline.training.flood_pairs import has_pair
 
 # EMSR763 has one stretch for all tiles of a date; VH is clipped where it is darkest, so only VV is used.
 _EMSR_DB = (-22.0, 2.0)
@@ -33,6 +36,7 @@ class FloodPair:
         before: The same from before the flood.
         flood: (h, w) bool, True where flooded.
         scored: (h, w) bool, True where the truth is known and both are observed.
+        other: (h, w) bool, True where there is water that was there before; None where this is not known.
     """
 
     event: str
@@ -40,6 +44,7 @@ class FloodPair:
     before: NDArray[np.float32]
     flood: NDArray[np.bool_]
     scored: NDArray[np.bool_]
+    other: NDArray[np.bool_] | None = None
 
 
 def simulated_pairs(count: int, size: int, seed: int) -> Iterator[FloodPair]:
@@ -54,6 +59,23 @@ def simulated_pairs(count: int, size: int, seed: int) -> Iterator[FloodPair]:
         scene = simulate_scene(number, size, size)
         seen = np.isfinite(scene.db).all(axis=0) & np.isfinite(scene.pre_event_db).all(axis=0)
         yield FloodPair(f"sim_{number}", scene.db, scene.pre_event_db, scene.flood, seen & (scene.label >= 0))
+
+
+def chip_pairs(refs: Sequence[ChipRef]) -> Iterator[FloodPair]:
+    """Yield the pairs of simulated chips on the disk.
+
+    Raises:
+        InputError: A chip has no scene from before or no water before.
+    """
+    for ref in refs:
+        if not has_pair(ref):
+            raise InputError(ref.image, "has no scene from before the flood", "Give chips of the simulator")
+        chip = read_chip(ref)
+        before, _, _ = read_db(ref.ancillary["pre_event"])
+        with open_raster(ref.ancillary["permanent_water"]) as dataset:
+            permanent = dataset.read(1) == WATER
+        wet, seen = chip.label == WATER, np.isfinite(before).all(axis=0)
+        yield FloodPair(ref.event, chip.db, before, wet & ~permanent, (chip.label >= 0) & seen, wet & permanent)
 
 
 def _ombria_before(ref: ChipRef) -> Path:

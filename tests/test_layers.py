@@ -18,8 +18,8 @@ PACKAGE = ROOT / "drshym_pipeline"
 # A module or package of `drshym_pipeline` imports only what is before it in this list.
 ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
-    "probabilities", "states", "ancillary", "assessment", "scene_folder", "scene_store", "datasets", "model",
-    "training", "stitching", "reprojection", "observation", "tile_work", "inference", "prediction", "change",
+    "probabilities", "states", "change", "ancillary", "assessment", "scene_folder", "scene_store", "datasets", "model",
+    "training", "stitching", "reprojection", "observation", "tile_work", "inference", "prediction",
     "reference", "pre_event", "reference_layers", "exclusion", "products", "stages", "mapping", "api", "evaluation",
     "console", "commands", "cli", "__main__",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from resources.registry import ModelRegistry
 from resources.run_limits import TRAINING_POOL
 from resources.store import ArtefactStore
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @asset(

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from drshym_pipeline.assessment.conformal import FEWEST_CHIPS
+from drshym_pipeline.assessment.flood_interval import FloodErrors
 from drshym_pipeline.assessment.scene_signs import SceneSigns
 from drshym_pipeline.assessment.sign_interval import SignInterval
 from drshym_pipeline.records import AreaEstimate, counted
@@ -77,6 +78,8 @@ class AreaErrorModel(Section):
         sizes: The interval by share mapped as water, from share 0 to share 1. Empty when there were too few chips for
             several classes of size, and in models of earlier releases: q is then used for all sizes.
         signs: The interval by the signs of a scene; None with fewer than 20 chips and in models of earlier releases.
+        flood: The intervals of the flooded area and of other water, for maps with a pre-event scene of the same bands;
+            None with fewer than 20 validation pairs and in models of earlier releases.
     """
 
     level: float = Field(default=0.9, gt=0.0, lt=1.0)
@@ -86,6 +89,7 @@ class AreaErrorModel(Section):
     chips: int = Field(default=0, ge=0)
     sizes: tuple[SizeInterval, ...] = ()
     signs: SignInterval | None = None
+    flood: FloodErrors | None = None
 
     @model_validator(mode="after")
     def _sizes_span_all_shares(self) -> Self:
@@ -103,7 +107,7 @@ class AreaErrorModel(Section):
         """One line for the record that says where the interval comes from."""
         if self.quantile is None:
             return "not calibrated: the whole observed area"
-        short = _too_few(self.level, self.nominal_level)
+        short = too_few(self.level, self.nominal_level)
         errors = "area errors by mapped share" if self.sizes else "relative area errors"
         if self.chips < FEWEST_CHIPS:
             short += f"; fewer than the {FEWEST_CHIPS} needed for an interval by signs of the scene"
@@ -117,7 +121,7 @@ class AreaErrorModel(Section):
     def _sign_method(self, signs: SignInterval, level: float) -> str:
         """Return the line for an interval by signs that has this level."""
         # Both intervals of a bundle are fitted for the same level; signs of earlier versions do not store it.
-        short = _too_few(level, signs.nominal_level or self.nominal_level)
+        short = too_few(level, signs.nominal_level or self.nominal_level)
         return (
             f"conformal, area errors by signs of the scene, of {signs.chips} validation chips of "
             f"{counted(signs.events, 'event')}{short}"
@@ -184,7 +188,7 @@ class AreaErrorModel(Section):
         return AreaEstimate(km2=flooded_km2, low_km2=low, high_km2=high, level=self.level, method=self.method)
 
 
-def _too_few(level: float, nominal: float) -> str:
+def too_few(level: float, nominal: float) -> str:
     """Return what the method of an interval adds when its level is below the requested one."""
     return "" if level >= nominal else f", too few for {100 * nominal:.0f} %"
 

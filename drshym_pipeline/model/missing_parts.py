@@ -36,6 +36,14 @@ def missing_parts(
             f"chips that the network was not trained on, and there are {counted(validation, 'validation chip')}. Maps "
             f"{instead}. Add validation chips, or a set in data.calibration, and train again."
         )
+    without_flood = [mode for mode, errors in area_errors.items() if errors.flood is None]
+    if without_flood:
+        lines.append(
+            f"No interval of the flooded area for {_names(without_flood)}: it needs {FEWEST_CHIPS} validation chips "
+            "that have a scene from before the flood and the water before, as simulated chips have. Maps with a "
+            "pre-event scene have 0 to the upper end of the interval of all water instead. Validate on such chips and "
+            "train again."
+        )
     without_score = [mode for mode in area_errors if mode not in novelty]
     if without_score:
         lines.append(

@@ -21,8 +21,8 @@ from drshym_pipeline.records import (
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.states import flooded_state
 
-# Where the intervals of the parts of the water come from.
-INTERVAL_OF_FLOOD: Final = "up to the upper end of that of all water"
+# Where the intervals of the parts of the water come from when none is fitted to them.
+_INTERVAL_OF_PARTS: Final = "up to the upper end of that of all water"
 
 
 def area_text(km2: float) -> str:
@@ -79,12 +79,20 @@ def uncompared_text(separation: FloodSeparation | None) -> str:
     return f", of which {area_text(separation.water_unseparated_km2)} could not be compared"
 
 
+def area_warning(flooded: AreaEstimate, separation: FloodSeparation | None) -> str | None:
+    """Return the sentence for readers of a map whose flooded class is outside its interval; None otherwise."""
+    is_flood = separation is not None and separation.interval_source is not None
+    return flooded.warning("flood", "pairs") if is_flood else flooded.warning()
+
+
 def _separation_clause(meta: SceneMeta, separation: FloodSeparation | None, *, with_area: bool = False) -> str:
     """Return whether flood is apart from other water, as the beginning of a sentence."""
     if separation is None:
         return "Flood is not separated from permanent water"
     other = separation.other_water if with_area else None
-    area = f": about {other.text(INTERVAL_OF_FLOOD)}" if other else ""
+    # A fitted interval comes from the same pairs as that of flood, which the sentence before names.
+    source = _INTERVAL_OF_PARTS if separation.interval_source is None else ""
+    area = f": about {other.text(source)}" if other else ""
     compared = reference_text(separation, meta, briefly=True)
     return f"Water that was there before, by comparison with {compared}, is not counted as flood{area}"
 
@@ -145,17 +153,18 @@ def write_caption(
             f"flood nor dry land can be stated. Processed {signed}."
         )
     uncompared = uncompared_text(separation)
-    water, source = ("open water", interval_source) if separation is None else ("flooded land", INTERVAL_OF_FLOOD)
-    if uncompared:
-        water = f"{flooded_state(separation)}{uncompared}"
+    water, source = "open water", interval_source
+    if separation is not None:
+        water = flooded_state(separation) if uncompared else "flooded land"
+        source = separation.interval_source or _INTERVAL_OF_PARTS
     caveat = _separation_clause(meta, separation, with_area=True)
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else None
-    warnings = "".join(f" {warning}" for warning in (flooded.warning(), unusual) if warning)
+    warnings = "".join(f" {warning}" for warning in (area_warning(flooded, separation), unusual) if warning)
     small = _small_areas_clause(min_area_ha) + excluded_clause(exclusion)
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, "
-        f"{flooded.sentence(water, source)}. {caveat}{small}; {mapped} {signed}.{warnings}"
+        f"{flooded.sentence(water, source, uncompared)}. {caveat}{small}; {mapped} {signed}.{warnings}"
     )

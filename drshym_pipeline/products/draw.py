@@ -163,7 +163,9 @@ def draw_map(
             None
             if reference is None
             else stack.enter_context(
-                FloodRasters(meta, scratch, tags, areas=areas, reference=reference, threshold=flood_from)
+                FloodRasters(
+                    meta, scratch, tags, areas=areas, reference=reference, water_threshold=calibration.threshold
+                )
             )
         )
         terrain = (
@@ -199,7 +201,7 @@ def draw_map(
         mapped_surfaces = None if counted is None or mode == "vv" else _mapped_surfaces(counted)
         water_km2 = statistics.flooded_km2 if flood is None else flood.statistics.water_km2
         water = _area_of_water(errors, water_km2, statistics, counted, excluded)
-        flooded, separation = (water, None) if flood is None else flood.finished(water)
+        flooded, separation = (water, None) if flood is None else flood.finished(water, prediction)
         minimum_area = None if small is None else small.result()
         shown = meta.statistics.get("VV")
         # All these products are made from the same finished rasters, so they are made at the same time.
@@ -232,14 +234,13 @@ def draw_map(
             for cog in cogs:
                 cog.result()
             polygons = vectors.result()
-    card = prediction.summary.card
     caption = write_caption(
         meta,
         prediction.summary,
         flooded,
         statistics.observed_km2,
         separation,
-        interval_source=prediction.area_errors.source(card.data if card else None),
+        interval_source=errors.source(prediction.validation_data),
         min_area_ha=min_area_ha,
         exclusion=excluded,
     )

@@ -10,14 +10,17 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from drshym_pipeline.change import FLOOD_METHOD, flood_probability, part_of_water
+from drshym_pipeline.assessment.area import AreaErrorModel
+from drshym_pipeline.assessment.flood_area import SeparatedAreas, separated_estimates
+from drshym_pipeline.assessment.flood_interval import FloodErrors
+from drshym_pipeline.assessment.pair_signs import PairCounts, pair_counts
+from drshym_pipeline.change import FLOOD_METHOD, flood_probability
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.map_statistics import statistics_tags
-from drshym_pipeline.records import AreaEstimate, FloodSeparation
-from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.records import AreaEstimate, BandMode, FloodSeparation, ReferenceSources
 from drshym_pipeline.sar.pixel_area import PixelAreas
-from drshym_pipeline.states import MASK_LEGEND, is_unseparated, mask_states
+from drshym_pipeline.states import EXCLUDED, MASK_LEGEND, is_unseparated, mask_states
 
 _VALUES = 1 << 16
 
@@ -52,15 +55,36 @@ def flood_bands(bands: Iterable[Band], reference: Path, threshold: float) -> Ite
             yield FloodBand(band.row, band.stored, states, band.vv, before, flood)
 
 
+def errors_of_pair(errors: AreaErrorModel, mode: BandMode, sources: ReferenceSources) -> FloodErrors | None:
+    """Return the fitted intervals of flood for a map and its reference; None where they are not known.
+
+    They were fitted on pairs of scenes with the same bands on both dates, so they say nothing about other pairs.
+
+    Args:
+        errors: The area errors of the model in the mode of the map.
+        mode: The bands that the map was made from.
+        sources: Where the probability of water before comes from.
+    """
+    before = sources.pre_event
+    return errors.flood if before is not None and before.modality == f"sentinel1_sar_{mode}" else None
+
+
 class FloodStatistics:
     """Running figures of the states of a map.
 
     Args:
         areas: The areas of the pixels of the map.
+        water_threshold: The probability from which a pixel is water.
     """
 
-    def __init__(self, areas: PixelAreas) -> None:
+    def __init__(self, areas: PixelAreas, water_threshold: float) -> None:
         self._areas = areas
+        self._water_threshold = water_threshold
+        self._pair = PairCounts()
+        self._compared = 0  # pixels, those of excluded ground too
+        self._compared_km2 = 0.0
+        self._uncompared_km2 = 0.0
+        self._mass = self._uncompared_mass = 0  # steps of the probability of water
         self._counts = np.zeros((2, _VALUES), np.int64)
         self._km2 = dict.fromkeys(MASK_LEGEND, 0.0)
         self._unseparated = 0
@@ -74,6 +98,16 @@ class FloodStatistics:
         unseparated = is_unseparated(band.mask, band.reference)
         self._unseparated += int(np.count_nonzero(unseparated))
         self._unseparated_km2 += self._areas.total(band.row, unseparated)
+        self._compared += int(np.count_nonzero(band.flood != NOT_OBSERVED))
+        ground = band.mask != EXCLUDED  # nothing is said about the other ground, so it has no area of flood
+        flood = np.where(ground, band.flood, np.uint16(NOT_OBSERVED))
+        self._pair += pair_counts(band.stored, band.reference, flood, self._water_threshold)
+        observed, compared = ground & (band.stored != NOT_OBSERVED), flood != NOT_OBSERVED
+        uncompared = observed & ~compared
+        self._compared_km2 += self._areas.total(band.row, compared)
+        self._uncompared_km2 += self._areas.total(band.row, uncompared)
+        self._mass += int(band.stored[observed].sum(dtype=np.int64))
+        self._uncompared_mass += int(band.stored[uncompared].sum(dtype=np.int64))
 
     @property
     def water_km2(self) -> float:
@@ -91,25 +125,54 @@ class FloodStatistics:
         counts[:, NOT_OBSERVED] = 0
         return statistics_tags(counts[0]), statistics_tags(counts[1])
 
-    def separation(self, reference: ReferenceWater, threshold: float, water: AreaEstimate | None) -> FloodSeparation:
-        """Return the record of the states.
+    def finished(
+        self,
+        sources: ReferenceSources,
+        threshold: float,
+        water: AreaEstimate | None,
+        errors: FloodErrors | None,
+        interval_source: str,
+    ) -> tuple[AreaEstimate | None, FloodSeparation]:
+        """Return the area of flood, None when nothing was observed, and the record of the states.
 
         Args:
-            reference: The probability of water before.
+            sources: Where the probability of water before comes from.
             threshold: The probability from which water is flood.
             water: The area of all water; None when nothing was observed.
+            errors: The fitted intervals for a reference of these bands; None where they are not known.
+            interval_source: Where these come from, as a part of a sentence.
         """
-        return FloodSeparation(
-            **dict(reference.sources),
+        flooded = other = None
+        if water is None or not self._compared_with_one_scene(sources):
+            errors = None
+        if water is not None:
+            flooded, other = separated_estimates(self._separated_areas(), water, errors)
+        separation = FloodSeparation(
+            **dict(sources),
             method=FLOOD_METHOD,
             threshold=threshold,
             water=water,
-            other_water=None if water is None else part_of_water(self._km2["permanent"], water),
+            other_water=other,
             water_unseparated=self._unseparated,
             water_unseparated_km2=self._unseparated_km2,
             areas_km2=dict(self._km2),
+            interval_source=None if errors is None else interval_source,
         )
+        return flooded, separation
 
-    def flooded(self, water: AreaEstimate | None) -> AreaEstimate | None:
-        """Return the area of flood; None when nothing was observed."""
-        return None if water is None else part_of_water(self._km2["flooded"], water)
+    def _compared_with_one_scene(self, sources: ReferenceSources) -> bool:
+        """Return whether the pre-event scene is the reference of every compared pixel, and there is such a pixel."""
+        others = sources.earlier_maps is not None or bool(sources.layers)
+        of_scene = 0 if sources.pre_event is None else sources.pre_event.known_pixels
+        return self._pair.pixels > 0 and of_scene > 0 and (not others or of_scene == self._compared)
+
+    def _separated_areas(self) -> SeparatedAreas:
+        return SeparatedAreas(
+            pair=self._pair,
+            flooded_km2=self._km2["flooded"],
+            other_km2=self._km2["permanent"],
+            compared_km2=self._compared_km2,
+            uncompared_km2=self._uncompared_km2,
+            uncompared_water_km2=self._unseparated_km2,
+            uncompared_mass=self._uncompared_mass / max(self._mass, 1),
+        )

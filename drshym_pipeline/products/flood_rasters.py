@@ -13,16 +13,17 @@ from typing import Final, Self
 
 import rasterio
 
-from drshym_pipeline.change import FLOOD_METHOD
+from drshym_pipeline.change import FLOOD_METHOD, flood_threshold
 from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE
 from drshym_pipeline.products.bands import Band
-from drshym_pipeline.products.flood_bands import FloodStatistics, flood_bands
+from drshym_pipeline.products.flood_bands import FloodStatistics, errors_of_pair, flood_bands
 from drshym_pipeline.products.rasters import copy_cog, raster_profile
 from drshym_pipeline.products.reference_texts import reference_tags
 from drshym_pipeline.records import AreaEstimate, FloodSeparation, SceneMeta
 from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.scene_folder import Prediction
 
 _DESCRIPTIONS: Final = ("calibrated probability of open water before the event", "probability of flood")
 
@@ -50,7 +51,7 @@ class FloodRasters:
         tags: The TIFF tags of both rasters.
         areas: The areas of the pixels of the map.
         reference: The probability of water before.
-        threshold: The probability from which water is flood.
+        water_threshold: The probability from which a pixel is water.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class FloodRasters:
         *,
         areas: PixelAreas,
         reference: ReferenceWater,
-        threshold: float,
+        water_threshold: float,
     ) -> None:
-        self.statistics = FloodStatistics(areas)
-        self._reference, self._threshold = reference, threshold
+        self.statistics = FloodStatistics(areas, water_threshold)
+        self._reference, self._threshold = reference, flood_threshold(water_threshold)
         self._paths = (scratch / "reference.tif", scratch / "flood.tif")
         profile = raster_profile(meta.map_grid, "uint16", NOT_OBSERVED)
         self._rasters = [rasterio.open(path, "w", **profile) for path in self._paths]
@@ -95,11 +96,14 @@ class FloodRasters:
             self.statistics.add(band)
             yield band
 
-    def finished(self, water: AreaEstimate | None) -> tuple[AreaEstimate | None, FloodSeparation]:
+    def finished(
+        self, water: AreaEstimate | None, prediction: Prediction
+    ) -> tuple[AreaEstimate | None, FloodSeparation]:
         """Finish the scratch files.
 
         Args:
             water: The area of all water; None when nothing was observed.
+            prediction: The prediction of the map, with its area errors.
 
         Returns:
             The area of flood, None when nothing was observed, and the record of the separation.
@@ -108,7 +112,9 @@ class FloodRasters:
             raster.update_tags(1, **tags)
             raster.close()
             check_written(path)
-        return self.statistics.flooded(water), self.statistics.separation(self._reference, self._threshold, water)
+        errors = errors_of_pair(prediction.area_errors, prediction.summary.mode, self._reference.sources)
+        source = "" if errors is None else errors.source(prediction.validation_data)
+        return self.statistics.finished(self._reference.sources, self._threshold, water, errors, source)
 
     def publish(self, reference: Path, flood: Path) -> None:
         """Copy the closed scratch files to COGs; each COG appears complete or not at all."""

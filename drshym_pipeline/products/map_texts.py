@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from drshym_pipeline.products.caption import area_text, is_vv_alone, short_caveat, uncompared_text, vv_alone_warning
+from drshym_pipeline.products.caption import (
+    area_text,
+    area_warning,
+    is_vv_alone,
+    short_caveat,
+    uncompared_text,
+    vv_alone_warning,
+)
 from drshym_pipeline.products.exclusion_texts import exclusion_text, exclusion_warnings
 from drshym_pipeline.products.figure import FigureText
 from drshym_pipeline.products.reference_texts import reference_text
@@ -68,7 +75,7 @@ def map_warnings(
         found += exclusion_warnings(exclusion, moved=meta.product_grid is not None)
     found += source_warnings
     found.append("Preliminary automatic result, not validated in the field.")
-    if flooded is not None and (outside := flooded.warning()):
+    if flooded is not None and (outside := area_warning(flooded, separation)):
         found.append(outside)
     if observed_fraction == 0.0:
         found.append("Nothing was observed: the scene holds no valid measurement.")
@@ -94,8 +101,7 @@ def _separation_warnings(meta: SceneMeta, separation: FloodSeparation) -> list[s
     """Return what the reference means for the map, as sentences."""
     found = [
         f"Flood is separated from {WATER_BEFORE} by comparison with {reference_text(separation, meta)}: water that is "
-        "not known from before is called flood. The interval of the flooded area is wide: it is from 0 "
-        "to the upper end of that of all water, because area errors of flood alone are not known."
+        f"not known from before is called flood. {_about_interval(separation)}"
     ]
     if (count := separation.water_unseparated) > 0:
         found.append(
@@ -103,6 +109,19 @@ def _separation_warnings(meta: SceneMeta, separation: FloodSeparation) -> list[s
             f"{'has' if count == 1 else 'have'} no value in the reference and may have been water before."
         )
     return found
+
+
+def _about_interval(separation: FloodSeparation) -> str:
+    """Return what the interval of the flooded area is, as a sentence."""
+    if separation.interval_source is None:
+        return (
+            "The interval of the flooded area is wide: it is from 0 to the upper end of that of all water, because "
+            "area errors of flood alone are not known."
+        )
+    return (
+        f"The interval of the flooded area is {separation.interval_source}; it holds as often as stated for pairs like "
+        "them only."
+    )
 
 
 def polygon_properties(
@@ -136,7 +155,7 @@ def about_map(
     exclusion: Exclusion | None = None,
 ) -> dict[str, Any]:
     """Return what the vector file says about the whole map."""
-    warning = None if flooded is None else flooded.warning()
+    warning = None if flooded is None else area_warning(flooded, separation)
     return {
         "scene": meta.scene_id,
         "map_area": None if flooded is None else f"{flooded.text()}{uncompared_text(separation)}",

@@ -62,37 +62,42 @@ class AreaEstimate(Record):
             return f"{self._figure(self.km2)} {self._interval(source)}"
         return f"{self._figure(self.km2)} mapped; likely {self._figure(self.expected_km2)} {self._interval(source)}"
 
-    def sentence(self, water: str, source: str = "") -> str:
+    def sentence(self, water: str, source: str = "", note: str = "") -> str:
         """Return the same as a clause, such as `about 12.3 km2 (90 % interval ...) appear to be open water`.
 
         Args:
             water: What is mapped, such as `open water`.
             source: Where the interval comes from.
+            note: What is said about the mapped area, as a clause after it.
         """
         if self.expected_km2 is None:
-            return f"about {self.text(source)} appear to be {water}"
+            return f"about {self.text(source)} appear to be {water}{note}"
         return (
-            f"about {self._figure(self.km2)} are mapped as {water}; likely about {self._figure(self.expected_km2)} "
-            f"{self._interval(source)} are {water}"
+            f"about {self._figure(self.km2)} are mapped as {water}{note}; "
+            f"likely about {self._figure(self.expected_km2)} {self._interval(source)} are {water}"
         )
 
-    def warning(self) -> str | None:
+    def warning(self, what: str = "water", chips: str = "chips") -> str | None:
         """Return the sentence for readers of a map whose mapped area is outside its interval; None otherwise.
 
         The printed figures are compared, so an area that is shown as equal to an end has no warning.
+
+        Args:
+            what: What the area is of.
+            chips: What the interval was fitted on.
         """
         mapped, low, high = (float(self._number(value)) for value in (self.km2, self.low_km2, self.high_km2))
         if low <= mapped <= high:
             return None
         side, found, check = (
-            ("above", "less water", "which mapped areas have low values")
+            ("above", "less", "which mapped areas have low values")
             if mapped > high
-            else ("below", "more water", "whether it shows water that is not mapped")
+            else ("below", "more", f"whether it shows {what} that is not mapped")
         )
         return (
-            f"The mapped area, {self._figure(self.km2)}, is {side} its interval ({self._range()}): validation chips "
-            f"with such probabilities had {found} than was mapped. Check in the probability map {check}, before you "
-            "use the area."
+            f"The mapped area, {self._figure(self.km2)}, is {side} its interval ({self._range()}): validation {chips} "
+            f"with such probabilities had {found} {what} than was mapped. Check in the probability map {check}, before "
+            "you use the area."
         )
 
     def _number(self, km2: float) -> str:

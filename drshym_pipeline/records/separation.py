@@ -107,7 +107,9 @@ class FloodSeparation(ReferenceSources):
     `threshold`. `water` is the area of all water, flooded or not. `other_water` is the area of water that was there
     before. Both are None when nothing was observed. Where the water before is not known, water is in the flooded class:
     `water_unseparated` pixels with `water_unseparated_km2`. `areas_km2` has the area of every mask value by the names
-    of `MapRecord.pixels`, as it is mapped; these are counted and have no interval.
+    of `MapRecord.pixels`, as it is mapped; these are counted and have no interval. `interval_source` says, as a part
+    of a sentence, where the fitted intervals of flood and of other water come from; it is None where each of both is
+    between 0 and the upper end of all water, and in records of earlier releases.
     """
 
     method: str
@@ -117,3 +119,4 @@ class FloodSeparation(ReferenceSources):
     water_unseparated: int = Field(ge=0)
     water_unseparated_km2: float = Field(ge=0.0)
     areas_km2: dict[str, float]
+    interval_source: str | None = None

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from drshym_pipeline.assessment.area import AreaErrorModel, area_shares, fit_area_errors
 from drshym_pipeline.assessment.calibration import CalibrationFit, calibrate, write_thresholds
+from drshym_pipeline.assessment.flood_interval import FloodErrors
 from drshym_pipeline.assessment.logit_histogram import LogitHistogram
 from drshym_pipeline.assessment.metrics import Metric, bootstrap_mean, bootstrap_score
 from drshym_pipeline.assessment.reliability import CalibrationFigures, calibration_figures
@@ -42,6 +43,7 @@ from drshym_pipeline.training.calibration_chips import (
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 from drshym_pipeline.training.familiar_chips import fit_novelty_models
 from drshym_pipeline.training.fitted_chips import fitted_chips
+from drshym_pipeline.training.flood_errors import fit_flood_areas
 from drshym_pipeline.version import __version__
 
 THRESHOLDS_FILE = "thresholds.json"
@@ -253,6 +255,17 @@ def seal(
         for mode, (main, *others) in found.items()
     }
     training, validation = data.chips("train", config.data.labels), data.chips("valid")
+    flood = fit_flood_areas(
+        network,
+        config.network.bands,
+        validation,
+        {mode: entry.calibration for mode, entry in modes.items()},
+        level=config.evaluation.interval,
+        device=device,
+        invalid_label=config.data.invalid_label,
+        progress=progress,
+    )
+    modes = {mode: _with_flood(entry, flood[mode]) for mode, entry in modes.items()}
     novelty = fit_novelty_models(training, validation, list(modes))
     area_errors = {mode: entry.area_errors for mode, entry in modes.items()}
     missing = missing_parts(area_errors, novelty, len(training), len(validation))
@@ -275,6 +288,10 @@ def seal(
         write_thresholds(temporary / THRESHOLDS_FILE, bundle.calibration, bundle.default_mode)
         write_json(temporary / CALIBRATION_FILE, {mode: entry.model_dump(mode="json") for mode, entry in modes.items()})
     return bundle
+
+
+def _with_flood(entry: ModeCalibration, flood: FloodErrors | None) -> ModeCalibration:
+    return entry.model_copy(update={"area_errors": entry.area_errors.model_copy(update={"flood": flood})})
 
 
 def version_of(config: TrainConfig, checkpoint: TrainedCheckpoint) -> str:

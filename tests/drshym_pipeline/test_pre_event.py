@@ -25,6 +25,7 @@ from drshym_pipeline.records import MapRecord
 from drshym_pipeline.sar.ingest import describe_scene
 from drshym_pipeline.sar.scene_files import scene_paths
 from drshym_pipeline.scene_folder import OPTIONAL_KINDS, PRODUCT_KINDS, REFERENCE_KINDS
+from tests.flood_errors import with_flood
 
 TILE = {"tile": 96, "overlap": 24}
 NOW, BEFORE = "S1_20210111_T1234.tif", "S1_20201230_T1234.tif"
@@ -39,7 +40,8 @@ def home(tmp_path, monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def bundle() -> ModelBundle:
-    return shipped_bundle()
+    """Without intervals of flood; `products/test_flood_area_of_maps.py` has maps with them."""
+    return with_flood(shipped_bundle(), None)
 
 
 @pytest.fixture(scope="module")

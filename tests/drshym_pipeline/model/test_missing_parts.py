@@ -7,10 +7,11 @@ import pytest
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.sign_interval import SignInterval
 from drshym_pipeline.model.missing_parts import missing_parts
+from tests.flood_errors import ERRORS
 
 SIGNS = SignInterval(expected=(1.0, 1.0, 1.0), spread=(1.0, 1.0, 1.0, 1.0), factor=1.0, level=0.9, chips=40, events=10)
-WITH = AreaErrorModel(quantile=0.3, chips=40, signs=SIGNS)
-WITHOUT = AreaErrorModel(quantile=0.3, chips=12)
+WITH = AreaErrorModel(quantile=0.3, chips=40, signs=SIGNS, flood=ERRORS)
+WITHOUT = AreaErrorModel(quantile=0.3, chips=12, flood=ERRORS)
 
 
 def test_a_complete_model_lacks_nothing() -> None:
@@ -22,7 +23,7 @@ def test_a_complete_model_lacks_nothing() -> None:
     [
         ({"vv_vh": WITHOUT, "vv": WITHOUT}, "VV and VH and for VV alone", "the interval by mapped share"),
         ({"vv_vh": WITH, "vv": WITHOUT}, "VV alone", "the interval by mapped share"),
-        ({"vv": AreaErrorModel()}, "VV alone", "the whole observed area as their interval"),
+        ({"vv": AreaErrorModel(flood=ERRORS)}, "VV alone", "the whole observed area as their interval"),
     ],
 )
 def test_a_missing_interval_is_one_line(errors, modes: str, interval: str) -> None:
@@ -30,6 +31,12 @@ def test_a_missing_interval_is_one_line(errors, modes: str, interval: str) -> No
     assert line.startswith(f"No area interval by signs of the scene for {modes}: it needs 20 labelled chips")
     assert "there are 12 validation chips. Maps have " + interval in line
     assert line.endswith("Add validation chips, or a set in data.calibration, and train again.")
+
+
+def test_a_missing_interval_of_the_flooded_area_is_one_line() -> None:
+    (line,) = missing_parts({"vv_vh": WITH, "vv": WITH.model_copy(update={"flood": None})}, ["vv_vh", "vv"], 100, 40)
+    assert line.startswith("No interval of the flooded area for VV alone: it needs 20 validation chips")
+    assert "0 to the upper end of the interval of all water" in line
 
 
 def test_a_missing_score_is_one_line() -> None:

@@ -77,10 +77,10 @@ def test_the_card_and_the_training_output_say_what_is_missing_with_few_chips(
 ) -> None:
     bundle = ModelBundle.load(sealed)
     training, validation = len(chips.chips("train", recipe.data.labels)), len(chips.chips("valid"))
-    assert validation < 20, "so both parts are missing"
+    assert validation < 20, "so all three parts are missing"
     lines = missing_parts(bundle.area_errors, bundle.novelty, training, validation)
-    assert len(lines) == 2
-    assert bundle.card.limits[-2:] == tuple(lines)
+    assert len(lines) == 3
+    assert bundle.card.limits[-3:] == tuple(lines)
     card = (sealed / MODEL_CARD_FILE).read_text("utf-8")
     printed = place_lines(bundle, sealed)
     for line in lines:
