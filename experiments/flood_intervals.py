@@ -33,7 +33,7 @@ from drshym_pipeline.sar.codes import encode_db
 from drshym_pipeline.storage import read_json, write_json, write_text
 from drshym_pipeline.training.flood_errors import with_flood_errors
 from drshym_pipeline.training.flood_pairs import MappedPair
-from drshym_pipeline.training.sealing import CALIBRATION_FILE
+from drshym_pipeline.training.mode_calibration import CALIBRATION_FILE
 from experiments.flood_evidence import PairMapper
 from experiments.flood_pairs import FloodPair, chip_pairs, emsr763_pairs, ombria_pairs
 

@@ -111,7 +111,8 @@ def _log(
     """Fill the run: recipe, curves, scores and cards."""
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
     from drshym_pipeline.training.checkpoint import OUTCOME_FILE, TrainedCheckpoint
-    from drshym_pipeline.training.sealing import CALIBRATION_FILE, THRESHOLDS_FILE
+    from drshym_pipeline.training.mode_calibration import CALIBRATION_FILE
+    from drshym_pipeline.training.sealing import THRESHOLDS_FILE
 
     if bundle.card.data is not None:
         registry.tag_run(run_id, {"data": bundle.card.data.title})

@@ -11,7 +11,7 @@ from drshym_pipeline.storage import read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.training.sealing import ModeCalibration
+    from drshym_pipeline.training.mode_calibration import ModeCalibration
 
 Fitted = Mapping[str, "ModeCalibration"]
 
@@ -23,7 +23,8 @@ def sealed(state: TrainingState, folder: Path, code_version: str, progress: Prog
     """
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.training.checkpoint import TrainedCheckpoint
-    from drshym_pipeline.training.sealing import read_calibration, seal
+    from drshym_pipeline.training.mode_calibration import read_calibration
+    from drshym_pipeline.training.sealing import seal
 
     checkpoint = TrainedCheckpoint.load(folder / CHECKPOINT)
     target, note = folder / BUNDLE_FOLDER, folder / "sealed.json"

@@ -23,7 +23,7 @@ def _compare(store: ArtefactStore, state: TrainingState, figure: str) -> tuple[l
     Raises:
         InputError: The training has no bundle.
     """
-    from drshym_pipeline.training.sealing import read_calibration
+    from drshym_pipeline.training.mode_calibration import read_calibration
 
     values: dict[str, float] = {}
     rises = []

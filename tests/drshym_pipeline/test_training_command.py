@@ -65,8 +65,9 @@ def test_training_shows_loss_scores_the_start_and_where_the_bundle_is(
     notes = [line for line in printed.out.splitlines() if line.startswith("note: ")]
     assert [line.split(" for ")[0] for line in notes] == [
         "note: No area interval by signs of the scene",
+        "note: No interval of the flooded area",
         "note: No check",
-    ], "three validation chips are too few for both"
+    ], "three validation chips are too few for all of them"
 
     second = train("second", start=str(first / "bundle"))
     printed = capfd.readouterr()

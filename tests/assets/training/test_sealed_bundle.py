@@ -14,7 +14,7 @@ from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.progress import silent
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import read_json, write_json
-from drshym_pipeline.training import sealing
+from drshym_pipeline.training import mode_calibration, sealing
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint
 
 
@@ -29,7 +29,7 @@ def seals(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return SimpleNamespace()
 
     monkeypatch.setattr(sealing, "seal", seal)
-    monkeypatch.setattr(sealing, "read_calibration", lambda _: {})
+    monkeypatch.setattr(mode_calibration, "read_calibration", lambda _: {})
     monkeypatch.setattr(TrainedCheckpoint, "load", lambda _: SimpleNamespace(weights_sha256="a" * 64))
     monkeypatch.setattr(ModelBundle, "load", lambda _: SimpleNamespace())
     monkeypatch.setattr(TrainingState, "data", lambda _: None)

@@ -8,14 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from drshym_pipeline import map_scene
+from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.flood_interval import FloodErrors
 from drshym_pipeline.assessment.pair_signs import pair_counts
+from drshym_pipeline.change import flood_probability
 from drshym_pipeline.console import notes
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.products.caption import area_text
-from drshym_pipeline.records import MapRecord
+from drshym_pipeline.products.flood_bands import FloodBand, FloodStatistics, errors_of_pair
+from drshym_pipeline.records import AreaEstimate, MapRecord, PreEventScene, ReferenceLayer, ReferenceSources
+from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.sar.pixel_area import PixelAreas
 from tests.flood_errors import ERRORS, part, with_flood
 
 TILE = {"tile": 96, "overlap": 24}
@@ -78,7 +84,7 @@ def test_every_text_says_what_the_interval_is(mapped):
     assert f"{interval}, {source}" in record.caption
     assert "upper end of that of all water" not in record.caption
     assert any(f"The interval of the flooded area is {source}" in warning for warning in record.warnings)
-    assert not any("not known" in warning for warning in record.warnings)
+    assert not any("area errors of flood alone are not known" in warning for warning in record.warnings)
     page = (out / record.files["report"]).read_text()
     for words in (text, record.flooded.method, record.separation.other_water.text()):
         assert words in page
@@ -181,3 +187,44 @@ def test_a_bundle_with_intervals_of_flood_is_read_back_as_it_was_written(bundle,
     loaded = ModelBundle.load(tmp_path / "model")
     assert loaded.area_errors["vv"].flood == ERRORS
     assert loaded.sha256 == bundle.sha256
+
+
+SCENE = {
+    "scene_id": "before",
+    "scene_version": "1",
+    "source_uris": ("before.tif",),
+    "source_sha256": "0" * 64,
+    "acquired_at": None,
+    "orbit_direction": None,
+    "crs": "EPSG:32644",
+    "shape": (4, 100),
+}
+LAYER = ReferenceLayer(name="long_term", title="a map", tiles=(), known_pixels=10)
+
+
+@pytest.mark.parametrize(
+    ("known", "layers", "modality", "fitted"),
+    [
+        (400, (), "sentinel1_sar_vv_vh", True),
+        (400, (LAYER,), "sentinel1_sar_vv_vh", True),
+        (300, (LAYER,), "sentinel1_sar_vv_vh", False),
+        (None, (LAYER,), "sentinel1_sar_vv_vh", False),
+        (400, (), "sentinel1_sar_vv", False),
+    ],
+    ids=["a scene", "a layer that is not used", "a layer in a part", "a layer alone", "other bands"],
+)
+def test_the_fitted_intervals_are_for_pixels_that_were_compared_with_a_scene_of_the_same_bands(
+    tmp_path, known, layers, modality, fitted
+):
+    scene = None if known is None else PreEventScene(**SCENE, known_pixels=known, modality=modality)
+    reference = ReferenceWater(tmp_path / "none.tif", ReferenceSources(pre_event=scene, layers=layers), {})
+    errors = errors_of_pair(AreaErrorModel(flood=ERRORS), "vv_vh", reference)
+    statistics = FloodStatistics(PixelAreas.measure("EPSG:32644", Affine(10, 0, 5e5, 0, -10, 2e6), 4, 100), 0.4)
+    stored = np.full((4, 100), 9_000, np.uint16)
+    before, mask = np.zeros_like(stored), np.ones((4, 100), np.uint8)
+    statistics.add(FloodBand(0, stored, mask, stored, before, flood_probability(stored, before)))
+    water = AreaEstimate(km2=0.04, low_km2=0.03, high_km2=0.05, level=0.9, method="all")
+    flooded, separation = statistics.finished(reference, 0.35, water, errors, "from pairs")
+    assert flooded.km2 == pytest.approx(0.04, rel=1e-2)
+    assert ("pair of scenes" in flooded.method) is fitted
+    assert separation.interval_source == ("from pairs" if fitted else None)

@@ -19,7 +19,8 @@ from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.model.model_card import model_card_markdown
 from drshym_pipeline.settings import DataConfig, EvaluationConfig, TrainConfig
 from drshym_pipeline.training.calibration_chips import CalibrationSet
-from drshym_pipeline.training.sealing import ModeCalibration, calibrate_mode, multiplied, read_calibration, seal
+from drshym_pipeline.training.mode_calibration import ModeCalibration, calibrate_mode, multiplied, read_calibration
+from drshym_pipeline.training.sealing import seal
 from drshym_pipeline.training.train import train
 
 PLACES = ("western-lithuania", "archipelago-sea")

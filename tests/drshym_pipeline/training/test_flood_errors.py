@@ -18,7 +18,8 @@ from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.settings import SimulatedData, TrainConfig
 from drshym_pipeline.training.flood_errors import fit_flood_areas, with_flood_errors
 from drshym_pipeline.training.flood_pairs import count_pairs, has_pair
-from drshym_pipeline.training.sealing import read_calibration, seal
+from drshym_pipeline.training.mode_calibration import read_calibration
+from drshym_pipeline.training.sealing import seal
 from drshym_pipeline.training.train import train
 from tests.flood_errors import with_flood
 

@@ -18,10 +18,11 @@ from drshym_pipeline.model.model_card import MODEL_CARD_FILE, model_card_markdow
 from drshym_pipeline.records import Score
 from drshym_pipeline.settings import EvaluationConfig, TrainConfig
 from drshym_pipeline.storage import sha256_file
-from drshym_pipeline.training import sealing
+from drshym_pipeline.training import mode_calibration
 from drshym_pipeline.training.checkpoint import TrainedCheckpoint, keep_weights
 from drshym_pipeline.training.fitted_chips import fitted_chips
-from drshym_pipeline.training.sealing import calibrate_mode, read_calibration, seal
+from drshym_pipeline.training.mode_calibration import calibrate_mode, read_calibration
+from drshym_pipeline.training.sealing import seal
 from drshym_pipeline.training.train import train
 
 
@@ -160,7 +161,9 @@ def test_sealing_counts_the_signs_of_the_validation_chips_in_both_modes(
     run: TrainedCheckpoint, recipe: TrainConfig, chips: Sen1Floods11, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
-    monkeypatch.setattr(sealing, "fit_sign_interval", lambda signs, calibration, level: given.append(list(signs)))
+    monkeypatch.setattr(
+        mode_calibration, "fit_sign_interval", lambda signs, calibration, level: given.append(list(signs))
+    )
     seal(recipe, chips, run, tmp_path / "model")
     refs = chips.chips("valid")
     assert [[chip.event for chip in mode] for mode in given] == [[ref.event for ref in refs]] * 2
