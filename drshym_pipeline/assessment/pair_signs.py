@@ -22,6 +22,9 @@ PARTS: Final[tuple[PartName, ...]] = ("flooded", "other_water")
 
 # Probabilities below are those of nearly all dry land; their sum says little about water.
 _FAINT: Final = PROBABILITY_STEPS // 20
+_STEPS: Final = np.arange(PROBABILITY_STEPS + 1)
+_MASS: Final = np.where(_STEPS >= _FAINT, _STEPS, 0)
+_UNCERTAIN: Final = np.minimum(_MASS, PROBABILITY_STEPS - _STEPS)
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,17 @@ def pair_counts(
 
 
 def _part_counts(steps: NDArray[np.uint16], mapped: NDArray[np.bool_]) -> PartCounts:
+    counts = _by_step(steps)
     return PartCounts(
-        mapped=int(np.count_nonzero(mapped)),
-        mass=int(steps[steps >= _FAINT].sum(dtype=np.int64)),
-        uncertain=_uncertain(steps),
+        mapped=int(np.count_nonzero(mapped)), mass=int(counts @ _MASS), uncertain=int(counts @ _UNCERTAIN)
     )
 
 
 def _uncertain(steps: NDArray[np.uint16]) -> int:
     """Return the sum of min(p, 1 - p) in steps over the probabilities that are not faint."""
-    seen = steps[steps >= _FAINT]
-    return int(np.minimum(seen, PROBABILITY_STEPS - seen).sum(dtype=np.int64))
+    return int(_by_step(steps) @ _UNCERTAIN)
+
+
+def _by_step(steps: NDArray[np.uint16]) -> NDArray[np.int64]:
+    counts: NDArray[np.int64] = np.bincount(steps, minlength=PROBABILITY_STEPS + 1)
+    return counts
