@@ -17,11 +17,12 @@ from drshym_pipeline.assessment.pair_signs import pair_counts
 from drshym_pipeline.change import flood_probability
 from drshym_pipeline.console import notes
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
+from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.products.flood_bands import FloodBand, FloodStatistics, errors_of_pair
 from drshym_pipeline.records import AreaEstimate, MapRecord, PreEventScene, ReferenceLayer, ReferenceSources
-from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.pixel_area import PixelAreas
+from drshym_pipeline.states import EXCLUDED
 from tests.flood_errors import ERRORS, part, with_flood
 
 TILE = {"tile": 96, "overlap": 24}
@@ -214,17 +215,34 @@ LAYER = ReferenceLayer(name="long_term", title="a map", tiles=(), known_pixels=1
     ids=["a scene", "a layer that is not used", "a layer in a part", "a layer alone", "other bands"],
 )
 def test_the_fitted_intervals_are_for_pixels_that_were_compared_with_a_scene_of_the_same_bands(
-    tmp_path, known, layers, modality, fitted
+    known, layers, modality, fitted
 ):
     scene = None if known is None else PreEventScene(**SCENE, known_pixels=known, modality=modality)
-    reference = ReferenceWater(tmp_path / "none.tif", ReferenceSources(pre_event=scene, layers=layers), {})
-    errors = errors_of_pair(AreaErrorModel(flood=ERRORS), "vv_vh", reference)
+    sources = ReferenceSources(pre_event=scene, layers=layers)
+    errors = errors_of_pair(AreaErrorModel(flood=ERRORS), "vv_vh", sources)
     statistics = FloodStatistics(PixelAreas.measure("EPSG:32644", Affine(10, 0, 5e5, 0, -10, 2e6), 4, 100), 0.4)
     stored = np.full((4, 100), 9_000, np.uint16)
     before, mask = np.zeros_like(stored), np.ones((4, 100), np.uint8)
     statistics.add(FloodBand(0, stored, mask, stored, before, flood_probability(stored, before)))
     water = AreaEstimate(km2=0.04, low_km2=0.03, high_km2=0.05, level=0.9, method="all")
-    flooded, separation = statistics.finished(reference, 0.35, water, errors, "from pairs")
+    flooded, separation = statistics.finished(sources, 0.35, water, errors, "from pairs")
     assert flooded.km2 == pytest.approx(0.04, rel=1e-2)
     assert ("pair of scenes" in flooded.method) is fitted
     assert separation.interval_source == ("from pairs" if fitted else None)
+
+
+def test_excluded_ground_has_no_area_of_flood():
+    statistics = FloodStatistics(PixelAreas.measure("EPSG:32644", Affine(10, 0, 5e5, 0, -10, 2e6), 4, 100), 0.4)
+    stored = np.full((4, 100), 9_000, np.uint16)
+    before, mask = np.zeros_like(stored), np.ones((4, 100), np.uint8)
+    mask[:, 50:] = EXCLUDED
+    before[:, :20] = NOT_OBSERVED
+    flood = flood_probability(stored, before)
+    statistics.add(FloodBand(0, stored, mask, stored, before, flood))
+    sources = ReferenceSources(pre_event=PreEventScene(**SCENE, known_pixels=320, modality="sentinel1_sar_vv_vh"))
+    water = AreaEstimate(km2=0.02, low_km2=0.01, high_km2=0.021, level=0.9, method="all")
+    flooded, _ = statistics.finished(sources, 0.35, water, ERRORS, "from pairs")
+    signs = pair_counts(stored[:, 20:50], before[:, 20:50], flood[:, 20:50], 0.4).signs("flooded")
+    assert flooded.low_km2 == pytest.approx(ERRORS.flooded.estimate(signs).low * 0.012, rel=1e-2)
+    # 80 of the 200 pixels that are not excluded were not compared; they hold at most their 0.008 km2.
+    assert flooded.high_km2 == pytest.approx(0.012 + 0.008, rel=1e-2)
