@@ -119,8 +119,8 @@ def _about_interval(separation: FloodSeparation) -> str:
             "area errors of flood alone are not known."
         )
     return (
-        f"The interval of the flooded area is {separation.interval_source}; it holds as often as stated for pairs like "
-        "them only."
+        f"The interval of the flooded area is {separation.interval_source}. For pairs of another kind it may hold less "
+        "often than stated."
     )
 
 

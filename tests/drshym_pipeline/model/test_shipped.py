@@ -30,6 +30,7 @@ def test_it_has_a_calibration_and_area_errors_for_both_band_modes(bundle: ModelB
     assert bundle.serving_mode(mode) == mode
     assert bundle.calibration[mode].T > 0
     assert bundle.area_errors[mode].quantile is not None
+    assert bundle.area_errors[mode].flood is not None
     db = np.full((1 if mode == "vv" else 2, 64, 64), -9.0, np.float32)
     db[:, 16:48, 16:48] = -24.0
     inputs = network_input(db, bundle.network.bands)[np.newaxis]
