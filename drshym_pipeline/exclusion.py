@@ -16,14 +16,14 @@ from typing import Any, Final
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from drshym_pipeline.ancillary.blocks import blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION
 from drshym_pipeline.ancillary.layover import LayoverMap
 from drshym_pipeline.ancillary.slope import slope_degrees
-from drshym_pipeline.ancillary.warping import LayerReader, TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapGrid, TerrainLayer, TerrainLimits
 from drshym_pipeline.states import EXCLUSION_REASONS, EXCLUSION_UNKNOWN, NO_EXCLUSION
@@ -63,7 +63,7 @@ class TerrainExclusion:
 
 def heights(window: TileWindow) -> NDArray[np.float32]:
     """Return heights above the nearest drainage as they are stored, in metres."""
-    return window.values
+    return window.numbers()
 
 
 def terrain_exclusion(
@@ -91,7 +91,7 @@ def terrain_exclusion(
     limits = limits or TerrainLimits()
     candidates = {
         "slope": (LayerReader(folder, ELEVATION, slope_degrees), limits.slope_deg),
-        "hand": (LayerReader(folder, DRAINAGE, heights, Resampling.bilinear), limits.hand_m),
+        "hand": (LayerReader(folder, DRAINAGE, heights), limits.hand_m),
     }
     readers = {name: pair for name, pair in candidates.items() if pair[0].is_there(grid)}
     layover, notes = LayoverMap.beside(sources)

@@ -16,12 +16,12 @@ from typing import Any, Final
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from drshym_pipeline.ancillary.blocks import Block, blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import LAND_COVER, OCCURRENCE, SEASONALITY
-from drshym_pipeline.ancillary.warping import LayerReader, TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.observation import observed_rows
 from drshym_pipeline.probabilities import encode
 from drshym_pipeline.progress import Progress, silent
@@ -35,6 +35,7 @@ _PERMANENT_PROBABILITY: Final = 0.9
 # Herbaceous wetland and mangroves: under water for a part of the year, but the class does not say for how long.
 _UNDECIDED: Final = (90, 95)
 _LAND_CLASSES: Final = (10, 20, 30, 40, 50, 60, 70, 100)
+_NO_CLASS: Final = 255
 _PERCENT: Final = 100
 _MONTHS: Final = 12
 # Raised when the same tiles would give other probabilities.
@@ -43,12 +44,12 @@ _RULE: Final = 1
 
 def of_occurrence(window: TileWindow) -> NDArray[np.float32]:
     """Return the probability of water of JRC occurrence, in percent; NaN where it is not known."""
-    return _share(window.values, _PERCENT)
+    return _share(window.numbers(), _PERCENT)
 
 
 def of_seasonality(window: TileWindow) -> NDArray[np.float32]:
     """Return the probability of water of JRC seasonality, in months of a year; NaN where it is not known."""
-    return _share(window.values, _MONTHS)
+    return _share(window.numbers(), _MONTHS)
 
 
 def _share(values: NDArray[np.float32], whole: int) -> NDArray[np.float32]:
@@ -56,12 +57,18 @@ def _share(values: NDArray[np.float32], whole: int) -> NDArray[np.float32]:
     return share
 
 
-def of_land_cover(window: TileWindow) -> NDArray[np.float32]:
+def classes(window: TileWindow) -> NDArray[np.uint8]:
+    """Return the classes of WorldCover, 0 where there is none."""
+    values = np.clip(window.values, 0, _NO_CLASS).astype(np.uint8)
+    return np.where(np.isin(window.values, window.fills), np.uint8(0), values) if any(window.fills) else values
+
+
+def of_land_cover(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the probability of water of WorldCover's classes; NaN where the class does not decide it."""
     table = np.full(1 << 8, np.nan, np.float32)
     table[list(_LAND_CLASSES)] = 0.0
     table[PERMANENT_WATER] = _PERMANENT_PROBABILITY
-    found: NDArray[np.float32] = table[np.nan_to_num(window.values, nan=0.0).astype(np.uint8)]
+    found: NDArray[np.float32] = table[values]
     return found
 
 
@@ -84,8 +91,7 @@ def long_term_reference(
     readers = (
         LayerReader(folder, OCCURRENCE, of_occurrence),
         LayerReader(folder, SEASONALITY, of_seasonality),
-        # Classes are not mixed: a shore would become a probability that no class has.
-        LayerReader(folder, LAND_COVER, of_land_cover, Resampling.nearest),
+        LayerReader(folder, LAND_COVER, classes, of_land_cover),
     )
     sources = work / "layers_of_pixels.tif"
     with new_reference_raster(raster, grid) as target, _new_bits(sources, now) as bits:
