@@ -25,7 +25,7 @@ from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.observation import observed_rows
 from drshym_pipeline.probabilities import encode
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import ReferenceLayer, ReferenceSources
+from drshym_pipeline.records import MapGrid, ReferenceLayer, ReferenceSources
 from drshym_pipeline.reference import ReferenceWater, new_reference_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 
@@ -72,6 +72,28 @@ def of_land_cover(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     return found
 
 
+def _readers(folder: AncillaryFolder) -> tuple[LayerReader, ...]:
+    return (
+        LayerReader(folder, OCCURRENCE, of_occurrence),
+        LayerReader(folder, SEASONALITY, of_seasonality),
+        LayerReader(folder, LAND_COVER, classes, of_land_cover),
+    )
+
+
+def long_term_identity(folder: AncillaryFolder, grid: MapGrid) -> Mapping[str, Mapping[str, Any]]:
+    """Return what decides the reference from the long-term layers of a folder, without reading a pixel.
+
+    Args:
+        folder: The tiles.
+        grid: The grid of the map.
+
+    Returns:
+        Plain values of JSON, as `ReferenceWater.identity`; empty when the folder has no tile of the grid.
+    """
+    tiles = {reader.layer.name: found for reader in _readers(folder) if (found := reader.identity(grid))}
+    return {"layers": {"rule": _RULE, **tiles}} if tiles else {}
+
+
 def long_term_reference(
     now: BackscatterReader, folder: AncillaryFolder, work: Path, *, raster: Path, progress: Progress = silent
 ) -> tuple[ReferenceWater | None, tuple[str, ...]]:
@@ -88,11 +110,7 @@ def long_term_reference(
         The reference, None when no pixel has a value; and what a reader of a map without this reference must know.
     """
     grid = now.meta.map_grid
-    readers = (
-        LayerReader(folder, OCCURRENCE, of_occurrence),
-        LayerReader(folder, SEASONALITY, of_seasonality),
-        LayerReader(folder, LAND_COVER, classes, of_land_cover),
-    )
+    readers = _readers(folder)
     sources = work / "layers_of_pixels.tif"
     with new_reference_raster(raster, grid) as target, _new_bits(sources, now) as bits:
         progress(STAGE, 0, grid.height)
@@ -117,7 +135,7 @@ def long_term_reference(
         )
         for reader, count in zip(readers, known, strict=True)
     )
-    return ReferenceWater(raster, ReferenceSources(layers=layers), {"layers": _identity(layers)}, warnings), ()
+    return ReferenceWater(raster, ReferenceSources(layers=layers), long_term_identity(folder, grid), warnings), ()
 
 
 def _last_row(block: Block) -> int:
@@ -158,7 +176,3 @@ def _warnings(readers: tuple[LayerReader, ...], folder: AncillaryFolder) -> tupl
             f"{folder.root} has a value for this scene.",
         )
     return tuple(warning for reader in readers for warning in reader.warnings())
-
-
-def _identity(layers: tuple[ReferenceLayer, ...]) -> Mapping[str, Any]:
-    return {"rule": _RULE, "tiles": {layer.name: [tile.sha256 for tile in layer.tiles] for layer in layers}}

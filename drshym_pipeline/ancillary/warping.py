@@ -94,6 +94,19 @@ class LayerReader:
         cells = (cell for block in blocks(grid) for cell, _, touched in block.cells(self.layer.side) if touched)
         return any(self._path(cell) or self._folder.is_sea(self.layer, cell) for cell in cells)
 
+    def identity(self, grid: MapGrid) -> dict[str, list[str]]:
+        """Return what decides the values on a map grid, without reading a pixel.
+
+        Returns:
+            The hashes of the tiles in the folder that the grid may touch, and the names of those that are sea.
+        """
+        cells = {cell for block in blocks(grid) for cell, _, _ in block.cells(self.layer.side)}
+        paths = sorted(path for cell in cells if (path := self._path(cell)) is not None)
+        gaps = (cell for cell in cells if self._path(cell) is None and self._folder.is_sea(self.layer, cell))
+        sea = (self.layer.place(cell).name for cell in gaps)
+        found = {"tiles": [tile_record(path).sha256 for path in paths], "sea": sorted(sea)}
+        return {name: values for name, values in found.items() if values}
+
     def warnings(self) -> tuple[str, ...]:
         """Return what is missing or could not be used, as sentences."""
         found = []
