@@ -30,6 +30,8 @@ GROUPS = {
     "speed": "scene_speed:measure",
     "memory": "scene_memory:measure",
     "pre-event": "pre_event_cost:measure",
+    "layers": "layer_cost:measure",
+    "layers-full": "layer_cost:measure_full",
     "training": "training_step:measure",
     "batches": "batches:measure",
     "recovery": "recovery:measure",
@@ -37,7 +39,7 @@ GROUPS = {
     "test": "whole_commands:measure_test",
 }
 # Measured only when they are named, because they take long.
-NAMED_ONLY = ("large-full",)
+NAMED_ONLY = ("large-full", "layers-full")
 # Modules with a `main(arguments)`, imported only when they are requested.
 TOOLS = {"profile-scene": "benchmarks.profile_scene"}
 

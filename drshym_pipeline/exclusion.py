@@ -16,14 +16,14 @@ from typing import Any, Final
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from drshym_pipeline.ancillary.blocks import blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION
 from drshym_pipeline.ancillary.layover import LayoverMap
 from drshym_pipeline.ancillary.slope import slope_degrees
-from drshym_pipeline.ancillary.warping import LayerReader, TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapGrid, TerrainLayer, TerrainLimits
 from drshym_pipeline.states import EXCLUSION_REASONS, EXCLUSION_UNKNOWN, NO_EXCLUSION
@@ -42,28 +42,42 @@ class TerrainExclusion:
         raster: One band of uint8: the sum of the values of `states.EXCLUSION_REASONS`, 0 for none, 255 not known.
         limits: From which terrain on a pixel is excluded.
         layers: Where the terrain comes from.
+        identity: What changes its pixels, as plain values of JSON; the version of a map that uses it follows from them.
         warnings: What a reader of the map must know about it, as sentences.
     """
 
     raster: Path
     limits: TerrainLimits
     layers: tuple[TerrainLayer, ...]
+    identity: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What changes its pixels, as plain values of JSON; the version of a map that uses it follows from them."""
-        return {
-            "rule": _RULE,
-            "limits": self.limits.model_dump(mode="json"),
-            "tiles": {layer.name: [tile.sha256 for tile in layer.tiles] for layer in self.layers},
-            "sea": [name for layer in self.layers for name in layer.sea],
-        }
 
 
 def heights(window: TileWindow) -> NDArray[np.float32]:
     """Return heights above the nearest drainage as they are stored, in metres."""
-    return window.values
+    return window.numbers()
+
+
+def _readers(folder: AncillaryFolder) -> dict[str, LayerReader]:
+    return {
+        "slope": LayerReader(folder, ELEVATION, slope_degrees),
+        "hand": LayerReader(folder, DRAINAGE, heights),
+    }
+
+
+def exclusion_identity(
+    grid: MapGrid, folder: AncillaryFolder, sources: Sequence[Path], limits: TerrainLimits
+) -> Mapping[str, Any]:
+    """Return what decides the exclusion of a map, without reading a pixel; the arguments are those of its making.
+
+    Returns:
+        Plain values of JSON; empty when no layer is known.
+    """
+    layers = {name: found for name, reader in _readers(folder).items() if (found := reader.identity(grid))}
+    layover, _ = LayoverMap.beside(sources)
+    if layover is not None:
+        layers["layover_shadow"] = {"tiles": [layover.sha256]}
+    return {"rule": _RULE, "limits": limits.model_dump(mode="json"), **layers} if layers else {}
 
 
 def terrain_exclusion(
@@ -89,11 +103,8 @@ def terrain_exclusion(
         The exclusion, None when no layer is known; and what a reader of a map without it must know.
     """
     limits = limits or TerrainLimits()
-    candidates = {
-        "slope": (LayerReader(folder, ELEVATION, slope_degrees), limits.slope_deg),
-        "hand": (LayerReader(folder, DRAINAGE, heights, Resampling.bilinear), limits.hand_m),
-    }
-    readers = {name: pair for name, pair in candidates.items() if pair[0].is_there(grid)}
+    least = {"slope": limits.slope_deg, "hand": limits.hand_m}
+    readers = {name: (reader, least[name]) for name, reader in _readers(folder).items() if reader.is_there(grid)}
     layover, notes = LayoverMap.beside(sources)
     if not readers and layover is None:
         text = f"No terrain was used: no elevation tile for this scene is in {folder.root}."
@@ -133,7 +144,8 @@ def terrain_exclusion(
     if layover is not None:
         layers.append(layover.record())
         warnings += layover.warnings()
-    return TerrainExclusion(raster, limits, tuple(layers), (*warnings, *notes)), ()
+    identity = exclusion_identity(grid, folder, sources, limits)
+    return TerrainExclusion(raster, limits, tuple(layers), identity, (*warnings, *notes)), ()
 
 
 def _new_raster(path: Path, grid: MapGrid) -> Any:

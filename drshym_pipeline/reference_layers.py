@@ -16,16 +16,16 @@ from typing import Any, Final
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from drshym_pipeline.ancillary.blocks import Block, blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import LAND_COVER, OCCURRENCE, SEASONALITY
-from drshym_pipeline.ancillary.warping import LayerReader, TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.observation import observed_rows
 from drshym_pipeline.probabilities import encode
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import ReferenceLayer, ReferenceSources
+from drshym_pipeline.records import MapGrid, ReferenceLayer, ReferenceSources
 from drshym_pipeline.reference import ReferenceWater, new_reference_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 
@@ -35,6 +35,7 @@ _PERMANENT_PROBABILITY: Final = 0.9
 # Herbaceous wetland and mangroves: under water for a part of the year, but the class does not say for how long.
 _UNDECIDED: Final = (90, 95)
 _LAND_CLASSES: Final = (10, 20, 30, 40, 50, 60, 70, 100)
+_NO_CLASS: Final = 255
 _PERCENT: Final = 100
 _MONTHS: Final = 12
 # Raised when the same tiles would give other probabilities.
@@ -43,12 +44,12 @@ _RULE: Final = 1
 
 def of_occurrence(window: TileWindow) -> NDArray[np.float32]:
     """Return the probability of water of JRC occurrence, in percent; NaN where it is not known."""
-    return _share(window.values, _PERCENT)
+    return _share(window.numbers(), _PERCENT)
 
 
 def of_seasonality(window: TileWindow) -> NDArray[np.float32]:
     """Return the probability of water of JRC seasonality, in months of a year; NaN where it is not known."""
-    return _share(window.values, _MONTHS)
+    return _share(window.numbers(), _MONTHS)
 
 
 def _share(values: NDArray[np.float32], whole: int) -> NDArray[np.float32]:
@@ -56,13 +57,41 @@ def _share(values: NDArray[np.float32], whole: int) -> NDArray[np.float32]:
     return share
 
 
-def of_land_cover(window: TileWindow) -> NDArray[np.float32]:
+def classes(window: TileWindow) -> NDArray[np.uint8]:
+    """Return the classes of WorldCover, 0 where there is none."""
+    values = np.clip(window.values, 0, _NO_CLASS).astype(np.uint8)
+    return np.where(np.isin(window.values, window.fills), np.uint8(0), values) if any(window.fills) else values
+
+
+def of_land_cover(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the probability of water of WorldCover's classes; NaN where the class does not decide it."""
     table = np.full(1 << 8, np.nan, np.float32)
     table[list(_LAND_CLASSES)] = 0.0
     table[PERMANENT_WATER] = _PERMANENT_PROBABILITY
-    found: NDArray[np.float32] = table[np.nan_to_num(window.values, nan=0.0).astype(np.uint8)]
+    found: NDArray[np.float32] = table[values]
     return found
+
+
+def _readers(folder: AncillaryFolder) -> tuple[LayerReader, ...]:
+    return (
+        LayerReader(folder, OCCURRENCE, of_occurrence),
+        LayerReader(folder, SEASONALITY, of_seasonality),
+        LayerReader(folder, LAND_COVER, classes, of_land_cover),
+    )
+
+
+def long_term_identity(folder: AncillaryFolder, grid: MapGrid) -> Mapping[str, Mapping[str, Any]]:
+    """Return what decides the reference from the long-term layers of a folder, without reading a pixel.
+
+    Args:
+        folder: The tiles.
+        grid: The grid of the map.
+
+    Returns:
+        Plain values of JSON, as `ReferenceWater.identity`; empty when the folder has no tile of the grid.
+    """
+    tiles = {reader.layer.name: found for reader in _readers(folder) if (found := reader.identity(grid))}
+    return {"layers": {"rule": _RULE, **tiles}} if tiles else {}
 
 
 def long_term_reference(
@@ -81,12 +110,7 @@ def long_term_reference(
         The reference, None when no pixel has a value; and what a reader of a map without this reference must know.
     """
     grid = now.meta.map_grid
-    readers = (
-        LayerReader(folder, OCCURRENCE, of_occurrence),
-        LayerReader(folder, SEASONALITY, of_seasonality),
-        # Classes are not mixed: a shore would become a probability that no class has.
-        LayerReader(folder, LAND_COVER, of_land_cover, Resampling.nearest),
-    )
+    readers = _readers(folder)
     sources = work / "layers_of_pixels.tif"
     with new_reference_raster(raster, grid) as target, _new_bits(sources, now) as bits:
         progress(STAGE, 0, grid.height)
@@ -111,7 +135,7 @@ def long_term_reference(
         )
         for reader, count in zip(readers, known, strict=True)
     )
-    return ReferenceWater(raster, ReferenceSources(layers=layers), {"layers": _identity(layers)}, warnings), ()
+    return ReferenceWater(raster, ReferenceSources(layers=layers), long_term_identity(folder, grid), warnings), ()
 
 
 def _last_row(block: Block) -> int:
@@ -152,7 +176,3 @@ def _warnings(readers: tuple[LayerReader, ...], folder: AncillaryFolder) -> tupl
             f"{folder.root} has a value for this scene.",
         )
     return tuple(warning for reader in readers for warning in reader.warnings())
-
-
-def _identity(layers: tuple[ReferenceLayer, ...]) -> Mapping[str, Any]:
-    return {"rule": _RULE, "tiles": {layer.name: [tile.sha256 for tile in layer.tiles] for layer in layers}}

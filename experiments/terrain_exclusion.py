@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 
 from drshym_pipeline.ancillary.slope import slope_degrees
-from drshym_pipeline.ancillary.warping import TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 
 LIMITS: Final = (5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0)

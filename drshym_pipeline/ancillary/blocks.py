@@ -20,7 +20,7 @@ from drshym_pipeline.records import MapGrid
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.tiling import Window
 
-_SIDE: Final = 2048
+_SIDE: Final = 1024
 _SMALLEST: Final = 64
 _POINTS: Final = 65  # along each side of a block
 _TURN: Final = 360.0

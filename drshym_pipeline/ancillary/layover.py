@@ -87,6 +87,11 @@ class LayoverMap:
             return None, (f"{_NOT_USED}: the values of {folder / name} are not those of HyP3 or OPERA.",)
         return None, ()
 
+    @property
+    def sha256(self) -> str:
+        """The hash of the file."""
+        return tile_record(self.path).sha256
+
     def read(self, block: Block) -> NDArray[np.uint8]:
         """Return the reasons on a block: the values of `states.EXCLUSION_REASONS` added, 255 where not known."""
         shape = block.window.height, block.window.width

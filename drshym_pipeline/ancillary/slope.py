@@ -12,7 +12,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from drshym_pipeline.ancillary.warping import TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
 
 _SEMI_MAJOR: Final = 6_378_137.0  # metres, WGS84
 _ECCENTRICITY_2: Final = 6.694379990141e-3  # squared first eccentricity, WGS84
@@ -23,13 +23,14 @@ def slope_degrees(window: TileWindow) -> NDArray[np.float32]:
     """Return the slope of an elevation model.
 
     Args:
-        window: Heights in metres, NaN where not known.
+        window: Heights in metres.
 
     Returns:
         (rows, columns) float32 degrees, NaN where one of the nine heights is not known. In the first and last rows and
         columns the heights are continued in a straight line, so the gradient there is one-sided.
     """
-    heights = _continued(window.values)
+    numbers = window.numbers()
+    heights = _continued(numbers)
     east_m, south_m = pixel_sides(window.transform, len(window.values))
     left, right = (heights[:, start : heights.shape[1] - 2 + start] for start in (0, 2))
     along = _weighted_rows(right - left) / (8.0 * east_m[:, np.newaxis])
@@ -37,7 +38,7 @@ def slope_degrees(window: TileWindow) -> NDArray[np.float32]:
     down = below - above
     across = (down[:, :-2] + 2.0 * down[:, 1:-1] + down[:, 2:]) / (8.0 * south_m[:, np.newaxis])
     slope = np.degrees(np.arctan(np.hypot(along, across)))
-    slope[~np.isfinite(window.values)] = np.nan
+    slope[~np.isfinite(numbers)] = np.nan
     found: NDArray[np.float32] = slope.astype(np.float32)
     return found
 

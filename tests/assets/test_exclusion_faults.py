@@ -67,7 +67,7 @@ def terrain(folder: Path, grid: MapGrid) -> TerrainExclusion:
     ) as target:  # fmt: skip
         target.write(values.astype(np.uint8), 1)
     layer = TerrainLayer(name="elevation", title="an elevation model", tiles=())
-    return TerrainExclusion(path, TerrainLimits(), (layer,))
+    return TerrainExclusion(path, TerrainLimits(), (layer,), {"rule": 1})
 
 
 def reference(folder: Path, grid: MapGrid) -> ReferenceWater:

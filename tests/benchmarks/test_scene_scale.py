@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import torch
 
-from benchmarks import pre_event_cost, scene_memory
+from benchmarks import layer_cost, pre_event_cost, scene_memory
 from benchmarks.bare_forward import bare_forward
 from benchmarks.big_scene import write_big_scene
 from benchmarks.original_method import map_in_memory
@@ -94,6 +94,15 @@ def test_a_pre_event_scene_is_measured_against_the_scene_alone():
     assert all(len(values) == 1 for row in rows for values in row.samples.values())
     # Two scenes are read and predicted instead of one.
     assert rows[0].samples["with, seconds"] > rows[0].samples["without, seconds"]
+
+
+@pytest.mark.system
+def test_layers_are_measured_against_the_scene_alone():
+    (row,) = layer_cost.measure(shape=(520, 520), repeats=1)
+    assert row.command == layer_cost.COMMAND and "reading the layers" in row.measured
+    assert [len(values) for values in row.samples.values()] == [1, 1]
+    (full,) = layer_cost.measure_full(shape=(520, 520))
+    assert full.samples["peak, bytes"][0] > 1 << 28
 
 
 def test_a_profile_is_added_up_by_our_functions_and_by_the_innermost_functions():

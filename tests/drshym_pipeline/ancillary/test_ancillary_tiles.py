@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from affine import Affine
 from pyproj import Transformer
-from rasterio.enums import Resampling
 
 from drshym_pipeline.ancillary.blocks import blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder, tile_record
@@ -22,7 +21,8 @@ from drshym_pipeline.ancillary.layers import (
     Layer,
 )
 from drshym_pipeline.ancillary.slope import pixel_sides, slope_degrees
-from drshym_pipeline.ancillary.warping import LayerReader, TileWindow
+from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import MapGrid
 from drshym_pipeline.sar.georeference import pixel_size_m
@@ -35,7 +35,15 @@ def grid(crs: str, west: float, north: float, spacing: float, height: int = 120,
 
 
 def as_they_are(window: TileWindow) -> np.ndarray:
-    return window.values
+    return window.numbers()
+
+
+def as_classes(window: TileWindow) -> np.ndarray:
+    return window.values.astype(np.uint8)
+
+
+def without_zeros(values: np.ndarray) -> np.ndarray:
+    return np.where(values == 0, np.nan, values).astype(np.float32)
 
 
 def read(reader: LayerReader, place: MapGrid) -> np.ndarray:
@@ -192,7 +200,12 @@ def test_gaps_of_a_tile_are_unknown(tmp_path):
 
     for cell in (Cell(0, 0), Cell(3, 0)):
         write_tile(tmp_path, LAND_COVER, cell, with_gap, pixels=3000)
-    reader = LayerReader(AncillaryFolder(tmp_path), LAND_COVER, as_they_are, Resampling.nearest)
+    reader = LayerReader(
+        AncillaryFolder(tmp_path),
+        LAND_COVER,
+        as_classes,
+        without_zeros,
+    )
     found, lat = read(reader, PLACE), degrees(PLACE)[1]
     assert np.isnan(found[lat > 1.951]).all() and (found[lat < 1.949] == 30).all()
     assert reader.faults == ()
