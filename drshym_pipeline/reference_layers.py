@@ -9,7 +9,8 @@ river narrower than a JRC pixel are water before; docs/decisions.md has the reas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from drshym_pipeline.ancillary.layers import LAND_COVER, OCCURRENCE, SEASONALITY
 from drshym_pipeline.ancillary.tile_files import TileWindow
 from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.observation import observed_rows
+from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import encode
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapGrid, ReferenceLayer, ReferenceSources
@@ -38,6 +40,8 @@ _LAND_CLASSES: Final = (10, 20, 30, 40, 50, 60, 70, 100)
 _NO_CLASS: Final = 255
 _PERCENT: Final = 100
 _MONTHS: Final = 12
+_AHEAD: Final = 1  # blocks read in advance
+_THREADS: Final = 2
 # Raised when the same tiles would give other probabilities.
 _RULE: Final = 1
 
@@ -114,8 +118,7 @@ def long_term_reference(
     sources = work / "layers_of_pixels.tif"
     with new_reference_raster(raster, grid) as target, _new_bits(sources, now) as bits:
         progress(STAGE, 0, grid.height)
-        for block in blocks(grid):
-            values = [reader.read(block) for reader in readers]
+        for block, values in Prefetched(_values(readers, grid), _AHEAD):
             place = (block.window.rows.indices(grid.height)[:2], block.window.cols.indices(grid.width)[:2])
             target.write(encode(np.fmax.reduce(values)), 1, window=place)
             bits.write(_bits_of(values), 1, window=place)
@@ -136,6 +139,13 @@ def long_term_reference(
         for reader, count in zip(readers, known, strict=True)
     )
     return ReferenceWater(raster, ReferenceSources(layers=layers), long_term_identity(folder, grid), warnings), ()
+
+
+def _values(readers: tuple[LayerReader, ...], grid: MapGrid) -> Iterator[tuple[Block, list[NDArray[np.float32]]]]:
+    """Yield the blocks of a map grid with the values of every layer; the layers are read side by side."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for block in blocks(grid):
+            yield block, [pending.result() for pending in [pool.submit(reader.read, block) for reader in readers]]
 
 
 def _last_row(block: Block) -> int:

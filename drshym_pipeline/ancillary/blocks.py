@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ from drshym_pipeline.tiling import Window
 
 _SIDE: Final = 1024
 _SMALLEST: Final = 64
-_POINTS: Final = 65  # along each side of a block
+_POINTS: Final = 33  # along each side of a block
 _TURN: Final = 360.0
 # The finest layer (WorldCover, 1/12000 degree) has at most so many pixels below a block, unless it is very small.
 _MOST_PIXELS: Final = 1 << 26
@@ -80,8 +81,13 @@ class Block:
                 yield Cell(normal, row * side), degrees - normal, (column, row) in touched
 
 
-def blocks(grid: MapGrid) -> Iterator[Block]:
-    """Yield the blocks of a map grid: whole rows of blocks of equal height, from the top and from the left."""
+@lru_cache(maxsize=1)  # several layers of one map are read one after the other
+def blocks(grid: MapGrid) -> tuple[Block, ...]:
+    """Return the blocks of a map grid, from the top and from the left."""
+    return tuple(_blocks(grid))
+
+
+def _blocks(grid: MapGrid) -> Iterator[Block]:
     for row in range(0, grid.height, _SIDE):
         for col in range(0, grid.width, _SIDE):
             window = Window(row, col, min(_SIDE, grid.height - row), min(_SIDE, grid.width - col))

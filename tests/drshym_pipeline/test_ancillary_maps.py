@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from pyproj import Transformer
+from rio_cogeo.cogeo import cog_validate
 
 from drshym_pipeline import map_scene
 from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION, LAND_COVER, OCCURRENCE, SEASONALITY, Cell
@@ -277,6 +278,32 @@ def test_a_missing_tile_of_water_is_said_and_water_there_is_flood_of_unknown_sta
     assert record.separation.water_unseparated == record.pixels["flooded"]
     assert "ESA_WorldCover_10m_2021_v200_N18E084_Map.tif" in record.separation.layers[2].missing
     assert any("N18E084" in warning and "not known there" in warning for warning in record.warnings)
+
+
+def test_a_missing_tile_of_elevation_is_said_and_excludes_nothing(mapped, scene_file, tmp_path):
+    """The scene reaches over 82 degrees east, where the next tile of elevation begins."""
+    x, y = Transformer.from_crs("EPSG:4326", "EPSG:32644", always_xy=True).transform(82.0, 18.5)
+    scene = scene_file(tmp_path / NAME, origin=(x - 1_500.0, y))
+    elevation(tmp_path / "anc", 30.0)
+    found, record = mapped(scene, tmp_path / "anc")
+    missing = "Copernicus_DSM_COG_10_N18_00_E082_00_DEM.tif"
+    assert record.exclusion.layers[0].missing == (missing,) and record.exclusion.layers[0].sea == ()
+    assert any(missing in warning and "not known there" in warning for warning in record.warnings)
+    assert (found["exclusion"][:, :130] == 1).all() and (found["exclusion"][:, 170:] == 255).all()
+    assert not (found["mask"][:, 170:] == 250).any()
+
+
+def test_the_file_of_exclusion_is_a_cog_on_the_grid_of_the_mask_that_names_its_bits(mapped, now, tmp_path):
+    elevation(tmp_path / "anc", 22.0)
+    _, record = mapped(now, tmp_path / "anc")
+    path = tmp_path / "out" / record.files["exclusion"]
+    valid, errors, warnings = cog_validate(path)
+    assert valid, (errors, warnings)
+    with rasterio.open(path) as found, rasterio.open(tmp_path / "out" / record.files["mask"]) as mask:
+        assert (found.crs, found.transform, found.shape) == (mask.crs, mask.transform, mask.shape)
+        assert found.nodata == 255 and found.dtypes == ("uint8",)
+        bits = {name: value for name, value in found.tags(1).items() if name.startswith("BIT_")}
+    assert bits == {"BIT_1": "slope", "BIT_2": "hand", "BIT_4": "layover", "BIT_8": "shadow"}
 
 
 @pytest.mark.parametrize(("options", "words"), [({"crs": "EPSG:32644"}, "EPSG:32644"), ({"shift": 1.0}, "square")])
