@@ -17,7 +17,7 @@ from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_STEPS
 from drshym_pipeline.records import SliceRow
 from drshym_pipeline.sar.codes import decode_db
 from drshym_pipeline.sar.pixel_area import PixelAreas
-from drshym_pipeline.states import FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
+from drshym_pipeline.states import EXCLUDED, FLOODED, MASK_LEGEND, MASK_NOT_OBSERVED
 
 # Edges in dB of VV. Calm open water is mostly below -17 dB, water with waves and wet bare soil between -17 and -11 dB,
 # vegetation and settlements above. A threshold is reliable in the lowest and highest classes, less so between them.
@@ -80,6 +80,7 @@ class MapStatistics:
         classes = len(VV_EDGES) + 1
         # Counts by VV class and stored probability; the other figures of a class follow from them.
         self._joint = np.zeros(classes * _PLACES, np.int64)
+        self._excluded = np.zeros_like(self._joint)
         self._flooded = np.zeros(classes, np.int64)
         self.flooded_km2 = 0.0
         self.observed_km2 = 0.0
@@ -102,10 +103,13 @@ class MapStatistics:
         self._flooded += np.bincount(place[flooded] // _PLACES, minlength=len(self._flooded))
         place += stored
         self._joint += np.bincount(place.ravel(), minlength=len(self._joint))
+        excluded = mask == EXCLUDED
+        if excluded.any():
+            self._excluded += np.bincount(place[excluded], minlength=len(self._joint))
 
-    def _by_class(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _by_class(self, joint: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the observed pixels and the summed probability of every class."""
-        counts = self._joint.reshape(-1, _PLACES)[:, : PROBABILITY_STEPS + 1]
+        counts = joint.reshape(-1, _PLACES)[:, : PROBABILITY_STEPS + 1]
         values = np.arange(PROBABILITY_STEPS + 1) / PROBABILITY_STEPS
         pixels: NDArray[np.int64] = counts.sum(axis=1)
         return pixels, np.asarray(counts @ values, np.float64)
@@ -128,7 +132,7 @@ class MapStatistics:
     @property
     def mean_probability(self) -> float | None:
         """Return the mean probability of the observed pixels; None when there are none."""
-        return float(self._by_class()[1].sum()) / self.observed_pixels if self.observed_pixels else None
+        return float(self._by_class(self._joint)[1].sum()) / self.observed_pixels if self.observed_pixels else None
 
     def mask_tags(self) -> dict[str, str]:
         """Return the statistics of the mask, as GDAL's tags of its band."""
@@ -143,8 +147,8 @@ class MapStatistics:
         return statistics_tags(counts)
 
     def slices(self) -> tuple[SliceRow, ...]:
-        """Return one row per class of VV backscatter."""
-        counts, sums = self._by_class()
+        """Return one row per class of VV backscatter, without the ground that the terrain excludes."""
+        counts, sums = self._by_class(self._joint - self._excluded)
         return tuple(
             SliceRow(
                 label=label,

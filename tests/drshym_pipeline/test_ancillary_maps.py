@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -243,6 +244,14 @@ def test_the_excluded_area_is_stated_everywhere_and_belongs_to_no_other(mapped, 
     assert style.get("label") == "excluded (terrain)"
     document = json.loads((folder / record.files["flood"]).read_text())
     assert "slope of 20 degrees or more" in document["metadata"]["excluded"]
+    report = json.loads((folder / record.files["record"]).read_text())
+    assert report["exclusion"]["pixels"] == exclusion.pixels
+    page = (folder / record.files["report"]).read_text()
+    table = page.partition("by VV backscatter")[2].partition("Provenance")[0]
+    counted = [
+        int(row.split("</td>")[0].replace(",", "")) for row in re.findall(r"<tr><td>[^<]*</td><td>(.*?)</tr>", table)
+    ]
+    assert sum(counted) == int((found["mask"] != 255).sum()) - exclusion.pixels
     assert "brown" in (folder / record.files["report"]).read_text()
 
 
