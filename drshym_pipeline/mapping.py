@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,18 +143,21 @@ def map_scene(
                     )
                 clock.note("pre_event")
             if tiles_folder is not None:
-                found, notes = long_term_reference(
-                    reader, tiles_folder, work, raster=work / "layers.tif", progress=progress
-                )
+                # Both read other files and write other rasters, so they are made side by side.
+                with ThreadPoolExecutor(1) as pool:
+                    terrain = pool.submit(
+                        terrain_exclusion,
+                        meta.map_grid,
+                        tiles_folder,
+                        sources,
+                        raster=work / "exclusion.tif",
+                        limits=limits,
+                    )
+                    found, notes = long_term_reference(
+                        reader, tiles_folder, work, raster=work / "layers.tif", progress=progress
+                    )
+                    exclusion, more = terrain.result()
                 references += [] if found is None else [found]
-                exclusion, more = terrain_exclusion(
-                    meta.map_grid,
-                    tiles_folder,
-                    sources,
-                    raster=work / "exclusion.tif",
-                    limits=limits,
-                    progress=progress,
-                )
                 notes += more
                 clock.note("ancillary")
             reference_water = combined(references, meta.map_grid, work / "reference.tif") if references else None

@@ -21,6 +21,7 @@ from rasterio.warp import reproject
 
 from drshym_pipeline.ancillary.blocks import Block
 from drshym_pipeline.ancillary.folder import tile_record
+from drshym_pipeline.ancillary.tile_files import DOWNLOAD
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import TerrainLayer
 from drshym_pipeline.sar.safe_open import open_raster, open_scene_file
@@ -101,7 +102,7 @@ class LayoverMap:
         try:
             with open_scene_file(self.path) as header:
                 if header.crs is None or header.dtypes[0] != "uint8":
-                    raise InputError(self.path, "is not a georeferenced raster of uint8", "Download it again")
+                    raise InputError(self.path, "is not a georeferenced raster of uint8", DOWNLOAD)
             with open_raster(self.path) as source:
                 reproject(
                     rasterio.band(source, 1),
@@ -112,7 +113,7 @@ class LayoverMap:
                     init_dest_nodata=False,
                 )
         except InputError as error:
-            self._faults.append(f"{_NOT_USED}: {error}")
+            self._faults.append(f"{_NOT_USED}: {InputError(error.subject, error.problem, DOWNLOAD)}")
             return np.full(shape, EXCLUSION_UNKNOWN, np.uint8)
         found: NDArray[np.uint8] = self.table[out]
         return found

@@ -25,7 +25,7 @@ DEGREES: Final = "EPSG:4326"
 _MARGIN: Final = 3  # pixels around a window: for the interpolation, and for the gradient of an elevation
 _TOLERANCE: Final = 1.0  # pixels that a tile may be from its square
 _SEA_PIXELS: Final = 64  # along the side of a square of sea
-_DOWNLOAD: Final = "Download it again, or remove it"
+DOWNLOAD: Final = "Download it again, or remove it"
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,10 @@ def _check_place(source: Any, path: Path, layer: Layer, cell: Cell) -> None:
     """
     if source.crs is None or not source.crs.is_geographic or source.crs != CRS.from_user_input(DEGREES):
         found = "no CRS" if source.crs is None else f"the CRS {source.crs.to_string()[:60]}"
-        raise InputError(path, f"has {found}, but tiles of {layer.title} are in {DEGREES}", _DOWNLOAD)
+        raise InputError(path, f"has {found}, but tiles of {layer.title} are in {DEGREES}", DOWNLOAD)
     a, b, west, d, e, north = source.transform[:6]
     if b or d or a <= 0 or e >= 0:
-        raise InputError(path, "is not on a grid of longitude and latitude with north at the top", _DOWNLOAD)
+        raise InputError(path, "is not on a grid of longitude and latitude with north at the top", DOWNLOAD)
     ends = (
         (west, cell.west, a),
         (north, cell.south + layer.side, -e),
@@ -117,7 +117,7 @@ def _check_place(source: Any, path: Path, layer: Layer, cell: Cell) -> None:
         (north + e * source.height, cell.south, -e),
     )
     if any(abs(found - expected) > _TOLERANCE * pixel for found, expected, pixel in ends):
-        raise InputError(path, "is not in the square of degrees that its name says", _DOWNLOAD)
+        raise InputError(path, "is not in the square of degrees that its name says", DOWNLOAD)
 
 
 def _inside(source: Any, bounds: tuple[float, float, float, float]) -> tuple[slice, slice]:

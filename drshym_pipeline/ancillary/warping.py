@@ -19,7 +19,7 @@ from rasterio.enums import Resampling
 from drshym_pipeline.ancillary.blocks import Block, blocks
 from drshym_pipeline.ancillary.folder import AncillaryFolder, tile_record
 from drshym_pipeline.ancillary.layers import Cell, Layer
-from drshym_pipeline.ancillary.tile_files import DEGREES, TileWindow, check_tile, read_tile, sea_window
+from drshym_pipeline.ancillary.tile_files import DEGREES, DOWNLOAD, TileWindow, check_tile, read_tile, sea_window
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import LayerTile, MapGrid, counted
 
@@ -165,7 +165,8 @@ class LayerReader:
                 self._checked.add(path)
             return read_tile(path, self.layer, _shifted(block.bounds, turns))
         except InputError as error:
-            self._faults[path] = str(error)
+            # The reader of scenes may say to give a scene instead.
+            self._faults[path] = str(InputError(error.subject, error.problem, DOWNLOAD))
             return None
 
 

@@ -449,6 +449,15 @@ def test_the_command_takes_the_folder_as_an_option_and_from_the_environment(now,
     assert record["exclusion"]["limits"]["slope_deg"] == 30.0 and record["exclusion"]["pixels"] == 0
 
 
+def test_all_scenes_of_a_folder_are_mapped_with_the_layers(now, tmp_path, capsys):
+    elevation(tmp_path / "anc", 22.0)
+    options = ["predict-folder", "--in", str(now.parent), "--json", "--ancillary", str(tmp_path / "anc")]
+    assert main([*options, "--out", str(tmp_path / "out")]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["maps"]
+    assert found["record"]["exclusion"]["reasons"]["slope"] > 0
+    assert (tmp_path / "out" / found["record"]["files"]["exclusion"]).is_file()
+
+
 def test_a_folder_that_does_not_exist_is_an_error_of_the_command(now, tmp_path, capsys):
     assert main(["segment", str(now), "--out", str(tmp_path / "a"), "--ancillary", str(tmp_path / "none")]) == 2
     assert f"{tmp_path / 'none'}: is not a folder" in " ".join(capsys.readouterr().err.split())

@@ -87,6 +87,8 @@ def test_all_state_is_below_one_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("DRSHYM_TILE", "x", ("valid integer", "'x'")),
         ("DRSHYM_BATCH_SIZE", "0", ("greater than or equal to 1", "'0'")),
+        ("DRSHYM_EXCLUDE_SLOPE_DEG", "0", ("greater than 0", "'0'")),
+        ("DRSHYM_EXCLUDE_HAND_M", "-1", ("greater than 0", "'-1'")),
         ("DRSHYM_OVERLAP", "512", ("smaller than the tile", "512")),
     ],
 )

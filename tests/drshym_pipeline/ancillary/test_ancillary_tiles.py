@@ -194,6 +194,19 @@ def test_a_damaged_tile_is_unknown_and_named(tmp_path, left):
     assert len(reader.faults) == 1 and str(path) in reader.faults[0]
 
 
+@pytest.mark.parametrize("content", [b"<html>403</html>", b"II*\0", b""])
+def test_a_file_that_is_no_raster_is_named_with_a_remedy_that_fits(tmp_path, content):
+    path = tmp_path / LAND_COVER.place(Cell(0, 0)).name
+    path.write_bytes(content)
+    reader = LayerReader(AncillaryFolder(tmp_path), LAND_COVER, as_they_are)
+    assert np.isnan(read(reader, PLACE)).all()
+    (fault,) = reader.faults
+    assert fault.startswith(str(path)) and fault.endswith("Download it again, or remove it.")
+    assert not reader.has_tiles and reader.warnings()[-1].endswith("The layer is not known there.")
+    path.unlink()
+    assert not LayerReader(AncillaryFolder(tmp_path), LAND_COVER, as_they_are).faults
+
+
 def test_gaps_of_a_tile_are_unknown(tmp_path):
     def with_gap(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
         return np.where(lat > 1.95, 0, 30)
