@@ -77,7 +77,8 @@ class SceneMeta(Record):
     points has no transform of its own: its `transform` is then a least-squares fit to the points, precise enough for
     the position of a tile. Its products are on `product_grid`, and `pixel_spacing` and `bounds` describe that grid.
     A scene that was read from a zip has it in `archive`, and the paths of its bands start from the zip's root.
-    `version` changes when the bytes of the source or the reading options change.
+    `version` changes when the bytes of the source or the reading options change. `relative_orbit` is None where the
+    names of the files have no orbit number, and in scenes of earlier versions.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -107,6 +108,7 @@ class SceneMeta(Record):
     mission: str | None = None
     acquired_at: datetime | None = None
     orbit_direction: Literal["ascending", "descending"] | None = None
+    relative_orbit: int | None = Field(default=None, ge=1, le=175)
     pre_event: str | None = None
     staged_at: datetime = Field(default_factory=now)
 

@@ -23,6 +23,7 @@ from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE, encode_db
 from drshym_pipeline.sar.completeness import check_zero_tail
 from drshym_pipeline.sar.georeference import Grid
 from drshym_pipeline.sar.ground_control import product_grid
+from drshym_pipeline.sar.orbits import common_relative_orbit
 from drshym_pipeline.sar.radiometry import DN_OFFSET_DB
 from drshym_pipeline.sar.reader import OpenScene, WindowValues, check_sources
 from drshym_pipeline.sar.repeated_values import repeated_warnings
@@ -272,4 +273,5 @@ def describe_scene(
             mission=next((name.mission for name in names if name.mission), None),
             acquired_at=next((name.acquired_at for name in names if name.acquired_at), None),
             orbit_direction=orbit,
+            relative_orbit=common_relative_orbit([*map(str, paths), *uris]),
         )
