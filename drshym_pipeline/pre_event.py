@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.observation import observed_rows, row_windows
+from drshym_pipeline.event_scene import values_on, write_reference
+from drshym_pipeline.observation import row_windows
 from drshym_pipeline.prediction import PredictionPlan
 from drshym_pipeline.probabilities import NOT_OBSERVED, open_probabilities
 from drshym_pipeline.progress import Progress, silent
@@ -30,8 +30,8 @@ from drshym_pipeline.records import (
     ReferenceSources,
     SceneMeta,
 )
-from drshym_pipeline.reference import ReferenceWater, new_reference_raster
-from drshym_pipeline.reprojection import moved, new_image_raster
+from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.reprojection import new_image_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.sar.georeference import to_degrees
@@ -193,7 +193,8 @@ def map_pre_event(
     with new_image_raster(image, before, 1, NOT_OBSERVED) as target:
         for row, stored in stitch_rows(open_probabilities(probabilities, plan.grid), plan.grid):
             target.write(stored, 1, window=((row, row + len(stored)), (0, before.width)))
-    known, compared = _write_reference(image, raster, now, work)
+    with rasterio.open(image) as source:
+        known, compared = write_reference(now, values_on(source, now.meta.map_grid), raster, work)
     event = scene_label(now.meta, before)
     if not known:
         raise InputError(
@@ -272,21 +273,3 @@ def _are_same(now: BackscatterReader, before: BackscatterReader, now_band: int, 
             return False
         common += int(np.count_nonzero(both))
     return common >= _FEWEST_SAME
-
-
-def _write_reference(image: Path, raster: Path, now: BackscatterReader, work: Path) -> tuple[int, int]:
-    """Write the values of an image's raster on the map grid of the event scene.
-
-    Returns:
-        The number of pixels that have a value, and of those among them that the event scene observes.
-    """
-    known = compared = 0
-    grid = now.meta.map_grid
-    with rasterio.open(image) as source, new_reference_raster(raster, grid) as target:
-        for rows, observed in observed_rows(now, work):
-            (stored,) = moved(source, grid, rows, Resampling.bilinear)
-            has_value = stored != NOT_OBSERVED
-            known += int(np.count_nonzero(has_value))
-            compared += int(np.count_nonzero(has_value & observed))
-            target.write(stored, 1, window=((rows.start, rows.stop), (0, grid.width)))
-    return known, compared

@@ -11,13 +11,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import rasterio
 
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.records import MapGrid, ReferenceSources
 from drshym_pipeline.reprojection import strips
+
+
+class ReferenceIdentity(Protocol):
+    """What changes the values of a reference, made or planned."""
+
+    @property
+    def identity(self) -> Mapping[str, Mapping[str, Any]]:
+        """Plain values of JSON, by the name of the source."""
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,10 @@ class _Seconds(RootModel[dict[str, float]]):
 
 
 class _ManifestEntry(Record, extra="ignore"):
-    """The size of one product."""
+    """The size and the hash of one product."""
 
     bytes: int
+    sha256: str | None = None
 
 
 class _Manifest(Record, extra="ignore"):
@@ -429,6 +430,17 @@ class MapFolder(_Artefact):
         files = _read(self.manifest, _Manifest, _MAP_AGAIN).files
         paths = {self.products / name: entry.bytes for name, entry in files.items()}
         return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+    def hash_of(self, kind: ProductKind) -> str | None:
+        """Return the SHA-256 of one product, as the manifest says; None if the map is not finished or has none.
+
+        Raises:
+            InputError: The manifest is damaged.
+        """
+        if not self.manifest.is_file():
+            return None
+        entry = _read(self.manifest, _Manifest, _MAP_AGAIN).files.get(self.product(kind).name)
+        return None if entry is None else entry.sha256
 
     def can_be_reused(self) -> bool:
         """Return whether the map is finished and its manifest can be read; otherwise the map is made again."""

@@ -260,6 +260,16 @@ class SceneStore:
             raise InputError(scene, "the scene has not been predicted", "Materialise tile_probabilities for it first")
         return self._tiles(scene, note).prediction(note.prediction)
 
+    def newest_prediction(self, scene: str) -> PredictionFolder | None:
+        """Return the prediction that a run which begins at the map would use; None if there is none.
+
+        Unlike `prediction` this notes nothing.
+        """
+        note = _read(self.folder / scene / "staged.json", WorkNote)
+        if note is None or note.tiles is None or note.prediction is None:
+            return None
+        return self._tiles(scene, note).prediction(note.prediction)
+
     def map(self, scene: str, run: str) -> MapFolder:
         """Return the map that a run works on, finished or not.
 
@@ -288,11 +298,15 @@ class SceneStore:
         if pointer is not None and _request_number(request) < _request_number(pointer.request):
             return False
         values = CurrentMap(version=finished.scene.directory.name, map=finished.version, request=request)
-        write_json(self.folder / scene / "current.json", values.model_dump(mode="json", exclude_none=True))
+        write_json(self.current_path(scene), values.model_dump(mode="json", exclude_none=True))
         return True
 
+    def current_path(self, scene: str) -> Path:
+        """Return the file that names the newest map of a scene, whether it exists or not."""
+        return self.folder / scene / "current.json"
+
     def _current(self, scene: str) -> CurrentMap | None:
-        return _read(self.folder / scene / "current.json", CurrentMap)
+        return _read(self.current_path(scene), CurrentMap)
 
     def current(self, scene: str) -> MapFolder | None:
         """Return the newest finished map of a scene, or None."""

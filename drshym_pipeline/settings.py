@@ -346,6 +346,10 @@ def find_home(start: Path | None = None) -> Path:
     return (find_checkout(start) or (start or Path.cwd()).resolve()) / HOME_FOLDER
 
 
+ReferenceOption = Literal["auto", "side-car", "none"]
+"""What the maps of the watched folder are compared with."""
+
+
 class PipelineSettings(BaseSettings):
     """Settings that the Dagster code location and the command read from the environment (prefix `DRSHYM_`).
 
@@ -379,6 +383,14 @@ class PipelineSettings(BaseSettings):
         default=HIGH_ABOVE_DRAINAGE_M,
         gt=0,
         description="metres above the nearest drainage from which ground is excluded from a map",
+    )
+    reference: ReferenceOption = Field(
+        default="auto",
+        description="what a new map is compared with: auto, the pre-event scene of its side-car and the maps of "
+        "earlier scenes; side-car, the former alone; none, nothing",
+    )
+    renewals_per_tick: int = Field(
+        default=5, ge=0, description="maps that are made again at the same time when their reference has changed"
     )
     keep_sources: Literal["inbox", "store"] = Field(
         default="inbox",

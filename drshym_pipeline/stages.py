@@ -40,6 +40,7 @@ from drshym_pipeline.scene_folder import (
 )
 from drshym_pipeline.storage import (
     atomic_directory,
+    temporary_directory,
     write_json,
     write_text,
 )
@@ -47,6 +48,7 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
+    from drshym_pipeline.reference_plan import ReferencePlan
 
 __all__ = [
     "predict",
@@ -227,7 +229,12 @@ def _is_there(predicted: PredictionFolder) -> bool:
 
 
 def stitch(
-    predicted: PredictionFolder, *, run: str = "work", min_area_ha: float = 0.0, progress: Progress = silent
+    predicted: PredictionFolder,
+    *,
+    run: str = "work",
+    min_area_ha: float = 0.0,
+    reference: ReferencePlan | None = None,
+    progress: Progress = silent,
 ) -> MapFolder:
     """Blend the tiles into a map: mask, probability, polygons, pictures and caption; or return the finished map.
 
@@ -235,6 +242,7 @@ def stitch(
         predicted: A predicted scene.
         run: Name of the run; two runs draw in different folders.
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
+        reference: What it is compared with, to separate flood from water that was there before.
         progress: Called with rows of the scene.
 
     Returns:
@@ -243,14 +251,19 @@ def stitch(
     Raises:
         InputError: A stage before has not run, a part of the probabilities is missing, or the area is out of range.
     """
+    from drshym_pipeline.event_scene import EventScene
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version
+    from drshym_pipeline.reference_plan import ReferencePlan
     from drshym_pipeline.sar.scene import open_backscatter
 
     start = time.perf_counter()
     min_area_ha = check_min_area(min_area_ha)
     scene, grid, prediction = predicted.scene, predicted.tiles.grid(), predicted.read()
-    version = map_version(scene.meta(), predicted.path.stem, prediction.summary, min_area_ha=min_area_ha)
+    plan = ReferencePlan() if reference is None else reference
+    version = map_version(
+        scene.meta(), predicted.path.stem, prediction.summary, min_area_ha=min_area_ha, reference=plan
+    )
     finished = scene.map(version)
     if finished.can_be_reused():
         return finished
@@ -260,7 +273,20 @@ def stitch(
         atomic_directory(drawn.directory) as temporary,
     ):
         probabilities = open_probabilities(predicted.path, grid)
-        summary = draw_map(reader, probabilities, prediction, temporary, progress, min_area_ha=min_area_ha)
+        with temporary_directory(temporary) as work:
+            event = EventScene(reader, probabilities, prediction.summary.calibration.threshold, work)
+            water, warnings = plan.make(event, work)
+            summary = draw_map(
+                reader,
+                probabilities,
+                prediction,
+                temporary,
+                progress,
+                min_area_ha=min_area_ha,
+                reference=water,
+                reference_note=plan.note,
+                notes=warnings,
+            )
         summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
         write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")
     return scene.drawing(f"{version}-{run}", summary)

@@ -32,7 +32,7 @@ from drshym_pipeline.products.rasters import MapRasters, picture_text, provenanc
 from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import AreaEstimate, Exclusion, MappedSurfaces, StitchSummary
+from drshym_pipeline.records import AreaEstimate, Exclusion, MappedSurfaces, ReferenceNote, StitchSummary
 from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
@@ -119,6 +119,7 @@ def draw_map(
     min_area_ha: float = 0.0,
     reference: ReferenceWater | None = None,
     exclusion: TerrainExclusion | None = None,
+    reference_note: ReferenceNote | None = None,
     notes: Sequence[str] = (),
 ) -> StitchSummary:
     """Write mask and its style, probability, pictures, polygons and caption of a predicted scene.
@@ -132,6 +133,7 @@ def draw_map(
         min_area_ha: Water areas below this size become dry, in hectares; 0 to keep areas of any size.
         reference: The probability of water before the event; without it the flooded class is water of any kind.
         exclusion: What the terrain excludes; without it nothing is excluded.
+        reference_note: What the reference was planned to be, for a map in a store.
         notes: More warnings of the map, as sentences.
 
     Returns:
@@ -148,14 +150,19 @@ def draw_map(
     paths = {kind: products / product_name(meta.scene_id, kind) for kind in _kinds(reference, exclusion)}
     flood_from = flood_threshold(calibration.threshold)
     tags = provenance_tags(meta, prediction.summary, min_area_ha=min_area_ha)
-    tags |= {} if reference is None else separation_tags(reference, flood_from)
-    tags |= {} if exclusion is None else exclusion_tags(exclusion)
+    more_tags = {} if reference is None else separation_tags(reference, flood_from)
+    more_tags |= {} if exclusion is None else exclusion_tags(exclusion)
     small = SmallAreas(areas, min_area_ha) if min_area_ha else None
     products.mkdir(exist_ok=True)
     with (
         temporary_directory(products) as scratch,
         MapRasters(
-            meta, scratch, tags, water_separated=reference is not None, terrain=exclusion is not None
+            meta,
+            scratch,
+            tags,
+            mask_tags=more_tags,
+            water_separated=reference is not None,
+            terrain=exclusion is not None,
         ) as rasters,
         ExitStack() as stack,
     ):
@@ -164,14 +171,19 @@ def draw_map(
             if reference is None
             else stack.enter_context(
                 FloodRasters(
-                    meta, scratch, tags, areas=areas, reference=reference, water_threshold=calibration.threshold
+                    meta,
+                    scratch,
+                    tags | more_tags,
+                    areas=areas,
+                    reference=reference,
+                    water_threshold=calibration.threshold,
                 )
             )
         )
         terrain = (
             None
             if exclusion is None
-            else stack.enter_context(ExclusionRaster(meta, scratch, tags, areas=areas, exclusion=exclusion))
+            else stack.enter_context(ExclusionRaster(meta, scratch, tags | more_tags, areas=areas, exclusion=exclusion))
         )
         bands = _map_bands(
             reader,
@@ -225,7 +237,7 @@ def draw_map(
                 canvas,
                 paths["overlay"],
                 paths["thumbnail"],
-                text=picture_text(tags),
+                text=picture_text(tags | more_tags),
                 words=figure_text(meta, prediction, flooded, min_area_ha, separation, exclusion=excluded),
                 scene_width=place.width,
                 pixel_m=pixel_size_m(place.crs, place.affine, place.height, place.width),
@@ -272,6 +284,7 @@ def draw_map(
         mapped_surfaces=mapped_surfaces,
         separation=separation,
         exclusion=excluded,
+        reference_note=reference_note,
         slices=statistics.slices(),
         caption=caption,
         warnings=map_warnings(

@@ -112,6 +112,8 @@ class MapRasters:
         meta: The scene; its map grid is the rasters' grid.
         scratch: An existing folder for the uncompressed files.
         tags: The TIFF tags of both rasters.
+        mask_tags: More tags of the mask. The probability has none of the reference: maps with and without one, or with
+            another one, have the same bytes of it, so maps that use it as their reference stay the same.
         water_separated: Whether flood is apart from water that was there before; this decides the name of its class.
         terrain: Whether ground is excluded because of the terrain; this decides the colour of its class.
     """
@@ -122,6 +124,7 @@ class MapRasters:
         scratch: Path,
         tags: Mapping[str, str],
         *,
+        mask_tags: Mapping[str, str] | None = None,
         water_separated: bool = False,
         terrain: bool = False,
     ) -> None:
@@ -131,7 +134,7 @@ class MapRasters:
         self._mask = rasterio.open(self._mask_path, "w", **raster_profile(grid, "uint8", MASK_NOT_OBSERVED))
         self._mask.write_colormap(1, _COLOURS | ({EXCLUDED: (*EXCLUDED_COLOUR, 255)} if terrain else {}))
         self._mask.set_band_description(1, "flood mask")
-        self._mask.update_tags(**tags, DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
+        self._mask.update_tags(**tags, **(mask_tags or {}), DRSHYM_LEGEND=json.dumps(MASK_LEGEND))
         # GDAL would write category names to a file beside the raster; tags of the band are inside the raster.
         self._mask.update_tags(1, **_category_tags(water_separated=water_separated))
         self._probability = rasterio.open(self._probability_path, "w", **raster_profile(grid, "uint16", NOT_OBSERVED))

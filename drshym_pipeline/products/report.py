@@ -35,7 +35,7 @@ from drshym_pipeline.records import (
     counted,
     no_area_text,
 )
-from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.reference import ReferenceIdentity
 from drshym_pipeline.sar.named_times import day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
 from drshym_pipeline.states import WATER_BEFORE, flooded_state
@@ -56,7 +56,7 @@ def map_version(
     summary: PredictionSummary,
     *,
     min_area_ha: float = 0.0,
-    reference: ReferenceWater | None = None,
+    reference: ReferenceIdentity | None = None,
     exclusion: TerrainExclusion | None = None,
 ) -> str:
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
@@ -69,7 +69,7 @@ def map_version(
         prediction_key: Covers model, calibration, grid and arithmetic.
         summary: What the prediction did.
         min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
-        reference: The probability of water before, where flood is separated from it.
+        reference: The probability of water before, made or planned, where flood is separated from it.
         exclusion: What the terrain excludes, where terrain is used.
     """
     identity: dict[str, Any] = {

@@ -61,6 +61,7 @@ from drshym_pipeline.records.separation import (
     LeftOutMap,
     PreEventScene,
     ReferenceLayer,
+    ReferenceNote,
     ReferenceSources,
 )
 from drshym_pipeline.records.spacing import PixelSpacing
@@ -119,6 +120,7 @@ __all__ = [
     "ProbabilityOverview",
     "Record",
     "ReferenceLayer",
+    "ReferenceNote",
     "ReferenceSources",
     "SceneMeta",
     "SceneNovelty",

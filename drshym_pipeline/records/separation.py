@@ -120,3 +120,14 @@ class FloodSeparation(ReferenceSources):
     water_unseparated_km2: float = Field(ge=0.0)
     areas_km2: dict[str, float]
     interval_source: str | None = None
+
+
+class ReferenceNote(Record):
+    """What the reference of a map was planned to be, as it is kept with the map in a store.
+
+    `key` is a hash of what the reference depends on, empty for a map without one. `reason` says as a clause why there
+    is none, and is empty if there is one.
+    """
+
+    key: str
+    reason: str = ""

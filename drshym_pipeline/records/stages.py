@@ -10,7 +10,7 @@ from drshym_pipeline.records.exclusion import Exclusion
 from drshym_pipeline.records.maps import MinimumArea, PolygonCounts
 from drshym_pipeline.records.models import Calibration, CardIou, ModelReference
 from drshym_pipeline.records.novelty import SceneNovelty
-from drshym_pipeline.records.separation import FloodSeparation
+from drshym_pipeline.records.separation import FloodSeparation, ReferenceNote
 from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.surfaces import MappedSurfaces
 
@@ -93,7 +93,7 @@ class StitchSummary(Record):
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
     earlier versions. `minimum_area` is None where areas of any size are water. `novelty` is that of
     `PredictionSummary`. `mapped_surfaces` is None without VH, and where nothing is mapped.
-    `separation` and `exclusion` are those of `MapRecord`.
+    `separation` and `exclusion` are those of `MapRecord`. `reference_note` is None in maps of earlier versions.
     """
 
     reference: ModelReference
@@ -118,6 +118,7 @@ class StitchSummary(Record):
     mapped_surfaces: MappedSurfaces | None = None
     separation: FloodSeparation | None = None
     exclusion: Exclusion | None = None
+    reference_note: ReferenceNote | None = None
     slices: tuple[SliceRow, ...]
     caption: str
     warnings: tuple[str, ...]

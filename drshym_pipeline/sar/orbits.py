@@ -1,7 +1,7 @@
 """The orbit of a Sentinel-1 scene, from the number in the name of its product; no file is opened here.
 
-A satellite repeats its track over the ground after 175 orbits, which are 12 days. Images of the same relative orbit show
-a place from the same side and under the same angle.
+A satellite repeats its track over the ground after 175 orbits, which are 12 days. Images of the same relative orbit
+show a place from the same side and under the same angle.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 
 ORBITS = 175
-# The absolute orbit that begins a cycle, by satellite: relative orbit = (absolute orbit - first) mod 175 + 1. Source:
-# ESA's naming convention of the products (sentiwiki.copernicus.eu, "S1 Products", "SAR Naming Convention"); for S1C from
-# June 2026 and for S1D isce2 (github.com/isce-framework/isce2, pull requests 28130 and 28123), as presented at FRINGE
-# 2026.
+# The absolute orbit that begins a cycle, by satellite: relative orbit = (absolute orbit - first) mod 175 + 1.
+# Source: ESA's naming convention of the products (sentiwiki.copernicus.eu, "S1 Products", "SAR Naming Convention"); for
+# S1C from June 2026 and for S1D isce2 (github.com/isce-framework/isce2, pull requests 28130 and 28123), as presented at
+# FRINGE 2026.
 _FIRST = {"S1A": 73, "S1B": 27, "S1C": 172, "S1D": 42}
 # S1C was moved to another track in June 2026. 8018 is the last orbit before it.
 _S1C_LAST_BEFORE_MOVE = 8018

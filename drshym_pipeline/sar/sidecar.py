@@ -29,13 +29,14 @@ Text = Annotated[str, Field(min_length=1, max_length=500)]
 class SceneSidecar(Record):
     """The content of a side-car.
 
-    `units`, `bands`, `denoise` and `any_spacing` change how a scene is mapped; the others are checked and kept.
+    `units`, `bands`, `denoise` and `any_spacing` change how a scene is mapped. `pre_event`, `event` and `date` decide
+    in the watched folder what the map is compared with. The others are checked and kept.
 
     Args:
         units: What the pixel values are: `db`, `power`, `amplitude`, `dn` or `intensity`.
         bands: The numbers of the bands to read, VV first: `[1]` or `[1, 2]`.
         denoise: Whether the thermal noise of a product is subtracted, if it has the tables for it.
-        pre_event: A scene from before the event, as a name or path.
+        pre_event: A scene of the watched folder from before the event, as its name or the name of a file.
         event: The event's name or code.
         date: The day of the event, such as 2021-01-11.
         title: A title for the map.

@@ -1,0 +1,100 @@
+"""Which reference a map of the watched folder gets: the scene in its side-car, and the maps of earlier scenes.
+
+Decided on records alone, for the map that is being made and for the question whether a map must be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import PurePosixPath
+
+from drshym_pipeline.earlier_maps import choose_earlier
+from drshym_pipeline.earlier_median import EarlierReference
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.mapped_pre_event import plan_pre_event
+from drshym_pipeline.mapped_scenes import MappedScene
+from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.reference_plan import PlannedReference, ReferencePlan
+from drshym_pipeline.sar.file_names import stem
+from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
+from drshym_pipeline.settings import ReferenceOption
+
+
+def event_days(notes: Iterable[SceneSidecar]) -> dict[str, date]:
+    """Return the day of each event that side-cars name with a date; the earliest if they disagree."""
+    days: dict[str, date] = {}
+    for note in notes:
+        if note.event is not None and note.date is not None:
+            days[note.event] = min(note.date, days.get(note.event, note.date))
+    return days
+
+
+def choose_reference(
+    now: SceneMeta,
+    note: SceneSidecar,
+    others: Sequence[MappedScene],
+    *,
+    model_sha256: str,
+    option: ReferenceOption = "auto",
+    days: Mapping[str, date] | None = None,
+) -> ReferencePlan:
+    """Return the plan for the reference of a map.
+
+    Args:
+        now: The scene.
+        note: Its side-car.
+        others: The scenes with a finished map.
+        model_sha256: The model of the map.
+        option: `auto` uses both, `side-car` the pre-event scene of the side-car alone, `none` nothing.
+        days: The days of events by their names, from the side-cars of all scenes.
+    """
+    if option == "none":
+        return ReferencePlan(reason="references are switched off (DRSHYM_REFERENCE=none)")
+    known = dict(days or {})
+    event_day = note.date or known.get(note.event or "")
+    sources: list[PlannedReference] = []
+    warnings = _before_the_event(now, event_day)
+    reasons = []
+    if note.pre_event is not None:
+        try:
+            named = _named(note.pre_event, others)
+            sources.append(plan_pre_event(now, named, model_sha256, event_day))
+        except InputError as error:
+            reasons.append(f"the pre-event scene {note.pre_event} of the side-car is not used: it {error.problem}")
+            warnings.append(f"The pre-event scene {note.pre_event} of the side-car is not used: it {error.problem}.")
+    if option == "auto":
+        choice = choose_earlier(now, others, model_sha256=model_sha256, event_day=event_day, event_days=known)
+        if choice.candidates:
+            sources.append(EarlierReference(choice))
+        else:
+            reasons.append(choice.reason)
+    elif note.pre_event is None:
+        reasons.append("the side-car names no pre-event scene, and DRSHYM_REFERENCE=side-car uses no other")
+    return ReferencePlan(tuple(sources), tuple(warnings), "" if sources else "; ".join(reasons))
+
+
+def _before_the_event(now: SceneMeta, event_day: date | None) -> list[str]:
+    if event_day is None or now.acquired_at is None or now.acquired_at.date() >= event_day:
+        return []
+    return [
+        f"The scene is of {now.acquired_at.date()}, before the event of {event_day}: what its map shows as flood is "
+        "not of this event."
+    ]
+
+
+def _named(text: str, others: Sequence[MappedScene]) -> MappedScene:
+    """Return the scene that a side-car names by its name, or by a file of it with or without folder and ending.
+
+    Raises:
+        InputError: No finished map has that name, or several have.
+    """
+    exact = [other for other in others if text in (other.name, *other.names)]
+    name = PurePosixPath(text).name
+    found = exact or [other for other in others if {name, stem(name), scene_name(name)} & {other.name, *other.names}]
+    if not found:
+        raise InputError(text, "has no finished map yet", "Copy the scene into the watched folder")
+    if len(found) > 1:
+        places = ", ".join(sorted(other.name for other in found))
+        raise InputError(text, f"is the name of several scenes ({places})", "Name one of them in the side-car")
+    return found[0]

@@ -1,0 +1,91 @@
+"""What the reference of a map will be, before any raster is read; and making it when the map is drawn.
+
+The version of a map follows from the plan, so a map that exists is found without making its reference again. What the
+plan depends on are records and hashes of files, so it can be compared with that of an earlier map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from drshym_pipeline.event_scene import EventScene
+from drshym_pipeline.records import ReferenceNote
+from drshym_pipeline.reference import ReferenceIdentity, ReferenceWater, combined
+from drshym_pipeline.storage import sha256_json
+
+_KEY_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class NoReference:
+    """A source that turned out to have no value for a scene, when its files were read.
+
+    Args:
+        reason: Why, as a sentence.
+    """
+
+    reason: str
+
+
+class PlannedReference(ReferenceIdentity, Protocol):
+    """One source of the probability of water before. Its identity is known before it is read."""
+
+    def make(self, now: EventScene, raster: Path) -> ReferenceWater | NoReference:
+        """Write its raster on the map grid of a scene, or say why there is none."""
+
+
+@dataclass(frozen=True)
+class ReferencePlan:
+    """All sources of the reference of a map.
+
+    Args:
+        sources: In the order of precedence.
+        warnings: What a reader of the map must know about what is missing, as sentences.
+        reason: Why there is no source, as a clause; empty if there is one.
+    """
+
+    sources: tuple[PlannedReference, ...] = ()
+    warnings: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def identity(self) -> dict[str, Mapping[str, Any]]:
+        """What changes the map by its reference; empty for a map as it is without one."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for source in self.sources:
+            found |= source.identity
+        if self.warnings:
+            found["reference_warnings"] = {"texts": list(self.warnings)}
+        return found
+
+    @property
+    def note(self) -> ReferenceNote:
+        """The plan as it is kept with a map."""
+        identity = self.identity
+        return ReferenceNote(key=sha256_json(identity)[:_KEY_DIGITS] if identity else "", reason=self.reason)
+
+    def make(self, now: EventScene, folder: Path) -> tuple[ReferenceWater | None, tuple[str, ...]]:
+        """Write the reference on the map grid of a scene.
+
+        Args:
+            now: The scene.
+            folder: An existing folder for the rasters.
+
+        Returns:
+            The reference, None if no source has a value; and the warnings of a map without one.
+        """
+        made: list[ReferenceWater] = []
+        warnings = list(self.warnings)
+        for number, source in enumerate(self.sources):
+            outcome = source.make(now, folder / f"reference_{number}.tif")
+            if isinstance(outcome, NoReference):
+                warnings.append(outcome.reason)
+            else:
+                made.append(outcome)
+        if not made:
+            return None, tuple(warnings)
+        water = combined(made, now.reader.meta.map_grid, folder / "reference.tif")
+        return replace(water, warnings=(*warnings, *water.warnings)), ()
