@@ -6,10 +6,12 @@ from typing import Any
 
 from assets.scene_faults import grid_faults, map_faults, probability_faults, scene_faults
 from assets.staleness import model_of_map
+from drshym_pipeline.records import counted
 from drshym_pipeline.scene_store import SceneStore
 from resources.store import ArtefactStore
 
 _NAMED = 3  # faults in the sentence of a result
+_MOST_UNKNOWN = 0.1  # of the mapped water
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,22 @@ def _model_is_current(store: ArtefactStore, scene: str, run: str) -> Outcome:
     return Outcome(found.is_current, None if found.is_current else sentence, found.figures)
 
 
+def _reference_is_known(store: ArtefactStore, scene: str, run: str) -> Outcome:
+    summary = store.scenes.map(scene, run).stitched()
+    separation, note = summary.separation, summary.reference_note
+    if separation is not None:
+        water = summary.pixels["permanent"] + summary.pixels["flooded"]
+        unknown = separation.water_unseparated
+        figures = {"water pixels without a reference": unknown, "water pixels": water}
+        known = unknown <= _MOST_UNKNOWN * water
+        sentence = None if known else f"The water before is not known for {counted(unknown, 'pixel')} of water."
+        return Outcome(known, sentence, figures)
+    if note is None:
+        return Outcome(True, "The map was made by an earlier release, which compared no map.")
+    reason = note.reason or "; ".join(summary.warnings)
+    return Outcome(False, f"Flood is not separated from other water: {reason}.")
+
+
 def _scene_is_like_the_training_chips(store: ArtefactStore, scene: str, run: str) -> Outcome:
     novelty = store.scenes.prediction(scene, run).read().summary.novelty
     if novelty is None:
@@ -106,6 +124,12 @@ MASK_AGREES_WITH_PROBABILITY = SceneCheck(
     "The mask is the probability compared with the threshold, and both are on the grid of the scene.",
     blocking=True,
     evaluate=_of_files(SceneStore.map, map_faults),
+)
+REFERENCE_IS_KNOWN = SceneCheck(
+    "reference_is_known",
+    "The water before is known for at least nine tenths of the mapped water, so that flood is apart from it.",
+    blocking=False,
+    evaluate=_reference_is_known,
 )
 SCENE_IS_LIKE_THE_TRAINING_CHIPS = SceneCheck(
     "scene_is_like_the_training_chips",

@@ -10,10 +10,12 @@ from typing import Any, Final
 from dagster import MaterializeResult
 
 from assets.asset_facts import tile_columns
+from assets.external import EXTERNAL_NAMES
 from assets.scene_checks import (
     MASK_AGREES_WITH_PROBABILITY,
     MODEL_IS_CURRENT,
     PROBABILITIES_FIT_THE_SCENE,
+    REFERENCE_IS_KNOWN,
     SCENE_IS_LIKE_THE_TRAINING_CHIPS,
     SCENE_IS_READABLE,
     TILES_COVER_THE_SCENE,
@@ -88,9 +90,9 @@ _STAGES: Final = (
             "Flood mask and probability as COGs on the scene's own grid, polygons in WGS84, overlay and caption."
         ),
         kinds=frozenset({"geotiff", "geojson"}),
-        code_version="4",
-        deps=("tile_probabilities", "flood_model"),
-        checks=(MODEL_IS_CURRENT, MASK_AGREES_WITH_PROBABILITY),
+        code_version="5",
+        deps=("tile_probabilities", "flood_model", *EXTERNAL_NAMES),
+        checks=(MODEL_IS_CURRENT, MASK_AGREES_WITH_PROBABILITY, REFERENCE_IS_KNOWN),
     ),
     Stage(
         name="scene_reports",

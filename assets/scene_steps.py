@@ -11,9 +11,12 @@ from dagster import DataVersion, MaterializeResult, MetadataValue
 
 from assets.metadata import file_link, picture, picture_file, table
 from assets.pictures import DB_RANGE, ground_cell, probability_histogram, quicklook, tile_means, valid_share
+from assets.reference_metadata import reference_metadata
+from assets.scene_references import ScenesBeside
 from assets.scene_sources import remove_from_bucket, source_files
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import PolygonCounts
+from drshym_pipeline.scene_folder import REFERENCE_KINDS
 from drshym_pipeline.scene_store import WorkNote
 from drshym_pipeline.stages import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.storage import sha256_file, sha256_files
@@ -155,13 +158,17 @@ def _left_out(counts: PolygonCounts | None) -> dict[str, str]:
 def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Blend the tiles and write the products. The model that made them is named in the probabilities."""
     predicted = tools.store.scenes.prediction(partition, tools.run)
-    drawn = stitch(predicted, run=tools.run, min_area_ha=tools.engine.min_area_ha, progress=tools.progress)
+    scenes, engine = tools.store.scenes, tools.engine
+    model = predicted.read().summary.reference.sha256
+    plan = ScenesBeside.of(scenes).plan(partition, predicted.scene.meta(), model, engine.reference)
+    drawn = stitch(predicted, run=tools.run, min_area_ha=engine.min_area_ha, reference=plan, progress=tools.progress)
     if drawn.is_complete():
         tools.note(partition, map=drawn.version, drawing=None)
     else:
         tools.note(partition, drawing=drawn.directory.name, map=None)
     summary = drawn.stitched()
-    products = [drawn.product("mask"), drawn.product("proba")]
+    kinds = ("mask", "proba", *(() if summary.separation is None else REFERENCE_KINDS))
+    products = [drawn.product(kind) for kind in kinds]
     return MaterializeResult(
         data_version=DataVersion(sha256_files(products, drawn.products)),
         metadata={
@@ -177,6 +184,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
             **({} if summary.minimum_area is None else {"minimum area": summary.minimum_area.text()}),
             "threshold": summary.calibration.threshold,
             "model": f"{summary.reference.name} {summary.reference.version} ({summary.reference.source})",
+            **reference_metadata(summary, predicted.scene.meta()),
             "warnings": "; ".join(summary.warnings) or "none",
             "map version": drawn.version,
             # scene_reports moves them to this folder.

@@ -44,6 +44,7 @@ def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any
             batch_size=settings.batch_size,
             precision=settings.precision,
             min_area_ha=settings.min_area_ha,
+            reference=settings.reference,
         ),
         "recipe": TrainingRecipe(path=str(recipe.absolute()), cache=str(store / "training" / "data")),
         "links": PageLinks(dagster=settings.dagster_ui),

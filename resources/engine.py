@@ -11,6 +11,7 @@ from dagster import ConfigurableResource
 from pydantic import Field
 
 from drshym_pipeline.records import ModelReference, PrecisionOption
+from drshym_pipeline.settings import ReferenceOption
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
@@ -31,6 +32,10 @@ class InferenceEngine(ConfigurableResource[Any]):
     device: str = Field(default="auto", description="auto, cpu or cuda.")
     precision: PrecisionOption = Field(default="auto", description="Number format of the network.")
     min_area_ha: float = Field(default=0.0, description="Smallest water area of a map, in hectares; 0 keeps all areas.")
+
+    reference: ReferenceOption = Field(
+        default="auto", description="What a map is compared with: auto, side-car or none."
+    )
 
     def load(self) -> "tuple[ModelBundle, ModelReference]":
         """Return the model in service and its reference; the shipped model until another one has been promoted."""

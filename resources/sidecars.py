@@ -14,7 +14,8 @@ from drshym_pipeline.storage import read_json, write_json
 _FILE = "sidecar.json"
 
 
-def _place(store: Path, partition: str) -> Path:
+def sidecar_place(store: Path, partition: str) -> Path:
+    """Return the file of a scene's stored side-car, whether it exists or not."""
     return store / "scenes" / partition / _FILE
 
 
@@ -28,9 +29,9 @@ def keep_sidecar(store: Path, partition: str, key: str | None, path: Path | None
         path: The side-car file.
     """
     if key is None or path is None:
-        _place(store, partition).unlink(missing_ok=True)
+        sidecar_place(store, partition).unlink(missing_ok=True)
     else:
-        write_json(_place(store, partition), {"name": key, "text": read_text(path)})
+        write_json(sidecar_place(store, partition), {"name": key, "text": read_text(path)})
 
 
 def kept_sidecar(store: Path, partition: str) -> SceneSidecar:
@@ -39,7 +40,7 @@ def kept_sidecar(store: Path, partition: str) -> SceneSidecar:
     Raises:
         InputError: The side-car cannot be used.
     """
-    path = _place(store, partition)
+    path = sidecar_place(store, partition)
     if not path.is_file():
         return SceneSidecar()
     kept = read_json(path)
@@ -54,7 +55,7 @@ def unchanged_sidecar(store: Path, partition: str, path_of: Callable[[str], Path
         partition: The scene.
         path_of: Returns the path of a file of the watched folder, by its key.
     """
-    kept = _place(store, partition)
+    kept = sidecar_place(store, partition)
     if not kept.is_file():
         return None
     values = read_json(kept)

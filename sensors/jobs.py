@@ -33,6 +33,14 @@ map_scene = define_asset_job(
     tags={MAPPING_TAG: ARCHIVE},
 )
 
+renew_maps = define_asset_job(
+    "renew_maps",
+    selection=AssetSelection.assets("stitched_scenes", "scene_reports"),
+    executor_def=in_process_executor,
+    description="The map of one scene again, from its stored probabilities, with the reference of today.",
+    tags={MAPPING_TAG: ARCHIVE},
+)
+
 put_in_service = define_asset_job(
     "put_in_service",
     selection=AssetSelection.assets("flood_model"),

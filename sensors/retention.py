@@ -22,7 +22,7 @@ from resources.store import ArtefactStore
 
 # A running run writes its note again and again, and no program reads the note of a run that has ended.
 PROGRESS_KEPT = timedelta(days=7)
-_NOT_ENDED = [
+NOT_ENDED = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.MANAGED,
@@ -34,7 +34,7 @@ _NOT_ENDED = [
 
 def active_runs(instance: DagsterInstance) -> set[str]:
     """Return the names of all runs that have not ended, as they are used in the notes of scenes."""
-    runs = instance.get_runs(RunsFilter(statuses=_NOT_ENDED))
+    runs = instance.get_runs(RunsFilter(statuses=NOT_ENDED))
     return {run.root_run_id or run.run_id for run in runs}
 
 

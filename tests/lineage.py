@@ -76,7 +76,8 @@ class Lineage:
         self.store = ArtefactStore(root=str(self.settings.store_path))
         self.inbox = self.settings.inbox_path
         self.inbox.mkdir(parents=True, exist_ok=True)
-        self.cursor: str | None = None
+        self.cursor: str | None = None  # of the watched folder
+        self._cursors: dict[str, str | None] = {}  # of the other sensors
         self.message: str | None = None
         self.logged: list[str] = []
 
@@ -95,17 +96,24 @@ class Lineage:
     def tick(self, sensor: str = "new_scenes") -> list[RunRequest]:
         """Run one tick of a sensor as the daemon does: keep the cursor and add partitions."""
         resources = build_resources(self.settings, CHECKOUT)
+        watching = sensor == "new_scenes"
+        cursor = self.cursor if watching else self._cursors.get(sensor)
         with build_sensor_context(
-            instance=self.instance, cursor=self.cursor, repository_def=self.repository, resources=resources
+            instance=self.instance, cursor=cursor, repository_def=self.repository, resources=resources
         ) as context:
             self.logged = []
             context.log.addHandler(handler := _Kept(self.logged))
             outcome = self.repository.get_sensor_def(sensor)(context)
             context.log.removeHandler(handler)
-            self.cursor = context.cursor
+            cursor = context.cursor
         self.message = outcome.skip_message if isinstance(outcome, SkipReason) else None
         if isinstance(outcome, SensorResult):
-            self.cursor = outcome.cursor
+            cursor = outcome.cursor
+        if watching:
+            self.cursor = cursor
+        else:
+            self._cursors[sensor] = cursor
+        if isinstance(outcome, SensorResult):
             for request in outcome.dynamic_partitions_requests or []:
                 self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
             return list(outcome.run_requests or [])

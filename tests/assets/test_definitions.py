@@ -29,7 +29,10 @@ ASSETS = {
     "raw_scenes": ("inference", set()),
     "tiles": ("inference", {"raw_scenes"}),
     "tile_probabilities": ("inference", {"tiles", "flood_model"}),
-    "stitched_scenes": ("inference", {"tile_probabilities", "flood_model"}),
+    "stitched_scenes": (
+        "inference",
+        {"tile_probabilities", "flood_model", "elevation", "reference_water", "land_cover"},
+    ),
     "scene_reports": ("inference", {"stitched_scenes"}),
 }
 CHECKS = {
@@ -39,6 +42,7 @@ CHECKS = {
     ("tile_probabilities", "scene_is_like_the_training_chips", False),
     ("stitched_scenes", "mask_agrees_with_probability", True),
     ("stitched_scenes", "model_is_current", False),
+    ("stitched_scenes", "reference_is_known", False),
     ("calibration_temperature", "log_loss_does_not_rise", True),
     ("calibration_temperature", "calibration_error_does_not_rise", False),
     ("candidate_model", "candidate_is_not_broken", True),
@@ -46,10 +50,18 @@ CHECKS = {
 JOBS = {
     "train_model": {name for name, (group, _) in ASSETS.items() if group == "training"},
     "map_scene": {name for name, (group, _) in ASSETS.items() if group == "inference"},
+    "renew_maps": {"stitched_scenes", "scene_reports"},
     "put_in_service": {"flood_model"},
     "old_probabilities": set(),
 }
-SENSORS = {"new_scenes": True, "reviewed_models": True, "failed_runs": True, "terminated_runs": True}
+EXTERNAL = {"elevation", "reference_water", "land_cover"}
+SENSORS = {
+    "new_scenes": True,
+    "changed_references": True,
+    "reviewed_models": True,
+    "failed_runs": True,
+    "terminated_runs": True,
+}
 
 
 def names(keys: Any) -> set[str]:
@@ -64,6 +76,7 @@ def test_the_graph_is_exactly_the_designed_one():
         for key in graph.materializable_asset_keys
     }
     assert found == ASSETS
+    assert names(graph.external_asset_keys) == EXTERNAL
     checks = {(key.asset_key.to_user_string(), key.name, graph.get(key).blocking) for key in graph.asset_check_keys}
     assert checks == CHECKS
     jobs = {
@@ -220,6 +233,7 @@ def test_one_training_and_one_map_go_at_a_time_and_a_review_waits_for_neither():
     assert {name: limited & set(repository.get_job(name).tags) for name in JOBS} == {
         "train_model": {"drshym/training"},
         "map_scene": {"drshym/mapping"},
+        "renew_maps": {"drshym/mapping"},
         "put_in_service": set(),
         "old_probabilities": set(),
     }
@@ -259,6 +273,7 @@ def test_no_run_holds_its_place_for_ever():
     assert {name: int(repository.get_job(name).tags.get(LONGEST_TAG, 0)) // 3600 for name in JOBS} == {
         "train_model": 24,
         "map_scene": 0,
+        "renew_maps": 0,
         "put_in_service": 1,
         "old_probabilities": 1,
     }

@@ -30,6 +30,11 @@ TESTED = {
         "test_on_good_files_every_check_passes_and_the_scene_is_mapped",
         "test_a_map_by_another_model_is_reported_and_stops_nothing",
     ),
+    "reference_is_known": (
+        "../sensors/test_changed_references.py",
+        "test_a_flood_that_arrives_first_is_made_again_when_the_earlier_scenes_are_there",
+        "test_a_scene_without_any_reference_is_reported_with_the_reason",
+    ),
     "log_loss_does_not_rise": (
         TRAINING,
         "test_on_a_good_training_the_blocking_checks_pass_and_a_model_is_in_service",

@@ -91,6 +91,23 @@ def test_nothing_is_mapped_again_by_upgrading_alone(home: Path):
     assert lineage.message == "no new scenes"
 
 
+def test_no_map_of_the_release_is_made_again_because_it_has_no_reference(home: Path):
+    lineage = lineage_of(home)
+    assert [lineage.tick("changed_references") for _ in range(3)] == [[], [], []]
+    assert lineage.message == "no reference has changed"
+    # A map that is made today can be made again, for instance when the earlier map is no longer there.
+    assert lineage.run("map_scene", SECOND).success
+    assert lineage.tick("changed_references") == []
+    (lineage.store.scenes.folder / FIRST / "current.json").unlink()
+    (request,) = lineage.tick("changed_references")
+    assert request.partition_key == SECOND
+    assert lineage.run("renew_maps", SECOND).success
+    renewed = lineage.store.scenes.current(SECOND)
+    assert renewed is not None
+    assert renewed.record().separation is None
+    assert lineage.tick("changed_references") == []
+
+
 def test_a_changed_file_is_still_noticed(home: Path):
     lineage = lineage_of(home)
     (home / "inbox" / f"{BROKEN}.tif").write_bytes(b"another file")
@@ -157,10 +174,17 @@ def test_a_scene_mapped_again_gets_a_new_map_beside_the_old_one(home: Path, scen
     old, new = before.record(), after.record()
     assert (old.model.source, new.model.source) == ({FIRST: "shipped", SECOND: "registry"}[scene], "registry")
     if scene == SECOND:
-        assert (new.pixels, new.model) == (old.pixels, old.model)
+        assert new.model == old.model
+        # Compared with the map that the release made of the scene of the day before; its water is the same.
+        (earlier,) = new.separation.earlier_maps.maps
+        assert (earlier.scene_id, earlier.map_version) == (FIRST, "")
+        assert any("by another model" in warning for warning in new.warnings)
+        assert new.pixels["flooded"] + new.pixels["permanent"] == old.pixels["flooded"]
         # That release measured one pixel per row; pixels are now exact to 1e-4 over the whole width.
-        assert new.flooded.text() == old.flooded.text()
-        assert new.flooded.km2 == pytest.approx(old.flooded.km2, rel=1e-4)
+        assert new.separation.water.text() == old.flooded.text()
+        assert new.separation.water.km2 == pytest.approx(old.flooded.km2, rel=1e-4)
+    else:
+        assert new.separation is None
 
 
 def test_a_stage_in_the_middle_says_what_has_to_be_made_first(home: Path):

@@ -287,7 +287,6 @@ def test_a_later_candidate_waits_until_a_reviewer_sets_the_alias(
     assert in_service_record(lineage.store.path) == first
     assert metadata(lineage, "flood_model")["candidate waits for review"] is True
 
-    lineage.cursor = None
     assert lineage.tick("reviewed_models") == []
     registry.set_alias(CHAMPION, rival.version)
     assert len(lineage.tick("reviewed_models")) == 1

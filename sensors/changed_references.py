@@ -1,0 +1,120 @@
+"""The sensor that has maps made again when their reference has changed. `renewal_plan` decides; this carries it out."""
+
+from collections.abc import Iterable
+
+from dagster import (
+    DagsterInstance,
+    DefaultSensorStatus,
+    RunRequest,
+    RunsFilter,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    sensor,
+)
+
+from assets.scene_references import ScenesBeside
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import counted
+from drshym_pipeline.scene_folder import MapFolder
+from drshym_pipeline.settings import PipelineSettings, ReferenceOption
+from resources.dagster_internals import PARTITION_NAME_TAG
+from resources.store import ArtefactStore
+from sensors.jobs import renew_maps
+from sensors.renewal_plan import MapState, affected_scenes, plan_renewals
+from sensors.retention import NOT_ENDED
+
+MEMORY = "map-renewals"
+INTERVAL_SECONDS = 60
+# A tick must end within a minute; so many references are planned in some seconds.
+MOST_IN_A_TICK = 500
+
+
+def _running(instance: DagsterInstance) -> set[str]:
+    """Return the scenes whose map is being made again, or will be by a run in the queue."""
+    runs = instance.get_runs(RunsFilter(job_name=renew_maps.name, statuses=NOT_ENDED))
+    return {run.tags[PARTITION_NAME_TAG] for run in runs if PARTITION_NAME_TAG in run.tags}
+
+
+def _map_state(beside: ScenesBeside, partition: str, option: ReferenceOption) -> MapState | None:
+    """Return the state of the newest map of a scene; None if it has none that can be compared."""
+    mapped = beside.mapped(partition)
+    if mapped is None or mapped.reference_key is None:
+        return None
+    plan = beside.plan(partition, mapped.meta, mapped.model.sha256, option)
+    return MapState(partition, beside.stamps[partition], mapped.reference_key, plan.note.key)
+
+
+def _can_be_renewed(store: ArtefactStore, partition: str) -> bool:
+    """Return whether the newest map can be made again from its stored probabilities, by its own model.
+
+    A scene that waits for a map of newer files, or whose last run failed, is left alone; so is one whose probabilities
+    retention has deleted: the network is not run again only because a reference has changed.
+    """
+    scenes = store.scenes
+    try:
+        newest = scenes.current(partition)
+        predicted = scenes.newest_prediction(partition)
+        if newest is None or predicted is None or scenes.status(partition).state != "mapped":
+            return False
+        return _are_one(newest, predicted.scene.directory.name, predicted.read().summary.reference.sha256)
+    except InputError:
+        return False
+
+
+def _are_one(newest: MapFolder, version: str, model_sha256: str) -> bool:
+    return newest.scene.directory.name == version and newest.stitched().reference.sha256 == model_sha256
+
+
+def _states(
+    store: ArtefactStore, beside: ScenesBeside, partitions: Iterable[str], option: ReferenceOption
+) -> list[MapState]:
+    found = [_map_state(beside, partition, option) for partition in partitions]
+    states = [state for state in found if state is not None]
+    return [state for state in states if not state.is_outdated or _can_be_renewed(store, state.partition)]
+
+
+def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
+    """Make the sensor with the options of the settings."""
+
+    @sensor(
+        name="changed_references",
+        job=renew_maps,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Makes a map again when its reference has changed: an earlier scene was mapped later, or the "
+        "pre-event scene of its side-car. The network is not run again.",
+    )
+    def changed_references(context: SensorEvaluationContext, store: ArtefactStore) -> SensorResult | SkipReason:
+        if settings.reference == "none":
+            return SkipReason("references are switched off (DRSHYM_REFERENCE=none)")
+        memory = (store.get_object(MEMORY, context.cursor) if context.cursor else None) or {}
+        beside = ScenesBeside.of(store.scenes)
+        running = _running(context.instance)
+        # A change of the setting concerns every scene.
+        before = memory["seen"] if memory.get("reference") == settings.reference else {}
+        due = {*memory.get("open", ()), *affected_scenes(before, beside.stamps, beside.may_use)} & beside.stamps.keys()
+        seen = {"reference": settings.reference, "seen": dict(beside.stamps)}
+        if not due:
+            if seen["seen"] != before:
+                context.update_cursor(store.put_object(MEMORY, {**memory, **seen}))
+            return SkipReason("no reference has changed")
+        now, later = sorted(due)[:MOST_IN_A_TICK], sorted(due)[MOST_IN_A_TICK:]
+        states = _states(store, beside, now, settings.reference)
+        plan = plan_renewals(states, memory.get("requested", {}), running, settings.renewals_per_tick)
+        cursor = store.put_object(MEMORY, {**seen, "open": [*plan.open, *later], "requested": dict(plan.requested)})
+        if not plan.requests:
+            context.update_cursor(cursor)
+            return SkipReason(
+                f"{len(plan.open)} of {counted(len(now), 'map')} to be made again later, {len(later)} to be looked at "
+                f"later, {len(plan.given_up)} given up after a run (see its log)"
+            )
+        return SensorResult(
+            run_requests=[
+                RunRequest(run_key=request.run_key, partition_key=request.partition) for request in plan.requests
+            ],
+            cursor=cursor,
+        )
+
+    return changed_references
