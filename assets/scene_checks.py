@@ -87,8 +87,7 @@ def _reference_is_known(store: ArtefactStore, scene: str, run: str) -> Outcome:
         return Outcome(known, sentence, figures)
     if note is None:
         return Outcome(True, "The map was made by an earlier release, which compared no map.")
-    reason = note.reason or "; ".join(summary.warnings)
-    return Outcome(False, f"Flood is not separated from other water: {reason}.")
+    return Outcome(False, f"Flood is not separated from other water: {note.reason.rstrip('.')}.")
 
 
 def _scene_is_like_the_training_chips(store: ArtefactStore, scene: str, run: str) -> Outcome:

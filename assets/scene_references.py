@@ -4,7 +4,7 @@ Both the asset `stitched_scenes` and the sensor that has maps made again take th
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -79,7 +79,7 @@ class ScenesBeside:
         from drshym_pipeline.reference_choice import choose_reference
 
         note = self.notes.get(scene, SceneSidecar())
-        names = self.stamps if note.pre_event is not None else self._near(now.acquired_at)
+        names: Iterable[str] = self.stamps if note.pre_event is not None else self._near(now.acquired_at)
         others = [other for name in names if name != scene and (other := self.mapped(name)) is not None]
         return choose_reference(now, note, others, model_sha256=model_sha256, option=option, days=self._days)
 

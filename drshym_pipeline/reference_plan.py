@@ -38,6 +38,21 @@ class PlannedReference(ReferenceIdentity, Protocol):
 
 
 @dataclass(frozen=True)
+class MadeReference:
+    """The reference of a map.
+
+    Args:
+        water: The probability of water before; None if no source has a value.
+        note: What is kept with the map.
+        warnings: What a reader of a map without a reference must know about that, as sentences.
+    """
+
+    water: ReferenceWater | None
+    note: ReferenceNote
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReferencePlan:
     """All sources of the reference of a map.
 
@@ -67,25 +82,24 @@ class ReferencePlan:
         identity = self.identity
         return ReferenceNote(key=sha256_json(identity)[:_KEY_DIGITS] if identity else "", reason=self.reason)
 
-    def make(self, now: EventScene, folder: Path) -> tuple[ReferenceWater | None, tuple[str, ...]]:
+    def make(self, now: EventScene, folder: Path) -> MadeReference:
         """Write the reference on the map grid of a scene.
 
         Args:
             now: The scene.
             folder: An existing folder for the rasters.
-
-        Returns:
-            The reference, None if no source has a value; and the warnings of a map without one.
         """
         made: list[ReferenceWater] = []
-        warnings = list(self.warnings)
+        missing: list[str] = []
         for number, source in enumerate(self.sources):
             outcome = source.make(now, folder / f"reference_{number}.tif")
             if isinstance(outcome, NoReference):
-                warnings.append(outcome.reason)
+                missing.append(outcome.reason)
             else:
                 made.append(outcome)
+        warnings = (*self.warnings, *missing)
         if not made:
-            return None, tuple(warnings)
+            reason = self.reason or " ".join(missing)
+            return MadeReference(None, self.note.model_copy(update={"reason": reason}), warnings)
         water = combined(made, now.reader.meta.map_grid, folder / "reference.tif")
-        return replace(water, warnings=(*warnings, *water.warnings)), ()
+        return MadeReference(replace(water, warnings=(*warnings, *water.warnings)), self.note)

@@ -275,7 +275,7 @@ def stitch(
         probabilities = open_probabilities(predicted.path, grid)
         with temporary_directory(temporary) as work:
             event = EventScene(reader, probabilities, prediction.summary.calibration.threshold, work)
-            water, warnings = plan.make(event, work)
+            made = plan.make(event, work)
             summary = draw_map(
                 reader,
                 probabilities,
@@ -283,9 +283,9 @@ def stitch(
                 temporary,
                 progress,
                 min_area_ha=min_area_ha,
-                reference=water,
-                reference_note=plan.note,
-                notes=warnings,
+                reference=made.water,
+                reference_note=made.note,
+                notes=made.warnings,
             )
         summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
         write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")

@@ -125,8 +125,8 @@ class FloodSeparation(ReferenceSources):
 class ReferenceNote(Record):
     """What the reference of a map was planned to be, as it is kept with the map in a store.
 
-    `key` is a hash of what the reference depends on, empty for a map without one. `reason` says as a clause why there
-    is none, and is empty if there is one.
+    `key` is a hash of what the reference depends on, empty for a map without one. `reason` says why there is none,
+    and is empty if there is one.
     """
 
     key: str

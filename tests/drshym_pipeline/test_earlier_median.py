@@ -113,6 +113,7 @@ def test_one_earlier_flood_alone_is_not_the_reference_and_the_map_says_why(store
     assert summary.separation is None
     assert not summary.water_separated
     assert any("that of the scene itself" in warning for warning in summary.warnings)
+    assert summary.reference_note.reason.startswith("No earlier map is the reference of this map (")
     assert not drawn.product("reference").exists()
     assert set(np.unique(read(drawn, "mask"))) == {0, 1, 255}
 

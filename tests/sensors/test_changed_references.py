@@ -203,16 +203,18 @@ def test_a_flood_does_not_become_the_reference_of_the_next_scene_of_its_event(li
         (FLOOD, "it is of the day of the event (2021-06-01) or later")
     ]
     flooded = mask(lineage, LATER_FLOOD) == 1
-    # A third scene without a side-car: the flood is left out because of its own side-car, the other because of its
-    # water, when the day of the event is not known.
-    (lineage.inbox / f"{FLOOD}.drshym.json").unlink()
+    # A third scene without a side-car: both floods are left out because of their own.
     third = "S1_20210613T170000"
     drop(lineage, third, FLOODED)
     map_all(lineage)
     renew(lineage)
-    earlier = record(lineage, third).separation.earlier_maps
-    assert not {FLOOD, LATER_FLOOD} & {map_.scene_id for map_ in earlier.maps}
-    assert {left.scene_id for left in earlier.left_out} == {FLOOD, LATER_FLOOD}
+    separation = record(lineage, third).separation
+    assert separation is not None
+    assert separation.earlier_maps is not None
+    assert used(record(lineage, third)) == list(DRY)
+    assert {left.scene_id: left.reason for left in separation.earlier_maps.left_out} == dict.fromkeys(
+        (FLOOD, LATER_FLOOD), "its side-car says that it shows an event of 2021-06-01"
+    )
     assert flooded.sum() > 1_000
     assert (mask(lineage, third) == 1).sum() == pytest.approx(flooded.sum(), rel=0.2)
 
