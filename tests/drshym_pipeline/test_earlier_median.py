@@ -12,6 +12,7 @@ import rasterio
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from assets.scene_faults import map_faults
 from drshym_pipeline import stages
 from drshym_pipeline.earlier_maps import choose_earlier
 from drshym_pipeline.earlier_median import EarlierReference, lower_median
@@ -23,6 +24,8 @@ from drshym_pipeline.sar.sidecar import SceneSidecar
 from drshym_pipeline.scene_folder import MapFolder, PredictionFolder, ProductKind
 from drshym_pipeline.scene_store import SceneStore
 from tests.drshym_pipeline.conftest import SceneFile
+from tests.products.safe_product import write_image
+from tests.units import from_db
 
 TILE, OVERLAP = 96, 24
 FLOOD = "S1_20210601T170000"
@@ -170,6 +173,43 @@ def test_maps_on_another_grid_and_over_a_part_of_the_scene_are_moved(store, dry,
     # Its land is the same, so where one of both knows a pixel, the middle of it is dry.
     assert (reference[5:40, 200:290] < 2_000).mean() > 0.95
     assert (reference[:, :10] == NOT_OBSERVED).all()
+
+
+def raw_image(path: Path, source: Path) -> Path:
+    """Write a scene as digital numbers with control points and no transform."""
+    with rasterio.open(source) as scene:
+        vv = scene.read(1, out_dtype="float32")
+    dn = np.nan_to_num(from_db(vv[np.newaxis], "dn")[0], nan=0.0).round().astype(np.uint16)
+    write_image(path, dn)
+    return path
+
+
+def test_images_with_control_points_are_compared_on_the_map(tmp_path, scene_file):
+    """One earlier map is compared with the water of the scene itself, whose tiles are not on the map grid."""
+    from drshym_pipeline.scene_folder import SceneFolder
+
+    store = Store(tmp_path, scene_file)
+
+    def staged(name: str, **options: float) -> SceneFolder:
+        source = scene_file(tmp_path / "db" / f"{name}.tif", **options)
+        return stages.stage([raw_image(tmp_path / f"{name}_VV.tif", source)], store.scenes.folder, scene_id=name)
+
+    def predicted(folder: SceneFolder) -> PredictionFolder:
+        return stages.predict(stages.write_tiles(folder, tile=TILE, overlap=OVERLAP), store.bundle, store.model)
+
+    finished = stages.report(stages.stitch(predicted(staged("S1_20210520T170000", lake=0.12, seed=7))))
+    store.scenes.set_current("S1_20210520T170000", finished, None)
+    before = read_mapped_scene(store.scenes, "S1_20210520T170000", SceneSidecar())
+    assert before is not None
+    now = predicted(staged(FLOOD))
+    assert now.scene.meta().georeference == "gcps"
+    drawn = stages.stitch(now, reference=store.plan(now, [before]))
+    separation = drawn.stitched().separation
+    assert [map_.scene_id for map_ in separation.earlier_maps.maps] == [before.name]
+    mask, reference = read(drawn, "mask"), read(drawn, "reference")
+    assert {0, 1, 2, 255} == set(np.unique(mask))
+    assert separation.earlier_maps.known_pixels == int(((mask != 255) & (reference != NOT_OBSERVED)).sum())
+    assert map_faults(drawn) == []
 
 
 SMALL = st.integers(1, 7).flatmap(
