@@ -17,7 +17,7 @@ from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.named_times import named_time
 from drshym_pipeline.sar.sidecar import SceneSidecar
 from drshym_pipeline.scene_store import SceneStore
-from drshym_pipeline.settings import ReferenceOption
+from drshym_pipeline.settings import ReferenceOptions
 from resources.sidecars import kept_sidecar, sidecar_place
 
 if TYPE_CHECKING:
@@ -67,21 +67,34 @@ class ScenesBeside:
             _READ[place] = known
         return known[1]
 
-    def plan(self, scene: str, now: SceneMeta, model_sha256: str, option: ReferenceOption) -> "ReferencePlan":
+    def plan(self, scene: str, now: SceneMeta, model_sha256: str, options: ReferenceOptions) -> "ReferencePlan":
         """Return the plan for the reference of a scene.
 
         Args:
             scene: Its name.
             now: Its description.
             model_sha256: The model of its map.
-            option: The setting.
+            options: The settings.
+
+        Raises:
+            InputError: The folder of layers cannot be used.
         """
+        from drshym_pipeline.ancillary.folder import AncillaryFolder
         from drshym_pipeline.reference_choice import choose_reference
 
         note = self.notes.get(scene, SceneSidecar())
         names: Iterable[str] = self.stamps if note.pre_event is not None else self._near(now.acquired_at)
         others = [other for name in names if name != scene and (other := self.mapped(name)) is not None]
-        return choose_reference(now, note, others, model_sha256=model_sha256, option=option, days=self._days)
+        return choose_reference(
+            now,
+            note,
+            others,
+            model_sha256=model_sha256,
+            option=options.reference,
+            days=self._days,
+            folder=None if options.ancillary is None else AncillaryFolder(options.ancillary),
+            limits=options.limits,
+        )
 
     def may_use(self, scene: str, changed: Collection[str]) -> bool:
         """Return whether one of the changed scenes can be in the reference of a scene."""

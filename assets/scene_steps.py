@@ -16,7 +16,7 @@ from assets.scene_references import ScenesBeside
 from assets.scene_sources import remove_from_bucket, source_files
 from drshym_pipeline.progress import Progress
 from drshym_pipeline.records import PolygonCounts
-from drshym_pipeline.scene_folder import REFERENCE_KINDS
+from drshym_pipeline.scene_folder import OPTIONAL_KINDS
 from drshym_pipeline.scene_store import WorkNote
 from drshym_pipeline.stages import predict, report, stage, stitch, write_tiles
 from drshym_pipeline.storage import sha256_file, sha256_files
@@ -160,14 +160,14 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     predicted = tools.store.scenes.prediction(partition, tools.run)
     scenes, engine = tools.store.scenes, tools.engine
     model = predicted.read().summary.reference.sha256
-    plan = ScenesBeside.of(scenes).plan(partition, predicted.scene.meta(), model, engine.reference)
+    plan = ScenesBeside.of(scenes).plan(partition, predicted.scene.meta(), model, engine.references)
     drawn = stitch(predicted, run=tools.run, min_area_ha=engine.min_area_ha, reference=plan, progress=tools.progress)
     if drawn.is_complete():
         tools.note(partition, map=drawn.version, drawing=None)
     else:
         tools.note(partition, drawing=drawn.directory.name, map=None)
     summary = drawn.stitched()
-    kinds = ("mask", "proba", *(() if summary.separation is None else REFERENCE_KINDS))
+    kinds = ("mask", "proba", *(kind for kind in OPTIONAL_KINDS if kind in summary.files))
     products = [drawn.product(kind) for kind in kinds]
     return MaterializeResult(
         data_version=DataVersion(sha256_files(products, drawn.products)),

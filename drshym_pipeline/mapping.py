@@ -182,7 +182,7 @@ def map_scene(
             prediction.summary,
             min_area_ha=min_area_ha,
             reference=reference_water,
-            exclusion=exclusion,
+            exclusion=None if exclusion is None else exclusion.identity,
         )
         timed = drawn.model_copy(update={"seconds": clock.seconds})
         record = write_report(meta, timed, version, products, progress)

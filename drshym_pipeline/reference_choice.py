@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import PurePosixPath
 
+from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.earlier_maps import choose_earlier
 from drshym_pipeline.earlier_median import EarlierReference
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.layers_plan import LayersReference, PlannedExclusion
 from drshym_pipeline.mapped_pre_event import plan_pre_event
 from drshym_pipeline.mapped_scenes import MappedScene
-from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.records import SceneMeta, TerrainLimits
 from drshym_pipeline.reference_plan import PlannedReference, ReferencePlan
 from drshym_pipeline.sar.file_names import stem
 from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
@@ -38,6 +40,8 @@ def choose_reference(
     model_sha256: str,
     option: ReferenceOption = "auto",
     days: Mapping[str, date] | None = None,
+    folder: AncillaryFolder | None = None,
+    limits: TerrainLimits | None = None,
 ) -> ReferencePlan:
     """Return the plan for the reference of a map.
 
@@ -46,11 +50,14 @@ def choose_reference(
         note: Its side-car.
         others: The scenes with a finished map.
         model_sha256: The model of the map.
-        option: `auto` uses both, `side-car` the pre-event scene of the side-car alone, `none` nothing.
+        option: `auto` uses the scene of the side-car and earlier maps, `side-car` no earlier maps, `none` no reference.
         days: The days of events by their names, from the side-cars of all scenes.
+        folder: Tiles of long-term layers and elevation. They are used where no other reference has a value.
+        limits: From which terrain on a pixel is excluded.
     """
+    terrain = None if folder is None else PlannedExclusion(folder, now, limits or TerrainLimits())
     if option == "none":
-        return ReferencePlan(reason="references are switched off (DRSHYM_REFERENCE=none)")
+        return ReferencePlan(reason="references are switched off (DRSHYM_REFERENCE=none)", terrain=terrain)
     known = dict(days or {})
     event_day = note.date or known.get(note.event or "")
     sources: list[PlannedReference] = []
@@ -71,7 +78,13 @@ def choose_reference(
             reasons.append(choice.reason)
     elif note.pre_event is None:
         reasons.append("the side-car names no pre-event scene, and DRSHYM_REFERENCE=side-car uses no other")
-    return ReferencePlan(tuple(sources), tuple(warnings), "" if sources else "; ".join(reasons))
+    if folder is not None:
+        layers = LayersReference(folder, now.map_grid)
+        if layers.identity:
+            sources.append(layers)
+        else:
+            reasons.append(f"{folder.root} has no long-term map of water for it")
+    return ReferencePlan(tuple(sources), tuple(warnings), "" if sources else "; ".join(reasons), terrain)
 
 
 def _before_the_event(now: SceneMeta, event_day: date | None) -> list[str]:

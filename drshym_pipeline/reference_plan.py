@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from drshym_pipeline.event_scene import EventScene
+from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.records import ReferenceNote
 from drshym_pipeline.reference import ReferenceIdentity, ReferenceWater, combined
 from drshym_pipeline.storage import sha256_json
@@ -37,6 +39,17 @@ class PlannedReference(ReferenceIdentity, Protocol):
         """Write its raster on the map grid of a scene, or say why there is none."""
 
 
+class PlannedTerrain(Protocol):
+    """What the terrain excludes from a map; its identity is known before it is read."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What changes its pixels, as plain values of JSON; empty if nothing is known."""
+
+    def make(self, raster: Path) -> tuple[TerrainExclusion | None, tuple[str, ...]]:
+        """Write it on the map grid; return None if nothing is known, and what a reader of such a map must know."""
+
+
 @dataclass(frozen=True)
 class MadeReference:
     """The reference of a map.
@@ -60,13 +73,15 @@ class ReferencePlan:
         sources: In the order of precedence.
         warnings: What a reader of the map must know about what is missing, as sentences.
         reason: Why there is no source, as a clause; empty if there is one.
+        terrain: What the terrain excludes from the map; None where terrain is not used.
     """
 
     sources: tuple[PlannedReference, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    terrain: PlannedTerrain | None = None
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Mapping[str, Any]]:
         """What changes the map by its reference; empty for a map as it is without one."""
         found: dict[str, Mapping[str, Any]] = {}
@@ -76,10 +91,17 @@ class ReferencePlan:
             found["reference_warnings"] = {"texts": list(self.warnings)}
         return found
 
+    @cached_property
+    def terrain_identity(self) -> Mapping[str, Any]:
+        """What changes the map by the terrain; empty where no terrain is known."""
+        return {} if self.terrain is None else self.terrain.identity
+
     @property
     def note(self) -> ReferenceNote:
         """The plan as it is kept with a map."""
-        identity = self.identity
+        identity: dict[str, Any] = dict(self.identity)
+        if self.terrain_identity:
+            identity["exclusion"] = self.terrain_identity
         return ReferenceNote(key=sha256_json(identity)[:_KEY_DIGITS] if identity else "", reason=self.reason)
 
     def make(self, now: EventScene, folder: Path) -> MadeReference:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -350,6 +351,21 @@ ReferenceOption = Literal["auto", "side-car", "none"]
 """What the maps of the watched folder are compared with."""
 
 
+@dataclass(frozen=True)
+class ReferenceOptions:
+    """What the maps of the watched folder are compared with.
+
+    Args:
+        reference: The setting `reference`.
+        ancillary: The folder of long-term layers and elevation; None where they are not used.
+        limits: From which terrain on ground is excluded.
+    """
+
+    reference: ReferenceOption
+    ancillary: Path | None
+    limits: TerrainLimits
+
+
 class PipelineSettings(BaseSettings):
     """Settings that the Dagster code location and the command read from the environment (prefix `DRSHYM_`).
 
@@ -386,8 +402,8 @@ class PipelineSettings(BaseSettings):
     )
     reference: ReferenceOption = Field(
         default="auto",
-        description="what a new map is compared with: auto, the pre-event scene of its side-car and the maps of "
-        "earlier scenes; side-car, the former alone; none, nothing",
+        description="what a new map is compared with: auto, the pre-event scene of its side-car, the maps of "
+        "earlier scenes and long-term layers; side-car, the same without earlier maps; none, nothing",
     )
     renewals_per_tick: int = Field(
         default=5, ge=0, description="maps that are made again at the same time when their reference has changed"
@@ -430,6 +446,11 @@ class PipelineSettings(BaseSettings):
                 "Correct one of the two environment variables",
             )
         return settings
+
+    @property
+    def references(self) -> ReferenceOptions:
+        """What the maps of the watched folder are compared with."""
+        return ReferenceOptions(self.reference, self.ancillary, self.terrain_limits)
 
     @property
     def terrain_limits(self) -> TerrainLimits:

@@ -242,7 +242,8 @@ def stitch(
         predicted: A predicted scene.
         run: Name of the run; two runs draw in different folders.
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
-        reference: What it is compared with, to separate flood from water that was there before.
+        reference: What it is compared with, to separate flood from water that was there before, and what the terrain
+            excludes.
         progress: Called with rows of the scene.
 
     Returns:
@@ -262,7 +263,12 @@ def stitch(
     scene, grid, prediction = predicted.scene, predicted.tiles.grid(), predicted.read()
     plan = ReferencePlan() if reference is None else reference
     version = map_version(
-        scene.meta(), predicted.path.stem, prediction.summary, min_area_ha=min_area_ha, reference=plan
+        scene.meta(),
+        predicted.path.stem,
+        prediction.summary,
+        min_area_ha=min_area_ha,
+        reference=plan,
+        exclusion=plan.terrain_identity,
     )
     finished = scene.map(version)
     if finished.can_be_reused():
@@ -276,6 +282,7 @@ def stitch(
         with temporary_directory(temporary) as work:
             event = EventScene(reader, probabilities, prediction.summary.calibration.threshold, work)
             made = plan.make(event, work)
+            exclusion, notes = (None, ()) if plan.terrain is None else plan.terrain.make(work / "exclusion.tif")
             summary = draw_map(
                 reader,
                 probabilities,
@@ -284,8 +291,9 @@ def stitch(
                 progress,
                 min_area_ha=min_area_ha,
                 reference=made.water,
+                exclusion=exclusion,
                 reference_note=made.note,
-                notes=made.warnings,
+                notes=(*made.warnings, *notes),
             )
         summary = summary.model_copy(update={"seconds": _seconds(predicted, time.perf_counter() - start)})
         write_text(temporary / STITCHED_FILE, summary.model_dump_json(indent=2) + "\n")

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 from dagster import ConfigurableResource
 from pydantic import Field
 
-from drshym_pipeline.records import ModelReference, PrecisionOption
-from drshym_pipeline.settings import ReferenceOption
+from drshym_pipeline.records import (
+    HIGH_ABOVE_DRAINAGE_M,
+    STEEP_SLOPE_DEG,
+    ModelReference,
+    PrecisionOption,
+    TerrainLimits,
+)
+from drshym_pipeline.settings import ReferenceOption, ReferenceOptions
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
@@ -36,6 +42,18 @@ class InferenceEngine(ConfigurableResource[Any]):
     reference: ReferenceOption = Field(
         default="auto", description="What a map is compared with: auto, side-car or none."
     )
+
+    ancillary: str | None = Field(default=None, description="The folder of long-term layers and elevation.")
+    slope_deg: float = Field(default=STEEP_SLOPE_DEG, description="Slope from which ground is excluded, in degrees.")
+    hand_m: float = Field(
+        default=HIGH_ABOVE_DRAINAGE_M, description="Height above drainage from which ground is excluded, in metres."
+    )
+
+    @property
+    def references(self) -> ReferenceOptions:
+        """What maps are compared with."""
+        limits = TerrainLimits(slope_deg=self.slope_deg, hand_m=self.hand_m)
+        return ReferenceOptions(self.reference, None if self.ancillary is None else Path(self.ancillary), limits)
 
     def load(self) -> "tuple[ModelBundle, ModelReference]":
         """Return the model in service and its reference; the shipped model until another one has been promoted."""

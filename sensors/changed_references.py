@@ -1,6 +1,7 @@
 """The sensor that has maps made again when their reference has changed. `renewal_plan` decides; this carries it out."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from dagster import (
     DagsterInstance,
@@ -18,7 +19,8 @@ from assets.scene_references import ScenesBeside
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import counted
 from drshym_pipeline.scene_folder import MapFolder
-from drshym_pipeline.settings import PipelineSettings, ReferenceOption
+from drshym_pipeline.settings import PipelineSettings, ReferenceOptions
+from drshym_pipeline.storage import sha256_json
 from resources.dagster_internals import PARTITION_NAME_TAG
 from resources.store import ArtefactStore
 from sensors.jobs import renew_maps
@@ -37,26 +39,39 @@ def _running(instance: DagsterInstance) -> set[str]:
     return {run.tags[PARTITION_NAME_TAG] for run in runs if PARTITION_NAME_TAG in run.tags}
 
 
-def _map_state(beside: ScenesBeside, partition: str, option: ReferenceOption) -> MapState | None:
+def _common(options: ReferenceOptions) -> str:
+    """Return what changes with the settings and the files of the layers."""
+    folder = options.ancillary
+    paths = () if folder is None else sorted(path for path in folder.rglob("*") if path.is_file())
+    files = [[str(path), (facts := path.stat()).st_size, facts.st_mtime_ns] for path in paths]
+    return sha256_json([options.reference, options.limits.model_dump(mode="json"), files])
+
+
+def _map_state(beside: ScenesBeside, partition: str, options: ReferenceOptions) -> MapState | None:
     """Return the state of the newest map of a scene; None if it has none that can be compared."""
     mapped = beside.mapped(partition)
     if mapped is None or mapped.reference_key is None:
         return None
-    plan = beside.plan(partition, mapped.meta, mapped.model.sha256, option)
+    plan = beside.plan(partition, mapped.meta, mapped.model.sha256, options)
     return MapState(partition, beside.stamps[partition], mapped.reference_key, plan.note.key)
 
 
-def _can_be_renewed(store: ArtefactStore, partition: str) -> bool:
+def _can_be_renewed(store: ArtefactStore, partition: str, *, layers: bool) -> bool:
     """Return whether the newest map can be made again from its stored probabilities, by its own model.
 
     A scene that waits for a map of newer files, or whose last run failed, is left alone; so is one whose probabilities
-    retention has deleted: the network is not run again only because a reference has changed.
+    retention has deleted: the network is not run again only because a reference has changed. With layers, the files of
+    the scene must be there too: a map of layover may be beside them, and the map would lose it.
     """
     scenes = store.scenes
     try:
         newest = scenes.current(partition)
         predicted = scenes.newest_prediction(partition)
         if newest is None or predicted is None or scenes.status(partition).state != "mapped":
+            return False
+        if layers and not all(
+            Path(path).is_file() for path in newest.scene.meta().source_paths if Path(path).is_absolute()
+        ):
             return False
         return _are_one(newest, predicted.scene.directory.name, predicted.read().summary.reference.sha256)
     except InputError:
@@ -68,11 +83,15 @@ def _are_one(newest: MapFolder, version: str, model_sha256: str) -> bool:
 
 
 def _states(
-    store: ArtefactStore, beside: ScenesBeside, partitions: Iterable[str], option: ReferenceOption
+    store: ArtefactStore, beside: ScenesBeside, partitions: Iterable[str], options: ReferenceOptions
 ) -> list[MapState]:
-    found = [_map_state(beside, partition, option) for partition in partitions]
+    found = [_map_state(beside, partition, options) for partition in partitions]
     states = [state for state in found if state is not None]
-    return [state for state in states if not state.is_outdated or _can_be_renewed(store, state.partition)]
+    return [
+        state
+        for state in states
+        if not state.is_outdated or _can_be_renewed(store, state.partition, layers=options.ancillary is not None)
+    ]
 
 
 def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
@@ -92,16 +111,17 @@ def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
         memory = (store.get_object(MEMORY, context.cursor) if context.cursor else None) or {}
         beside = ScenesBeside.of(store.scenes)
         running = _running(context.instance)
-        # A change of the setting concerns every scene.
-        before = memory["seen"] if memory.get("reference") == settings.reference else {}
+        common = _common(settings.references)
+        # A change of the settings or of a layer concerns every scene.
+        before = memory["seen"] if memory.get("common") == common else {}
         due = {*memory.get("open", ()), *affected_scenes(before, beside.stamps, beside.may_use)} & beside.stamps.keys()
-        seen = {"reference": settings.reference, "seen": dict(beside.stamps)}
+        seen = {"common": common, "seen": dict(beside.stamps)}
         if not due:
             if seen["seen"] != before:
                 context.update_cursor(store.put_object(MEMORY, {**memory, **seen}))
             return SkipReason("no reference has changed")
         now, later = sorted(due)[:MOST_IN_A_TICK], sorted(due)[MOST_IN_A_TICK:]
-        states = _states(store, beside, now, settings.reference)
+        states = _states(store, beside, now, settings.references)
         plan = plan_renewals(states, memory.get("requested", {}), running, settings.renewals_per_tick)
         cursor = store.put_object(MEMORY, {**seen, "open": [*plan.open, *later], "requested": dict(plan.requested)})
         if not plan.requests:

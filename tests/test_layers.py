@@ -20,9 +20,9 @@ ORDER = [
     "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "states", "change", "ancillary", "assessment", "scene_folder", "scene_store", "datasets", "model",
     "training", "stitching", "reprojection", "observation", "tile_work", "inference", "prediction",
-    "reference", "event_scene", "pre_event", "mapped_scenes", "earlier_maps", "reference_plan", "earlier_median",
-    "mapped_pre_event", "reference_choice", "reference_layers", "exclusion", "products", "stages", "mapping", "api",
-    "evaluation", "console", "commands", "cli", "__main__",
+    "reference", "event_scene", "pre_event", "reference_layers", "exclusion", "mapped_scenes", "earlier_maps",
+    "reference_plan", "layers_plan", "earlier_median", "mapped_pre_event", "reference_choice", "products", "stages",
+    "mapping", "api", "evaluation", "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.

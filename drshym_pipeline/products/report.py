@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,6 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from drshym_pipeline.change import FLOOD_METHOD, flood_threshold
-from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.products.caption import area_text, uncompared_text
 from drshym_pipeline.products.connected import CONNECTIVITY
 from drshym_pipeline.products.exclusion_texts import exclusion_provenance, exclusion_text
@@ -57,7 +56,7 @@ def map_version(
     *,
     min_area_ha: float = 0.0,
     reference: ReferenceIdentity | None = None,
-    exclusion: TerrainExclusion | None = None,
+    exclusion: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the version of the map that follows from a prediction: 12 hexadecimal digits.
 
@@ -70,7 +69,7 @@ def map_version(
         summary: What the prediction did.
         min_area_ha: The smallest water area of the map, in hectares; 0 when all areas are shown.
         reference: The probability of water before, made or planned, where flood is separated from it.
-        exclusion: What the terrain excludes, where terrain is used.
+        exclusion: What decides what the terrain excludes, where terrain is used.
     """
     identity: dict[str, Any] = {
         "format": MAP_FORMAT,
@@ -85,8 +84,8 @@ def map_version(
     if reference is not None:
         rule = {"method": FLOOD_METHOD, "threshold": flood_threshold(summary.calibration.threshold)}
         identity |= {name: {**source, **rule} for name, source in reference.identity.items()}
-    if exclusion is not None:
-        identity["exclusion"] = exclusion.identity
+    if exclusion:
+        identity["exclusion"] = exclusion
     return sha256_json(identity)[:_VERSION_DIGITS]
 
 

@@ -12,10 +12,12 @@ import rasterio
 from dagster import AssetKey, ExecuteInProcessResult
 
 from assets.scene_references import ScenesBeside
+from drshym_pipeline.ancillary.layers import ELEVATION, OCCURRENCE, Cell
 from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.records import MapRecord
 from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.storage import sha256_file
+from tests.ancillary_tiles import everywhere, write_tile
 from tests.lineage import Lineage
 from tests.small_scenes import write_lake_scene
 
@@ -23,6 +25,7 @@ FLOOD, LATER_FLOOD = "S1_20210601T170000", "S1_20210607T170000"
 DRY = ("S1_20210520T170000", "S1_20210508T170000", "S1_20210426T170000")
 SMALL_LAKE, FLOODED = 0.15, 0.32
 SHAPE = (120, 140)
+DECADES, DEGREE = Cell(80, 10), Cell(81, 18)  # the tiles of occurrence and elevation that the scenes are on
 
 
 @pytest.fixture
@@ -280,3 +283,47 @@ def test_a_damaged_scene_stops_neither_the_sensor_nor_the_maps_of_others(lineage
     renew(lineage)
     assert set(used(record(lineage, FLOOD))) <= {DRY[0], DRY[1], DRY[2]}
     assert ScenesBeside.of(lineage.store.scenes).mapped("S1_20210414T170000") is None
+
+
+def test_layers_are_the_reference_where_no_map_is_and_a_changed_tile_has_the_map_made_again(tmp_path: Path):
+    layers = tmp_path / "layers"
+    write_tile(layers, OCCURRENCE, DECADES, everywhere(0))
+    write_tile(layers, ELEVATION, DEGREE, everywhere(10.0), dtype="float32")
+    lineage = lineage_with(tmp_path / "home", ancillary=layers)
+    drop(lineage, FLOOD, FLOODED)
+    result = lineage.map_all()[FLOOD]
+    assert result.success
+    assert all(found.passed for found in result.get_asset_check_evaluations() if found.blocking)
+    assert check(result).passed
+    first = record(lineage, FLOOD)
+    assert first.separation is not None
+    assert [layer.name for layer in first.separation.layers if layer.tiles] == ["jrc_occurrence"]
+    assert first.exclusion is not None
+    assert set(np.unique(mask(lineage, FLOOD))) == {0, 1, 255}
+    shown = materialisations(lineage, "stitched_scenes", FLOOD)[0]
+    (row,) = (row.data for row in shown.metadata["reference scenes"].records)
+    assert row["kind"] == "layer"
+    assert row["sha256"] == first.separation.layers[0].tiles[0].sha256
+    assert renew(lineage) == []
+    write_tile(layers, OCCURRENCE, DECADES, everywhere(100))
+    assert renew(lineage) == [FLOOD]
+    assert set(np.unique(mask(lineage, FLOOD))) == {0, 2, 255}
+    # An earlier map outranks the layer where it has a value.
+    drop(lineage, DRY[0], SMALL_LAKE)
+    map_all(lineage)
+    assert FLOOD in renew(lineage)
+    assert {1, 2} <= set(np.unique(mask(lineage, FLOOD)))
+    assert len(materialisations(lineage, "tile_probabilities", FLOOD)) == 1
+    # Files of the scene that are gone do not take its terrain away.
+    (lineage.inbox / f"{FLOOD}.tif").unlink()
+    (layers / ELEVATION.place(DEGREE).name).unlink()
+    assert FLOOD not in renew(lineage)
+
+
+def test_a_folder_of_layers_that_is_gone_fails_the_scene_with_one_sentence(tmp_path: Path):
+    lineage = lineage_with(tmp_path, ancillary=tmp_path / "nowhere")
+    drop(lineage, FLOOD, FLOODED)
+    result = lineage.map_all()[FLOOD]
+    assert not result.success
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    assert "nowhere: is not a folder" in str(event.step_failure_data.user_failure_data.description)
