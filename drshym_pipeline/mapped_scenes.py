@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import BandMode, ModelReference, PixelSpacing, SceneMeta
 from drshym_pipeline.sar.file_names import stem
-from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.sar.orbits import common_relative_orbit
 from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
 from drshym_pipeline.scene_store import SceneStore
@@ -58,12 +57,6 @@ class MappedScene:
     def day(self) -> date | None:
         """The day of the scene in UTC; None if it is not known."""
         return None if self.meta.acquired_at is None else self.meta.acquired_at.date()
-
-    @property
-    def label(self) -> str:
-        """The name with the date, for a sentence."""
-        when = self.meta.acquired_at
-        return self.name if when is None else f"{self.name} of {acquired_text(when)}"
 
     def is_intact(self) -> bool:
         """Return whether the probability file is there and has the bytes that the map was finished with."""

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from drshym_pipeline.ancillary.folder import AncillaryFolder
+from drshym_pipeline.ancillary.layers import ELEVATION, OCCURRENCE, Cell
 from drshym_pipeline.mapped_scenes import MappedScene, names_of
 from drshym_pipeline.reference_choice import choose_reference, event_days
 from drshym_pipeline.reference_plan import ReferencePlan
 from drshym_pipeline.sar.sidecar import SceneSidecar
+from tests.ancillary_tiles import everywhere, write_tile
 from tests.drshym_pipeline.test_earlier_maps import MODEL, NOW, OTHER_MODEL, earlier, meta
 
 
@@ -126,3 +129,22 @@ def test_the_key_changes_with_the_files_of_the_reference_and_with_nothing_else()
     other = replace(earlier("a", 12), proba_sha256="1" * 64)
     assert plan(None, other, earlier("b", 24)).note.key != first
     assert plan(None, earlier("a", 12), earlier("b", 24), earlier("c", 36)).note.key != first
+
+
+def test_layers_come_last_and_a_folder_without_a_tile_of_the_place_is_no_source(tmp_path):
+    empty, some = tmp_path / "empty", tmp_path / "some"
+    empty.mkdir()
+    write_tile(some, OCCURRENCE, Cell(80, 10), everywhere(0))
+    found = plan(None, folder=AncillaryFolder(empty))
+    assert found.sources == ()
+    assert f"{empty} has no long-term map of water for it" in found.reason
+    assert found.note.key == ""
+    layers = plan(None, earlier("a", 12), folder=AncillaryFolder(some))
+    assert sources(layers) == ["earlier_maps", "layers"]
+    before = layers.note.key
+    write_tile(some, OCCURRENCE, Cell(80, 10), everywhere(1))
+    assert plan(None, earlier("a", 12), folder=AncillaryFolder(some)).note.key != before
+    terrain = plan(None, folder=AncillaryFolder(empty), option="none")
+    write_tile(empty, ELEVATION, Cell(81, 18), everywhere(10.0), dtype="float32")
+    assert terrain.terrain is not None
+    assert plan(None, folder=AncillaryFolder(empty), option="none").note.key != ""
