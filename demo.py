@@ -1,9 +1,9 @@
 """Run the whole lineage on one laptop, offline, in some minutes: `make demo`.
 
 It starts Dagster's daemon and web server on the local instance, puts the shipped checkpoint in service and runs the
-training job, which continues the training of that checkpoint. Then it copies two new simulated scenes into the watched
-folder, waits until the daemon's sensor has found and mapped them, and prints the results. Finished work is not
-repeated. Everything that is started here is stopped here.
+training job, which continues the training of that checkpoint. Then it copies simulated scenes into the watched folder:
+two from before a flood, and two of the flood (`deploy.demo_scenes`). It waits until the daemon's sensor has found and
+mapped them, and prints the results. Finished work is not repeated. Everything that is started here is stopped here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from deploy import local
+from deploy.demo_scenes import SCENES, sidecar_path, simulate, truth_path
 from deploy.supervisor import ServiceError
 from deploy.watch import RunError, RunView, bars, console, follow, newest_attempt, tried_again
 from drshym_pipeline.errors import InputError
@@ -28,7 +29,8 @@ from drshym_pipeline.records import area_figure
 from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.settings import PipelineSettings, TrainConfig, load_config
-from drshym_pipeline.storage import read_json, sha256_json, write_json
+from drshym_pipeline.states import WATER_BEFORE, flooded_state
+from drshym_pipeline.storage import read_json, sha256_json
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 RECIPE = ROOT / "configs" / "demo.yaml"
 RECIPE_TAG = "drshym/recipe"
-FLOOD_SHARE = 0.12
 TRAINING_STEPS = (
     "labelled_tiles",
     "trained_checkpoint",
@@ -47,25 +48,6 @@ TRAINING_STEPS = (
 )
 SERVICE_STEPS = ("flood_model",)
 MAPPING_STEPS = ("raw_scenes", "tiles", "tile_probabilities", "stitched_scenes", "scene_reports")
-
-
-@dataclass(frozen=True)
-class DemoScene:
-    """A simulated scene for the watched folder: larger than a tile, and not used in training."""
-
-    name: str
-    seed: int
-    height: int
-    width: int
-    crs: str
-    origin: tuple[float, float]
-
-
-SCENES = (
-    # Calm water, which is easy to see; and water so roughened by wind that VV hardly shows it.
-    DemoScene("S1_demo_calm_valley", 7035, 1300, 900, "EPSG:32644", (400_000.0, 2_900_000.0)),
-    DemoScene("S1_demo_windy_river", 7021, 1100, 1500, "EPSG:32737", (520_000.0, 7_800_000.0)),
-)
 
 
 class DemoError(RuntimeError):
@@ -145,31 +127,16 @@ def print_verdict(instance: DagsterInstance) -> None:
 # --- new scenes ----------------------------------------------------------------------------------------------------
 
 
-def truth_path(settings: PipelineSettings, scene: DemoScene) -> Path:
-    """Return the file with the true water area of a simulated scene; the pipeline does not read it."""
-    return settings.home / "demo" / f"{scene.name}_truth.json"
+def demo_folder(settings: PipelineSettings) -> Path:
+    """Return the folder where the demo's scenes are made."""
+    return settings.home / "demo"
 
 
-def simulate(settings: PipelineSettings, scene: DemoScene) -> Path:
-    """Write one scene into the demo's own folder, with a file of its true water area."""
-    from drshym_pipeline.datasets.simulator.scene import simulate_scene
-    from drshym_pipeline.datasets.simulator.writer import write_scene
-
-    folder = settings.home / "demo"
-    simulated = simulate_scene(
-        scene.seed, scene.height, scene.width, crs=scene.crs, origin=scene.origin, flood_share=FLOOD_SHARE
-    )
-    written = write_scene(folder, scene.name, simulated)
-    pixel_km2 = abs(simulated.transform[0] * simulated.transform[4]) / 1e6
-    write_json(truth_path(settings, scene), {"water_km2": float((simulated.label == 1).sum()) * pixel_km2})
-    return written
-
-
-def latest_run(instance: DagsterInstance, scene: DemoScene) -> DagsterRun | None:
+def latest_run(instance: DagsterInstance, scene: str) -> DagsterRun | None:
     """Return the newest run of a scene that the sensor requested, or its newest retry, which has the same tags."""
     from dagster import RunsFilter
 
-    tags = {"dagster/partition": scene.name, "dagster/sensor_name": "new_scenes"}
+    tags = {"dagster/partition": scene, "dagster/sensor_name": "new_scenes"}
     runs = instance.get_runs(RunsFilter(job_name="map_scene", tags=tags), limit=1)
     return runs[0] if runs else None
 
@@ -179,31 +146,45 @@ def _is_over(run: DagsterRun) -> bool:
     return run.is_finished and not tried_again(run)
 
 
-def drop(settings: PipelineSettings, scene: DemoScene, earlier: DagsterRun | None) -> None:
-    """Copy a scene into the watched folder, as an analyst would.
+def make_scenes(settings: PipelineSettings) -> None:
+    """Make the scenes that are not there yet, and the tiles of global layers below them."""
+    folder = demo_folder(settings)
+    for scene in SCENES:
+        if not truth_path(folder, scene).is_file():
+            simulate(folder, settings.home / "ancillary", scene)
+
+
+def drop(settings: PipelineSettings, scene: str, earlier: DagsterRun | None) -> None:
+    """Copy a scene into the watched folder, with its side-car if it has one, as an analyst would.
 
     A scene that is in the folder already is not copied again, unless an earlier run of it has ended without a map: the
     sensor does not map an unchanged file twice.
     """
-    target = settings.inbox_path / f"{scene.name}.tif"
-    if target.is_file() and truth_path(settings, scene).is_file() and not (earlier and _is_over(earlier)):
+    source = demo_folder(settings) / f"{scene}.tif"
+    target = settings.inbox_path / source.name
+    if target.is_file() and not (earlier and _is_over(earlier)):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(simulate(settings, scene), target)
-    console.print(f"  {scene.name}.tif ({scene.width} x {scene.height} pixels) copied into {short(target.parent)}")
+    note = sidecar_path(source)
+    if note.is_file():
+        shutil.copyfile(note, sidecar_path(target))
+    shutil.copyfile(source, target)
+    console.print(f"  {source.name} copied into {short(target.parent)}", highlight=False)
 
 
-def mapped(settings: PipelineSettings, scene: DemoScene) -> MapFolder | None:
+def mapped(settings: PipelineSettings, scene: str) -> MapFolder | None:
     """Return the scene's newest finished map, or None."""
-    found = SceneStore(settings.store_path).current(scene.name)
+    found = SceneStore(settings.store_path).current(scene)
     return found if found and found.is_complete() else None
 
 
-def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Callable[[], None]) -> None:
+def map_scenes(
+    instance: DagsterInstance, settings: PipelineSettings, scenes: Sequence[str], check: Callable[[], None]
+) -> None:
     """Copy the scenes that have no map yet into the watched folder, and wait until the daemon has mapped them."""
-    waiting = [scene for scene in SCENES if mapped(settings, scene) is None]
+    waiting = [scene for scene in scenes if mapped(settings, scene) is None]
     if not waiting:
-        console.print("  both scenes are mapped already; this is not repeated")
+        console.print("  they are mapped already; this is not repeated")
         return
     ended: set[str] = set()
     for scene in waiting:
@@ -213,12 +194,12 @@ def map_scenes(instance: DagsterInstance, settings: PipelineSettings, check: Cal
             ended.add(earlier.run_id)
 
     def runs() -> dict[str, DagsterRun]:
-        latest = {scene.name: latest_run(instance, scene) for scene in waiting}
+        latest = {scene: latest_run(instance, scene) for scene in waiting}
         return {name: run for name, run in latest.items() if run and run.run_id not in ended}
 
     console.print("  waiting for the daemon's sensor (a file must be unchanged in two checks) ...")
     with bars() as progress:
-        views = {scene.name: RunView(progress, scene.name, MAPPING_STEPS) for scene in waiting}
+        views = {scene: RunView(progress, scene, MAPPING_STEPS) for scene in waiting}
         follow(instance, settings, views, runs, check)
 
 
@@ -231,22 +212,24 @@ def short(path: Path) -> str:
 
 
 def result_table(settings: PipelineSettings) -> Table:
-    """Return a table of the scenes with their area, its interval, the true area and the files."""
+    """Return a table of the scenes with their areas, the intervals, the true areas and the files."""
     table = Table(title="Mapped scenes", title_justify="left", show_lines=True)
-    for column in ("scene", "open water found", "simulated truth", "files"):
+    for column in ("scene", "", "mapped", "simulated truth", "files"):
         table.add_column(column, overflow="fold")
     for scene in SCENES:
-        found = mapped(settings, scene)
+        found = mapped(settings, scene.name)
         if found is None:
             raise DemoError(f"{scene.name} has no finished map; `make ui` shows its runs")
         record = found.record()
-        truth: dict[str, Any] = read_json(truth_path(settings, scene))
-        table.add_row(
-            scene.name,
-            record.flooded.text().replace(" (", "\n(") if record.flooded else "not observed",
-            f"{area_figure(truth['water_km2'])} km2",
-            f"{short(found.products)}/\n" + " ".join(name.removeprefix(scene.name) for name in record.files.values()),
+        truth: dict[str, Any] = read_json(truth_path(demo_folder(settings), scene))
+        before = None if record.separation is None else record.separation.other_water
+        areas = ((flooded_state(record.separation), record.flooded), (WATER_BEFORE, before))
+        files = f"{short(found.products)}/\n" + " ".join(
+            name.removeprefix(scene.name) for name in record.files.values()
         )
+        for (name, area), true in zip(areas, (truth["flooded_km2"], truth["other_water_km2"]), strict=True):
+            text = "not known" if area is None else area.text().replace(" (", "\n(")
+            table.add_row(scene.name, name, text, f"{area_figure(true)} km2", files)
     return table
 
 
@@ -273,21 +256,24 @@ def run() -> None:
     settings.inbox_path.mkdir(parents=True, exist_ok=True)
     port = local.free_port()
     extra = {"DRSHYM_TRAIN_CONFIG": str(RECIPE), "DRSHYM_NEW_SCENES_INTERVAL": "5"}
-    console.print("[bold]1 of 5[/bold]  starting Dagster's daemon and web server")
+    console.print("[bold]1 of 6[/bold]  starting Dagster's daemon and web server")
     with local.dagster(home, port, extra) as running:
         console.print(f"  {running.address} (until the demo ends; `make ui` opens it again)")
         with local.open_instance(home) as instance:
-            console.print("[bold]2 of 5[/bold]  putting the shipped checkpoint in service: the job put_in_service")
+            console.print("[bold]2 of 6[/bold]  putting the shipped checkpoint in service: the job put_in_service")
             services = Services(instance, settings, port, running.check)
             serve(services)
             print_service(instance)
-            console.print("[bold]3 of 5[/bold]  continuing its training with simulated scenes: the job train_model")
+            console.print("[bold]3 of 6[/bold]  continuing its training with simulated scenes: the job train_model")
             train(services)
             print_verdict(instance)
             print_service(instance)
-            console.print("[bold]4 of 5[/bold]  two new scenes in the watched folder: sensor new_scenes, job map_scene")
-            map_scenes(instance, settings, running.check)
-    console.print("[bold]5 of 5[/bold]  results")
+            console.print("[bold]4 of 6[/bold]  two scenes from before a flood in the watched folder: job map_scene")
+            make_scenes(settings)
+            map_scenes(instance, settings, [scene.before for scene in SCENES], running.check)
+            console.print("[bold]5 of 6[/bold]  two scenes of the flood: separated from the water of before")
+            map_scenes(instance, settings, [scene.name for scene in SCENES], running.check)
+    console.print("[bold]6 of 6[/bold]  results")
     console.print(result_table(settings))
     console.print(next_steps(), highlight=False, soft_wrap=True)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; daemon and web server are stopped.", highlight=False)

@@ -450,7 +450,7 @@ class PipelineSettings(BaseSettings):
     @property
     def references(self) -> ReferenceOptions:
         """What the maps of the watched folder are compared with."""
-        return ReferenceOptions(self.reference, self.ancillary, self.terrain_limits)
+        return ReferenceOptions(self.reference, self.ancillary_path, self.terrain_limits)
 
     @property
     def terrain_limits(self) -> TerrainLimits:
@@ -461,6 +461,12 @@ class PipelineSettings(BaseSettings):
     def store_path(self) -> Path:
         """The folder of all artefacts."""
         return self.store or self.home / "store"
+
+    @property
+    def ancillary_path(self) -> Path | None:
+        """The folder of layers of the lineage: `ancillary` in the home folder by default, if it exists."""
+        default = self.home / "ancillary"
+        return self.ancillary or (default if default.is_dir() else None)
 
     @property
     def inbox_path(self) -> Path:
