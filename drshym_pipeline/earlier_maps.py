@@ -50,12 +50,14 @@ class EarlierChoice:
         left_out: Those that cannot be used, and why.
         warnings: What a reader of the map must know about the candidates, as sentences.
         reason: Why there are none, as a clause; empty if there are some.
+        same_model: Whether the model of the map made them.
     """
 
     candidates: tuple[MappedScene, ...] = ()
     left_out: tuple[LeftOutMap, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    same_model: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def choose_earlier(
         (*left_out, *of_other_models),
         tuple(warnings),
         "" if chosen else _why_none(left_out),
+        all(other.model.sha256 == model_sha256 for other in chosen),
     )
 
 

@@ -87,6 +87,7 @@ class EarlierReference:
             ReferenceSources(earlier_maps=earlier),
             self.identity,
             (*self.choice.warnings, *_warnings(used)),
+            of_one_scene=raster if len(used) == 1 and self.choice.same_model else None,
         )
 
     def _used(self, now: EventScene) -> tuple[list[MappedScene], tuple[LeftOutMap, ...]]:
@@ -199,6 +200,7 @@ def _record(scene: MappedScene) -> EarlierMap:
         orbit_direction=meta.orbit_direction,
         relative_orbit=relative_orbit_of(meta),
         proba_sha256=scene.proba_sha256,
+        modality=scene.modality,
     )
 
 

@@ -14,7 +14,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.event_scene import EventScene, values_on, write_reference
 from drshym_pipeline.mapped_scenes import MappedScene
 from drshym_pipeline.pre_event import check_pre_event, scene_label
-from drshym_pipeline.records import Modality, PreEventScene, ReferenceSources, SceneMeta
+from drshym_pipeline.records import PreEventScene, ReferenceSources, SceneMeta
 from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.reference_plan import NoReference
 
@@ -26,10 +26,12 @@ class MappedPreEvent:
     Args:
         scene: The pre-event scene.
         warnings: What a reader of the map must know about it, as sentences.
+        same_model: Whether the model of the other map made its map.
     """
 
     scene: MappedScene
     warnings: tuple[str, ...]
+    same_model: bool
 
     @property
     def identity(self) -> Mapping[str, Mapping[str, Any]]:
@@ -52,7 +54,6 @@ class MappedPreEvent:
             return _not_used(self.scene, "it has no observed pixel inside this scene")
         if not compared and now.reader.meta.observed_fraction > 0:
             return _not_used(self.scene, "it has no observed pixel where this scene has one")
-        modality: Modality = "sentinel1_sar_vv_vh" if self.scene.mode == "vv_vh" else "sentinel1_sar_vv"
         record = PreEventScene(
             scene_id=meta.scene_id,
             scene_version=meta.version,
@@ -60,13 +61,15 @@ class MappedPreEvent:
             source_sha256=meta.sha256,
             acquired_at=meta.acquired_at,
             orbit_direction=meta.orbit_direction,
-            modality=modality,
+            modality=self.scene.modality,
             crs=meta.map_grid.crs,
             shape=meta.map_grid.shape,
             known_pixels=compared,
             pixel_spacing=self.scene.pixel_spacing,
         )
-        return ReferenceWater(raster, ReferenceSources(pre_event=record), self.identity, self.warnings)
+        # Two scenes of which each was mapped by another model are no pair as the intervals of flood were fitted on.
+        one = raster if self.same_model else None
+        return ReferenceWater(raster, ReferenceSources(pre_event=record), self.identity, self.warnings, one)
 
 
 def plan_pre_event(now: SceneMeta, scene: MappedScene, model_sha256: str, event_day: date | None) -> MappedPreEvent:
@@ -90,12 +93,13 @@ def plan_pre_event(now: SceneMeta, scene: MappedScene, model_sha256: str, event_
         warnings.append(f"{named} was mapped from VV alone, which is usually weaker than VV with VH.")
     if scene.pixel_spacing is not None:
         warnings.append(f"{named} has {scene.pixel_spacing.text()}.")
-    if scene.model.sha256 != model_sha256:
+    same_model = scene.model.sha256 == model_sha256
+    if not same_model:
         warnings.append(
             f"{named} was mapped by another model ({scene.model.label}): a difference between the models may appear as "
             "flood, or hide it."
         )
-    return MappedPreEvent(scene, tuple(warnings))
+    return MappedPreEvent(scene, tuple(warnings), same_model)
 
 
 def _not_used(scene: MappedScene, reason: str) -> NoReference:

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import BandMode, ModelReference, PixelSpacing, SceneMeta
+from drshym_pipeline.records import BandMode, Modality, ModelReference, PixelSpacing, SceneMeta
 from drshym_pipeline.sar.file_names import stem
 from drshym_pipeline.sar.orbits import common_relative_orbit
 from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
@@ -52,6 +52,11 @@ class MappedScene:
     def name(self) -> str:
         """The scene's name."""
         return self.meta.scene_id
+
+    @property
+    def modality(self) -> Modality:
+        """The bands that the network used, as the tile record names them."""
+        return "sentinel1_sar_vv_vh" if self.mode == "vv_vh" else "sentinel1_sar_vv"
 
     @property
     def day(self) -> date | None:

@@ -226,6 +226,7 @@ def map_pre_event(
         ReferenceSources(pre_event=scene),
         {"pre_event": {"scene": before.version, "prediction": plan.key}},
         (*warnings, *_prediction_warnings(named, prediction.summary)),
+        of_one_scene=raster,
     )
 
 

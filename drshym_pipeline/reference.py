@@ -38,12 +38,15 @@ class ReferenceWater:
         identity: What changes its values, by the name of the source: plain values of JSON. The version of a map that
             uses it follows from them.
         warnings: What a reader of the map must know about it, as sentences.
+        of_one_scene: The same values where they are those of one scene, 65535 elsewhere; None if no pixel has such a
+            value.
     """
 
     raster: Path
     sources: ReferenceSources
     identity: Mapping[str, Mapping[str, Any]]
     warnings: tuple[str, ...] = ()
+    of_one_scene: Path | None = None
 
 
 def new_reference_raster(path: Path, grid: MapGrid) -> Any:
@@ -91,4 +94,4 @@ def combined(references: Sequence[ReferenceWater], grid: MapGrid, raster: Path) 
         used |= {name: value for name, value in reference.sources if value}
         identity |= reference.identity
     warnings = tuple(warning for reference in references for warning in reference.warnings)
-    return ReferenceWater(raster, ReferenceSources(**used), identity, warnings)
+    return ReferenceWater(raster, ReferenceSources(**used), identity, warnings, references[0].of_one_scene)

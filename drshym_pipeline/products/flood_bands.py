@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 import rasterio
@@ -18,11 +19,20 @@ from drshym_pipeline.change import FLOOD_METHOD, flood_probability
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.map_statistics import statistics_tags
-from drshym_pipeline.records import AreaEstimate, BandMode, FloodSeparation, ReferenceSources
+from drshym_pipeline.records import (
+    AreaEstimate,
+    BandMode,
+    EarlierMap,
+    FloodSeparation,
+    PreEventScene,
+    ReferenceSources,
+)
+from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.states import EXCLUDED, MASK_LEGEND, is_unseparated, mask_states
 
 _VALUES = 1 << 16
+_WATER_STATES: Final = ("flooded", "permanent")
 
 
 @dataclass(frozen=True)
@@ -32,40 +42,53 @@ class FloodBand(Band):
     Args:
         reference: The probability of water before as uint16 in steps of 1e-4, 65535 where not known.
         flood: The probability of flood in the same form.
+        paired: True where the probability of water before is known and is that of one scene.
     """
 
     reference: NDArray[np.uint16]
     flood: NDArray[np.uint16]
+    paired: NDArray[np.bool_]
 
 
-def flood_bands(bands: Iterable[Band], reference: Path, threshold: float) -> Iterator[FloodBand]:
+def flood_bands(bands: Iterable[Band], reference: ReferenceWater, threshold: float) -> Iterator[FloodBand]:
     """Yield the bands of a map with the five states in their masks.
 
     Args:
         bands: All bands of the map; all water has the value of flood in their masks.
-        reference: The raster of the probability of water before, on the grid of the map.
+        reference: The probability of water before, on the grid of the map.
         threshold: The probability from which water is flood.
     """
-    with rasterio.open(reference) as source:
+    with ExitStack() as stack:
+        source = stack.enter_context(rasterio.open(reference.raster))
+        of_one_scene = None
+        if reference.of_one_scene not in (None, reference.raster):
+            of_one_scene = stack.enter_context(rasterio.open(reference.of_one_scene))
         for band in bands:
             window = ((band.row, band.row + len(band.mask)), (0, band.mask.shape[1]))
             before = source.read(1, window=window)
+            if reference.of_one_scene is None:
+                paired = np.zeros(before.shape, bool)
+            else:
+                values = before if of_one_scene is None else of_one_scene.read(1, window=window)
+                paired = values != NOT_OBSERVED
             flood = flood_probability(band.stored, before)
             states = mask_states(band.mask, before, flood, threshold)
-            yield FloodBand(band.row, band.stored, states, band.vv, before, flood)
+            yield FloodBand(band.row, band.stored, states, band.vv, before, flood, paired)
 
 
 def errors_of_pair(errors: AreaErrorModel, mode: BandMode, sources: ReferenceSources) -> FloodErrors | None:
     """Return the fitted intervals of flood for a map and its reference; None where they are not known.
 
-    They were fitted on pairs of scenes with the same bands on both dates, so they say nothing about other pairs.
+    They were fitted on pairs of two scenes with the same bands on both dates, so they say nothing about other pairs.
 
     Args:
         errors: The area errors of the model in the mode of the map.
         mode: The bands that the map was made from.
         sources: Where the probability of water before comes from.
     """
-    before = sources.pre_event
+    before: PreEventScene | EarlierMap | None = sources.pre_event
+    if before is None and sources.earlier_maps is not None and len(sources.earlier_maps.maps) == 1:
+        (before,) = sources.earlier_maps.maps
     return errors.flood if before is not None and before.modality == f"sentinel1_sar_{mode}" else None
 
 
@@ -81,10 +104,9 @@ class FloodStatistics:
         self._areas = areas
         self._water_threshold = water_threshold
         self._pair = PairCounts()
-        self._compared = 0  # pixels, those of excluded ground too
-        self._compared_km2 = 0.0
-        self._uncompared_km2 = 0.0
-        self._mass = self._uncompared_mass = 0  # steps of the probability of water
+        self._paired_km2 = self._unpaired_km2 = 0.0
+        self._mass = self._unpaired_mass = 0  # steps of the probability of water
+        self._unpaired_water = dict.fromkeys(_WATER_STATES, 0.0)  # km2 where no single scene is the reference
         self._counts = np.zeros((2, _VALUES), np.int64)
         self._km2 = dict.fromkeys(MASK_LEGEND, 0.0)
         self._unseparated = 0
@@ -98,16 +120,17 @@ class FloodStatistics:
         unseparated = is_unseparated(band.mask, band.reference)
         self._unseparated += int(np.count_nonzero(unseparated))
         self._unseparated_km2 += self._areas.total(band.row, unseparated)
-        self._compared += int(np.count_nonzero(band.flood != NOT_OBSERVED))
         ground = band.mask != EXCLUDED  # nothing is said about the other ground, so it has no area of flood
-        flood = np.where(ground, band.flood, np.uint16(NOT_OBSERVED))
+        flood = np.where(ground & band.paired, band.flood, np.uint16(NOT_OBSERVED))
         self._pair += pair_counts(band.stored, band.reference, flood, self._water_threshold)
-        observed, compared = ground & (band.stored != NOT_OBSERVED), flood != NOT_OBSERVED
-        uncompared = observed & ~compared
-        self._compared_km2 += self._areas.total(band.row, compared)
-        self._uncompared_km2 += self._areas.total(band.row, uncompared)
+        observed, paired = ground & (band.stored != NOT_OBSERVED), flood != NOT_OBSERVED
+        other = observed & ~paired
+        self._paired_km2 += self._areas.total(band.row, paired)
+        self._unpaired_km2 += self._areas.total(band.row, other)
         self._mass += int(band.stored[observed].sum(dtype=np.int64))
-        self._uncompared_mass += int(band.stored[uncompared].sum(dtype=np.int64))
+        self._unpaired_mass += int(band.stored[other].sum(dtype=np.int64))
+        for name in _WATER_STATES:
+            self._unpaired_water[name] += self._areas.total(band.row, other & (band.mask == MASK_LEGEND[name]))
 
     @property
     def water_km2(self) -> float:
@@ -143,7 +166,7 @@ class FloodStatistics:
             interval_source: Where these come from, as a part of a sentence.
         """
         flooded = other = None
-        if water is None or not self._compared_with_one_scene(sources):
+        if water is None or not self._pair.pixels:
             errors = None
         if water is not None:
             flooded, other = separated_estimates(self._separated_areas(), water, errors)
@@ -160,19 +183,14 @@ class FloodStatistics:
         )
         return flooded, separation
 
-    def _compared_with_one_scene(self, sources: ReferenceSources) -> bool:
-        """Return whether the pre-event scene is the reference of every compared pixel, and there is such a pixel."""
-        others = sources.earlier_maps is not None or bool(sources.layers)
-        of_scene = 0 if sources.pre_event is None else sources.pre_event.known_pixels
-        return self._pair.pixels > 0 and of_scene > 0 and (not others or of_scene == self._compared)
-
     def _separated_areas(self) -> SeparatedAreas:
         return SeparatedAreas(
             pair=self._pair,
             flooded_km2=self._km2["flooded"],
             other_km2=self._km2["permanent"],
-            compared_km2=self._compared_km2,
-            uncompared_km2=self._uncompared_km2,
-            uncompared_water_km2=self._unseparated_km2,
-            uncompared_mass=self._uncompared_mass / max(self._mass, 1),
+            paired_km2=self._paired_km2,
+            unpaired_km2=self._unpaired_km2,
+            unpaired_flooded_km2=self._unpaired_water["flooded"],
+            unpaired_other_km2=self._unpaired_water["permanent"],
+            unpaired_mass=self._unpaired_mass / max(self._mass, 1),
         )

@@ -89,7 +89,7 @@ class FloodRasters:
         Args:
             bands: All bands of the map; all water has the value of flood in their masks.
         """
-        for band in flood_bands(bands, self._reference.raster, self._threshold):
+        for band in flood_bands(bands, self._reference, self._threshold):
             window = ((band.row, band.row + len(band.mask)), (0, band.mask.shape[1]))
             for raster, values in zip(self._rasters, (band.reference, band.flood), strict=True):
                 raster.write(values, 1, window=window)

@@ -37,7 +37,7 @@ class PreEventScene(Record):
 class EarlierMap(Record):
     """A map of an earlier scene whose probability of water is part of the median.
 
-    `proba_sha256` is the hash of its probability file.
+    `proba_sha256` is the hash of its probability file. `modality` names the bands that the network used.
     """
 
     scene_id: str
@@ -46,6 +46,7 @@ class EarlierMap(Record):
     orbit_direction: str | None
     relative_orbit: int | None
     proba_sha256: str
+    modality: Modality | None = None
 
 
 class LeftOutMap(Record):

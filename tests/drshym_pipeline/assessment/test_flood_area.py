@@ -29,10 +29,11 @@ def areas(now: np.ndarray, before: np.ndarray) -> SeparatedAreas:
         pair=pair,
         flooded_km2=KM2 * (pair.flooded.mapped + int((water & unknown).sum())),
         other_km2=KM2 * pair.other_water.mapped,
-        compared_km2=KM2 * int(compared.sum()),
-        uncompared_km2=KM2 * int(unknown.sum()),
-        uncompared_water_km2=KM2 * int((water & unknown).sum()),
-        uncompared_mass=int(now[unknown].sum(dtype=int)) / max(total, 1),
+        paired_km2=KM2 * int(compared.sum()),
+        unpaired_km2=KM2 * int(unknown.sum()),
+        unpaired_flooded_km2=KM2 * int((water & unknown).sum()),
+        unpaired_other_km2=0.0,
+        unpaired_mass=int(now[unknown].sum(dtype=int)) / max(total, 1),
     )
 
 
@@ -80,7 +81,7 @@ def test_ground_without_a_reference_adds_nothing_to_the_lower_end_and_all_its_wa
         assert estimate.low_km2 == alone.low_km2
         # All of it may be water: 200 pixels are 2 km2, less than its share of the upper end of all water.
         assert estimate.high_km2 == pytest.approx(alone.high_km2 + 2.0)
-        assert "could not be compared, the lower end has none and the upper end all" in estimate.method
+        assert "could not be compared with that scene, the lower end has none and the upper end all" in estimate.method
     flooded, other = separated_estimates(found, water, ERRORS)
     assert flooded.expected_km2 > separated_estimates(known, WATER, ERRORS)[0].expected_km2
     assert other.expected_km2 == separated_estimates(known, WATER, ERRORS)[1].expected_km2

@@ -208,11 +208,10 @@ LAYER = ReferenceLayer(name="long_term", title="a map", tiles=(), known_pixels=1
     [
         (400, (), "sentinel1_sar_vv_vh", True),
         (400, (LAYER,), "sentinel1_sar_vv_vh", True),
-        (300, (LAYER,), "sentinel1_sar_vv_vh", False),
         (None, (LAYER,), "sentinel1_sar_vv_vh", False),
         (400, (), "sentinel1_sar_vv", False),
     ],
-    ids=["a scene", "a layer that is not used", "a layer in a part", "a layer alone", "other bands"],
+    ids=["a scene", "a layer that is not used", "a layer alone", "other bands"],
 )
 def test_the_fitted_intervals_are_for_pixels_that_were_compared_with_a_scene_of_the_same_bands(
     known, layers, modality, fitted
@@ -223,12 +222,41 @@ def test_the_fitted_intervals_are_for_pixels_that_were_compared_with_a_scene_of_
     statistics = FloodStatistics(PixelAreas.measure("EPSG:32644", Affine(10, 0, 5e5, 0, -10, 2e6), 4, 100), 0.4)
     stored = np.full((4, 100), 9_000, np.uint16)
     before, mask = np.zeros_like(stored), np.ones((4, 100), np.uint8)
-    statistics.add(FloodBand(0, stored, mask, stored, before, flood_probability(stored, before)))
+    paired = np.full(stored.shape, known is not None)
+    statistics.add(FloodBand(0, stored, mask, stored, before, flood_probability(stored, before), paired))
     water = AreaEstimate(km2=0.04, low_km2=0.03, high_km2=0.05, level=0.9, method="all")
     flooded, separation = statistics.finished(sources, 0.35, water, errors, "from pairs")
     assert flooded.km2 == pytest.approx(0.04, rel=1e-2)
     assert ("pair of scenes" in flooded.method) is fitted
     assert separation.interval_source == ("from pairs" if fitted else None)
+
+
+@pytest.mark.parametrize("there_before", [0, 9_900], ids=["flood in the layer's part", "water in the layer's part"])
+def test_water_that_only_a_layer_knows_widens_both_intervals_and_is_expected_as_the_mask_has_it(there_before):
+    statistics = FloodStatistics(PixelAreas.measure("EPSG:32644", Affine(10, 0, 5e5, 0, -10, 2e6), 4, 100), 0.4)
+    stored = np.full((4, 100), 9_000, np.uint16)
+    before = np.zeros_like(stored)
+    before[:, 75:] = there_before
+    paired = np.arange(100) < np.full((4, 1), 75)
+    flood = flood_probability(stored, before)
+    mask = np.where(flood >= 3_500, 1, 2).astype(np.uint8)
+    statistics.add(FloodBand(0, stored, mask, stored, before, flood, paired))
+    scene = PreEventScene(**SCENE, known_pixels=300, modality="sentinel1_sar_vv_vh")
+    water = AreaEstimate(km2=0.04, low_km2=0.03, high_km2=0.04, level=0.9, method="all", expected_km2=0.04)
+    sources = ReferenceSources(pre_event=scene, layers=(LAYER,))
+    flooded, separation = statistics.finished(sources, 0.35, water, ERRORS, "from pairs")
+    other = separation.other_water
+    shares = {
+        name: fitted.estimate(pair_counts(stored[:, :75], before[:, :75], flood[:, :75], 0.4).signs(name))
+        for name, fitted in (("flooded", ERRORS.flooded), ("other_water", ERRORS.other_water))
+    }
+    layer_km2 = 0.01
+    for area, share in ((flooded, shares["flooded"]), (other, shares["other_water"])):
+        assert area.low_km2 == pytest.approx(share.low * 0.03, rel=1e-2)
+        assert area.high_km2 == pytest.approx(share.high * 0.03 + layer_km2, rel=1e-2)
+    there = layer_km2 if there_before else 0.0
+    assert flooded.expected_km2 == pytest.approx(shares["flooded"].expected * 0.03 + layer_km2 - there, rel=1e-2)
+    assert other.expected_km2 == pytest.approx(shares["other_water"].expected * 0.03 + there, rel=1e-2, abs=1e-6)
 
 
 def test_excluded_ground_has_no_area_of_flood():
@@ -238,7 +266,7 @@ def test_excluded_ground_has_no_area_of_flood():
     mask[:, 50:] = EXCLUDED
     before[:, :20] = NOT_OBSERVED
     flood = flood_probability(stored, before)
-    statistics.add(FloodBand(0, stored, mask, stored, before, flood))
+    statistics.add(FloodBand(0, stored, mask, stored, before, flood, before != NOT_OBSERVED))
     sources = ReferenceSources(pre_event=PreEventScene(**SCENE, known_pixels=320, modality="sentinel1_sar_vv_vh"))
     water = AreaEstimate(km2=0.02, low_km2=0.01, high_km2=0.021, level=0.9, method="all")
     flooded, _ = statistics.finished(sources, 0.35, water, ERRORS, "from pairs")
