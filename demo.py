@@ -214,7 +214,7 @@ def short(path: Path) -> str:
 def result_table(settings: PipelineSettings) -> Table:
     """Return a table of the scenes with their areas, the intervals, the true areas and the files."""
     table = Table(title="Mapped scenes", title_justify="left", show_lines=True)
-    for column in ("scene", "", "mapped", "simulated truth", "files"):
+    for column in ("scene", "mapped", "simulated truth", "files"):
         table.add_column(column, overflow="fold")
     for scene in SCENES:
         found = mapped(settings, scene.name)
@@ -223,13 +223,14 @@ def result_table(settings: PipelineSettings) -> Table:
         record = found.record()
         truth: dict[str, Any] = read_json(truth_path(demo_folder(settings), scene))
         before = None if record.separation is None else record.separation.other_water
+        true = (("flooded", "flooded_km2"), (WATER_BEFORE, "other_water_km2"))
         areas = ((flooded_state(record.separation), record.flooded), (WATER_BEFORE, before))
-        files = f"{short(found.products)}/\n" + " ".join(
-            name.removeprefix(scene.name) for name in record.files.values()
+        table.add_row(
+            scene.name,
+            "\n".join(f"{name}:\n  {'not known' if area is None else area.text()}" for name, area in areas),
+            "\n".join(f"{name}:\n  {area_figure(truth[key])} km2" for name, key in true),
+            f"{short(found.products)}/\n" + " ".join(name.removeprefix(scene.name) for name in record.files.values()),
         )
-        for (name, area), true in zip(areas, (truth["flooded_km2"], truth["other_water_km2"]), strict=True):
-            text = "not known" if area is None else area.text().replace(" (", "\n(")
-            table.add_row(scene.name, name, text, f"{area_figure(true)} km2", files)
     return table
 
 
