@@ -67,6 +67,7 @@ def choose_reference(
         try:
             named = _named(note.pre_event, others)
             sources.append(plan_pre_event(now, named, model_sha256, event_day))
+            others = [other for other in others if other is not named]  # it is not an earlier map once more
         except InputError as error:
             reasons.append(f"the pre-event scene {note.pre_event} of the side-car is not used: it {error.problem}")
             warnings.append(f"The pre-event scene {note.pre_event} of the side-car is not used: it {error.problem}.")

@@ -23,7 +23,7 @@ def reference_text(sources: ReferenceSources, scene: SceneMeta | MapRecord, *, b
     Args:
         sources: Where the probability of water before comes from.
         scene: The scene of the map.
-        briefly: Name a dated scene by its date alone.
+        briefly: Name a dated scene by its date alone, and no single layer.
     """
     texts = []
     if sources.pre_event is not None:
@@ -31,7 +31,9 @@ def reference_text(sources: ReferenceSources, scene: SceneMeta | MapRecord, *, b
     if sources.earlier_maps is not None:
         texts.append(_earlier_text(sources.earlier_maps))
     used = [layer.title for layer in sources.layers if layer.tiles]
-    if used:
+    if used and briefly:
+        texts.append("long-term maps of water")
+    elif used:
         texts.append(used[0] if len(used) == 1 else f"{', '.join(used[:-1])} and {used[-1]}")
     first, *others = texts
     return f"{first}, and where it has no value with {' and '.join(others)}" if others else first

@@ -114,7 +114,8 @@ def test_permanent_water_is_not_flood_and_every_file_says_where_the_reference_co
     assert names == ["jrc_occurrence", "jrc_seasonality", "worldcover"]
     observed = int((found["mask"] != 255).sum())
     assert [layer.known_pixels for layer in record.separation.layers] == [observed] * 3
-    assert "JRC Global Surface Water occurrence 1984-2021" in record.caption
+    assert "by comparison with long-term maps of water" in record.caption
+    assert any("JRC Global Surface Water occurrence 1984-2021" in warning for warning in record.warnings)
     for kind in ("mask", *REFERENCE_KINDS):
         with rasterio.open(tmp_path / "out" / record.files[kind]) as source:
             assert "ESA WorldCover 2021" in source.tags()["DRSHYM_REFERENCE_LAYERS"]

@@ -102,6 +102,13 @@ def test_the_setting_switches_the_automatic_reference_off():
     assert plan(SceneSidecar(pre_event="a"), earlier("a", 12), option="none").sources == ()
 
 
+def test_the_scene_of_the_side_car_is_not_an_earlier_map_once_more():
+    assert sources(plan(SceneSidecar(pre_event="a"), earlier("a", 12))) == ["pre_event"]
+    both = plan(SceneSidecar(pre_event="a"), earlier("a", 12), earlier("b", 24))
+    assert sources(both) == ["pre_event", "earlier_maps"]
+    assert [scene.name for scene in both.sources[1].choice.candidates] == ["b"]
+
+
 def test_the_day_of_the_event_bounds_the_earlier_maps_and_a_scene_before_it_says_so():
     day = (NOW - timedelta(days=5)).date()
     assert sources(plan(SceneSidecar(date=day), earlier("flood", 3))) == []
