@@ -29,18 +29,20 @@ FULL_COMMAND = "python -m benchmarks layers-full"
 MOST_TIME, MOST_GIB, REPEATS = 1.15, 2.0, 3
 _MODULE = "benchmarks.layer_cost"
 _SEED = 4
+_SEED_BEFORE = 12
 _SIDE = 1024
 _BEYOND = 64  # pixels
 
 
-def map_once(source: Path, out: Path, ancillary: Path | None = None) -> dict[str, float]:
+def map_once(source: Path, out: Path, ancillary: Path | None = None, *pre: Path) -> dict[str, float]:
     """Map a scene in this process and return the seconds, those of the layers, and the peak memory in bytes."""
     from drshym_pipeline.mapping import map_scene
     from drshym_pipeline.model.bundle import shipped_bundle
 
     bundle = shipped_bundle()
     start = time.perf_counter()
-    record = map_scene([source], out, bundle, bundle.reference("shipped"), ancillary=ancillary, overwrite=True)
+    reference = bundle.reference("shipped")
+    record = map_scene([source], out, bundle, reference, pre=pre, ancillary=ancillary, overwrite=True)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "layers": record.seconds.get("ancillary", 0.0), "peak": float(peak_bytes())}
 
@@ -111,16 +113,18 @@ def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = REPEATS) -> lis
 
 
 def measure_full(shape: tuple[int, int] = FULL_SCENE) -> list[Row]:
-    """Measure the peak memory of a full scene with everything."""
+    """Measure the peak memory of a full scene with everything: a pre-event scene, water maps and terrain."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scene = write_big_scene(folder / "S1_20210111T1234_now.tif", shape)
+        before = write_big_scene(folder / "S1_20201230T1234_before.tif", shape, seed=_SEED_BEFORE)
         write_layers(folder / "layers", scene)
-        found = _mapped(scene, folder / "with", folder / "layers")
+        found = _mapped(scene, folder / "with", folder / "layers", before)
     gib = found["peak"] / 2**30
     return [
         Row(
-            what=f"Peak memory of {shape[1]:,} x {shape[0]:,} x 2 with water maps and terrain (`--ancillary`)",
+            what=f"Peak memory of {shape[1]:,} x {shape[0]:,} x 2 with a pre-event scene, water maps and terrain "
+            "(`--pre`, `--ancillary`)",
             measured=f"{gib:.2f} GiB ({found['seconds']:.0f} s in all; reading the layers {found['layers']:.0f} s)",
             asked=f"under {MOST_GIB} GiB",
             met=gib < MOST_GIB,
