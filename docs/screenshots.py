@@ -36,7 +36,7 @@ def dagster_pages(page: Any, address: str, out: Path) -> None:
     page.wait_for_timeout(SETTLE_MS)
     page.keyboard.press("Alt+e")
     page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=out / "lineage.png", clip={"x": 556, "y": 320, "width": 1010, "height": 325})
+    page.screenshot(path=out / "lineage.png", clip={"x": 566, "y": 242, "width": 990, "height": 484})
     page.goto(f"{address}/assets/stitched_scenes?view=overview", wait_until="networkidle")
     page.wait_for_timeout(SETTLE_MS)
     page.get_by_text("[Show Markdown]").first.click()
