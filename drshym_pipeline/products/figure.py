@@ -105,8 +105,13 @@ def _draw_north(draw: ImageDraw.ImageDraw, x: float, top: float) -> None:
     draw.text((x, top + 20), "N", font=_font(_TEXT), fill=_INK, anchor="ma")
 
 
-def _swatches(stretch: tuple[float, float], words: FigureText) -> list[tuple[Image.Image, str]]:
-    """Return the colour samples of the legend and their labels."""
+def legend_entries(stretch: tuple[float, float], words: FigureText) -> list[tuple[Image.Image, str]]:
+    """Return the colour samples of the legend and their labels.
+
+    Args:
+        stretch: As in `compose`.
+        words: Likewise.
+    """
     box = (_SWATCH, _TEXT)
     share = OVERLAY.opacity
 
@@ -123,7 +128,7 @@ def _swatches(stretch: tuple[float, float], words: FigureText) -> list[tuple[Ima
         (over_water(WATER_COLOURS[FLOODED]), words.water),
         *([] if words.water_before is None else [(over_water(WATER_COLOURS[PERMANENT]), words.water_before)]),
         *([] if words.excluded is None else [(over_water(EXCLUDED_COLOUR), words.excluded)]),
-        (grey, f"radar backscatter (VV), {stretch[0]:.0f} to {stretch[1]:.0f} dB"),
+        (grey, f"radar backscatter (VV), {stretch[0]:.0f} to {stretch[1]:.0f} dB; dry where it has no colour"),
         (hatch, "not observed"),
     ]
 
@@ -160,7 +165,7 @@ def compose(picture: Image.Image, stretch: tuple[float, float], metres: float, w
     title = _wrap(words.title, title_font, inner)
     lines = [part for line in words.lines for part in _wrap(line, font, inner)]
     # The scale bar and the arrow are at the right of the legend.
-    legend = _legend_rows(_swatches(stretch, words), font, inner - bar - 4 * _MARGIN)
+    legend = _legend_rows(legend_entries(stretch, words), font, inner - bar - 4 * _MARGIN)
     text_step, title_step = _TEXT + _GAP, _TITLE + _GAP
     legend_height = max(len(legend) * text_step, 2 * text_step) + _GAP
     height = 2 * _MARGIN + legend_height + len(title) * title_step + len(lines) * text_step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasterio.transform import from_origin
 
-from drshym_pipeline.products.figure import FigureText, scale_length, write_pictures
+from drshym_pipeline.products.figure import FigureText, legend_entries, scale_length, write_pictures
 from drshym_pipeline.products.overlay import Look, OverlayCanvas, picture_size
 from drshym_pipeline.products.rasters import picture_text, provenance_tags
 from drshym_pipeline.sar.codes import encode_db
@@ -41,6 +42,13 @@ def test_pictures_have_tags_that_describe_them_and_always_the_same_bytes(tmp_pat
         assert (text["DRSHYM_MODEL"], text["DRSHYM_MODEL_VERSION"]) == ("unet_x", "3")
         assert (text["DRSHYM_MODEL_SHA256"], text["DRSHYM_SOURCE_SHA256"]) == ("a" * 64, "b" * 64)
         assert "Copernicus Sentinel data" in text["Copyright"]
+
+
+def test_the_legend_says_what_each_colour_is_and_that_ground_without_colour_is_dry():
+    words = replace(WORDS, water_before="water before", excluded="excluded")
+    labels = [label for _, label in legend_entries((-20.0, 0.0), words)]
+    assert labels[:3] == ["flooded", "water before", "excluded"]
+    assert labels[3:] == ["radar backscatter (VV), -20 to 0 dB; dry where it has no colour", "not observed"]
 
 
 PLAIN = Look(longest=1600, least=1, opacity=0.55)
