@@ -112,6 +112,7 @@ def terrain_exclusion(
     with ExitStack() as stack:
         target = stack.enter_context(_new_raster(raster, grid))
         progress(STAGE, 0, grid.height)
+        layover_known = False
         for block in blocks(grid):
             shape = block.window.height, block.window.width
             bits, unknown = np.zeros(shape, np.uint8), np.zeros(shape, bool)
@@ -122,6 +123,7 @@ def terrain_exclusion(
             if layover is not None:
                 reasons = layover.read(block)
                 known = reasons != EXCLUSION_UNKNOWN
+                layover_known |= bool(known.any())
                 bits[known] |= reasons[known]
                 unknown |= ~known
             bits[unknown & (bits == NO_EXCLUSION)] = EXCLUSION_UNKNOWN
@@ -142,8 +144,8 @@ def terrain_exclusion(
     if "slope" not in readers:
         warnings.append(f"Slopes were not used: no elevation tile for this scene is in {folder.root}.")
     if layover is not None:
-        layers.append(layover.record())
-        warnings += layover.warnings()
+        layers.append(layover.record(known=layover_known))
+        warnings += layover.warnings(known=layover_known)
     identity = exclusion_identity(grid, folder, sources, limits)
     return TerrainExclusion(raster, limits, tuple(layers), identity, (*warnings, *notes)), ()
 

@@ -118,13 +118,19 @@ class LayoverMap:
         found: NDArray[np.uint8] = self.table[out]
         return found
 
-    def warnings(self) -> tuple[str, ...]:
-        """Return what is wrong with the file, as sentences."""
+    def warnings(self, *, known: bool) -> tuple[str, ...]:
+        """Return what is wrong with the file, as sentences.
+
+        Args:
+            known: Whether the file has a value for a pixel of the map.
+        """
+        if not self._faults and not known:
+            return (f"{_NOT_USED}: {self.path} has no value for a pixel of this scene.",)
         return tuple(self._faults)
 
-    def record(self) -> TerrainLayer:
-        """Return the record of the layer."""
-        tiles = () if self._faults else (tile_record(self.path),)
+    def record(self, *, known: bool) -> TerrainLayer:
+        """Return the record of the layer, without the file where it has no value; `known` as in `warnings`."""
+        tiles = (tile_record(self.path),) if known and not self._faults else ()
         return TerrainLayer(name="layover_shadow", title=f"layover and shadow of {self.product}", tiles=tiles)
 
 

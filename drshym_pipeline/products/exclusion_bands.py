@@ -12,6 +12,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
+from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION
 from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.map_statistics import statistics_tags
@@ -25,11 +26,15 @@ _VALUES: Final = 1 << 8
 
 
 def exclusion_tags(exclusion: TerrainExclusion) -> dict[str, str]:
-    """Return the TIFF tags that say what was excluded because of the terrain."""
+    """Return the TIFF tags that say what was excluded because of the terrain: the layers with values, their limits."""
+    used = {layer.name: layer.title for layer in exclusion.layers if layer.tiles or layer.sea}
+    limits = {
+        ELEVATION.name: ("DRSHYM_EXCLUDED_SLOPE_DEG", exclusion.limits.slope_deg),
+        DRAINAGE.name: ("DRSHYM_EXCLUDED_HAND_M", exclusion.limits.hand_m),
+    }
     return {
-        "DRSHYM_EXCLUDED_SLOPE_DEG": f"{exclusion.limits.slope_deg:g}",
-        "DRSHYM_EXCLUDED_HAND_M": f"{exclusion.limits.hand_m:g}",
-        "DRSHYM_TERRAIN_LAYERS": "; ".join(layer.title for layer in exclusion.layers),
+        **{tag: f"{limit:g}" for name, (tag, limit) in limits.items() if name in used},
+        **({"DRSHYM_TERRAIN_LAYERS": "; ".join(used.values())} if used else {}),
     }
 
 

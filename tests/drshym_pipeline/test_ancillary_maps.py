@@ -238,6 +238,7 @@ def test_the_excluded_area_is_stated_everywhere_and_belongs_to_no_other(mapped, 
     folder = tmp_path / "out"
     with rasterio.open(folder / record.files["mask"]) as mask:
         assert mask.tags()["DRSHYM_EXCLUDED_SLOPE_DEG"] == "20"
+        assert "DRSHYM_EXCLUDED_HAND_M" not in mask.tags(), "no height above drainage was used"
         colour = mask.colormap(1)[250][:3]
     entries = ElementTree.parse(folder / record.files["style"]).iter("paletteEntry")
     style = next(entry for entry in entries if entry.get("value") == "250")
@@ -435,6 +436,22 @@ def test_a_damaged_layover_map_is_named_and_not_used(mapped, scene_file, tmp_pat
     found, record = mapped(scene, tmp_path / "anc")
     assert (found["exclusion"] == 255).all() and record.pixels["excluded"] == 0
     assert any(str(path) in warning and "Layover and shadow were not used" in warning for warning in record.warnings)
+
+
+@pytest.mark.parametrize("values", ["not tested", "elsewhere"])
+def test_a_layover_map_without_a_value_for_the_scene_is_named_and_not_used(mapped, scene_file, tmp_path, values):
+    scene = scene_file(tmp_path / f"{HYP3}_VV.tif", bands=("VV",), linear=True)
+    path = layover(scene, f"{HYP3}_ls_map.tif", np.full(SHAPE, 0 if values == "not tested" else 17))
+    if values == "elsewhere":
+        with rasterio.open(path, "r+") as target:
+            target.transform = target.transform @ rasterio.Affine.translation(10 * SHAPE[1], 0)
+    elevation(tmp_path / "anc", 1.0)
+    _, record = mapped(scene, tmp_path / "anc")
+    expected = f"Layover and shadow were not used: {path} has no value for a pixel of this scene."
+    assert [text for text in record.warnings if "Layover" in text] == [expected]
+    assert record.exclusion.layers[-1].tiles == ()
+    with rasterio.open(tmp_path / "out" / record.files["mask"]) as mask:
+        assert "layover" not in mask.tags()["DRSHYM_TERRAIN_LAYERS"]
 
 
 def test_the_command_takes_the_folder_as_an_option_and_from_the_environment(now, tmp_path, monkeypatch, capsys):
