@@ -15,7 +15,7 @@ from assets.reference_metadata import reference_metadata
 from assets.scene_references import ScenesBeside
 from assets.scene_sources import remove_from_bucket, source_files
 from drshym_pipeline.progress import Progress
-from drshym_pipeline.records import PolygonCounts
+from drshym_pipeline.records import PolygonCounts, no_area_text
 from drshym_pipeline.scene_folder import OPTIONAL_KINDS
 from drshym_pipeline.scene_store import WorkNote
 from drshym_pipeline.stages import predict, report, stage, stitch, write_tiles
@@ -173,7 +173,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
         data_version=DataVersion(sha256_files(products, drawn.products)),
         metadata={
             "overlay": picture_file(drawn.product("thumbnail"), f"flood map of {partition}"),
-            "flooded area": summary.flooded.text() if summary.flooded else "nothing observed",
+            "flooded area": summary.flooded.text() if summary.flooded else no_area_text(summary.exclusion),
             "caption": summary.caption,
             "observed area (counted), km2": round(summary.observed_km2, 4),
             "observed": round(summary.observed_fraction, 4),
@@ -208,7 +208,7 @@ def report_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
         metadata={
             "thumbnail": picture_file(finished.product("thumbnail"), f"flood map of {partition}"),
             "summary": record.caption,
-            "flooded area": record.flooded.text() if record.flooded else "nothing observed",
+            "flooded area": record.flooded.text() if record.flooded else no_area_text(record.exclusion),
             "map version": finished.version,
             "newest map of the scene": newest,
             "seconds by stage": MetadataValue.json(record.seconds),

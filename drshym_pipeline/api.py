@@ -86,7 +86,8 @@ def map_scene(
         progress: Called with (stage, done, total) while the scene is mapped.
 
     Returns:
-        The record of the map. `record.files` are names in `out`; `record.flooded` is None when nothing was observed.
+        The record of the map. `record.files` are names in `out`; `record.flooded` is None when nothing was observed,
+        or the terrain excludes all that was.
 
     Raises:
         InputError: The scene, the model or an option cannot be used; the error says what to do.

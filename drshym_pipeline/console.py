@@ -162,13 +162,20 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
                 console.print(Text(f"  {name:<{widest}}  {cell}"))
 
 
+def water_text(record: MapRecord) -> str:
+    """Return the area of a map with its interval, after the words for what it is: open water, or flood."""
+    from drshym_pipeline.records import no_area_text
+    from drshym_pipeline.states import flooded_state
+
+    if record.flooded is None:
+        return no_area_text(record.exclusion)
+    return f"{flooded_state(record.separation)}: {record.flooded.text()}"
+
+
 def map_row(record: MapRecord, out: Path) -> tuple[str, str, str, str]:
     """Return the row of a scene in the result table: name, water or flood with its interval, observed share, mask."""
-    from drshym_pipeline.records import no_area_text
-
-    water = no_area_text(record.exclusion) if record.flooded is None else record.flooded.text()
     observed = f"{record.observed_fraction:.0%}".replace("%", " %")
-    return record.scene_id, water, observed, str(out / record.files["mask"])
+    return record.scene_id, water_text(record), observed, str(out / record.files["mask"])
 
 
 def notes(records: Sequence[MapRecord]) -> list[str]:

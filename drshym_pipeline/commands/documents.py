@@ -10,7 +10,9 @@ import typer
 from pydantic import Field
 
 from drshym_pipeline.model.choice import Choice, ChosenModel
-from drshym_pipeline.records import SCHEMA_VERSION, MapRecord, ModelReference, Record
+from drshym_pipeline.records import SCHEMA_VERSION, MapRecord, ModelReference, Record, no_area_state
+
+MapState = Literal["mapped", "nothing_observed", "all_excluded"]
 
 
 class ModelUsed(ModelReference):
@@ -28,11 +30,11 @@ class ModelUsed(ModelReference):
 class SceneMapped(Record):
     """A scene that was mapped; `record.files` are names in `folder`, which is an absolute path.
 
-    With the state `nothing_observed` no pixel of the scene has a measurement: the files exist, but the map is empty and
-    says nothing about water.
+    With the state `nothing_observed` no pixel of the scene has a measurement, and with `all_excluded` the terrain
+    excludes every pixel that has one: the files exist, but the map says nothing about water.
     """
 
-    state: Literal["mapped", "nothing_observed"]
+    state: MapState
     folder: str
     record: MapRecord
 
@@ -78,7 +80,7 @@ class StoredMap(Record):
     scene_version: str
     newest: bool
     outdated: bool
-    state: Literal["mapped", "nothing_observed"]
+    state: MapState
     folder: str
     record: MapRecord
 
@@ -119,9 +121,9 @@ class StatusDocument(Record):
     failures: tuple[SceneFailed, ...] = ()
 
 
-def observation(record: MapRecord) -> Literal["mapped", "nothing_observed"]:
-    """Return the state of a finished map: whether anything was observed."""
-    return "nothing_observed" if record.flooded is None else "mapped"
+def map_state(record: MapRecord) -> MapState:
+    """Return the state of a finished map: whether it says anything about water, and why not."""
+    return no_area_state(record.exclusion) if record.flooded is None else "mapped"
 
 
 def print_document(document: Record) -> None:

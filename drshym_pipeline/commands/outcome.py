@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from drshym_pipeline.records import MapRecord, PrecisionOption
 
 STOPPED = "was not mapped, because the command was stopped"
+_WITHOUT_AREA: Final = {
+    "nothing_observed": "nothing was observed",
+    "all_excluded": "all observed ground is excluded",
+}
 
 
 @dataclass(frozen=True)
@@ -132,13 +137,13 @@ class Outcome:
             MappingDocument,
             ModelUsed,
             SceneMapped,
-            observation,
+            map_state,
             print_document,
         )
 
         maps = tuple(
             SceneMapped(
-                state=observation(record),
+                state=map_state(record),
                 folder=str(folder.absolute()),
                 record=record,
             )
@@ -157,23 +162,20 @@ class Outcome:
 
     def print_table(self) -> None:
         """Print the maps as a table on stdout, with their warnings."""
-        from drshym_pipeline.states import water_state
+        from drshym_pipeline.commands.documents import map_state
 
         if not self.maps:
             return
         records = [record for record, _ in self.maps]
         total = len(self.maps) + len(self.failures)
         title = "1 scene mapped" if total == 1 else f"{len(self.maps)} of {total} scenes mapped"
-        if empty := sum(record.flooded is None for record in records):
-            title += f" (nothing was observed in {empty})"
+        counts: Counter[str] = Counter(map_state(record) for record in records)
+        if empty := [f"{text} in {counts[state]}" for state, text in _WITHOUT_AREA.items() if counts[state]]:
+            title += f" ({'; '.join(empty)})"
         if self.failures:
             title += f", {len(self.failures)} failed"
         rows = [map_row(record, folder) for record, folder in self.maps]
-        water = water_state(
-            water_separated=all(record.water_separated for record in records),
-            unseparated=any(record.separation and record.separation.water_unseparated for record in records),
-        )
-        print_table(title, ("scene", water, "observed", "mask"), rows)
+        print_table(title, ("scene", "water", "observed", "mask"), rows)
         for note in notes(records):
             typer.echo(note)
 

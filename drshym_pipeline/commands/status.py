@@ -10,13 +10,12 @@ import typer
 
 from drshym_pipeline.commands.exit_codes import ExitCode
 from drshym_pipeline.commands.options import JsonOption
-from drshym_pipeline.console import error_line, print_table
+from drshym_pipeline.console import error_line, print_table, water_text
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import counted
 from drshym_pipeline.settings import PipelineSettings
 
 if TYPE_CHECKING:
-    from drshym_pipeline.scene_folder import MapFolder
     from drshym_pipeline.scene_store import SceneStatus, SceneStore
 
 _KINDS = {
@@ -59,7 +58,7 @@ def status(
         typer.echo(f"no scene is mapped in {settings.store_path}")
     else:
         rows = [_row(item, served.sha256) for item in found]
-        print_table(_title(found, rows), ("scene", "state", "model", "open water", "mapped"), rows)
+        print_table(_title(found, rows), ("scene", "state", "model", "water", "mapped"), rows)
         for item in found:
             if item.state == "failed":
                 typer.echo(f"{item.scene} failed: {item.reason}")
@@ -74,14 +73,7 @@ def _row(item: SceneStatus, served_sha256: str) -> tuple[str, str, str, str, str
     record = item.map.record()
     current = "current" if record.model.sha256 == served_sha256 else "outdated"
     state = current if item.state == "mapped" else f"{item.state}, earlier map {current}"
-    return item.scene, state, record.model.label, _water(item.map), f"{record.created_at:%Y-%m-%d %H:%M} UTC"
-
-
-def _water(found: MapFolder) -> str:
-    from drshym_pipeline.records import no_area_text
-
-    record = found.record()
-    return no_area_text(record.exclusion) if record.flooded is None else record.flooded.text()
+    return item.scene, state, record.model.label, water_text(record), f"{record.created_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _title(found: list[SceneStatus], rows: list[tuple[str, str, str, str, str]]) -> str:
@@ -125,14 +117,14 @@ def _one_scene(store: SceneStore, scene: str) -> None:
             found.version or "0.1.0",
             found.scene.directory.name,
             found.record().model.label,
-            _water(found),
+            water_text(found.record()),
             f"{found.record().created_at:%Y-%m-%d %H:%M} UTC",
             "newest" if found == item.map else "",
             str(found.products),
         )
         for found in reversed(store.finished_maps(scene))
     ]
-    header = ("map", "scene version", "model", "open water", "mapped", "", "folder")
+    header = ("map", "scene version", "model", "water", "mapped", "", "folder")
     print_table(f"{len(rows)} finished {'map' if len(rows) == 1 else 'maps'}", header, rows)
 
 

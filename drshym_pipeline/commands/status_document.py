@@ -9,7 +9,7 @@ from drshym_pipeline.commands.documents import (
     SceneInStore,
     StatusDocument,
     StoredMap,
-    observation,
+    map_state,
 )
 from drshym_pipeline.commands.exit_codes import ExitCode
 from drshym_pipeline.errors import InputError
@@ -67,7 +67,7 @@ def _map(found: MapFolder, *, newest: bool, served_sha256: str) -> StoredMap:
         scene_version=found.scene.directory.name,
         newest=newest,
         outdated=record.model.sha256 != served_sha256,
-        state=observation(record),
+        state=map_state(record),
         folder=str(found.products.absolute()),
         record=record,
     )

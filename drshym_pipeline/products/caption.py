@@ -17,6 +17,7 @@ from drshym_pipeline.records import (
     PredictionSummary,
     SceneMeta,
     area_figure,
+    no_area_state,
 )
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.states import flooded_state
@@ -133,7 +134,7 @@ def write_caption(
     Args:
         meta: The scene.
         prediction: The prediction, which says which model was used on which bands.
-        flooded: The flooded area; None when nothing was observed, and then no area is stated.
+        flooded: The flooded area; None when nothing was observed or all of it is excluded: then no area is stated.
         observed_km2: The area with a valid observation.
         separation: How flood was separated from water that was there before; None when it was not.
         interval_source: Where the interval of all water comes from, see `AreaErrorModel.source`.
@@ -142,7 +143,7 @@ def write_caption(
     """
     when = f" of {acquired_text(meta.acquired_at)}" if meta.acquired_at else ""
     signed = f"by {prediction.reference.label}; preliminary, not validated in the field"
-    if flooded is None and exclusion is not None and exclusion.pixels:
+    if flooded is None and no_area_state(exclusion) == "all_excluded":
         return (
             f"{ALL_EXCLUDED[0].upper()}{ALL_EXCLUDED[1:]} in the scene {meta.scene_id}{when} "
             f"({area_text(observed_km2)}), so neither flood nor dry land can be stated. Processed {signed}."

@@ -10,7 +10,7 @@ def reason_texts(exclusion: Exclusion) -> dict[str, str]:
     """Return the reasons in words."""
     limits = exclusion.limits
     return {
-        "slope": f"slope of {limits.slope_deg:g} degrees or more",
+        "slope": f"slope of {limits.slope_deg:g} {'degree' if limits.slope_deg == 1 else 'degrees'} or more",
         "hand": f"{limits.hand_m:g} m or more above the nearest drainage",
         "layover": "radar layover",
         "shadow": "radar shadow",
@@ -40,17 +40,23 @@ def exclusion_text(exclusion: Exclusion) -> str:
     return f"{area_figure(exclusion.km2)} km2, {counted(exclusion.pixels, 'pixel')} ({reasons}){unknown}"
 
 
-def exclusion_warnings(exclusion: Exclusion, *, moved: bool) -> list[str]:
+def exclusion_warnings(exclusion: Exclusion, *, moved: bool, has_area: bool) -> list[str]:
     """Return what the exclusion means for a map, as sentences.
 
     Args:
         exclusion: What is excluded.
         moved: Whether the scene is an image with control points.
+        has_area: Whether the map states an area; it does not if all observed ground is excluded.
     """
     if not exclusion.pixels:
         return []
     words = reason_texts(exclusion)
     reasons = " or ".join(words[name] for name, count in exclusion.reasons.items() if count)
+    if not has_area:
+        return [
+            f"All observed ground ({area_figure(exclusion.km2)} km2) is excluded (mask value 250): {reasons}. The map "
+            "states neither flood nor dry land."
+        ]
     found = [
         f"{area_figure(exclusion.km2)} km2 of the observed ground are excluded (mask value 250): {reasons}. There "
         "neither flood nor dry land is stated, and the areas and their intervals are those of the other ground."

@@ -58,7 +58,7 @@ def map_warnings(
         observed_fraction: The observed share of the grid.
         minimum_area: What was removed because it is small.
         surfaces: What the mapped water looks like.
-        flooded: The area of the flooded class.
+        flooded: The area of the flooded class; None when the map states no area, and then no sentence is about one.
         separation: How flood was separated from water that was there before; None when it was not.
         exclusion: What the terrain excludes.
         source_warnings: The warnings about the reference and the terrain.
@@ -69,10 +69,10 @@ def map_warnings(
             "Flood is not separated from permanent water: neither reference water nor a pre-event scene was used, "
             "so the flooded class means open water of any kind."
         )
-    else:
+    elif flooded is not None:
         found += _separation_warnings(meta, separation)
     if exclusion is not None:
-        found += exclusion_warnings(exclusion, moved=meta.product_grid is not None)
+        found += exclusion_warnings(exclusion, moved=meta.product_grid is not None, has_area=flooded is not None)
     found += source_warnings
     found.append("Preliminary automatic result, not validated in the field.")
     if flooded is not None and (outside := area_warning(flooded, separation)):
@@ -84,15 +84,17 @@ def map_warnings(
     if is_vv_alone(meta, prediction.summary):
         found.append(vv_alone_warning(prediction.summary.card))
     if (pixels := prediction.summary.pixels) is not None:
-        found.append(f"{pixels.text().capitalize()}. {INTERVAL_OF_OTHER_PIXELS}")
-    if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual:
+        text = pixels.text().capitalize()
+        found.append(f"{text}. {INTERVAL_OF_OTHER_PIXELS}" if flooded is not None else f"{text}.")
+    if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual and flooded is not None:
         found.append(novelty.warning())
     if surfaces is not None and (looks_dry := surfaces.warning()):
         found.append(looks_dry)
     if minimum_area is not None:
         text = minimum_area.text().capitalize()
-        found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if minimum_area.removed else f"{text}.")
-    if prediction.area_errors.quantile is None:
+        about_interval = minimum_area.removed and flooded is not None
+        found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if about_interval else f"{text}.")
+    if prediction.area_errors.quantile is None and flooded is not None:
         found.append("The model has no fitted area errors: the interval is the whole observed area.")
     return tuple(found)
 

@@ -22,6 +22,7 @@ from drshym_pipeline.records.exclusion import (
     Exclusion,
     TerrainLayer,
     TerrainLimits,
+    no_area_state,
     no_area_text,
 )
 from drshym_pipeline.records.maps import (
@@ -136,6 +137,7 @@ __all__ = [
     "check_min_area",
     "counted",
     "describe_validation",
+    "no_area_state",
     "no_area_text",
     "now",
     "read_drshym_record",

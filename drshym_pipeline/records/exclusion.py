@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -57,6 +57,15 @@ class Exclusion(Record):
     unknown_pixels: int = Field(ge=0)
 
 
+def no_area_state(exclusion: Exclusion | None) -> Literal["nothing_observed", "all_excluded"]:
+    """Return why a map states no area, as a word for programs.
+
+    Args:
+        exclusion: What the terrain excludes from a map whose `flooded` is None.
+    """
+    return "all_excluded" if exclusion is not None and exclusion.pixels else "nothing_observed"
+
+
 def no_area_text(exclusion: Exclusion | None) -> str:
-    """Return why a map states no area."""
-    return ALL_EXCLUDED if exclusion is not None and exclusion.pixels else "nothing was observed"
+    """Return why a map states no area, in words."""
+    return ALL_EXCLUDED if no_area_state(exclusion) == "all_excluded" else "nothing was observed"

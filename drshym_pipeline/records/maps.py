@@ -102,14 +102,14 @@ class MapRecord(Record):
     scene version, the model and the options of the map; maps of release 0.1.0 have none.
 
     `pixels` counts the mask values by name, and their sum is the grid. `pixel_spacing` is None where the network
-    computed the scene's own pixels. `water_separated` is False when no reference was used: the flooded class then
-    means open water of any kind, `flooded` is its area, and `separation` is None. With a reference `flooded` is
-    the area of flood, and `separation` says how it was found and what the other areas are. `files` are names of files
-    in the folder of the record. `mean_confidence` is read from records of earlier versions and is no longer written. It
-    describes single pixels, and readers took it for the certainty of the area, which is given by the interval.
-    `minimum_area` is None where areas of any size are water. `exclusion` is None where no terrain was
-    used. `novelty` says how unlike the training chips the scene is,
-    `mapped_surfaces` what the mapped water looks like; maps of earlier versions have neither.
+    computed the scene's own pixels. `water_separated` is False when no reference was used: the flooded class then means
+    open water of any kind, `flooded` is its area, and `separation` is None. With a reference `flooded` is the area of
+    flood, and `separation` says how it was found and what the other areas are. `flooded` is None when nothing was
+    observed, or the terrain excludes all that was. `files` are names of files in the folder of the record.
+    `mean_confidence` is read from records of earlier versions and is no longer written. It describes single pixels, and
+    readers took it for the certainty of the area, which is given by the interval. `minimum_area` is None where areas of
+    any size are water. `exclusion` is None where no terrain was used. `novelty` says how unlike the training chips the
+    scene is, `mapped_surfaces` what the mapped water looks like; maps of earlier versions have neither.
     """
 
     schema_version: str = SCHEMA_VERSION

@@ -106,11 +106,11 @@ class FloodSeparation(ReferenceSources):
 
     `method` names the combination that gives the probability of flood, and water is flood where it is not below
     `threshold`. `water` is the area of all water, flooded or not. `other_water` is the area of water that was there
-    before. Both are None when nothing was observed. Where the water before is not known, water is in the flooded class:
-    `water_unseparated` pixels with `water_unseparated_km2`. `areas_km2` has the area of every mask value by the names
-    of `MapRecord.pixels`, as it is mapped; these are counted and have no interval. `interval_source` says, as a part
-    of a sentence, where the fitted intervals of flood and of other water come from; it is None where each of both is
-    between 0 and the upper end of all water, and in records of earlier releases.
+    before. Both are None when `flooded` of the map is None. Where the water before is not known, water is in the
+    flooded class: `water_unseparated` pixels with `water_unseparated_km2`. `areas_km2` has the area of every mask value
+    by the names of `MapRecord.pixels`, as it is mapped; these are counted and have no interval. `interval_source` says,
+    as a part of a sentence, where the fitted intervals of flood and of other water come from; it is None where each of
+    both is between 0 and the upper end of all water, and in records of earlier releases.
     """
 
     method: str

@@ -86,7 +86,7 @@ class SliceRow(Record):
 
 
 class StitchSummary(Record):
-    """The figures of one stitched scene. `flooded` and the mean are None when nothing was observed.
+    """The figures of one stitched scene. `flooded` and the mean are None when the map states no area.
 
     `water_separated` says whether the flooded class excludes permanent water. `polygons` is the number in the vector
     file, `polygon_counts` says what was left out of it. `pixel_spacing` is `pixels` of

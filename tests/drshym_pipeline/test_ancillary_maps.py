@@ -212,7 +212,22 @@ def test_a_map_on_which_all_ground_is_excluded_states_no_area(mapped, now, tmp_p
     assert record.exclusion.km2 == pytest.approx(record.observed_km2)
     assert record.caption.startswith("All observed ground is excluded because of the terrain in the scene")
     assert "neither flood nor dry land can be stated" in record.caption
-    assert "nothing was observed" not in (tmp_path / "out" / record.files["report"]).read_text().lower()
+    page = (tmp_path / "out" / record.files["report"]).read_text()
+    assert "nothing was observed" not in page.lower() and "other ground" not in page
+    (warning,) = [text for text in record.warnings if "mask value 250" in text]
+    assert warning.startswith("All observed ground (") and "slope of 20 degrees or more" in warning
+    water_tiles(tmp_path / "anc")
+    _, separated = mapped(now, tmp_path / "anc", min_area_ha=1.0)
+    assert separated.separation is not None and separated.flooded is None
+    for text in (*record.warnings, *separated.warnings):
+        assert "interval" not in text and "is separated" not in text
+
+
+def test_a_limit_of_one_degree_is_in_the_singular(mapped, now, tmp_path):
+    elevation(tmp_path / "anc", 25.0)
+    _, record = mapped(now, tmp_path / "anc", limits=TerrainLimits(slope_deg=1.0))
+    text = " ".join(record.warnings)
+    assert "slope of 1 degree or more" in text and "1 degrees" not in text
 
 
 def test_the_excluded_area_is_stated_everywhere_and_belongs_to_no_other(mapped, now, tmp_path):
@@ -452,6 +467,29 @@ def test_a_layover_map_without_a_value_for_the_scene_is_named_and_not_used(mappe
     assert record.exclusion.layers[-1].tiles == ()
     with rasterio.open(tmp_path / "out" / record.files["mask"]) as mask:
         assert "layover" not in mask.tags()["DRSHYM_TERRAIN_LAYERS"]
+
+
+def test_the_command_says_that_all_ground_is_excluded(now, scene_file, tmp_path, capsys):
+    elevation(tmp_path / "anc", 25.0)
+    empty = scene_file(tmp_path / "empty.tif", observed=False)
+    command = ["segment", str(now), str(empty), "--tile", "96", "--overlap", "24", "--ancillary", str(tmp_path / "anc")]
+    assert main([*command, "--out", str(tmp_path / "a"), "--json"]) == 0
+    states = {found["record"]["scene_id"]: found["state"] for found in json.loads(capsys.readouterr().out)["maps"]}
+    assert states == {now.stem: "all_excluded", "empty": "nothing_observed"}
+    assert main([*command, "--out", str(tmp_path / "b")]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "2 of 2 scenes mapped (nothing was observed in 1; all observed ground is excluded in 1)"
+
+
+def test_the_command_says_for_each_scene_whether_flood_is_separated(now, scene_file, tmp_path, capsys):
+    far = scene_file(tmp_path / "far.tif", origin=(500_000.0, 4_000_000.0))
+    water_tiles(tmp_path / "anc")
+    command = ["segment", str(now), str(far), "--tile", "96", "--overlap", "24", "--ancillary", str(tmp_path / "anc")]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    _, header, *rows = capsys.readouterr().out.splitlines()
+    assert "open water" not in header and "flood" not in header
+    assert rows[0].startswith(now.stem) and "  flooded: " in rows[0]
+    assert rows[1].startswith("far") and "  open water, flood not separated: " in rows[1]
 
 
 def test_the_command_takes_the_folder_as_an_option_and_from_the_environment(now, tmp_path, monkeypatch, capsys):

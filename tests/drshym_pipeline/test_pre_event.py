@@ -510,6 +510,8 @@ def test_a_scene_without_an_observed_pixel_has_a_map_without_areas(before, bundl
     assert record.separation.water is None
     assert record.pixels["not_observed"] == SHAPE[0] * SHAPE[1]
     assert "Nothing was observed" in record.caption
+    assert not any("is separated" in warning or "The interval of" in warning for warning in record.warnings)
+    assert set(REFERENCE_KINDS) < set(record.files)
 
 
 @pytest.mark.parametrize(("lake", "flooded"), [(0.45, False), (0.0, True)])
@@ -551,13 +553,12 @@ def test_a_map_without_reference_replaces_all_files_of_one_with(now, before, bun
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(record.files.values())
 
 
-def test_the_command_compares_with_the_scene_before_and_names_its_column_for_flood(capfd, now, before, tmp_path):
+def test_the_command_compares_with_the_scene_before_and_says_that_the_area_is_flood(capfd, now, before, tmp_path):
     command = ["segment", now, "--pre", before, "--out", tmp_path, "--tile", "96", "--overlap", "24"]
     assert main([str(part) for part in command]) == 0
     printed = capfd.readouterr()
-    header = printed.out.splitlines()[1]
-    assert "flooded" in header
-    assert "open water" not in header
+    assert "  flooded: " in printed.out.splitlines()[2]
+    assert "open water" not in printed.out
     assert (tmp_path / f"{NOW[:-4]}_flood_proba.tif").is_file()
 
 
@@ -566,7 +567,7 @@ def test_the_table_has_the_name_of_the_class_that_the_legend_has(capfd, now, sce
     command = ["segment", now, "--pre", east, "--out", tmp_path, "--tile", "96", "--overlap", "24"]
     assert main([str(part) for part in command]) == 0
     words = "flooded, or water whose earlier state is not known"
-    assert f"  {words}  " in capfd.readouterr().out.splitlines()[1]
+    assert f"  {words}: " in capfd.readouterr().out.splitlines()[2]
     assert f'label="{words}"' in (tmp_path / f"{NOW[:-4]}_mask.qml").read_text()
 
 

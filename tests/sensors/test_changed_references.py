@@ -320,6 +320,22 @@ def test_layers_are_the_reference_where_no_map_is_and_a_changed_tile_has_the_map
     assert FLOOD not in renew(lineage)
 
 
+def test_a_scene_whose_ground_is_all_excluded_is_not_called_unobserved(tmp_path: Path):
+    layers = tmp_path / "layers"
+
+    def steep(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
+        return np.asarray((lat - 26.0) * 110_700.0)
+
+    write_tile(layers, ELEVATION, DEGREE, steep, pixels=1200, dtype="float32")
+    lineage = lineage_with(tmp_path / "home", ancillary=layers)
+    drop(lineage, FLOOD, FLOODED)
+    map_all(lineage)
+    assert record(lineage, FLOOD).pixels["excluded"] > 0
+    for asset in ("stitched_scenes", "scene_reports"):
+        shown = materialisations(lineage, asset, FLOOD)[0].metadata["flooded area"].value
+        assert shown == "all observed ground is excluded because of the terrain"
+
+
 def test_a_folder_of_layers_that_is_gone_fails_the_scene_with_one_sentence(tmp_path: Path):
     lineage = lineage_with(tmp_path, ancillary=tmp_path / "nowhere")
     drop(lineage, FLOOD, FLOODED)

@@ -10,10 +10,16 @@ import jsonschema
 import pytest
 
 from docs.schemas.__main__ import schema
+from drshym_pipeline import stages
+from drshym_pipeline.ancillary.folder import AncillaryFolder
+from drshym_pipeline.ancillary.layers import LAND_COVER, Cell
 from drshym_pipeline.cli import main
+from drshym_pipeline.layers_plan import LayersReference
 from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.records import MapRecord
+from drshym_pipeline.reference_plan import ReferencePlan
 from drshym_pipeline.scene_store import SceneStore
+from tests.ancillary_tiles import everywhere, write_tile
 from tests.releases.state import relocate, unpack
 
 FIRST, SECOND, BROKEN = "S1_20210111_first", "S1_20210112_second", "broken"
@@ -73,6 +79,23 @@ def test_mapped_waiting_and_failed_scenes_have_different_states(run, store):
     assert found["outdated"] == (found["record"]["model"]["sha256"] != document["model"]["sha256"])
     record = MapRecord.model_validate(found["record"])
     assert (Path(found["folder"]) / record.files["mask"]).is_file()
+
+
+@pytest.mark.parametrize("scene", [(), ("S3_flood",)], ids=["all scenes", "one scene"])
+def test_the_table_says_for_each_map_what_its_area_is(capfd, store, random_bundle, scene_file, tmp_path, scene):
+    now = scene_file(tmp_path / "S3_20210111.tif", shape=(64, 80))
+    folder = stages.stage([now], store.root / "scenes", scene_id="S3_flood")
+    write_tile(tmp_path / "layers", LAND_COVER, Cell(81, 18), everywhere(80), nodata=0)
+    layers = LayersReference(AncillaryFolder(tmp_path / "layers"), folder.meta().map_grid)
+    model = random_bundle.reference("registry")
+    predicted = stages.predict(stages.write_tiles(folder, tile=64, overlap=8), random_bundle, model)
+    store.set_current("S3_flood", stages.report(stages.stitch(predicted, reference=ReferencePlan((layers,)))), None)
+    capfd.readouterr()
+    assert main(["status", *scene]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert sum("  flooded: " in line for line in lines) == 1
+    assert sum("  open water, flood not separated: " in line for line in lines) == (0 if scene else 2)
+    assert not any("open water  " in line for line in lines)
 
 
 def test_a_map_by_another_model_is_outdated(run, store, checkpoint, random_bundle):
