@@ -19,7 +19,7 @@ from drshym_pipeline.observation import observed_rows
 from drshym_pipeline.probabilities import NOT_OBSERVED, StoredProbabilities
 from drshym_pipeline.records import MapGrid
 from drshym_pipeline.reference import new_reference_raster
-from drshym_pipeline.reprojection import moved, new_image_raster
+from drshym_pipeline.reprojection import moved, new_image_raster, turns
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.stitching import stitch_rows
 
@@ -63,8 +63,10 @@ def values_on(source: Any, grid: MapGrid) -> Callable[[range], NDArray[np.uint16
 def whole_offset(source: Any, grid: MapGrid) -> tuple[int, int] | None:
     """Return the row and column of an open raster where a map grid begins, which may be outside it.
 
-    None if its pixels are not those of the grid.
+    None if its pixels are not those of the grid, or if their longitudes differ by a turn.
     """
+    if turns(source, grid) != (0.0,):
+        return None
     if source.crs is None or source.crs != CRS.from_user_input(grid.crs):
         return None
     a, b, col, d, e, row = (~source.transform @ grid.affine)[:6]

@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
@@ -25,6 +26,7 @@ _BLOCK = 512
 _WARP_MEGABYTES = 64
 _THREADS = 2
 _TOLERANCE = 0.125  # pixels; the largest error when GDAL approximates the transformation between computed pixels
+_TURNS = (0.0, -360.0, 360.0)  # degrees
 
 
 def new_image_raster(path: Path, meta: SceneMeta, count: int, nodata: int) -> Any:
@@ -65,7 +67,7 @@ def strips(grid: MapGrid) -> Iterator[range]:
 
 
 def moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> NDArray[np.uint16]:
-    """Return all bands of an image's raster on some rows of a map grid.
+    """Return all bands of an image's raster on some rows of a map grid, also where their longitudes differ by a turn.
 
     Args:
         source: A raster as `new_image_raster` makes it, open for reading.
@@ -76,6 +78,43 @@ def moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> ND
     Returns:
         (bands, rows, width); the raster's nodata value outside the image.
     """
+    first, *others = turns(source, grid)
+    out = _moved(source, grid, rows, resampling, first)
+    for turn in others:
+        other = _moved(source, grid, rows, resampling, turn)
+        np.copyto(out, other, where=out == int(source.nodata))
+    return out
+
+
+def turns(source: Any, grid: MapGrid) -> tuple[float, ...]:
+    """Return the degrees to add to the longitudes of a map grid, so that they are those of a raster of the same place.
+
+    Longitudes of 180 and of -180 are one place, and those of a raster or a grid may go on beyond both. So they can
+    differ by a whole turn, or by two different numbers of turns in the two parts of a grid.
+
+    Args:
+        source: An open raster.
+        grid: The map grid.
+
+    Returns:
+        At least one number; (0.0,) where the grid or the raster is not in degrees.
+    """
+    if source.crs is None or not (source.crs.is_geographic and CRS.from_user_input(grid.crs).is_geographic):
+        return (0.0,)
+    left, right = _longitudes(source.transform, source.height, source.width)
+    grid_left, grid_right = _longitudes(grid.affine, grid.height, grid.width)
+    meeting = (turn for turn in _TURNS if grid_left + turn < right and grid_right + turn > left)
+    return tuple(meeting) or (0.0,)
+
+
+def _longitudes(affine: Affine, height: int, width: int) -> tuple[float, float]:
+    """Return the lowest and the highest longitude of the corners of a grid in degrees."""
+    xs = [(affine @ corner)[0] for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+    return min(xs), max(xs)
+
+
+def _moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling, turn: float) -> NDArray[np.uint16]:
+    """Return all bands of a raster on some rows of a map grid, to whose x values `turn` is added."""
     nodata = int(source.nodata)
     points, points_crs = source.gcps
     out = np.full((source.count, len(rows), grid.width), nodata, np.uint16)
@@ -84,7 +123,7 @@ def moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> ND
         out,
         src_crs=points_crs if points else source.crs,
         src_nodata=nodata,
-        dst_transform=grid.affine @ Affine.translation(0, rows.start),
+        dst_transform=Affine.translation(turn, 0) @ grid.affine @ Affine.translation(0, rows.start),
         dst_crs=grid.crs,
         dst_nodata=nodata,
         resampling=resampling,

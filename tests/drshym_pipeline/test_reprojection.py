@@ -12,6 +12,7 @@ from pyproj import Transformer
 from rasterio.enums import Resampling
 
 from drshym_pipeline import reprojection
+from drshym_pipeline.event_scene import values_on
 from drshym_pipeline.pre_event import check_pre_event
 from drshym_pipeline.records import MapGrid, SceneMeta
 from drshym_pipeline.reprojection import moved, new_image_raster, strips
@@ -52,6 +53,11 @@ def latitudes(grid: MapGrid) -> np.ndarray:
         (("EPSG:32660", 180.0, 66.0, 10.0), ("EPSG:32601", -180.0, 66.0, 10.0)),
         (("EPSG:32660", 180.0, 66.0, 10.0), ("EPSG:4326", 180.0, 66.0, 1.2e-4)),
         (("EPSG:4326", 180.0, 66.0, 1.2e-4), ("EPSG:32601", -180.0, 66.0, 10.0)),
+        (("EPSG:4326", 180.0, 66.0, 1.2e-4), ("EPSG:4326", -180.0, 66.0, 1.2e-4)),
+        (("EPSG:4326", -180.0, 66.0, 1.2e-4), ("EPSG:4326", 180.0, 66.0, 1e-4)),
+        (("EPSG:4326", -179.999, 66.0, 1.2e-4), ("EPSG:4258", 180.0, 66.0, 1e-4)),
+        (("EPSG:32660", 180.0, 66.0, 10.0), ("EPSG:4326", -180.0, 66.0, 1.2e-4)),
+        (("EPSG:4326", -180.0, 66.0, 1.2e-4), ("EPSG:32660", 180.0, 66.0, 10.0)),
         (("EPSG:3031", 0.0, -75.0, 20.0), ("EPSG:32731", 0.0, -75.0, 20.0)),
         (("EPSG:3031", 180.0, -80.0, 20.0), ("EPSG:3031", 180.0, -80.0, 10.0)),
     ],
@@ -93,3 +99,30 @@ def test_a_grid_of_the_same_place_shifted_by_whole_pixels_has_the_same_values(tm
     expected = np.full(source.shape, UNKNOWN, np.uint16)
     expected[:-13, 9:] = values[13:, :-9]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_the_same_pixels_a_whole_turn_away_are_found(tmp_path):
+    rng = np.random.default_rng(42)
+    source = around("EPSG:4326", -180.0, 20.0, 2.0**-13, (60, 70))
+    values = rng.integers(0, 10_001, source.shape).astype(np.uint16)
+    path = tmp_path / "image.tif"
+    with new_image_raster(path, meta_of(source, "b"), 1, UNKNOWN) as raster:
+        raster.write(values, 1)
+    target = around("EPSG:4326", 180.0, 20.0, 2.0**-13, (60, 70))
+    with rasterio.open(path) as raster:
+        found = values_on(raster, target)(range(60))
+    np.testing.assert_array_equal(found, values)
+
+
+def test_a_raster_of_the_whole_earth_is_found_on_both_sides_of_the_antimeridian(tmp_path):
+    source = MapGrid(crs="EPSG:4326", transform=(1.0, 0.0, -180.0, 0.0, -1.0, 5.0), height=10, width=360)
+    values = np.tile(np.arange(360, dtype=np.uint16), (10, 1))
+    path = tmp_path / "earth.tif"
+    with new_image_raster(path, meta_of(source, "b"), 1, UNKNOWN) as raster:
+        raster.write(values, 1)
+    for left in (170.0, -190.0):
+        target = MapGrid(crs="EPSG:4326", transform=(1.0, 0.0, left, 0.0, -1.0, 2.0), height=4, width=20)
+        expected = np.tile(np.array([*range(350, 360), *range(10)], np.uint16), (4, 1))
+        with rasterio.open(path) as raster:
+            (found,) = moved(raster, target, range(4), Resampling.nearest)
+            np.testing.assert_array_equal(found, expected)
