@@ -31,6 +31,7 @@ MOST_MAPS = 5
 MOST_COMPARED = 10
 MOST_DAYS = 120
 LEAST_OVERLAP = 0.05
+NO_VALUE = "it has no value where the scene is observed"
 # Open water of one place changes between two dates, by the season and the wind. A flood that matters adds more than
 # half of it and more than a two-hundredth of the land.
 _FAR_ABOVE, _FAR_ABOVE_SHARE = 1.5, 0.005
@@ -145,7 +146,7 @@ def flood_reasons(waters: Sequence[ComparedWater]) -> list[str]:
     reasons = []
     for found in waters:
         if not found.known:
-            reasons.append("it has no value where the scene is observed")
+            reasons.append(NO_VALUE)
         elif found.water > factor * found.other and found.water > found.other + share * found.known:
             reasons.append(
                 f"its water is far above that of {other} ({found.water / found.known:.1%} against "

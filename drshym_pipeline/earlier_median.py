@@ -22,6 +22,7 @@ from rasterio.enums import Resampling
 
 from drshym_pipeline.earlier_maps import (
     MOST_MAPS,
+    NO_VALUE,
     ComparedWater,
     EarlierChoice,
     flood_reasons,
@@ -74,14 +75,14 @@ class EarlierReference:
         grid = now.reader.meta.map_grid
         with ExitStack() as stack:
             views = [values_on(stack.enter_context(rasterio.open(scene.proba)), grid) for scene in used]
-
-            def values(rows: range) -> NDArray[np.uint16]:
-                return lower_median([view(rows) for view in views])
-
-            _, compared = write_reference(now.reader, values, raster, now.work)
-        if not compared:
+            written = write_reference(now.reader, views, raster, now.work, lower_median)
+        if not written.compared:
             return NoReference("No earlier map is the reference of this map: they know no pixel that it observes.")
-        earlier = EarlierMaps(maps=tuple(map(_record, used)), left_out=left_out, known_pixels=compared)
+        # Such a map changes no observed pixel of the median, so it is not named as a part of it.
+        empty = [scene for scene, count in zip(used, written.of_views, strict=True) if not count]
+        used = [scene for scene in used if scene not in empty]
+        left_out += tuple(left_out_map(scene, NO_VALUE) for scene in empty)
+        earlier = EarlierMaps(maps=tuple(map(_record, used)), left_out=left_out, known_pixels=written.compared)
         return ReferenceWater(
             raster,
             ReferenceSources(earlier_maps=earlier),
@@ -104,7 +105,7 @@ class EarlierReference:
             if reason:
                 left_out.append(left_out_map(scene, reason))
             elif len(used) == MOST_MAPS:
-                left_out.append(left_out_map(scene, f"{MOST_MAPS} maps that come before it are used"))
+                left_out.append(left_out_map(scene, f"{MOST_MAPS} maps come before it"))
             else:
                 used.append(scene)
         return used, tuple(left_out)

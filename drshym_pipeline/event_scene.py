@@ -5,7 +5,7 @@ A reference is written on the map grid of the scene, row by row, and counted whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from drshym_pipeline.stitching import stitch_rows
 
 _SAME_PIXEL = 1e-3  # pixels; GDAL approximates the place of a pixel with a larger error
 
+RowValues = Callable[[range], NDArray[np.uint16]]
+
 
 @dataclass(frozen=True)
 class EventScene:
@@ -43,7 +45,22 @@ class EventScene:
     work: Path
 
 
-def values_on(source: Any, grid: MapGrid) -> Callable[[range], NDArray[np.uint16]]:
+@dataclass(frozen=True)
+class WrittenReference:
+    """Pixels of a probability of water before on the map grid of a scene.
+
+    Args:
+        known: Those that have a value.
+        compared: Those among them that the scene observes.
+        of_views: Observed pixels that each source of the values knows.
+    """
+
+    known: int
+    compared: int
+    of_views: tuple[int, ...]
+
+
+def values_on(source: Any, grid: MapGrid) -> RowValues:
     """Return a function that gives the values of an open raster of probabilities on rows of a map grid.
 
     They are (rows, width) in steps of 1e-4, interpolated, 65535 where the raster has no value. Products of one track
@@ -93,29 +110,36 @@ def _copied(source: Any, grid: MapGrid, rows: range, first_row: int, first_col: 
 
 
 def write_reference(
-    now: BackscatterReader, values: Callable[[range], NDArray[np.uint16]], raster: Path, work: Path
-) -> tuple[int, int]:
+    now: BackscatterReader,
+    views: Sequence[RowValues],
+    raster: Path,
+    work: Path,
+    combine: Callable[[Sequence[NDArray[np.uint16]]], NDArray[np.uint16]] | None = None,
+) -> WrittenReference:
     """Write a probability of water before on the map grid of a scene.
 
     Args:
         now: The open scene.
-        values: Called with rows of the grid; returns (rows, width) in steps of 1e-4, 65535 where it is not known.
+        views: At least one. Each is called with rows of the grid, and returns (rows, width) in steps of 1e-4, 65535
+            where the probability is not known.
         raster: The file of the result.
         work: An existing folder for a file that is needed only here.
-
-    Returns:
-        The number of pixels that have a value, and of those among them that the scene observes.
+        combine: Makes one array of those of all views, which it may change; None takes the first.
     """
     known = compared = 0
+    of_views = [0] * len(views)
     grid = now.meta.map_grid
     with new_reference_raster(raster, grid) as target:
         for rows, observed in observed_rows(now, work):
-            stored = values(rows)
+            parts = [view(rows) for view in views]
+            for place, part in enumerate(parts):
+                of_views[place] += int(np.count_nonzero((part != NOT_OBSERVED) & observed))
+            stored = parts[0] if combine is None else combine(parts)
             has_value = stored != NOT_OBSERVED
             known += int(np.count_nonzero(has_value))
             compared += int(np.count_nonzero(has_value & observed))
             target.write(stored, 1, window=((rows.start, rows.stop), (0, grid.width)))
-    return known, compared
+    return WrittenReference(known, compared, tuple(of_views))
 
 
 def write_own_probability(now: EventScene, image: Path) -> None:

@@ -49,10 +49,10 @@ class MappedPreEvent:
         if not self.scene.is_intact():
             return _not_used(self.scene, "its probability file is missing or has changed; map it again")
         with rasterio.open(self.scene.proba) as source:
-            known, compared = write_reference(now.reader, values_on(source, grid), raster, now.work)
-        if not known:
+            written = write_reference(now.reader, [values_on(source, grid)], raster, now.work)
+        if not written.known:
             return _not_used(self.scene, "it has no observed pixel inside this scene")
-        if not compared and now.reader.meta.observed_fraction > 0:
+        if not written.compared and now.reader.meta.observed_fraction > 0:
             return _not_used(self.scene, "it has no observed pixel where this scene has one")
         record = PreEventScene(
             scene_id=meta.scene_id,
@@ -64,7 +64,7 @@ class MappedPreEvent:
             modality=self.scene.modality,
             crs=meta.map_grid.crs,
             shape=meta.map_grid.shape,
-            known_pixels=compared,
+            known_pixels=written.compared,
             pixel_spacing=self.scene.pixel_spacing,
         )
         # Two scenes of which each was mapped by another model are no pair as the intervals of flood were fitted on.

@@ -194,13 +194,15 @@ def map_pre_event(
         for row, stored in stitch_rows(open_probabilities(probabilities, plan.grid), plan.grid):
             target.write(stored, 1, window=((row, row + len(stored)), (0, before.width)))
     with rasterio.open(image) as source:
-        known, compared = write_reference(now, values_on(source, now.meta.map_grid), raster, work)
+        written = write_reference(now, [values_on(source, now.meta.map_grid)], raster, work)
     event = scene_label(now.meta, before)
-    if not known:
+    if not written.known:
         raise InputError(
             _named_source(before), f"has no observed pixel inside the scene {event}: nothing to compare", _OTHER_SCENE
         )
-    if not compared and now.meta.observed_fraction > 0:  # a scene without an observed pixel has no flood on its map
+    if (
+        not written.compared and now.meta.observed_fraction > 0
+    ):  # a scene without an observed pixel has no flood on its map
         raise InputError(
             _named_source(before),
             f"has no observed pixel where the scene {event} has one: no pixel can be compared",
@@ -217,7 +219,7 @@ def map_pre_event(
         modality=modality,
         crs=before.map_grid.crs,
         shape=before.map_grid.shape,
-        known_pixels=compared,
+        known_pixels=written.compared,
         pixel_spacing=prediction.summary.pixels,
     )
     named = f"The pre-event scene {scene_label(before, now.meta)}"

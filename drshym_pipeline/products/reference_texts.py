@@ -30,7 +30,9 @@ def reference_text(sources: ReferenceSources, scene: SceneMeta | MapRecord, *, b
         texts.append(_scene_text(sources.pre_event, scene, briefly=briefly))
     if sources.earlier_maps is not None:
         texts.append(_earlier_text(sources.earlier_maps))
-    used = [layer.title for layer in sources.layers if layer.tiles]
+    layers = [layer for layer in sources.layers if layer.tiles]
+    # The layers of a scene without an observed pixel know none of its pixels.
+    used = [layer.title for layer in layers if layer.known_pixels] or [layer.title for layer in layers if not texts]
     if used and briefly:
         texts.append("long-term maps of water")
     elif used:

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from assets.scene_faults import map_faults
 from drshym_pipeline import stages
-from drshym_pipeline.earlier_maps import choose_earlier
+from drshym_pipeline.earlier_maps import NO_VALUE, choose_earlier
 from drshym_pipeline.earlier_median import EarlierReference, lower_median
 from drshym_pipeline.mapped_scenes import MappedScene, read_mapped_scene
 from drshym_pipeline.model.bundle import shipped_bundle
@@ -23,6 +23,7 @@ from drshym_pipeline.reference_plan import ReferencePlan
 from drshym_pipeline.sar.sidecar import SceneSidecar
 from drshym_pipeline.scene_folder import MapFolder, PredictionFolder, ProductKind
 from drshym_pipeline.scene_store import SceneStore
+from drshym_pipeline.storage import sha256_file
 from tests.drshym_pipeline.conftest import SceneFile
 from tests.products.safe_product import write_image
 from tests.units import from_db
@@ -173,6 +174,24 @@ def test_maps_on_another_grid_and_over_a_part_of_the_scene_are_moved(store, dry,
     # Its land is the same, so where one of both knows a pixel, the middle of it is dry.
     assert (reference[5:40, 200:290] < 2_000).mean() > 0.95
     assert (reference[:, :10] == NOT_OBSERVED).all()
+
+
+def test_a_map_that_knows_no_observed_pixel_is_not_named_as_used(store, dry, flood, tmp_path):
+    with rasterio.open(dry[0].proba) as source:
+        profile, values = source.profile, source.read()
+    observed = read(stages.stitch(flood, run="observed"), "mask") != 255
+    assert observed.any()
+    assert not observed.all()
+    values[0] = np.where(observed, NOT_OBSERVED, 100)
+    border = tmp_path / "border.tif"
+    with rasterio.open(border, "w", **profile) as target:
+        target.write(values)
+    others = [replace(dry[0], proba=border, proba_sha256=sha256_file(border)), *dry[1:]]
+    drawn = stages.stitch(flood, reference=store.plan(flood, others), run="border")
+    earlier = drawn.stitched().separation.earlier_maps
+    assert {map_.scene_id for map_ in earlier.maps} == {scene.name for scene in dry[1:]}
+    assert [(left.scene_id, left.reason) for left in earlier.left_out] == [(dry[0].name, NO_VALUE)]
+    assert "from 2 earlier maps only" in " ".join(drawn.stitched().warnings)
 
 
 def raw_image(path: Path, source: Path) -> Path:
