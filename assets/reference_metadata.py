@@ -6,26 +6,28 @@ from assets.metadata import table
 from drshym_pipeline.records import ReferenceSources, SceneMeta, StitchSummary
 
 
-def reference_metadata(summary: StitchSummary, meta: SceneMeta) -> dict[str, Any]:
+def reference_metadata(summary: StitchSummary, meta: SceneMeta, no_reference: str) -> dict[str, Any]:
     """Return what a map was compared with: the scenes with their dates and hashes, and what was left out.
 
     Args:
         summary: The figures of the map.
         meta: The scene of the map.
+        no_reference: Why no reference was planned for the map, as a clause; empty if one was.
     """
     from drshym_pipeline.products.reference_texts import reference_text
 
     separation = summary.separation
     if separation is None:
         note = summary.reference_note
-        return {"compared with": f"nothing: {note.reason}" if note is not None and note.reason else "nothing"}
+        reason = no_reference or ("" if note is None else note.reason)
+        return {"compared with": f"nothing: {reason}" if reason else "nothing"}
     found: dict[str, Any] = {
         "compared with": reference_text(separation, meta),
         "reference scenes": table(reference_rows(separation)),
     }
-    if separation.earlier_maps is not None and separation.earlier_maps.left_out:
+    if separation.maps_left_out:
         found["earlier maps left out"] = table(
-            [{"scene": left.scene_id, "reason": left.reason} for left in separation.earlier_maps.left_out]
+            [{"scene": left.scene_id, "reason": left.reason} for left in separation.maps_left_out]
         )
     return found
 

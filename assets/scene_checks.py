@@ -87,7 +87,9 @@ def _reference_is_known(store: ArtefactStore, scene: str, run: str) -> Outcome:
         return Outcome(known, sentence, figures)
     if note is None:
         return Outcome(True, "The map was made by an earlier release, which compared no map.")
-    return Outcome(False, f"Flood is not separated from other water: {note.reason.rstrip('.')}.")
+    # The map may be one of an earlier run, which had no reference for another reason.
+    reason = store.scenes.note(scene, run).no_reference or note.reason
+    return Outcome(False, f"Flood is not separated from other water: {reason.rstrip('.')}.")
 
 
 def _scene_is_like_the_training_chips(store: ArtefactStore, scene: str, run: str) -> Outcome:

@@ -163,9 +163,9 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     plan = ScenesBeside.of(scenes).plan(partition, predicted.scene.meta(), model, engine.references)
     drawn = stitch(predicted, run=tools.run, min_area_ha=engine.min_area_ha, reference=plan, progress=tools.progress)
     if drawn.is_complete():
-        tools.note(partition, map=drawn.version, drawing=None)
+        tools.note(partition, map=drawn.version, drawing=None, no_reference=plan.reason)
     else:
-        tools.note(partition, drawing=drawn.directory.name, map=None)
+        tools.note(partition, drawing=drawn.directory.name, map=None, no_reference=plan.reason)
     summary = drawn.stitched()
     kinds = ("mask", "proba", *(kind for kind in OPTIONAL_KINDS if kind in summary.files))
     products = [drawn.product(kind) for kind in kinds]
@@ -184,7 +184,7 @@ def stitch_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
             **({} if summary.minimum_area is None else {"minimum area": summary.minimum_area.text()}),
             "threshold": summary.calibration.threshold,
             "model": f"{summary.reference.name} {summary.reference.version} ({summary.reference.source})",
-            **reference_metadata(summary, predicted.scene.meta()),
+            **reference_metadata(summary, predicted.scene.meta(), plan.reason),
             "warnings": "; ".join(summary.warnings) or "none",
             "map version": drawn.version,
             # scene_reports moves them to this folder.

@@ -71,13 +71,16 @@ class EarlierReference:
         """
         used, left_out = self._used(now)
         if not used:
-            return NoReference(_none_used(left_out))
+            return NoReference(_none_used(left_out), left_out)
         grid = now.reader.meta.map_grid
         with ExitStack() as stack:
             views = [values_on(stack.enter_context(rasterio.open(scene.proba)), grid) for scene in used]
             written = write_reference(now.reader, views, raster, now.work, lower_median)
         if not written.compared:
-            return NoReference("No earlier map is the reference of this map: they know no pixel that it observes.")
+            left_out += tuple(left_out_map(scene, NO_VALUE) for scene in used)
+            return NoReference(
+                "No earlier map is the reference of this map: they know no pixel that it observes.", left_out
+            )
         # Such a map changes no observed pixel of the median, so it is not named as a part of it.
         empty = [scene for scene, count in zip(used, written.of_views, strict=True) if not count]
         used = [scene for scene in used if scene not in empty]

@@ -16,7 +16,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.layers_plan import LayersReference, PlannedExclusion
 from drshym_pipeline.mapped_pre_event import plan_pre_event
 from drshym_pipeline.mapped_scenes import MappedScene
-from drshym_pipeline.records import SceneMeta, TerrainLimits
+from drshym_pipeline.records import LeftOutMap, SceneMeta, TerrainLimits
 from drshym_pipeline.reference_plan import PlannedReference, ReferencePlan
 from drshym_pipeline.sar.file_names import stem
 from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
@@ -63,6 +63,7 @@ def choose_reference(
     sources: list[PlannedReference] = []
     warnings = _before_the_event(now, event_day)
     reasons = []
+    left_out: tuple[LeftOutMap, ...] = ()
     if note.pre_event is not None:
         try:
             named = _named(note.pre_event, others)
@@ -77,6 +78,7 @@ def choose_reference(
             sources.append(EarlierReference(choice))
         else:
             reasons.append(choice.reason)
+            left_out = choice.left_out
     elif note.pre_event is None:
         reasons.append("the side-car names no pre-event scene, and DRSHYM_REFERENCE=side-car uses no other")
     if folder is not None:
@@ -85,7 +87,7 @@ def choose_reference(
             sources.append(layers)
         else:
             reasons.append(f"{folder.root} has no long-term map of water for it")
-    return ReferencePlan(tuple(sources), tuple(warnings), "" if sources else "; ".join(reasons), terrain)
+    return ReferencePlan(tuple(sources), tuple(warnings), "" if sources else "; ".join(reasons), terrain, left_out)
 
 
 def _before_the_event(now: SceneMeta, event_day: date | None) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from drshym_pipeline.event_scene import EventScene
 from drshym_pipeline.exclusion import TerrainExclusion
-from drshym_pipeline.records import ReferenceNote
+from drshym_pipeline.records import LeftOutMap, ReferenceNote
 from drshym_pipeline.reference import ReferenceIdentity, ReferenceWater, combined
 from drshym_pipeline.storage import sha256_json
 
@@ -27,9 +27,11 @@ class NoReference:
 
     Args:
         reason: Why, as a sentence.
+        left_out: The maps of earlier scenes that cannot be used.
     """
 
     reason: str
+    left_out: tuple[LeftOutMap, ...] = ()
 
 
 class PlannedReference(ReferenceIdentity, Protocol):
@@ -74,12 +76,14 @@ class ReferencePlan:
         warnings: What a reader of the map must know about what is missing, as sentences.
         reason: Why there is no source, as a clause; empty if there is one.
         terrain: What the terrain excludes from the map; None where terrain is not used.
+        left_out: The maps of earlier scenes that cannot be used, where no earlier map is a source.
     """
 
     sources: tuple[PlannedReference, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str = ""
     terrain: PlannedTerrain | None = None
+    left_out: tuple[LeftOutMap, ...] = ()
 
     @cached_property
     def identity(self) -> dict[str, Mapping[str, Any]]:
@@ -113,10 +117,12 @@ class ReferencePlan:
         """
         made: list[ReferenceWater] = []
         missing: list[str] = []
+        left_out = list(self.left_out)
         for number, source in enumerate(self.sources):
             outcome = source.make(now, folder / f"reference_{number}.tif")
             if isinstance(outcome, NoReference):
                 missing.append(outcome.reason)
+                left_out += outcome.left_out
             else:
                 made.append(outcome)
         warnings = (*self.warnings, *missing)
@@ -124,4 +130,5 @@ class ReferencePlan:
             reason = self.reason or " ".join(missing)
             return MadeReference(None, self.note.model_copy(update={"reason": reason}), warnings)
         water = combined(made, now.reader.meta.map_grid, folder / "reference.tif")
-        return MadeReference(replace(water, warnings=(*warnings, *water.warnings)), self.note)
+        sources = water.sources.model_copy(update={"left_out": tuple(left_out)})
+        return MadeReference(replace(water, sources=sources, warnings=(*warnings, *water.warnings)), self.note)

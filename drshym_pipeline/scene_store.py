@@ -55,6 +55,8 @@ class WorkNote(Record):
     """The artefacts that one run works on, by their names within the folder of the scene's version.
 
     `request` is the request that the run answers. A name is None before the run's stage has made the artefact.
+    `no_reference` is why the run planned no reference for its map, empty if it planned one. A finished map that it
+    found may have been made for another reason.
     """
 
     version: str
@@ -63,6 +65,7 @@ class WorkNote(Record):
     prediction: str | None = None
     drawing: str | None = None
     map: str | None = None
+    no_reference: str = ""
 
 
 class RunFailure(Record):

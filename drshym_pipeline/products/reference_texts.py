@@ -67,7 +67,7 @@ def reference_provenance(sources: ReferenceSources) -> list[tuple[str, str]]:
         ]
     if (earlier := sources.earlier_maps) is not None:
         rows += [(f"earlier map {map_.scene_id}", f"map version {map_.map_version}") for map_ in earlier.maps]
-        rows += [(f"earlier map {left.scene_id}", f"not used: {left.reason}") for left in earlier.left_out]
+    rows += [(f"earlier map {left.scene_id}", f"not used: {left.reason}") for left in sources.maps_left_out]
     return rows + [
         (f"layer {layer.name}", layer_text(layer.title, layer.tiles, layer.missing)) for layer in sources.layers
     ]

@@ -93,12 +93,19 @@ class ReferenceLayer(Record):
 class ReferenceSources(Record):
     """Where the probability of water before comes from: at least one of these.
 
-    They are in the order of precedence. A pixel has its reference from the first that has a value there.
+    They are in the order of precedence. A pixel has its reference from the first that has a value there. `left_out` are
+    the maps of earlier scenes that were not used, where no earlier map was; otherwise `earlier_maps` has them.
     """
 
     pre_event: PreEventScene | None = None
     earlier_maps: EarlierMaps | None = None
     layers: tuple[ReferenceLayer, ...] = ()
+    left_out: tuple[LeftOutMap, ...] = ()
+
+    @property
+    def maps_left_out(self) -> tuple[LeftOutMap, ...]:
+        """All maps of earlier scenes that were not used."""
+        return (*(() if self.earlier_maps is None else self.earlier_maps.left_out), *self.left_out)
 
 
 class FloodSeparation(ReferenceSources):

@@ -138,6 +138,16 @@ def test_the_key_changes_with_the_files_of_the_reference_and_with_nothing_else()
     assert plan(None, earlier("a", 12), earlier("b", 24), earlier("c", 36)).note.key != first
 
 
+def test_earlier_maps_that_cannot_be_used_are_kept_beside_another_source(tmp_path):
+    write_tile(tmp_path, OCCURRENCE, Cell(80, 10), everywhere(0))
+    day = (NOW - timedelta(days=5)).date()
+    found = plan(SceneSidecar(date=day), earlier("flood", 3), folder=AncillaryFolder(tmp_path))
+    assert sources(found) == ["layers"]
+    assert [(left.scene_id, left.reason) for left in found.left_out] == [
+        ("flood", f"it is of the day of the event ({day}) or later")
+    ]
+
+
 def test_layers_come_last_and_a_folder_without_a_tile_of_the_place_is_no_source(tmp_path):
     empty, some = tmp_path / "empty", tmp_path / "some"
     empty.mkdir()

@@ -336,6 +336,38 @@ def test_a_scene_whose_ground_is_all_excluded_is_not_called_unobserved(tmp_path:
         assert shown == "all observed ground is excluded because of the terrain"
 
 
+def test_earlier_maps_that_cannot_be_used_are_named_beside_the_layers(tmp_path: Path):
+    layers = tmp_path / "layers"
+    write_tile(layers, OCCURRENCE, DECADES, everywhere(0))
+    lineage = lineage_with(tmp_path / "home", ancillary=layers)
+    drop(lineage, FLOOD, FLOODED, date="2021-05-15")
+    drop(lineage, DRY[0], SMALL_LAKE)
+    map_all(lineage)
+    assert lineage.run("map_scene", FLOOD).success
+    reason = "it is of the day of the event (2021-05-15) or later"
+    found = record(lineage, FLOOD).separation
+    assert found is not None
+    assert [layer.name for layer in found.layers if layer.tiles] == ["jrc_occurrence"]
+    shown = materialisations(lineage, "stitched_scenes", FLOOD)[0]
+    (row,) = (row.data for row in shown.metadata["earlier maps left out"].records)
+    assert row == {"scene": DRY[0], "reason": reason}
+    assert f"not used: {reason}" in newest(lineage, FLOOD).product("report").read_text("utf-8")
+
+
+def test_a_reused_map_has_the_present_reason_for_no_reference(lineage: Lineage):
+    drop(lineage, FLOOD, FLOODED, date="2021-05-15")
+    map_all(lineage)
+    first = newest(lineage, FLOOD)
+    drop(lineage, DRY[0], SMALL_LAKE)
+    map_all(lineage)
+    again = lineage.run("map_scene", FLOOD)
+    assert newest(lineage, FLOOD).version == first.version
+    reason = f"the earlier map {DRY[0]} cannot be used, because it is of the day of the event (2021-05-15) or later"
+    assert reason in check(again).description
+    shown = materialisations(lineage, "stitched_scenes", FLOOD)[0]
+    assert shown.metadata["compared with"].value == f"nothing: {reason}"
+
+
 def test_a_folder_of_layers_that_is_gone_fails_the_scene_with_one_sentence(tmp_path: Path):
     lineage = lineage_with(tmp_path, ancillary=tmp_path / "nowhere")
     drop(lineage, FLOOD, FLOODED)
