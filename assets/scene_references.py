@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapped_scenes import MappedScene, read_mapped_scene
+from drshym_pipeline.mapped_scenes import MappedScene, names_of, read_mapped_scene
 from drshym_pipeline.records import SceneMeta
 from drshym_pipeline.sar.named_times import named_time
 from drshym_pipeline.sar.sidecar import SceneSidecar
@@ -21,11 +21,16 @@ from drshym_pipeline.settings import ReferenceOptions
 from resources.sidecars import kept_sidecar, sidecar_place
 
 if TYPE_CHECKING:
+    from drshym_pipeline.ancillary.folder import AncillaryFolder
     from drshym_pipeline.reference_plan import ReferencePlan
 
 # `drshym_pipeline.earlier_maps` decides; scenes whose names are of other times are not even read. A name may have the
 # time of another part of the product, so some days more are.
 _NEAR, _SAME = timedelta(days=125), timedelta(days=5)
+_LAYERS_REMEDY = (
+    "Bring the folder back, or set DRSHYM_ANCILLARY to the folder of the tiles and restart the services; then "
+    "re-execute the runs of the scenes that have failed"
+)
 # A process that maps many scenes, or a code server that runs a sensor every minute, reads a scene again only when its
 # newest map or its side-car has changed.
 _READ: dict[Path, tuple[str, MappedScene | None]] = {}
@@ -79,12 +84,12 @@ class ScenesBeside:
         Raises:
             InputError: The folder of layers cannot be used.
         """
-        from drshym_pipeline.ancillary.folder import AncillaryFolder
         from drshym_pipeline.reference_choice import choose_reference
 
         note = self.notes.get(scene, SceneSidecar())
         names: Iterable[str] = self.stamps if note.pre_event is not None else self._near(now.acquired_at)
         others = [other for name in names if name != scene and (other := self.mapped(name)) is not None]
+        waiting = {} if note.pre_event is None else {name: own for name, own in self._waiting.items() if name != scene}
         return choose_reference(
             now,
             note,
@@ -92,7 +97,8 @@ class ScenesBeside:
             model_sha256=model_sha256,
             option=options.reference,
             days=self._days,
-            folder=None if options.ancillary is None else AncillaryFolder(options.ancillary),
+            waiting=waiting,
+            folder=None if options.ancillary is None else _layers(options.ancillary),
             limits=options.limits,
         )
 
@@ -108,6 +114,19 @@ class ScenesBeside:
         return moment is None or any(
             (other := named_time(name)) is None or moment - _NEAR <= other <= moment + _SAME for name in changed
         )
+
+    @cached_property
+    def _waiting(self) -> dict[str, frozenset[str]]:
+        """The names of all scenes that have no finished map."""
+        found = {}
+        for name in self.stamps:
+            if self.mapped(name) is None:
+                try:
+                    sources = self.store.sources(name)
+                except InputError:  # a damaged scene must not stop the maps of others
+                    sources = None
+                found[name] = names_of(name, () if sources is None else sources.files)
+        return found
 
     @cached_property
     def _days(self) -> Mapping[str, date]:
@@ -130,6 +149,15 @@ class ScenesBeside:
         first = bisect_left(timed, (now - _NEAR, ""))
         last = bisect_left(timed, (now + _SAME, ""))
         return [*(name for _, name in timed[first:last]), *others]
+
+
+def _layers(place: Path) -> "AncillaryFolder":
+    from drshym_pipeline.ancillary.folder import AncillaryFolder
+
+    try:
+        return AncillaryFolder(place)
+    except InputError as error:
+        raise InputError(error.subject, error.problem, _LAYERS_REMEDY) from error
 
 
 def _note_path(store: SceneStore, scene: str) -> Path:

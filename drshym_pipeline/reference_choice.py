@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from drshym_pipeline.ancillary.folder import AncillaryFolder
@@ -15,12 +16,16 @@ from drshym_pipeline.earlier_median import EarlierReference
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.layers_plan import LayersReference, PlannedExclusion
 from drshym_pipeline.mapped_pre_event import plan_pre_event
-from drshym_pipeline.mapped_scenes import MappedScene
+from drshym_pipeline.mapped_scenes import MappedScene, names_of
 from drshym_pipeline.records import LeftOutMap, SceneMeta, TerrainLimits
 from drshym_pipeline.reference_plan import PlannedReference, ReferencePlan
 from drshym_pipeline.sar.file_names import stem
 from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
 from drshym_pipeline.settings import ReferenceOption
+
+Names = frozenset[str]
+
+_NEAR_NAME = 0.8  # likeness from 0 to 1, by difflib
 
 
 def event_days(notes: Iterable[SceneSidecar]) -> dict[str, date]:
@@ -40,6 +45,7 @@ def choose_reference(
     model_sha256: str,
     option: ReferenceOption = "auto",
     days: Mapping[str, date] | None = None,
+    waiting: Mapping[str, Names] | None = None,
     folder: AncillaryFolder | None = None,
     limits: TerrainLimits | None = None,
 ) -> ReferencePlan:
@@ -52,6 +58,7 @@ def choose_reference(
         model_sha256: The model of the map.
         option: `auto` uses the scene of the side-car and earlier maps, `side-car` no earlier maps, `none` no reference.
         days: The days of events by their names, from the side-cars of all scenes.
+        waiting: The names that a user may call each scene by that has no finished map.
         folder: Tiles of long-term layers and elevation. They are used where no other reference has a value.
         limits: From which terrain on a pixel is excluded.
     """
@@ -66,7 +73,7 @@ def choose_reference(
     left_out: tuple[LeftOutMap, ...] = ()
     if note.pre_event is not None:
         try:
-            named = _named(note.pre_event, others)
+            named = _named(note.pre_event, now, others, waiting or {})
             sources.append(plan_pre_event(now, named, model_sha256, event_day))
             others = [other for other in others if other is not named]  # it is not an earlier map once more
         except InputError as error:
@@ -99,18 +106,41 @@ def _before_the_event(now: SceneMeta, event_day: date | None) -> list[str]:
     ]
 
 
-def _named(text: str, others: Sequence[MappedScene]) -> MappedScene:
+def _named(text: str, now: SceneMeta, others: Sequence[MappedScene], waiting: Mapping[str, Names]) -> MappedScene:
     """Return the scene that a side-car names by its name, or by a file of it with or without folder and ending.
 
+    Letter case counts only where names differ in nothing else.
+
     Raises:
-        InputError: No finished map has that name, or several have.
+        InputError: No scene has that name, or several have, or the one that has it is not mapped yet.
     """
-    exact = [other for other in others if text in (other.name, *other.names)]
-    name = PurePosixPath(text).name
-    found = exact or [other for other in others if {name, stem(name), scene_name(name)} & {other.name, *other.names}]
-    if not found:
-        raise InputError(text, "has no finished map yet", "Copy the scene into the watched folder")
+    mapped = {other.name: other for other in others}
+    names = {**waiting, **{name: other.names | {name} for name, other in mapped.items()}}
+    found = _scenes_called(text, names)
     if len(found) > 1:
-        places = ", ".join(sorted(other.name for other in found))
-        raise InputError(text, f"is the name of several scenes ({places})", "Name one of them in the side-car")
-    return found[0]
+        problem = f"is the name of several scenes ({', '.join(sorted(found))})"
+        raise InputError(text, problem, "Name one of them in the side-car")
+    if found and found[0] in mapped:
+        return mapped[found[0]]
+    if found:
+        raise InputError(text, "has no finished map yet", "Wait until it is mapped")
+    own = names_of(now.scene_id, tuple(PurePosixPath(uri).name for uri in now.source_uris))
+    if _scenes_called(text, {now.scene_id: own}):
+        raise InputError(text, "is the name of the scene itself", "Name an earlier scene in the side-car")
+    near = get_close_matches(text, sorted(set().union(*names.values())), 1, _NEAR_NAME)
+    problem = f"is the name of no scene{f' (the nearest name is {near[0]})' if near else ''}"
+    raise InputError(text, problem, "Correct the name in the side-car, or copy the scene into the watched folder")
+
+
+def _scenes_called(text: str, names: Mapping[str, Names]) -> list[str]:
+    """Return the scenes that have a name; with other letter case, or without folder and ending, if none has it."""
+    name = PurePosixPath(text).name
+    short = frozenset({name, stem(name), scene_name(name)})
+    for wanted in (frozenset({text}), short):
+        if found := [scene for scene, own in names.items() if wanted & own]:
+            return found
+    for wanted in (frozenset({text}), short):
+        folded = {one.casefold() for one in wanted}
+        if found := [scene for scene, own in names.items() if folded & {one.casefold() for one in own}]:
+            return found
+    return []

@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from assets.scene_references import ScenesBeside
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.errors import InputError, one_line
 from drshym_pipeline.records import counted
 from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.settings import PipelineSettings, ReferenceOptions
@@ -121,7 +121,12 @@ def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
                 context.update_cursor(store.put_object(MEMORY, {**memory, **seen}))
             return SkipReason("no reference has changed")
         now, later = sorted(due)[:MOST_IN_A_TICK], sorted(due)[MOST_IN_A_TICK:]
-        states = _states(store, beside, now, settings.references)
+        try:
+            states = _states(store, beside, now, settings.references)
+        except (
+            InputError
+        ) as error:  # the layers are lost: the cursor stays, so what has changed is seen when they are back
+            return SkipReason(one_line(error))
         plan = plan_renewals(states, memory.get("requested", {}), running, settings.renewals_per_tick)
         cursor = store.put_object(MEMORY, {**seen, "open": [*plan.open, *later], "requested": dict(plan.requested)})
         if not plan.requests:

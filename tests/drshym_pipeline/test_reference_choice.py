@@ -45,7 +45,7 @@ def test_the_scene_of_the_side_car_comes_before_the_earlier_maps():
 
 
 def test_a_scene_that_is_not_mapped_yet_is_named_in_a_warning_and_changes_the_map():
-    found = plan(SceneSidecar(pre_event="pre"))
+    found = plan(SceneSidecar(pre_event="pre"), waiting={"pre": names_of("pre", ())})
     assert found.sources == ()
     assert found.warnings == ("The pre-event scene pre of the side-car is not used: it has no finished map yet.",)
     assert "no finished map yet" in found.reason
@@ -90,6 +90,33 @@ def test_a_name_of_several_scenes_is_not_guessed():
     assert found.sources == ()
     assert "is the name of several scenes (a, b)" in found.warnings[0]
     assert sources(plan(SceneSidecar(pre_event="y/pre.tif"), first, second, option="side-car")) == ["pre_event"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("S1_befor", "it is the name of no scene (the nearest name is S1_before)."),
+        ("S1_befroe_VV.tif", "it is the name of no scene (the nearest name is S1_before_VV.tif)."),
+        ("elsewhere", "it is the name of no scene."),
+        ("now", "it is the name of the scene itself."),
+        ("s1_later", "it has no finished map yet."),
+    ],
+)
+def test_a_name_of_no_mapped_scene_is_told_with_the_nearest_one(text, words):
+    before, waiting = named(earlier("S1_before", 12), "S1_before_VV.tif"), {"S1_later": names_of("S1_later", ())}
+    (warning,) = plan(SceneSidecar(pre_event=text), before, option="side-car", waiting=waiting).warnings
+    assert warning == f"The pre-event scene {text} of the side-car is not used: {words}"
+
+
+@pytest.mark.parametrize("text", ["s1_BEFORE", "S1_BEFORE_VV.TIF", "Folder/s1_before_vv.tif"])
+def test_letter_case_of_a_name_does_not_matter_where_one_scene_has_it(text):
+    before = named(earlier("S1_before", 12), "S1_before_VV.tif")
+    assert sources(plan(SceneSidecar(pre_event=text), before, option="side-car")) == ["pre_event"]
+    other = named(earlier("s1_Before", 24), "s1_Before_vv.tif")
+    (warning,) = plan(SceneSidecar(pre_event=text), before, other, option="side-car").warnings
+    assert "is the name of several scenes (S1_before, s1_Before)" in warning
+    found = plan(SceneSidecar(pre_event="s1_Before"), before, other, option="side-car")
+    assert found.sources[0].scene.name == "s1_Before"
 
 
 def test_the_setting_switches_the_automatic_reference_off():

@@ -162,11 +162,14 @@ def test_the_pre_event_scene_of_the_side_car_is_used_as_soon_as_it_is_mapped(lin
     map_all(lineage)
     first = record(lineage, FLOOD)
     assert first.separation is None
-    assert (
-        f"The pre-event scene {before}.tif of the side-car is not used: it has no finished map yet." in first.warnings
-    )
+    refused = f"The pre-event scene {before}.tif of the side-car is not used: it"
+    assert f"{refused} is the name of no scene." in first.warnings
     drop(lineage, before, SMALL_LAKE)
-    map_all(lineage)
+    assert lineage.tick() == []
+    (request,) = lineage.tick()
+    assert renew(lineage) == [FLOOD]
+    assert f"{refused} has no finished map yet." in record(lineage, FLOOD).warnings
+    assert lineage.run("map_scene", before, tags=request.tags).success
     assert renew(lineage) == [FLOOD]
     second = record(lineage, FLOOD)
     assert second.separation is not None
@@ -374,4 +377,25 @@ def test_a_folder_of_layers_that_is_gone_fails_the_scene_with_one_sentence(tmp_p
     result = lineage.map_all()[FLOOD]
     assert not result.success
     (event,) = [event for event in result.all_events if event.is_step_failure]
-    assert "nowhere: is not a folder" in str(event.step_failure_data.user_failure_data.description)
+    told = str(event.step_failure_data.user_failure_data.description)
+    assert "nowhere: is not a folder" in told
+    assert "DRSHYM_ANCILLARY" in told
+    assert "re-execute" in told
+    assert "--ancillary" not in told
+
+
+def test_a_folder_of_layers_that_is_lost_is_the_reason_of_every_tick(tmp_path: Path):
+    layers = tmp_path / "layers"
+    write_tile(layers, OCCURRENCE, DECADES, everywhere(0))
+    lineage = lineage_with(tmp_path / "home", ancillary=layers)
+    drop(lineage, FLOOD, FLOODED)
+    map_all(lineage)
+    assert renew(lineage) == []
+    layers.rename(tmp_path / "away")
+    for _ in range(2):
+        assert lineage.tick("changed_references") == []
+        assert "layers: is not a folder" in str(lineage.message)
+        assert "DRSHYM_ANCILLARY" in str(lineage.message)
+    (tmp_path / "away").rename(layers)
+    write_tile(layers, OCCURRENCE, DECADES, everywhere(100))
+    assert renew(lineage) == [FLOOD], "a tile that changed meanwhile is seen"
