@@ -1,6 +1,7 @@
 """The sensor that watches the folder of scenes. `plan` decides what to do; this module carries it out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from dagster import (
     DefaultSensorStatus,
@@ -13,6 +14,7 @@ from dagster import (
 )
 
 from assets.partitions import scenes
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import PipelineSettings
 from resources.bucket import SceneBucket
 from resources.run_limits import LONGEST_TAG, MAPPING_TAG, NEW_SCENE
@@ -32,6 +34,13 @@ def _remembered(store: ArtefactStore, cursor: str | None) -> Seen:
     """Return what the last committed tick saw; nothing if the store no longer has it."""
     value = store.get_object(SEEN, cursor) if cursor else None
     return seen_from_json(value or {})
+
+
+def _has_failed(store: ArtefactStore, partition: str) -> bool:
+    try:
+        return store.scenes.status(partition).state == "failed"
+    except InputError:  # a damaged record is no reason to stop the sensor
+        return False
 
 
 def _named(texts: Sequence[str]) -> str:
@@ -78,7 +87,8 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
     ) -> SensorResult | SkipReason:
         ignored: list[str] = []
         listing = bucket.listing(context.log.warning, ignored.append)
-        plan = plan_tick(listing, _remembered(store, context.cursor), settings.scenes_per_tick)
+        seen = _remembered(store, context.cursor)
+        plan = plan_tick(listing, seen, settings.scenes_per_tick, partial(_has_failed, store))
         not_mapped = _ignored_text(ignored, plan)
         _log_ignored(context.log.warning, store, not_mapped)
         for request in plan.requests:

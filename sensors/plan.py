@@ -5,12 +5,12 @@ tick must remember. A file is used when its size and etag were the same in two t
 VV file waits some ticks for a VH file; then it is mapped alone, and mapped again with the VH file if that arrives
 later. The images of a SAFE folder wait for their calibration tables in the same way. A side-car, a calibration or noise
 table and the annotation of a product are more files of their scene: if one is added or changed later, the scene is
-mapped again.
+mapped again. A side-car that is deleted is no change, unless the scene has failed with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -117,13 +117,16 @@ class _Group:
         return (*self.rasters, *(() if self.sidecar is None else (self.sidecar,)), *self.tables)
 
 
-def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan:
+def plan_tick(
+    listing: Sequence[SourceFile], seen: Seen, limit: int, has_failed: Callable[[str], bool] = lambda _: False
+) -> TickPlan:
     """Return the plan for one tick.
 
     Args:
         listing: All files that may be scenes, companions or side-cars, complete.
         seen: The state that the last tick returned; empty at the first tick.
         limit: How many scenes to request now, at most; the others wait for later ticks.
+        has_failed: Called with a partition; returns whether its last request failed.
     """
     groups, companions = _group(listing)
     seen = _renamed(seen, groups)
@@ -140,7 +143,8 @@ def plan_tick(listing: Sequence[SourceFile], seen: Seen, limit: int) -> TickPlan
             taken.add(state.partition)
         now = {file.key: file.fingerprint for file in group.files}
         state = _with_tables(state, group)
-        still, moved = now == state.seen, _changed(state, now)
+        lost = any(is_sidecar(key) for key in state.mapped.keys() - now.keys())
+        still, moved = now == state.seen, _changed(state, now) or (lost and has_failed(state.partition))
         state = replace(state, seen=now, waited=state.waited if still else 0)
         reason = _reason_to_wait(group, state, still)
         if moved and reason is None and len(requests) >= limit:

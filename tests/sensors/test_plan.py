@@ -125,6 +125,18 @@ def test_a_side_car_that_is_added_or_changed_later_has_only_its_scene_mapped_aga
     assert [plans[3].requests[0].sidecar, plans[5].requests[0].partition] == ["a.drshym.json", "a"]
 
 
+def test_a_side_car_that_is_removed_after_a_failure_has_its_scene_mapped_once_more():
+    scenes = [file("a.tif"), file("b.tif")]
+    noted = [*scenes, file("a.drshym.json"), file("b.drshym.json")]
+    seen: Seen = {}
+    plans = []
+    for listing in (noted, noted, scenes, scenes, scenes, scenes):
+        plans.append(plan_tick(listing, seen, 10, {"a"}.__contains__))
+        seen = plans[-1].seen
+    assert requested(plans)[2:] == [[], [("a.tif",)], [], []]
+    assert plans[3].requests[0].sidecar is None
+
+
 def test_the_side_car_of_a_pair_has_its_name_without_the_polarisation():
     pair = [file("d/x_VV.tif"), file("d/x_VH.tif"), file("d/x.drshym.json"), file("x.drshym.json")]
     plan = ticks(pair, pair)[1]

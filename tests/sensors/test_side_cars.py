@@ -8,6 +8,7 @@ from dagster import ExecuteInProcessResult
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle
+from sensors.failures import failure_record
 from tests.lineage import Lineage
 
 
@@ -67,6 +68,19 @@ def test_a_broken_side_car_fails_its_scene_in_one_sentence_and_stops_no_other(li
     assert "\n" not in said
     note.write_text('{"units": "db"}', "utf-8")
     assert lineage.map_all()["S1_small"].success
+
+
+def test_a_scene_is_mapped_when_the_broken_side_car_is_removed(lineage: Lineage, scene_file: Path):
+    lineage.drop(scene_file)
+    note = lineage.inbox / "S1_small.drshym.json"
+    note.write_text('{"unit": "db"}', "utf-8")
+    failed = lineage.map_all()["S1_small"]
+    run = lineage.instance.get_run_by_id(failed.run_id)
+    assert run is not None
+    lineage.store.scenes.write_failure("S1_small", failure_record(run, "raw_scenes", reason(failed)))
+    note.unlink()
+    assert lineage.map_all()["S1_small"].success
+    assert lineage.map_all(ticks=3) == {}
 
 
 def test_ignored_files_are_logged_once_and_named_in_every_skip_reason(lineage: Lineage, scene_file: Path):
