@@ -24,6 +24,7 @@ from drshym_pipeline.storage import sha256_json
 from resources.dagster_internals import PARTITION_NAME_TAG
 from resources.store import ArtefactStore
 from sensors.jobs import renew_maps
+from sensors.layover_files import layover_files, scenes_of_layover
 from sensors.renewal_plan import MapState, affected_scenes, plan_renewals
 from sensors.retention import NOT_ENDED
 
@@ -103,7 +104,7 @@ def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=DefaultSensorStatus.RUNNING,
         description="Makes a map again when its reference has changed: an earlier scene was mapped later, or the "
-        "pre-event scene of its side-car. The network is not run again.",
+        "pre-event scene of its side-car, or its map of layover has arrived. The network is not run again.",
     )
     def changed_references(context: SensorEvaluationContext, store: ArtefactStore) -> SensorResult | SkipReason:
         if settings.reference == "none":
@@ -114,10 +115,15 @@ def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
         common = _common(settings.references)
         # A change of the settings or of a layer concerns every scene.
         before = memory["seen"] if memory.get("common") == common else {}
-        due = {*memory.get("open", ()), *affected_scenes(before, beside.stamps, beside.may_use)} & beside.stamps.keys()
-        seen = {"common": common, "seen": dict(beside.stamps)}
+        layover = {} if settings.references.ancillary is None else layover_files(settings.inbox_path)
+        changed = {
+            *affected_scenes(before, beside.stamps, beside.may_use),
+            *scenes_of_layover(beside, memory.get("layover", {}), layover),
+        }
+        due = {*memory.get("open", ()), *changed} & beside.stamps.keys()
+        seen = {"common": common, "seen": dict(beside.stamps), "layover": layover}
         if not due:
-            if seen["seen"] != before:
+            if any(memory.get(name) != value for name, value in seen.items()):
                 context.update_cursor(store.put_object(MEMORY, {**memory, **seen}))
             return SkipReason("no reference has changed")
         now, later = sorted(due)[:MOST_IN_A_TICK], sorted(due)[MOST_IN_A_TICK:]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from dagster import (
     DefaultSensorStatus,
@@ -22,6 +23,7 @@ from resources.sidecars import keep_sidecar
 from resources.store import ArtefactStore
 from sensors.deadline import scene_deadline
 from sensors.jobs import map_scene
+from sensors.layover_files import is_layover_file
 from sensors.plan import Seen, TickPlan, plan_tick, seen_from_json, seen_to_json
 
 SEEN = "seen-scenes"
@@ -55,9 +57,18 @@ def _waiting_text(waiting: Mapping[str, str]) -> str:
     return "waiting for " + _named([f"{partition}: {reason}" for partition, reason in waiting.items()])
 
 
-def _ignored_text(ignored: Sequence[str], plan: TickPlan) -> str | None:
-    """Return one line of limited length that names the ignored files, or None if there are none."""
-    names = [*plan.unclaimed, *sorted(ignored), *(companion.text for companion in plan.companions)]
+def _ignored_text(ignored: Sequence[str], plan: TickPlan, *, layers: bool) -> str | None:
+    """Return one line of limited length that names the ignored files, or None if there are none.
+
+    Args:
+        ignored: Files that are neither scenes nor companions nor side-cars.
+        plan: The plan of the tick.
+        layers: Whether maps of layover beside the scenes are used.
+    """
+    unused = [
+        one for one in plan.companions if one.scene is None or not (layers and is_layover_file(Path(one.key).name))
+    ]
+    names = [*plan.unclaimed, *sorted(ignored), *(companion.text for companion in unused)]
     if not names:
         return None
     return f"ignored, neither a scene (.tif, .tiff, .SAFE, .zip of a product) nor the side-car of one: {_named(names)}"
@@ -89,7 +100,7 @@ def new_scenes_sensor(settings: PipelineSettings) -> SensorDefinition:
         listing = bucket.listing(context.log.warning, ignored.append)
         seen = _remembered(store, context.cursor)
         plan = plan_tick(listing, seen, settings.scenes_per_tick, partial(_has_failed, store))
-        not_mapped = _ignored_text(ignored, plan)
+        not_mapped = _ignored_text(ignored, plan, layers=settings.references.ancillary is not None)
         _log_ignored(context.log.warning, store, not_mapped)
         for request in plan.requests:
             sidecar = None if request.sidecar is None else bucket.path_of(request.sidecar)

@@ -24,6 +24,7 @@ from drshym_pipeline.ancillary.folder import tile_record
 from drshym_pipeline.ancillary.tile_files import DOWNLOAD
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import TerrainLayer
+from drshym_pipeline.sar.layers import Layer
 from drshym_pipeline.sar.safe_open import open_raster, open_scene_file
 from drshym_pipeline.sar.scene_files import is_scene_name
 from drshym_pipeline.sar.scene_groups import Companion, group_files
@@ -136,8 +137,14 @@ class LayoverMap:
 
 def _layover_names(companions: Iterable[Companion]) -> list[str]:
     """Return the names of the companions that are maps of layover and shadow."""
-    return [
-        companion.key
-        for companion in companions
-        if companion.layer == "layover-shadow mask" or (companion.layer == "mask" and _OPERA.match(companion.key))
-    ]
+    return [companion.key for companion in companions if is_layover_name(companion.layer, companion.key)]
+
+
+def is_layover_name(layer: Layer, name: str) -> bool:
+    """Return whether a companion of a scene is a map of layover and shadow.
+
+    Args:
+        layer: What it contains, as its name says.
+        name: The name of the file, without folder.
+    """
+    return layer == "layover-shadow mask" or (layer == "mask" and _OPERA.match(name) is not None)

@@ -339,6 +339,33 @@ def test_a_scene_whose_ground_is_all_excluded_is_not_called_unobserved(tmp_path:
         assert shown == "all observed ground is excluded because of the terrain"
 
 
+def test_a_map_of_layover_that_arrives_later_has_the_map_of_its_scene_made_again(tmp_path: Path):
+    layers = tmp_path / "layers"
+    write_tile(layers, ELEVATION, DEGREE, everywhere(10.0), dtype="float32")
+    lineage = lineage_with(tmp_path / "home", ancillary=layers)
+    product = "S1A_IW_20210601T170000_DVP_RTC10_G_sduned_1C2D"
+    image = write_lake_scene(lineage.inbox / f"{product}_VV.tif", shape=SHAPE, lake=FLOODED, bands=("VV",))
+    drop(lineage, LATER_FLOOD, FLOODED)
+    assert set(lineage.map_all(ticks=6)) == {product, LATER_FLOOD}
+    renew(lineage)
+    assert renew(lineage) == []
+    assert record(lineage, product).pixels["excluded"] == 0
+    with rasterio.open(image) as source:
+        profile = source.profile | {"dtype": "uint8", "count": 1, "nodata": None}
+    companion = lineage.inbox / f"{product}_ls_map.tif"
+    for value in (5, 17):  # layover, then shadow
+        with rasterio.open(companion, "w", **profile) as target:
+            target.write(np.full(SHAPE, value, np.uint8), 1)
+        before = record(lineage, product).map_version
+        assert renew(lineage) == [product]
+        assert record(lineage, product).map_version != before
+        assert record(lineage, product).pixels["excluded"] > 0
+    assert lineage.tick() == []
+    assert companion.name not in str(lineage.message)
+    companion.unlink()
+    assert renew(lineage) == []
+
+
 def test_earlier_maps_that_cannot_be_used_are_named_beside_the_layers(tmp_path: Path):
     layers = tmp_path / "layers"
     write_tile(layers, OCCURRENCE, DECADES, everywhere(0))
