@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from benchmarks.big_scene import FULL_SCENE, USUAL_SCENE, write_big_scene
-from benchmarks.measure import ROOT, Row, peak_bytes, ratio
+from benchmarks.measure import Row, measured_alone, peak_bytes, ratio
 
 COMMAND = "python -m benchmarks layers"
 FULL_COMMAND = "python -m benchmarks layers-full"
@@ -77,13 +76,6 @@ def write_layers(folder: Path, scene: Path) -> None:
     )
 
 
-def _mapped(*arguments: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", _MODULE, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
-
-
 def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = REPEATS) -> list[Row]:
     """Measure both ways in turn."""
     found: dict[str, list[dict[str, float]]] = {"without": [], "with": []}
@@ -92,8 +84,8 @@ def measure(shape: tuple[int, int] = USUAL_SCENE, repeats: int = REPEATS) -> lis
         scene = write_big_scene(folder / "S1_20210111T1234_now.tif", shape)
         write_layers(folder / "layers", scene)
         for _ in range(repeats):
-            found["without"].append(_mapped(scene, folder / "without"))
-            found["with"].append(_mapped(scene, folder / "with", folder / "layers"))
+            found["without"].append(measured_alone(_MODULE, scene, folder / "without"))
+            found["with"].append(measured_alone(_MODULE, scene, folder / "with", folder / "layers"))
     seconds = {way: [one["seconds"] for one in values] for way, values in found.items()}
     slower = ratio(seconds, "with", "without")
     middle = {way: statistics.median(values) for way, values in seconds.items()}
@@ -119,7 +111,7 @@ def measure_full(shape: tuple[int, int] = FULL_SCENE) -> list[Row]:
         scene = write_big_scene(folder / "S1_20210111T1234_now.tif", shape)
         before = write_big_scene(folder / "S1_20201230T1234_before.tif", shape, seed=_SEED_BEFORE)
         write_layers(folder / "layers", scene)
-        found = _mapped(scene, folder / "with", folder / "layers", before)
+        found = measured_alone(_MODULE, scene, folder / "with", folder / "layers", before)
     gib = found["peak"] / 2**30
     return [
         Row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import statistics
 import subprocess
@@ -74,6 +75,19 @@ def run(command: Sequence[str], **options: Any) -> None:
     if result.returncode:
         sys.stderr.write(result.stdout + result.stderr)
         raise RuntimeError(f"{' '.join(map(str, command))} ended with exit code {result.returncode}")
+
+
+def measured_alone(module: str, *arguments: str | Path) -> dict[str, float]:
+    """Run a module of the benchmarks in a process of its own, and return the figures that it prints as JSON.
+
+    Args:
+        module: Its name; run as a script, it prints one JSON object as its last line.
+        arguments: Its arguments.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
 
 
 def peak_bytes() -> int:

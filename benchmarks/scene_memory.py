@@ -7,14 +7,13 @@ scenes.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.big_scene import FULL_SCENE, USUAL_SCENE, SceneForm, write_big_scene
-from benchmarks.measure import ROOT, Row, peak_bytes
+from benchmarks.measure import Row, measured_alone, peak_bytes
 
 COMMAND = "python -m benchmarks memory"
 MOST_GIB, MORE_THAN_USUAL, SLOWER_THAN_USUAL = 2.0, 1.15, 1.10
@@ -37,10 +36,8 @@ def measured(folder: Path, shape: tuple[int, int], form: SceneForm) -> dict[str,
     """Write a scene, map it in a new process, and delete it."""
     source = write_big_scene(folder / f"{form}_{shape[0]}.tif", shape, form)
     out = folder / f"out_{form}_{shape[0]}"
-    command = [sys.executable, "-m", _MODULE, str(source), str(out)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    found = measured_alone(_MODULE, source, out)
     source.unlink()
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 
