@@ -8,7 +8,7 @@ from dagster import AssetSpec
 from assets.asset_facts import asset_facts
 
 _LAYERS = {
-    "elevation": "Elevation of the terrain, such as Copernicus GLO-30: slopes where water cannot be told from shadow.",
+    "elevation": "Elevation of the terrain, such as Copernicus GLO-30: slopes where water looks like shadow.",
     "reference_water": "Long-term maps of water, such as JRC Global Surface Water: which water is there in most years.",
     "land_cover": "Land cover, such as ESA WorldCover: its class of permanent water, and the cover of a scene.",
 }

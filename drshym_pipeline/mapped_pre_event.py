@@ -13,8 +13,8 @@ import rasterio
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.event_scene import EventScene, values_on, write_reference
 from drshym_pipeline.mapped_scenes import MappedScene
-from drshym_pipeline.pre_event import check_pre_event, scene_label
-from drshym_pipeline.records import PreEventScene, ReferenceSources, SceneMeta
+from drshym_pipeline.pre_event import check_pre_event, pre_event_record, scene_label
+from drshym_pipeline.records import ReferenceSources, SceneMeta
 from drshym_pipeline.reference import ReferenceWater
 from drshym_pipeline.reference_plan import NoReference
 
@@ -54,19 +54,7 @@ class MappedPreEvent:
             return _not_used(self.scene, "it has no observed pixel inside this scene")
         if not written.compared and now.reader.meta.observed_fraction > 0:
             return _not_used(self.scene, "it has no observed pixel where this scene has one")
-        record = PreEventScene(
-            scene_id=meta.scene_id,
-            scene_version=meta.version,
-            source_uris=meta.source_uris,
-            source_sha256=meta.sha256,
-            acquired_at=meta.acquired_at,
-            orbit_direction=meta.orbit_direction,
-            modality=self.scene.modality,
-            crs=meta.map_grid.crs,
-            shape=meta.map_grid.shape,
-            known_pixels=written.compared,
-            pixel_spacing=self.scene.pixel_spacing,
-        )
+        record = pre_event_record(meta, self.scene.modality, written.compared, self.scene.pixel_spacing)
         # Two scenes of which each was mapped by another model are no pair as the intervals of flood were fitted on.
         one = raster if self.same_model else None
         return ReferenceWater(raster, ReferenceSources(pre_event=record), self.identity, self.warnings, one)

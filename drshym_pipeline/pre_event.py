@@ -25,6 +25,7 @@ from drshym_pipeline.records import (
     MapGrid,
     MapRecord,
     Modality,
+    PixelSpacing,
     PredictionSummary,
     PreEventScene,
     ReferenceSources,
@@ -200,16 +201,37 @@ def map_pre_event(
         raise InputError(
             _named_source(before), f"has no observed pixel inside the scene {event}: nothing to compare", _OTHER_SCENE
         )
-    if (
-        not written.compared and now.meta.observed_fraction > 0
-    ):  # a scene without an observed pixel has no flood on its map
+    # A scene without an observed pixel has no flood on its map.
+    if not written.compared and now.meta.observed_fraction > 0:
         raise InputError(
             _named_source(before),
             f"has no observed pixel where the scene {event} has one: no pixel can be compared",
             _OTHER_SCENE,
         )
     modality: Modality = "sentinel1_sar_vv_vh" if plan.mode == "vv_vh" else "sentinel1_sar_vv"
-    scene = PreEventScene(
+    scene = pre_event_record(before, modality, written.compared, prediction.summary.pixels)
+    named = f"The pre-event scene {scene_label(before, now.meta)}"
+    return ReferenceWater(
+        raster,
+        ReferenceSources(pre_event=scene),
+        {"pre_event": {"scene": before.version, "prediction": plan.key}},
+        (*warnings, *_prediction_warnings(named, prediction.summary)),
+        of_one_scene=raster,
+    )
+
+
+def pre_event_record(
+    before: SceneMeta, modality: Modality, known_pixels: int, pixel_spacing: PixelSpacing | None
+) -> PreEventScene:
+    """Return the record of a pre-event scene.
+
+    Args:
+        before: The pre-event scene.
+        modality: The bands that the network used of it.
+        known_pixels: Pixels that are known in it and observed in the scene of the event.
+        pixel_spacing: How its pixels were resampled for the network; None if they were not.
+    """
+    return PreEventScene(
         scene_id=before.scene_id,
         scene_version=before.version,
         source_uris=before.source_uris,
@@ -219,16 +241,8 @@ def map_pre_event(
         modality=modality,
         crs=before.map_grid.crs,
         shape=before.map_grid.shape,
-        known_pixels=written.compared,
-        pixel_spacing=prediction.summary.pixels,
-    )
-    named = f"The pre-event scene {scene_label(before, now.meta)}"
-    return ReferenceWater(
-        raster,
-        ReferenceSources(pre_event=scene),
-        {"pre_event": {"scene": before.version, "prediction": plan.key}},
-        (*warnings, *_prediction_warnings(named, prediction.summary)),
-        of_one_scene=raster,
+        known_pixels=known_pixels,
+        pixel_spacing=pixel_spacing,
     )
 
 

@@ -404,11 +404,11 @@ def test_a_folder_of_layers_that_is_gone_fails_the_scene_with_one_sentence(tmp_p
     result = lineage.map_all()[FLOOD]
     assert not result.success
     (event,) = [event for event in result.all_events if event.is_step_failure]
-    told = str(event.step_failure_data.user_failure_data.description)
-    assert "nowhere: is not a folder" in told
-    assert "DRSHYM_ANCILLARY" in told
-    assert "re-execute" in told
-    assert "--ancillary" not in told
+    sentence = str(event.step_failure_data.user_failure_data.description)
+    assert "nowhere: is not a folder" in sentence
+    assert "DRSHYM_ANCILLARY" in sentence
+    assert "re-execute" in sentence
+    assert "--ancillary" not in sentence
 
 
 def test_a_folder_of_layers_that_is_lost_is_the_reason_of_every_tick(tmp_path: Path):
