@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -134,7 +135,9 @@ def read_token(path: Path) -> str:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, "cannot be read as a file with a token", "Write the token into its first line") from error
+        raise InputError(
+            path, "cannot be read as a file with a token", "Write the token into its first line"
+        ) from error
     token = lines[0].strip() if lines else ""
     if not token:
         raise InputError(path, "contains no token", "Write the token into its first line")
@@ -217,10 +220,8 @@ def _serve(settings: ServiceSettings, listener: socket.socket) -> None:
         )
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    try:
+    # uvicorn sends the signal again when it has stopped in good order.
+    with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        # uvicorn sends the signal again when it has stopped in good order.
-        pass
     if not server.started:
         raise typer.Exit(1)

@@ -218,9 +218,7 @@ def _areas(record: MapRecord) -> dict[str, float | None]:
 
 
 @lru_cache(maxsize=4096)
-def _bounds(
-    crs: str, transform: tuple[float, ...], shape: tuple[int, int]
-) -> tuple[float, float, float, float] | None:
+def _bounds(crs: str, transform: tuple[float, ...], shape: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """Return west, south, east and north of a grid in degrees; None if its CRS has no place on the globe."""
     from affine import Affine
     from pyproj import CRS, Transformer

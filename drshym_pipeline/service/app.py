@@ -18,15 +18,16 @@ from drshym_pipeline.service.context import Service
 from drshym_pipeline.service.engine import QueueFullError
 from drshym_pipeline.service.guards import Guards
 from drshym_pipeline.service.jobs import JobsNotStoredError
+from drshym_pipeline.service.page_routes import add_page
 from drshym_pipeline.service.problems import (
-    ServiceProblem,
+    ProblemError,
     handle_http_error,
     handle_input_error,
     handle_problem,
     handle_validation,
     problem_response,
 )
-from drshym_pipeline.service.routes import jobs, layers, page, scenes, segment, status
+from drshym_pipeline.service.routes import jobs, layers, scenes, segment, status
 from drshym_pipeline.service.routes.checks import refuse_unknown_parameters
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.version import __version__
@@ -40,16 +41,16 @@ Errors are `application/problem+json`. The key `code` never changes; the key `de
 _NO_TELEMETRY: Final[Any] = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
 
 
-def _handle_forbidden(_: Request, error: Exception) -> Response:
+async def _handle_forbidden(_: Request, error: Exception) -> Response:
     return problem_response("forbidden_address", str(error))
 
 
-def _handle_queue_full(_: Request, error: Exception) -> Response:
+async def _handle_queue_full(_: Request, error: Exception) -> Response:
     assert isinstance(error, QueueFullError)
     return problem_response("queue_full", str(error), {"Retry-After": str(error.retry_after)})
 
 
-def _handle_not_stored(_: Request, error: Exception) -> Response:
+async def _handle_not_stored(_: Request, error: Exception) -> Response:
     return problem_response("disk_full", str(error))
 
 
@@ -87,7 +88,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         dependencies=[Depends(refuse_unknown_parameters)],
         middleware=[Middleware(Guards, settings=settings, rate=service.rate, metrics=service.metrics)],
         exception_handlers={
-            ServiceProblem: handle_problem,
+            ProblemError: handle_problem,
             InputError: handle_input_error,
             ForbiddenError: _handle_forbidden,
             QueueFullError: _handle_queue_full,
@@ -97,8 +98,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         },
     )
     app.state.service = service
-    for module in (segment, jobs, scenes, layers, status, page):
+    for module in (segment, jobs, scenes, layers, status):
         app.include_router(module.router)
+    add_page(app)
     if settings.token is not None:
         _describe_token(app)
     return app

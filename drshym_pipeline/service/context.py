@@ -19,7 +19,7 @@ from drshym_pipeline.service.engine import MappingEngine
 from drshym_pipeline.service.jobs import Job
 from drshym_pipeline.service.limiting import RequestRate, UploadGate
 from drshym_pipeline.service.map_tiles import TileServer
-from drshym_pipeline.service.problems import ServiceProblem
+from drshym_pipeline.service.problems import ProblemError
 from drshym_pipeline.service.retention import Limits, stored_maps, sweep
 from drshym_pipeline.service.scenes import SceneCatalogue, ServedScene
 from drshym_pipeline.service.settings import ServiceSettings
@@ -77,22 +77,22 @@ class Service:
         """Return a mapped scene.
 
         Raises:
-            ServiceProblem: There is none with this id.
+            ProblemError: There is none with this id.
         """
         scene = self.catalogue.get(id)
         if scene is None:
-            raise ServiceProblem("unknown_scene", "There is no scene with this id. /v1/scenes lists all scenes.")
+            raise ProblemError("unknown_scene", "There is no scene with this id. /v1/scenes lists all scenes.")
         return scene
 
     def job(self, id: str) -> Job:
         """Return a job.
 
         Raises:
-            ServiceProblem: There is none with this id.
+            ProblemError: There is none with this id.
         """
         job = self.engine.job(id)
         if job is None:
-            raise ServiceProblem("unknown_job", "There is no job with this id. /v1/jobs lists all jobs.")
+            raise ProblemError("unknown_job", "There is no job with this id. /v1/jobs lists all jobs.")
         return job
 
     def map_of(self, job: Job) -> ServedScene | None:
@@ -121,7 +121,8 @@ class Service:
         """Return the figures of engine and disk for the page of metrics."""
         counts = self.engine.counts()
         jobs = {"queued": counts.queued, "running": counts.running}
-        ended = {"done": counts.done, "cancelled": counts.cancelled, **counts.failed}
+        failed = {str(code): float(count) for code, count in counts.failed.items()}
+        ended = {"done": counts.done, "cancelled": counts.cancelled, **failed}
         yield metrics.labelled_gauge("drshym_jobs", "Jobs that have not ended, by state", "state", jobs)
         yield metrics.labelled_counter("drshym_jobs_ended", "Jobs that have ended since the start", "how", ended)
         yield metrics.gauge("drshym_queue_length", "Jobs that wait", counts.queued)
@@ -148,7 +149,7 @@ def _service_of(request: Request) -> Service:
 def _running_service_of(request: Request) -> Service:
     service = _service_of(request)
     if not service.started:
-        raise ServiceProblem("not_ready", "The service is starting. Try again in some seconds.", {"Retry-After": "2"})
+        raise ProblemError("not_ready", "The service is starting. Try again in some seconds.", {"Retry-After": "2"})
     return service
 
 

@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from starlette.responses import FileResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from drshym_pipeline.service.problems import ServiceProblem, problem_response
+from drshym_pipeline.service.problems import ProblemError, problem_response
 
 _TYPES: Final = {
     ".tif": "image/tiff; application=geotiff; profile=cloud-optimized",
@@ -86,12 +86,12 @@ def file_response(request: Request, path: Path, *, attachment: bool) -> Response
         attachment: Whether a browser should save it under its name instead of showing it.
 
     Raises:
-        ServiceProblem: The file is not there any more.
+        ProblemError: The file is not there any more.
     """
     try:
         stat = path.stat()
     except OSError as error:
-        raise ServiceProblem("unknown_file", "The file was deleted. List the files of the scene again.") from error
+        raise ProblemError("unknown_file", "The file was deleted. List the files of the scene again.") from error
     etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
     headers = {"ETag": etag, "Cache-Control": _REVALIDATE}
     if path.suffix == ".html":

@@ -95,7 +95,9 @@ class Guards:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.note_request(str(scope["method"]), route, status, seconds)
-            _access.info("%s %s %s %.0f ms", _client(scope), _line(scope), _status_text(status), 1000 * seconds)
+            # Supervisors ask every few seconds.
+            level = logging.DEBUG if scope["path"] in _UNCOUNTED else logging.INFO
+            _access.log(level, "%s %s %s %.0f ms", _client(scope), _line(scope), _status_text(status), 1000 * seconds)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer for a request that no route gets to see, None for all others."""

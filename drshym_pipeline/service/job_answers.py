@@ -6,7 +6,7 @@ from drshym_pipeline.service.answers import job_answer
 from drshym_pipeline.service.context import Service
 from drshym_pipeline.service.jobs import Job
 from drshym_pipeline.service.mapping_requests import without_upload_folder
-from drshym_pipeline.service.problems import ServiceProblem
+from drshym_pipeline.service.problems import ProblemError
 from drshym_pipeline.service.schemas import JobAnswer
 
 
@@ -16,11 +16,11 @@ def answer_of(job: Job, service: Service) -> JobAnswer:
     return job_answer(_for_users(job), position, service.map_of(job))
 
 
-def failure_problem(job: Job) -> ServiceProblem:
+def failure_problem(job: Job) -> ProblemError:
     """Return the error answer for a job without a map."""
     failure = _for_users(job).failure
     assert failure is not None
-    return ServiceProblem(failure.code, failure.detail)
+    return ProblemError(failure.code, failure.detail)
 
 
 def _for_users(job: Job) -> Job:

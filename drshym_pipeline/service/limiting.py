@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.service.problems import ServiceProblem
+from drshym_pipeline.service.problems import ProblemError
 
 # A web map asks for some thirty small pictures at every step.
 _PICTURES_PER_REQUEST: Final = 10
@@ -74,10 +74,10 @@ class UploadGate:
         """Count an upload while the block runs.
 
         Raises:
-            ServiceProblem: So many are running already.
+            ProblemError: So many are running already.
         """
         if self._running >= self._most:
-            raise ServiceProblem(
+            raise ProblemError(
                 "too_many_uploads",
                 f"The service receives {self._most} uploads already. Try again in some seconds.",
                 {"Retry-After": str(_UPLOAD_RETRY_SECONDS)},

@@ -17,7 +17,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.service.access import resolve_uri
 from drshym_pipeline.service.engine import MappingEngine
 from drshym_pipeline.service.jobs import Job, JobSpec, new_job_id
-from drshym_pipeline.service.problems import ServiceProblem
+from drshym_pipeline.service.problems import ProblemError
 from drshym_pipeline.service.scenes import SceneCatalogue
 from drshym_pipeline.service.schemas import ImageUris, SegmentOptions, SegmentRequest
 from drshym_pipeline.service.settings import ServiceSettings
@@ -54,7 +54,7 @@ def addressed_scene(request: SegmentRequest, settings: ServiceSettings) -> Scene
     Raises:
         ForbiddenError: An address is outside the configured folders.
         InputError: A file is missing or is no scene.
-        ServiceProblem: The scene is too large.
+        ProblemError: The scene is too large.
     """
     given = _addressed(request.image_uri, settings)
     sources = _ordered(given, [path.name for path in given])
@@ -74,17 +74,17 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings) 
         settings: The limits.
 
     Raises:
-        ServiceProblem: There is no file, a name cannot be used, or the scene is too large.
+        ProblemError: There is no file, a name cannot be used, or the scene is too large.
         InputError: A file is no scene; it is named as the user does.
     """
     from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
 
     files = _ordered_files(upload.named(SCENE_FIELD))
     if not files:
-        raise ServiceProblem("invalid_request", f"form: the field '{SCENE_FIELD}' is missing. Add the file of a scene.")
+        raise ProblemError("invalid_request", f"form: the field '{SCENE_FIELD}' is missing. Add the file of a scene.")
     before = _ordered_files(upload.named(PRE_FIELD))
     if name is not None and not is_scene_id(name):
-        raise ServiceProblem(
+        raise ProblemError(
             "invalid_request",
             f"form: name: {name[:80]!r} cannot be the name of a scene. Use letters, digits, '_', '-' and '.', at most "
             "200 bytes, and begin with a letter or digit.",
@@ -120,7 +120,7 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
         uploads=scene.uploads,
     )
     try:
-        return engine.submit(spec)
+        return engine.submit(spec, out.name)
     except BaseException:
         shutil.rmtree(out, ignore_errors=True)
         raise
@@ -186,11 +186,11 @@ def _checked_pixels(sources: Sequence[Path], settings: ServiceSettings) -> int:
 
     Raises:
         InputError: A file is no GeoTIFF, a folder is no product.
-        ServiceProblem: The scene has more pixels than the service maps.
+        ProblemError: The scene has more pixels than the service maps.
     """
     pixels = max(map(_pixels, _images(sources)), default=0)
     if pixels > settings.scene_pixels:
-        raise ServiceProblem(
+        raise ProblemError(
             "scene_too_large",
             f"The scene has {pixels} pixels, and this service maps at most {settings.scene_pixels}. Cut it into parts.",
         )

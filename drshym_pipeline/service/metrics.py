@@ -23,9 +23,7 @@ class ServiceMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "drshym_requests", "Requests", ("method", "route", "status"), registry=self._registry
-        )
+        self._requests = Counter("drshym_requests", "Requests", ("method", "route", "status"), registry=self._registry)
         self._seconds = Histogram(
             "drshym_request_seconds",
             "Time until the answer was sent",

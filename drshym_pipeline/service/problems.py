@@ -19,7 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.errors import DrShymError
 from drshym_pipeline.service.schemas import ProblemDetail
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -84,7 +84,7 @@ _DETAILS: Final = {
 }
 
 
-class ServiceProblem(DrShymError):
+class ProblemError(DrShymError):
     """An error answer.
 
     Args:
@@ -149,25 +149,25 @@ def _example(code: str) -> dict[str, Any]:
     return problem_detail(code, detail).model_dump(exclude_none=True)
 
 
-def handle_problem(_: Request, error: Exception) -> Response:
-    """Return the answer for a `ServiceProblem`."""
-    assert isinstance(error, ServiceProblem)
+async def handle_problem(_: Request, error: Exception) -> Response:
+    """Return the answer for a `ProblemError`."""
+    assert isinstance(error, ProblemError)
     return problem_response(error.code, error.detail, error.headers)
 
 
-def handle_input_error(_: Request, error: Exception) -> Response:
+async def handle_input_error(_: Request, error: Exception) -> Response:
     """Return the answer for an `InputError`, with its own sentence."""
     return problem_response("scene_refused", str(error))
 
 
-def handle_http_error(_: Request, error: Exception) -> Response:
+async def handle_http_error(_: Request, error: Exception) -> Response:
     """Return the answer for an error of the framework, such as an unknown address."""
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "malformed_request")
     return problem_response(code, _DETAILS.get(code, PROBLEMS[code].title + "."), error.headers)
 
 
-def handle_validation(request: Request, error: Exception) -> Response:
+async def handle_validation(request: Request, error: Exception) -> Response:
     """Return the answer for a request that does not have the form that its address asks for."""
     assert isinstance(error, RequestValidationError)
     return problem_response("invalid_request", describe_invalid(error.errors(), _body_model(request)))
@@ -190,7 +190,9 @@ def describe_invalid(errors: Sequence[Any], model: type[BaseModel] | None) -> st
     # A union reports the faults of all its members. An unknown key is the most useful of all faults.
     first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
     place, *path = first["loc"] or ("body",)
-    name = ".".join(str(part) for part in path if not _is_type_tag(part))
+    name = ".".join([*(str(part) for part in path[:-1] if not _is_type_tag(part)), *map(str, path[-1:])])
+    if path and _is_type_tag(path[-1]) and first["type"] != "extra_forbidden":
+        name = name.rpartition(".")[0]
     if first["type"] == "json_invalid":
         return f"The body is not valid JSON ({first.get('ctx', {}).get('error', 'unreadable')}). Correct it."
     if first["type"] == "extra_forbidden":
@@ -207,7 +209,7 @@ def describe_invalid(errors: Sequence[Any], model: type[BaseModel] | None) -> st
 
 def _is_type_tag(part: Any) -> bool:
     """Return whether a part of a place is the name of a type that pydantic tried, and no key."""
-    return isinstance(part, str) and ("[" in part or part == "str")
+    return isinstance(part, str) and (part == "str" or not part.isidentifier())
 
 
 def _lowered(text: str) -> str:

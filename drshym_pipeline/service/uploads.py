@@ -8,13 +8,14 @@ messages; the name on the disk is made of it by the rules for scene names and ne
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -25,7 +26,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from drshym_pipeline.sar.scene_names import safe_file_stem
-from drshym_pipeline.service.problems import ServiceProblem
+from drshym_pipeline.service.problems import ProblemError
 
 SCENE_FIELD: Final = "file"
 PRE_FIELD: Final = "pre_file"
@@ -82,11 +83,11 @@ class _OpenFile:
     name: str
     path: Path
     handle: IO[bytes]
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    digest: hashlib._Hash = dataclasses.field(default_factory=hashlib.sha256)
 
 
-def _invalid(detail: str) -> ServiceProblem:
-    return ServiceProblem("invalid_request", detail)
+def _invalid(detail: str) -> ProblemError:
+    return ProblemError("invalid_request", detail)
 
 
 def base_name(filename: str) -> str:
@@ -155,7 +156,7 @@ class _Form:
         """Check that the form is whole."""
         self._parser.finalize()
         if not self._complete:
-            raise ServiceProblem("malformed_request", "The form ends before its last boundary. Send it again.")
+            raise ProblemError("malformed_request", "The form ends before its last boundary. Send it again.")
 
     def close(self) -> None:
         """Close a file that has not arrived as a whole."""
@@ -234,9 +235,9 @@ class _Form:
         self._complete = True
 
 
-def too_large(most: int) -> ServiceProblem:
+def too_large(most: int) -> ProblemError:
     """Return the answer for an upload that has too many bytes."""
-    return ServiceProblem(
+    return ProblemError(
         "too_large",
         f"The upload has more than {most} bytes. Cut the scene into parts, or ask the operator for a larger limit.",
         {"Connection": "close"},
@@ -247,11 +248,11 @@ def _boundary(request: Request, most: int) -> bytes:
     """Return what separates the parts of a form.
 
     Raises:
-        ServiceProblem: The body is no form, or its header says that it is too large.
+        ProblemError: The body is no form, or its header says that it is too large.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
-        raise ServiceProblem(
+        raise ProblemError(
             "unsupported_media_type", "The body must be multipart/form-data, as of a form with a file. Send it so."
         )
     length = request.headers.get("content-length", "")
@@ -259,7 +260,7 @@ def _boundary(request: Request, most: int) -> bytes:
         raise too_large(most)
     boundary = options.get(b"boundary", b"")
     if not boundary:
-        raise ServiceProblem("malformed_request", "The header Content-Type has no boundary. Let the program set it.")
+        raise ProblemError("malformed_request", "The header Content-Type has no boundary. Let the program set it.")
     return boundary
 
 
@@ -273,7 +274,7 @@ async def _receive(request: Request, form: _Form, most: int) -> None:
             async with asyncio.timeout(_STALLED_SECONDS):
                 chunk = await anext(stream, None)
         except TimeoutError as error:
-            raise ServiceProblem(
+            raise ProblemError(
                 "upload_stalled",
                 f"No byte of the upload arrived for {_STALLED_SECONDS:.0f} s. Send it again.",
                 {"Connection": "close"},
@@ -301,7 +302,7 @@ async def received_upload(request: Request, folder: Path, most: int) -> AsyncIte
         most: The largest number of bytes of all files together.
 
     Raises:
-        ServiceProblem: The body is no form, is too large, has fields that are not known, or stops.
+        ProblemError: The body is no form, is too large, has fields that are not known, or stops.
         ClientDisconnect: The client went away.
     """
     boundary = _boundary(request, most)
@@ -311,11 +312,11 @@ async def received_upload(request: Request, folder: Path, most: int) -> AsyncIte
         try:
             form = _Form(own, boundary, most)
         except FormParserError as error:
-            raise ServiceProblem("malformed_request", "The boundary of the form is too long. Shorten it.") from error
+            raise ProblemError("malformed_request", "The boundary of the form is too long. Shorten it.") from error
         try:
             await _receive(request, form, most)
         except FormParserError as error:
-            raise ServiceProblem("malformed_request", "The form cannot be read. Send it again.") from error
+            raise ProblemError("malformed_request", "The form cannot be read. Send it again.") from error
         finally:
             form.close()
         yield Upload(own, tuple(form.files), form.texts)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import Path, Request
 from pydantic import BaseModel, ValidationError
 
-from drshym_pipeline.service.problems import ServiceProblem, describe_invalid
+from drshym_pipeline.service.problems import ProblemError, describe_invalid
 
 ANY_REQUEST: Final = ("malformed_request", "unknown_host", "token_needed", "invalid_request", "too_many_requests")
 """Codes of the errors that every route may answer with."""
@@ -27,7 +27,7 @@ def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a parameter in the address that the route does not have.
 
     Raises:
-        ServiceProblem: There is one; it is named.
+        ProblemError: There is one; it is named.
     """
     dependant = getattr(request.scope.get("route"), "dependant", None)
     known = [parameter.alias for parameter in getattr(dependant, "query_params", ())]
@@ -35,7 +35,7 @@ def refuse_unknown_parameters(request: Request) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             names = f"Known parameters: {', '.join(known)}." if known else "This address has no parameters."
-            raise ServiceProblem(
+            raise ProblemError(
                 "invalid_request",
                 f"query: unknown parameter {name[:80]!r}. {f'Did you mean {near[0]!r}?' if near else names}",
             )
@@ -45,11 +45,11 @@ def require_json(request: Request) -> None:
     """Refuse a body that is not JSON.
 
     Raises:
-        ServiceProblem: The header says another content type, or none.
+        ProblemError: The header says another content type, or none.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise ServiceProblem(
+        raise ProblemError(
             "unsupported_media_type", "The body must be JSON. Send it with the header `Content-Type: application/json`."
         )
 
@@ -58,10 +58,10 @@ def parsed_text(model: type[ModelT], field: str, text: str) -> ModelT:
     """Return the value of a field of a form that is JSON.
 
     Raises:
-        ServiceProblem: It is not JSON, or not of this model.
+        ProblemError: It is not JSON, or not of this model.
     """
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         faults: list[Any] = [{**fault, "loc": (f"form: {field}", *fault["loc"])} for fault in error.errors()]
-        raise ServiceProblem("invalid_request", describe_invalid(faults, model)) from error
+        raise ProblemError("invalid_request", describe_invalid(faults, model)) from error

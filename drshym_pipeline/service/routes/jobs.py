@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from drshym_pipeline.service.context import RunningService
 from drshym_pipeline.service.job_answers import answer_of
-from drshym_pipeline.service.problems import ServiceProblem, error_responses
+from drshym_pipeline.service.problems import ProblemError, error_responses
 from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, FROM_PAGE, JobId
 from drshym_pipeline.service.schemas import JobAnswer, JobList
 
@@ -46,7 +46,7 @@ def cancel_job(id: JobId, service: RunningService) -> JobAnswer:
     """Cancel a job that waits or runs. Its files are deleted."""
     job = service.job(id)
     if job.ended and job.state != "cancelled":
-        raise ServiceProblem(
+        raise ProblemError(
             "job_ended", f"The job has ended ({job.state}), so it cannot be cancelled. Delete its scene instead."
         )
     return answer_of(service.engine.cancel(id) or job, service)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Response
 
 from drshym_pipeline.service.context import RunningService
-from drshym_pipeline.service.problems import ServiceProblem, error_responses
+from drshym_pipeline.service.problems import ProblemError, error_responses
 from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, SceneId
 from drshym_pipeline.service.schemas import PointAnswer
 
@@ -21,6 +21,7 @@ _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
 # A picture belongs to the current map of its scene, which may be made again.
 _HEADERS: Final = {"Cache-Control": "private, max-age=60"}
 LayerName = Annotated[str, Path(description="name of a layer", min_length=1, max_length=50, examples=["mask"])]
+_Zoom = Annotated[int, Path(ge=0, le=30)]
 _Index = Annotated[int, Path(ge=0, le=2**30)]
 
 
@@ -43,7 +44,13 @@ def get_tilejson(id: SceneId, layer: LayerName, service: RunningService) -> dict
     responses={**_PICTURE, **error_responses(*_ERRORS)},
 )
 def get_tile(
-    id: SceneId, layer: LayerName, z: Annotated[int, Path(ge=0, le=30)], x: _Index, y: _Index, service: RunningService
+    *,
+    id: SceneId,
+    layer: LayerName,
+    z: _Zoom,
+    x: _Index,
+    y: _Index,
+    service: RunningService,
 ) -> Response:
     """Return a map tile of 256 x 256 pixels; it is transparent outside the scene."""
     return Response(service.tiles.tile(service.scene(id), layer, z, x, y), media_type=_PNG, headers=_HEADERS)
@@ -68,6 +75,7 @@ def get_image(id: SceneId, layer: LayerName, service: RunningService) -> Respons
     responses=error_responses(*_ERRORS, "outside_scene"),
 )
 def get_point(
+    *,
     id: SceneId,
     service: RunningService,
     lon: Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False, description="degrees east")] = None,
@@ -81,4 +89,4 @@ def get_point(
         return service.tiles.point(scene, lon=lon, lat=lat)
     if row is not None and column is not None and lon is None and lat is None:
         return service.tiles.point(scene, row=row, column=column)
-    raise ServiceProblem("invalid_request", "query: a point has lon and lat, or row and column. Give one of both pairs.")
+    raise ProblemError("invalid_request", "query: a point has lon and lat, or row and column. Give one of both pairs.")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from drshym_pipeline.service.answers import scene_answer, scene_path, scene_summary, served_files
 from drshym_pipeline.service.context import RunningService
 from drshym_pipeline.service.file_responses import archive_response, file_response
-from drshym_pipeline.service.problems import ServiceProblem, error_responses
+from drshym_pipeline.service.problems import ProblemError, error_responses
 from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, FROM_PAGE, SceneId
 from drshym_pipeline.service.schemas import SceneAnswer, SceneList
 
@@ -68,11 +68,11 @@ def delete_scene(id: SceneId, service: RunningService) -> None:
     """Delete a map of the service with all its files. Maps of the lineage are read-only."""
     scene = service.scene(id)
     if scene.origin != "service":
-        raise ServiceProblem(
+        raise ProblemError(
             "read_only_scene", "This map was made by Dagster, and the service only shows it. Delete it in the store."
         )
     if not service.catalogue.remove(id):
-        raise ServiceProblem("unknown_scene", "The scene was deleted in the meantime.")
+        raise ProblemError("unknown_scene", "The scene was deleted in the meantime.")
 
 
 @router.api_route(
@@ -88,7 +88,7 @@ def get_file(id: SceneId, name: FileName, request: Request, service: RunningServ
     """Return a file of a map, or a part of it. GDAL and QGIS read GeoTIFFs in this way."""
     scene = service.scene(id)
     if name not in served_files(scene).values():
-        raise ServiceProblem("unknown_file", f"The scene has no such file. {scene_path(id)} lists its files.")
+        raise ProblemError("unknown_file", f"The scene has no such file. {scene_path(id)} lists its files.")
     return file_response(request, scene.folder / name, attachment=not name.endswith((".png", ".html", ".txt")))
 
 
@@ -105,7 +105,7 @@ def get_thumbnail(id: SceneId, request: Request, service: RunningService) -> Res
     """Return the small picture of a map."""
     path = service.scene(id).file("thumbnail")
     if path is None:
-        raise ServiceProblem("unknown_file", f"The scene has no small picture. {scene_path(id)} lists its files.")
+        raise ProblemError("unknown_file", f"The scene has no small picture. {scene_path(id)} lists its files.")
     return file_response(request, path, attachment=False)
 
 

@@ -15,7 +15,7 @@ from drshym_pipeline.service.context import RunningService, Service
 from drshym_pipeline.service.job_answers import answer_of, failure_problem
 from drshym_pipeline.service.jobs import Job
 from drshym_pipeline.service.mapping_requests import SceneToMap, addressed_scene, submit, uploaded_scene
-from drshym_pipeline.service.problems import ServiceProblem, error_responses
+from drshym_pipeline.service.problems import ProblemError, error_responses
 from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, FROM_PAGE, parsed_text, require_json
 from drshym_pipeline.service.schemas import JobAnswer, SegmentOptions, SegmentRequest, SegmentResponse
 from drshym_pipeline.service.uploads import received_upload
@@ -156,7 +156,7 @@ async def segment_upload(request: Request, service: RunningService) -> Response:
         async with received_upload(request, service.uploads, service.settings.upload_bytes) as upload:
             texts = upload.texts
             if texts.get("domain", "flood_sar") != "flood_sar":
-                raise ServiceProblem(
+                raise ProblemError(
                     "invalid_request",
                     f"form: the domain {texts['domain'][:80]!r} is not known. This service maps 'flood_sar'.",
                 )
@@ -171,7 +171,7 @@ async def segment_upload(request: Request, service: RunningService) -> Response:
 def _flag(text: str) -> bool:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    raise ServiceProblem("invalid_request", f"form: wait: must be true or false, got {text[:80]!r}. Correct the value.")
+    raise ProblemError("invalid_request", f"form: wait: must be true or false, got {text[:80]!r}. Correct the value.")
 
 
 async def _mapped(scene: SceneToMap, options: SegmentOptions, wait: bool, service: Service) -> Response:
@@ -195,6 +195,4 @@ async def _answered(job: Job, pixels: int, wait: bool, service: Service) -> Resp
         if scene is not None:
             return JSONResponse(segment_response(scene).model_dump(mode="json"))
     answer = await run_in_threadpool(answer_of, job, service)
-    return JSONResponse(
-        answer.model_dump(mode="json"), 202, headers={"Location": job_path(job.id), "Retry-After": "1"}
-    )
+    return JSONResponse(answer.model_dump(mode="json"), 202, headers={"Location": job_path(job.id), "Retry-After": "1"})
