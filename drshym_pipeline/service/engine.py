@@ -186,7 +186,7 @@ class MappingEngine:
             return self._workers.model
 
     def wait_until_ready(self, seconds: float) -> bool:
-        """Wait until the engine is ready or its workers cannot begin, at most `seconds`, and return whether it is ready."""
+        """Wait until the engine is ready or its workers cannot begin, at most `seconds`; return whether it is ready."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self.ready or self.problem is not None, seconds)
             return self.ready

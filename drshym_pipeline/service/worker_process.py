@@ -6,6 +6,7 @@ module is light to import, so that the service itself never loads the network.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -114,6 +115,9 @@ def run_worker(connection: Connection, setup: WorkerSetup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    # A lock of the method "spawn" has a name in the system that stays when its process is killed, and the compressor of
+    # the tile probabilities makes one. A worker starts no processes, so it needs no such locks.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ["OMP_NUM_THREADS"] = str(setup.cores)  # read by the libraries when they are loaded
     try:
         model = _prepare(setup)
