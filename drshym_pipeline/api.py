@@ -54,6 +54,7 @@ def map_scene(
     precision: PrecisionOption = "auto",
     any_spacing: bool = False,
     min_area_ha: float = 0.0,
+    threshold: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -82,6 +83,9 @@ def map_scene(
         any_spacing: Map pixels of more than 60 m too.
         min_area_ha: Connected water areas below this size become dry, in hectares: a multiple of 0.1 up to 10. With 0
             areas of any size stay.
+        threshold: The probability from which a pixel is water, between 0 and 1. By default that of the model. With
+            another one the interval of the area is 0 to the whole observed area, because the model's own interval was
+            fitted for its threshold.
         overwrite: Replace products of another scene that have the same names.
         progress: Called with (stage, done, total) while the scene is mapped.
 
@@ -115,6 +119,7 @@ def map_scene(
         precision=precision,
         any_spacing=any_spacing,
         min_area_ha=min_area_ha,
+        threshold=threshold,
         overwrite=overwrite,
         progress=progress,
     )

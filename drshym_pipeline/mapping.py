@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.inference import check_prediction_options
+from drshym_pipeline.map_threshold import at_threshold, check_threshold
 from drshym_pipeline.prediction import PredictionPlan, plan_prediction
 from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.publish import check_free, publish
@@ -61,6 +62,7 @@ def map_scene(
     precision: PrecisionOption = "auto",
     any_spacing: bool = False,
     min_area_ha: float = 0.0,
+    threshold: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -88,6 +90,8 @@ def map_scene(
         precision: `fp32`, `bf16` or `auto`.
         any_spacing: Map pixels of more than 60 m too.
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
+        threshold: The probability from which a pixel is water, in (0, 1); that of the model when None. With another
+            one, the interval of the area is the whole observed area.
         overwrite: Replace products of another scene that have the same names.
         progress: Called by every stage.
 
@@ -105,7 +109,7 @@ def map_scene(
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
     check_prediction_options(batch_size, precision)
-    min_area_ha = check_min_area(min_area_ha)
+    min_area_ha, threshold = check_min_area(min_area_ha), check_threshold(threshold)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     tiles_folder = None if ancillary is None else AncillaryFolder(ancillary)
     clock = _Clock()
@@ -161,7 +165,7 @@ def map_scene(
                 notes += more
                 clock.note("ancillary")
             reference_water = combined(references, meta.map_grid, work / "reference.tif") if references else None
-            prediction = plan.carry_out(reader, probabilities, progress)
+            prediction = at_threshold(plan.carry_out(reader, probabilities, progress), threshold)
             clock.note("predict")
             tiles = open_probabilities(probabilities, plan.grid)
             drawn = draw_map(
