@@ -144,7 +144,8 @@ class MappingEngine:
             work = root / _WORK_FOLDER
             work.mkdir(exist_ok=True)
             remove_abandoned(work)
-            self._recover()
+            with self._lock:
+                self._recover()
             setup = WorkerSetup(work, self._settings.checkpoint, self._settings.ancillary, self._cores)
             count = self._settings.workers or worker_count(self._cores)
             self._stopped = False

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from drshym_pipeline.errors import InputError, one_line
 from drshym_pipeline.records import MapRecord, ModelReference
@@ -208,24 +208,18 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             pre=spec.pre,
             ancillary=setup.ancillary,
             scene_id=spec.scene_name,
+            units=spec.options.units,
+            tile=spec.options.tile,
+            overlap=spec.options.overlap,
+            threshold=spec.options.threshold,
+            min_area_ha=spec.options.min_area_ha,
             progress=_Reporter(order.job_id, connection),
-            **_map_options(spec),
         )
     except Exception as error:
         failure = failure_of(error, spec.scene_name, spec.out)
         log = "" if failure.kind == "input" else "".join(traceback.format_exception(error))
         return NotMapped(order.job_id, failure, log)
     return Mapped(order.job_id, record)
-
-
-def _map_options(spec: JobSpec) -> dict[str, Any]:
-    options = spec.options
-    return {
-        "units": options.units,
-        "tile": options.tile,
-        "overlap": options.overlap,
-        "min_area_ha": options.min_area_ha,
-    }  # TO REMOVE with the merge: threshold and backscatter are added when map_scene has them
 
 
 class _Reporter:
@@ -237,7 +231,7 @@ class _Reporter:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if stage == self._stage and now - self._sent < _PROGRESS_SECONDS:
+        if stage == self._stage and done < total and now - self._sent < _PROGRESS_SECONDS:
             return
         self._stage, self._sent = stage, now
         self._connection.send(Progressed(self._job_id, stage, done, total))
