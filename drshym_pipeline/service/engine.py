@@ -144,7 +144,8 @@ class MappingEngine:
             work = root / _WORK_FOLDER
             work.mkdir(exist_ok=True)
             remove_abandoned(work)
-            self._recover()
+            with self._lock:
+                self._recover()
             setup = WorkerSetup(work, self._settings.checkpoint, self._settings.ancillary, self._cores)
             count = self._settings.workers or worker_count(self._cores)
             self._stopped = False
@@ -186,7 +187,7 @@ class MappingEngine:
             return self._workers.model
 
     def wait_until_ready(self, seconds: float) -> bool:
-        """Wait until the engine is ready or its workers cannot begin, at most `seconds`, and return whether it is ready."""
+        """Wait until the engine is ready or its workers cannot begin, at most `seconds`; return whether it is ready."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self.ready or self.problem is not None, seconds)
             return self.ready

@@ -6,6 +6,7 @@ module is light to import, so that the service itself never loads the network.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from drshym_pipeline.errors import InputError, one_line
 from drshym_pipeline.records import MapRecord, ModelReference
@@ -114,6 +115,9 @@ def run_worker(connection: Connection, setup: WorkerSetup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    # A lock of the method "spawn" has a name in the system that stays when its process is killed, and the compressor of
+    # the tile probabilities makes one. A worker starts no processes, so it needs no such locks.
+    multiprocessing.set_start_method("fork", force=True)
     os.environ["OMP_NUM_THREADS"] = str(setup.cores)  # read by the libraries when they are loaded
     try:
         model = _prepare(setup)
@@ -204,24 +208,18 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             pre=spec.pre,
             ancillary=setup.ancillary,
             scene_id=spec.scene_name,
+            units=spec.options.units,
+            tile=spec.options.tile,
+            overlap=spec.options.overlap,
+            threshold=spec.options.threshold,
+            min_area_ha=spec.options.min_area_ha,
             progress=_Reporter(order.job_id, connection),
-            **_map_options(spec),
         )
     except Exception as error:
         failure = failure_of(error, spec.scene_name, spec.out)
         log = "" if failure.kind == "input" else "".join(traceback.format_exception(error))
         return NotMapped(order.job_id, failure, log)
     return Mapped(order.job_id, record)
-
-
-def _map_options(spec: JobSpec) -> dict[str, Any]:
-    options = spec.options
-    return {
-        "units": options.units,
-        "tile": options.tile,
-        "overlap": options.overlap,
-        "min_area_ha": options.min_area_ha,
-    }  # TO REMOVE with the merge: threshold and backscatter are added when map_scene has them
 
 
 class _Reporter:
@@ -233,7 +231,7 @@ class _Reporter:
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if stage == self._stage and now - self._sent < _PROGRESS_SECONDS:
+        if stage == self._stage and done < total and now - self._sent < _PROGRESS_SECONDS:
             return
         self._stage, self._sent = stage, now
         self._connection.send(Progressed(self._job_id, stage, done, total))
