@@ -12,8 +12,10 @@ export function roundStep(least) {
 }
 
 export const Graticule = L.Layer.extend({
-  initialize(geographic) {
+  /** `bounds` are those of the scene: its rows and columns end there, degrees do not. */
+  initialize(geographic, bounds) {
     this.geographic = geographic;
+    this.bounds = bounds;
   },
 
   onAdd(map) {
@@ -37,7 +39,7 @@ export const Graticule = L.Layer.extend({
     const map = this._map;
     const size = map.getSize();
     if (!size.x || !size.y) return;
-    const pad = size.multiplyBy(PADDING);
+    const pad = size.multiplyBy(PADDING).round();
     const whole = size.add(pad.multiplyBy(2));
     const ratio = window.devicePixelRatio || 1;
     L.DomUtil.setPosition(this.canvas, map.containerPointToLayerPoint(pad.multiplyBy(-1)));
@@ -64,6 +66,7 @@ export const Graticule = L.Layer.extend({
     context.font = "11px system-ui, sans-serif";
     for (const [across, from, to] of [[true, corner.lng, opposite.lng], [false, opposite.lat, corner.lat]]) {
       for (let value = Math.ceil(from / step) * step; value <= to; value += step) {
+        if (!this.geographic && !this.bounds.contains(across ? [this.bounds.getSouth(), value] : [value, 0])) continue;
         const point = map.latLngToContainerPoint(across ? [middle.lat, value] : [value, middle.lng]);
         const at = Math.round(across ? point.x : point.y) + 0.5;
         context.strokeStyle = colours.line;
@@ -71,13 +74,12 @@ export const Graticule = L.Layer.extend({
         context.moveTo(across ? at : -pad.x, across ? -pad.y : at);
         context.lineTo(across ? at : size.x + pad.x, across ? size.y + pad.y : at);
         context.stroke();
-        this.drawNumber(context, this.text(value, across, decimals), across ? [at + 3, 12] : [size.x - 4, at - 3], across, colours);
+        this.drawNumber(context, this.text(value, across, decimals), across ? [at + 3, size.y - 5] : [4, at - 3], colours);
       }
     }
   },
 
-  drawNumber(context, text, [x, y], across, colours) {
-    context.textAlign = across ? "left" : "right";
+  drawNumber(context, text, [x, y], colours) {
     context.lineWidth = 3;
     context.strokeStyle = colours.halo;
     context.strokeText(text, x, y);

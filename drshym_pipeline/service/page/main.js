@@ -55,7 +55,7 @@ function sceneOf(job) {
 
 async function showModel() {
   const model = await json(address("v1", "model"));
-  byId("model").textContent = `Model ${model.name} ${model.version}`;
+  byId("model").textContent = `Model ${model.version.startsWith(model.name) ? "" : `${model.name} `}${model.version}`;
 }
 
 const reported = (promise) => promise.catch((error) => showMessage(byId("page-message"), error.message));

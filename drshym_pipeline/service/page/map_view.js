@@ -25,6 +25,7 @@ export class MapView {
     container.setAttribute("aria-label", `Map of ${scene.summary.scene_id}`);
     this.map = L.map(container, {
       attributionControl: false,
+      zoomControl: false,
       crs: scene.web_map ? L.CRS.EPSG3857 : L.CRS.Simple,
       maxZoom: scene.web_map ? MOST_ZOOM : 5,
       minZoom: scene.web_map ? 1 : -6,
@@ -33,8 +34,9 @@ export class MapView {
     for (const [name, zIndex] of Object.entries(PANES)) this.map.createPane(name).style.zIndex = zIndex;
     this.bounds = this.boundsOfScene();
     this.fit();
-    if (scene.web_map) L.control.scale({ imperial: false, maxWidth: 140 }).addTo(this.map);
-    new Graticule(scene.web_map).addTo(this.map);
+    L.control.zoom({ position: "topright" }).addTo(this.map);
+    if (scene.web_map) L.control.scale({ position: "bottomright", imperial: false, maxWidth: 140 }).addTo(this.map);
+    new Graticule(scene.web_map, this.bounds).addTo(this.map);
     this.swipe = new Swipe(this.map, this.has("backscatter_before"));
     this.points = new PointReader(this.map, scene);
   }

@@ -5,25 +5,35 @@ import { announce, element, facts, swatch } from "./dom.js";
 import { numberText } from "./texts.js";
 
 const { L } = window;
+// The right side is left free, because the buttons of the zoom would cover the popup there.
+const POPUP = { maxWidth: 270, minWidth: 200, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [58, 12] };
 
 export class PointReader {
   constructor(map, scene) {
     this.map = map;
     this.scene = scene;
     this.legend = scene.layers.find((layer) => layer.name === "mask")?.legend ?? [];
-    map.getContainer().append(element("div", { class: "crosshair", "aria-hidden": "true" }));
+    this.crosshair = element("div", { class: "crosshair", "aria-hidden": "true", hidden: true });
+    map.getContainer().append(this.crosshair);
     map.on("click", ({ latlng }) => this.read(latlng));
     this.entered = (event) => {
       if (event.key !== "Enter" || event.target !== map.getContainer()) return;
       event.preventDefault();
       this.read(map.getCenter());
     };
-    map.getContainer().addEventListener("keydown", this.entered);
+    // Only users of the keyboard need the crosshair. Tab, which moves the focus to the map, is released there.
+    this.listeners = {
+      keydown: this.entered,
+      keyup: () => { this.crosshair.hidden = false; },
+      pointerdown: () => { this.crosshair.hidden = true; },
+      blur: () => { this.crosshair.hidden = true; },
+    };
+    for (const [name, listener] of Object.entries(this.listeners)) map.getContainer().addEventListener(name, listener);
   }
 
   /** Show the values of the pixel at a place of the map. */
   async read(place) {
-    const popup = L.popup({ maxWidth: 300, minWidth: 230, autoPanPadding: [12, 12] }).setLatLng(place);
+    const popup = L.popup(POPUP).setLatLng(place);
     popup.setContent(element("p", { class: "help" }, "Reading the values ...")).openOn(this.map);
     try {
       const point = await json(`${address("v1", "scenes", this.scene.summary.id, "point")}?${this.query(place)}`);
@@ -65,7 +75,7 @@ export class PointReader {
   }
 
   close() {
-    this.map.getContainer().removeEventListener("keydown", this.entered);
-    this.map.getContainer().querySelector(".crosshair")?.remove();
+    for (const [name, listener] of Object.entries(this.listeners)) this.map.getContainer().removeEventListener(name, listener);
+    this.crosshair.remove();
   }
 }

@@ -2,7 +2,7 @@
 
 import { address, canvasOf, json, picture } from "./api.js";
 import { byId, element } from "./dom.js";
-import { areaText, timeText } from "./texts.js";
+import { acquiredText, areaText } from "./texts.js";
 
 const PAGE = 20;
 let shown = 0;
@@ -47,7 +47,7 @@ function row(summary) {
       "div",
       { class: "scene-text" },
       element("h3", {}, element("a", { href: `#scene=${encodeURIComponent(summary.id)}` }, summary.scene_id)),
-      element("p", { class: "when" }, `Acquired ${timeText(summary.acquired_at)}`, origin),
+      element("p", { class: "when" }, acquiredText(summary), origin),
       element("p", { class: "area" }, areaText(summary)),
       element("p", { class: "caption" }, summary.caption),
     ),

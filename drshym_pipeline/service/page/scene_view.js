@@ -3,7 +3,7 @@
 import { address, json, request, save, token } from "./api.js";
 import { announce, byId, element, facts, showMessage, swatch } from "./dom.js";
 import { MapView } from "./map_view.js";
-import { areaText, fileText, timeText } from "./texts.js";
+import { acquiredText, areaText, fileText, stateText, timeText } from "./texts.js";
 
 // The layers that are shown at first, with their opacity.
 const SHOWN_FIRST = { backscatter: 1, mask: 0.7 };
@@ -18,6 +18,7 @@ export async function showScene(id) {
   const message = element("div");
   byId("panel").replaceChildren(...panel(scene, message));
   byId("scene").hidden = false;
+  document.body.classList.add("one-scene");
   open = new MapView(scene, (sentence) => showMessage(message, sentence, "warning"));
   for (const input of byId("panel").querySelectorAll("[data-layer]:checked")) open.show(input.dataset.layer, true);
   for (const input of byId("panel").querySelectorAll("[data-opacity]")) open.setOpacity(input.dataset.opacity, input.value / 100);
@@ -31,6 +32,7 @@ export function closeScene() {
   open = null;
   byId("panel").replaceChildren();
   byId("scene").hidden = true;
+  document.body.classList.remove("one-scene");
 }
 
 function panel(scene, message) {
@@ -38,13 +40,13 @@ function panel(scene, message) {
   return [
     element("p", { class: "back" }, element("a", { href: "#" }, "All scenes")),
     element("h2", { tabindex: -1, class: "scene-name" }, summary.scene_id),
-    element("p", { class: "when" }, `Acquired ${timeText(summary.acquired_at)}`),
+    element("p", { class: "when" }, acquiredText(summary)),
     element("p", { class: "area" }, areaText(summary)),
     element("p", { class: "caption" }, summary.caption),
     message,
     layersPart(scene),
     part("Read this before using the map", element("ul", { class: "warnings" }, scene.warnings.map((text) => element("li", {}, text)))),
-    part("Share of each state", shares(scene)),
+    part("Share of each state in the mask", shares(scene)),
     part("Downloads", downloads(scene)),
     part("Provenance", provenance(scene)),
     ...(summary.origin === "service" ? [removal(summary)] : []),
@@ -98,8 +100,8 @@ function setSwipe(on) {
 function shares(scene) {
   const known = Object.entries(scene.areas).filter(([, km2]) => km2 !== null);
   const whole = known.reduce((sum, [, km2]) => sum + km2, 0);
-  const percent = (km2) => (whole > 0 ? `${((100 * km2) / whole).toFixed(1)} % of the scene` : null);
-  return facts(known.filter(([, km2]) => km2 > 0).map(([state, km2]) => [state.replaceAll("_", " "), percent(km2)]));
+  const percent = (km2) => (whole > 0 ? `${((100 * km2) / whole).toFixed(1)} %` : null);
+  return facts(known.filter(([, km2]) => km2 > 0).map(([state, km2]) => [stateText(state, scene.summary), percent(km2)]));
 }
 
 function downloads(scene) {

@@ -1,5 +1,7 @@
 /** Words and numbers for people: stages of a job, kinds of files, dates, sizes. */
 
+const OPEN_WATER = "open water, flood not separated";
+
 const STAGES = {
   describe: "reading the scene",
   stage: "preparing the backscatter",
@@ -33,10 +35,12 @@ export const fileText = (name) => FILES.find(([end]) => name.endsWith(end))?.[1]
 
 /** Return a date such as `2021-01-11 12:34 UTC`. */
 export function timeText(iso) {
-  const time = iso ? new Date(iso) : null;
-  if (!time || Number.isNaN(time.getTime())) return "date not known";
+  const time = new Date(iso);
   return `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
+
+/** Return when the scene was acquired, as a phrase. */
+export const acquiredText = (summary) => (summary.acquired_at ? `Acquired ${timeText(summary.acquired_at)}` : "Date not known");
 
 /** Return a size such as `3.2 MB`. */
 export function sizeText(bytes) {
@@ -56,8 +60,15 @@ export function numberText(value, decimals, unit = "") {
   return `${value.toFixed(decimals)}${unit ? ` ${unit}` : ""}`;
 }
 
+/** Return what a state of the mask means, in the words of the products. */
+export function stateText(name, summary) {
+  const words = { permanent: "water that was there before", excluded: "excluded (terrain)", not_observed: "not observed" };
+  if (name === "flooded" && !summary.water_separated) return OPEN_WATER;
+  return words[name] ?? name;
+}
+
 /** Return the mapped area with its interval; an area is never shown without one. */
 export function areaText(summary) {
-  const what = summary.water_separated ? "flooded" : "open water, flood not separated";
+  const what = stateText("flooded", summary);
   return summary.flooded ? `${summary.flooded.text}: ${what}` : "No area: nothing was observed, or all ground is excluded.";
 }
