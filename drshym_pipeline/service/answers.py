@@ -58,9 +58,6 @@ def served_files(scene: ServedScene) -> dict[str, str]:
     """Return the names of the files of a map that can be read, by what they are."""
     own = scene.record.scene_id
     names = {**scene.record.files, "report": product_name(own, "report"), "record": product_name(own, "record")}
-    for kind, raster in (("backscatter", scene.backscatter), ("backscatter_before", scene.backscatter_before)):
-        if raster is not None and raster.parent == scene.folder:
-            names[kind] = raster.name
     return {kind: name for kind, name in names.items() if _is_there(scene.folder, name)}
 
 

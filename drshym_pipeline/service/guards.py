@@ -14,6 +14,7 @@ from typing import Final
 
 from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,8 @@ from drshym_pipeline.service.settings import ServiceSettings
 _SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPEN_PAGES: Final = ("/", "/health", "/ready")
 _OPEN_FOLDER: Final = "/static/"
+_UPLOADS: Final = "/v1/segment/upload"
+_MOST_BODY_BYTES: Final = 1 << 20  # of all requests but uploads, which count their bytes themselves
 _UNCOUNTED: Final = ("/health", "/ready")
 _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 # Everything comes from the service itself, and nothing is written inside the page. Pictures that were fetched with the
@@ -84,7 +87,7 @@ class Guards:
             if refused is not None:
                 await refused(scope, receive, guarded)
             else:
-                await self._app(scope, receive, guarded)
+                await self._app(scope, receive if scope["path"] == _UPLOADS else _limited(receive), guarded)
         except ClientDisconnect:
             pass
         except Exception as error:  # any other way out would show the client a traceback or nothing
@@ -109,6 +112,9 @@ class Guards:
                 "The header Host does not name this service. Use its address, or ask the operator to add the name to "
                 "DRSHYM_SERVICE_HOSTS.",
             )
+        length = headers.get("content-length", "")
+        if path != _UPLOADS and length.isdecimal() and int(length) > _MOST_BODY_BYTES:
+            return problem_response("too_large", "The body of the request is too large. Send large files as an upload.")
         if scope["method"] not in _SAFE_METHODS and not self._is_own_origin(headers):
             return problem_response(
                 "foreign_origin", "The request was sent by a page of another site. Send it from the service's own page."
@@ -154,6 +160,22 @@ class Guards:
         if scheme not in ("http", "https"):
             return False
         return place.lower() == (headers.get("host") or "").lower() or host_name(place) in self._settings.hosts
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return a function that receives the body of a request until it is too large."""
+    total = 0
+
+    async def received() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > _MOST_BODY_BYTES:
+            # The framework passes on this kind of error while it reads a body; it hides all others.
+            raise HTTPException(413)
+        return message
+
+    return received
 
 
 def host_name(header: str) -> str:

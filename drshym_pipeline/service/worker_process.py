@@ -213,6 +213,7 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             overlap=spec.options.overlap,
             threshold=spec.options.threshold,
             min_area_ha=spec.options.min_area_ha,
+            backscatter=True,  # the page shows it below the map
             progress=_Reporter(order.job_id, connection),
         )
     except Exception as error:

@@ -22,7 +22,6 @@ from drshym_pipeline.service.uploads import received_upload
 
 router = APIRouter(tags=["mapping"])
 
-_BODY_BYTES: Final = 1 << 20
 _ERRORS: Final = (
     *ANY_REQUEST,
     *FROM_PAGE,
@@ -130,7 +129,6 @@ _FORM: Final[dict[str, Any]] = {
     response_model=SegmentResponse,
     responses={**_ACCEPTED, **error_responses(*_ERRORS, "forbidden_address")},
     dependencies=[Depends(require_json)],
-    max_body_size=_BODY_BYTES,
     openapi_extra={"requestBody": {"content": {"application/json": {"examples": _EXAMPLES}}}},
 )
 async def segment(body: SegmentRequest, service: RunningService) -> Response:
