@@ -85,6 +85,7 @@ def test_the_map_is_the_same_as_without_the_service(engine: MappingEngine, scene
         threshold=0.3,
     )
     assert engine.model == model.reference
+    assert (jobs[0].spec.out / "lake_backscatter.tif").exists(), "the page shows it"
     for name in ("lake_mask.tif", "lake_proba.tif", "lake_flood.geojson"):
         alone = (tmp_path / "alone" / name).read_bytes()
         assert [(job.spec.out / name).read_bytes() == alone for job in jobs] == [True, True], name
