@@ -152,7 +152,9 @@ def _prepare(setup: WorkerSetup) -> ChosenModel:
     _use_threads(setup.cores)
     with temporary_directory(setup.folder) as folder:
         scene = _write_warm_up_scene(folder / "warm_up.tif")
-        map_scene([scene], folder / "map", model.bundle, model.reference)
+        # Twice: the first map prepares the network, the second one the memory that all later ones use again.
+        for name in ("first", "second"):
+            map_scene([scene], folder / name, model.bundle, model.reference, backscatter=True)
     return model
 
 
@@ -213,7 +215,7 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             overlap=spec.options.overlap,
             threshold=spec.options.threshold,
             min_area_ha=spec.options.min_area_ha,
-            backscatter=True,  # the page shows it below the map
+            backscatter=True,  # the page shows it, and its values at a click
             progress=_Reporter(order.job_id, connection),
         )
     except Exception as error:
