@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,20 @@ if TYPE_CHECKING:
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.sidecar import SceneSidecar
 
-__all__ = ["map_scene"]
+__all__ = ["KnownScene", "map_scene"]
+
+
+@dataclass(frozen=True)
+class KnownScene:
+    """What the caller knows about a scene and its files do not say.
+
+    Args:
+        source_uris: Where the files came from, one text for each; their own addresses when empty.
+        acquired_at: When the scene was acquired, in UTC; as the names of the files say when None.
+    """
+
+    source_uris: tuple[str, ...] = ()
+    acquired_at: datetime | None = None
 
 
 def map_scene(
@@ -66,6 +81,8 @@ def map_scene(
     any_spacing: bool = False,
     min_area_ha: float = 0.0,
     threshold: float | None = None,
+    known: KnownScene = KnownScene(),
+    pre_known: KnownScene = KnownScene(),
     overwrite: bool = False,
     backscatter: bool = False,
     progress: Progress = silent,
@@ -96,6 +113,8 @@ def map_scene(
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
         threshold: The probability from which a pixel is water, in (0, 1); that of the model when None. With another
             one, the interval of the area is the whole observed area.
+        known: What is known about the scene beside its files.
+        pre_known: The same about the scene from before the event.
         overwrite: Replace products of another scene that have the same names.
         backscatter: Write the backscatter on the grid of the map too, and with `pre` that of the scene from before. The
             other products do not depend on it.
@@ -135,7 +154,7 @@ def map_scene(
             )
             return meta, plan
 
-        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands)
+        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands, known=known)
         if not overwrite:
             check_free(out, meta, backscatter=backscatter)
         clock.note("stage")
@@ -149,7 +168,7 @@ def map_scene(
                 with temporary_directory(work) as folder:
                     raster = work / "pre_event.tif"
                     with as_pre_event():
-                        before, before_plan = described(pre, folder)
+                        before, before_plan = described(pre, folder, known=pre_known)
                         references.append(
                             map_pre_event(reader, before, before_plan, folder, raster=raster, progress=progress)
                         )
@@ -230,6 +249,7 @@ def _describe(
     *,
     denoise: bool,
     progress: Progress,
+    known: KnownScene,
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -251,11 +271,11 @@ def _describe(
             units=units or note.units,
             bands=bands or note.bands,
             denoise=denoise and note.denoise is not False,
-            source_uris=opened.uris,
+            source_uris=known.source_uris or opened.uris,
             backscatter=folder / BACKSCATTER_FILE,
             progress=progress,
         )
-    return meta, note
+    return meta if known.acquired_at is None else meta.model_copy(update={"acquired_at": known.acquired_at}), note
 
 
 class _Clock:

@@ -6,7 +6,6 @@ Only records are read here. Addresses in answers are paths without a host, so th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Final
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from drshym_pipeline.records import AreaEstimate, MapRecord, ModelReference
 from drshym_pipeline.scene_folder import ProductKind, product_name
 from drshym_pipeline.service.jobs import Job
+from drshym_pipeline.service.map_tiles import degree_bounds
 from drshym_pipeline.service.problems import problem_detail
 from drshym_pipeline.service.scenes import ServedScene
 from drshym_pipeline.service.schemas import (
@@ -167,7 +167,7 @@ def scene_summary(scene: ServedScene) -> SceneSummary:
         origin=scene.origin,
         created_at=record.created_at,
         acquired_at=record.acquired_at,
-        bounds=_bounds(record.crs, record.transform, record.shape),
+        bounds=degree_bounds(record),
         caption=record.caption,
         flooded=area_answer(record.flooded),
         water_separated=record.water_separated,
@@ -212,21 +212,3 @@ def _areas(record: MapRecord) -> dict[str, float | None]:
         dry = max(record.observed_km2 - record.flooded.km2 - excluded, 0.0)
         known = {"dry": dry, "flooded": record.flooded.km2, "excluded": excluded}
     return {name: known.get(name) for name in MASK_LEGEND}
-
-
-@lru_cache(maxsize=4096)
-def _bounds(crs: str, transform: tuple[float, ...], shape: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """Return west, south, east and north of a grid in degrees; None if its CRS has no place on the globe."""
-    from affine import Affine
-    from pyproj import CRS, Transformer
-    from pyproj.exceptions import ProjError
-
-    grid = Affine(*transform[:6])
-    corners = [grid @ corner for corner in ((0, 0), (shape[1], 0), (0, shape[0]), (shape[1], shape[0]))]
-    xs, ys = zip(*corners, strict=True)
-    try:
-        to_degrees = Transformer.from_crs(CRS.from_user_input(crs), "EPSG:4326", always_xy=True)
-        west, south, east, north = to_degrees.transform_bounds(min(xs), min(ys), max(xs), max(ys))
-    except ProjError:
-        return None
-    return west, south, east, north

@@ -18,6 +18,13 @@ from drshym_pipeline.service.context import Service
 from drshym_pipeline.service.engine import QueueFullError
 from drshym_pipeline.service.guards import Guards
 from drshym_pipeline.service.jobs import JobsNotStoredError
+from drshym_pipeline.service.map_tiles import (
+    NoWebMapError,
+    PointOutsideError,
+    TileAddressError,
+    TileServerError,
+    UnknownLayerError,
+)
 from drshym_pipeline.service.page_routes import add_page
 from drshym_pipeline.service.problems import (
     ProblemError,
@@ -52,6 +59,21 @@ async def _handle_queue_full(_: Request, error: Exception) -> Response:
 
 async def _handle_not_stored(_: Request, error: Exception) -> Response:
     return problem_response("disk_full", str(error))
+
+
+# What the drawing of pictures raises, and the code of its answer.
+_PICTURE_CODES: Final[dict[type[Exception], str]] = {
+    UnknownLayerError: "unknown_layer",
+    TileAddressError: "unknown_tile",
+    NoWebMapError: "no_web_map",
+    PointOutsideError: "outside_scene",
+    TileServerError: "pictures_late",
+}
+
+
+async def _handle_no_picture(_: Request, error: Exception) -> Response:
+    code = _PICTURE_CODES[type(error)]
+    return problem_response(code, str(error), {"Retry-After": "2"} if code == "pictures_late" else None)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -95,6 +117,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             JobsNotStoredError: _handle_not_stored,
             HTTPException: handle_http_error,
             RequestValidationError: handle_validation,
+            **dict.fromkeys(_PICTURE_CODES, _handle_no_picture),
         },
     )
     app.state.service = service

@@ -105,7 +105,6 @@ class Guards:
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer for a request that no route gets to see, None for all others."""
         headers = Headers(scope=scope)
-        path = scope["path"]
         if not self._is_own_host(headers.get("host")):
             return problem_response(
                 "unknown_host",
@@ -113,29 +112,40 @@ class Guards:
                 "DRSHYM_SERVICE_HOSTS.",
             )
         length = headers.get("content-length", "")
-        if path != _UPLOADS and length.isdecimal() and int(length) > _MOST_BODY_BYTES:
+        if scope["path"] != _UPLOADS and length.isdecimal() and int(length) > _MOST_BODY_BYTES:
             return problem_response("too_large", "The body of the request is too large. Send large files as an upload.")
         if scope["method"] not in _SAFE_METHODS and not self._is_own_origin(headers):
             return problem_response(
                 "foreign_origin", "The request was sent by a page of another site. Send it from the service's own page."
             )
-        if path not in _UNCOUNTED and not path.startswith(_OPEN_FOLDER):
-            seconds = self._rate.seconds_to_wait(_client(scope), picture=path.endswith(".png"))
-            if seconds is not None:
-                return problem_response(
-                    "too_many_requests",
-                    f"More than {self._rate.text} requests came from this address. Try again in {seconds} s.",
-                    {"Retry-After": str(seconds)},
-                )
+        return self._too_many(scope) or self._without_token(scope, headers)
+
+    def _too_many(self, scope: Scope) -> Response | None:
+        """Count a request, and return the answer if it is one too many."""
+        path = scope["path"]
+        if path in _UNCOUNTED or path.startswith(_OPEN_FOLDER):
+            return None
+        seconds = self._rate.seconds_to_wait(_client(scope), picture=path.endswith(".png"))
+        if seconds is None:
+            return None
+        return problem_response(
+            "too_many_requests",
+            f"More than {self._rate.text} requests came from this address. Try again in {seconds} s.",
+            {"Retry-After": str(seconds)},
+        )
+
+    def _without_token(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return the answer if a request needs the token and does not have it."""
+        path = scope["path"]
         if path in _OPEN_PAGES or path.startswith(_OPEN_FOLDER):
             return None
-        if not check_token(headers.get("authorization"), self._settings.token):
-            return problem_response(
-                "token_needed",
-                "This service needs its token. Send it in the header `Authorization: Bearer TOKEN`.",
-                {"WWW-Authenticate": 'Bearer realm="drshym"'},
-            )
-        return None
+        if check_token(headers.get("authorization"), self._settings.token):
+            return None
+        return problem_response(
+            "token_needed",
+            "This service needs its token. Send it in the header `Authorization: Bearer TOKEN`.",
+            {"WWW-Authenticate": 'Bearer realm="drshym"'},
+        )
 
     def _is_own_host(self, header: str | None) -> bool:
         """Return whether a header `Host` is for this service.

@@ -46,6 +46,8 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
     "unknown_scene": ProblemKind(404, "There is no such scene"),
     "unknown_file": ProblemKind(404, "The scene has no such file"),
     "unknown_layer": ProblemKind(404, "The scene has no such layer"),
+    "unknown_tile": ProblemKind(404, "There is no such tile"),
+    "no_web_map": ProblemKind(404, "A web map cannot show the scene"),
     "outside_scene": ProblemKind(404, "The place is outside the scene"),
     "method_not_allowed": ProblemKind(405, "The method is not allowed here"),
     "upload_stalled": ProblemKind(408, "The upload stopped"),
@@ -66,6 +68,7 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
     "memory_limit": ProblemKind(500, "The scene needs too much memory"),
     "time_limit": ProblemKind(500, "The scene takes too long"),
     "not_ready": ProblemKind(503, "The service is not ready"),
+    "pictures_late": ProblemKind(503, "The picture was not drawn in time"),
     "disk_full": ProblemKind(507, "The disk is full"),
 }
 _BY_STATUS: Final = {

@@ -13,7 +13,15 @@ from drshym_pipeline.service.schemas import PointAnswer
 
 router = APIRouter(tags=["pictures"])
 
-_ERRORS: Final = (*ANY_REQUEST, *FAULTS, "unknown_scene", "unknown_layer", "method_not_allowed")
+_ERRORS: Final = (
+    *ANY_REQUEST,
+    *FAULTS,
+    "unknown_scene",
+    "unknown_layer",
+    "scene_refused",
+    "pictures_late",
+    "method_not_allowed",
+)
 _PNG: Final = "image/png"
 _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The picture", "content": {_PNG: {"schema": {"type": "string", "format": "binary"}}}}
@@ -29,7 +37,7 @@ _Index = Annotated[int, Path(ge=0, le=2**30)]
     "/v1/scenes/{id}/tiles/{layer}.json",
     operation_id="get_tilejson",
     summary="Describe the tiles of a layer",
-    responses=error_responses(*_ERRORS),
+    responses=error_responses(*_ERRORS, "no_web_map"),
 )
 def get_tilejson(id: SceneId, layer: LayerName, service: RunningService) -> dict[str, Any]:
     """Return the TileJSON of a layer."""
@@ -41,7 +49,7 @@ def get_tilejson(id: SceneId, layer: LayerName, service: RunningService) -> dict
     operation_id="get_tile",
     summary="Draw a tile of a layer",
     response_class=Response,
-    responses={**_PICTURE, **error_responses(*_ERRORS)},
+    responses={**_PICTURE, **error_responses(*_ERRORS, "no_web_map", "unknown_tile")},
 )
 def get_tile(
     *,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,12 +84,9 @@ def test_an_upload_gives_the_same_map_as_an_address(client, answer, scene):
     )
     uploaded = sent.raise_for_status().json()
     assert uploaded["scene_id"] == "uploaded"
-    for kind in ("proba",):
-        with (
-            rasterio.open(Path(uploaded["outputs"]["proba_uri"].removeprefix("file://"))) as one,
-            rasterio.open(Path(answer["outputs"]["proba_uri"].removeprefix("file://"))) as other,
-        ):
-            assert (one.read() == other.read()).all(), kind
+    paths = [Path(found["outputs"]["proba_uri"].removeprefix("file://")) for found in (uploaded, answer)]
+    with rasterio.open(paths[0]) as one, rasterio.open(paths[1]) as other:
+        assert (one.read() == other.read()).all()
 
 
 def test_two_uploaded_files_are_one_scene_whatever_their_order(client, folder):
@@ -390,7 +385,7 @@ def test_a_scene_with_too_many_pixels_is_refused(client, folder):
     [
         "/v1/scenes/{id}/files/..%2F..%2Fjobs.sqlite",
         "/v1/scenes/{id}/files/%2Fetc%2Fpasswd",
-        "/v1/scenes/{id}/files/..",
+        "/v1/scenes/{id}/files/%2E%2E",
         "/v1/scenes/{id}/files/none.tif",
         "/v1/scenes/{id}/files/%00",
         "/v1/scenes/..%2F..%2Fuploads",
@@ -450,21 +445,52 @@ def test_a_page_of_another_site_cannot_change_anything(client, scene):
     problem_of(client.post("/v1/segment", json={}, headers=own), 422, "invalid_request")
 
 
-def test_a_fault_has_an_id_that_is_in_the_log_and_nothing_else(client, settings, answer, caplog):
-    record = Path(answer["outputs"]["links"]["record"]).name
-    job = Path(answer["outputs"]["mask_uri"].removeprefix("file://")).parent
-    # A folder in the place of a file of the map is a fault that no check foresees.
-    mask = job / "S1_scene_001_mask.tif"
-    aside = job / "aside.tif"
-    assert (job / record).is_file()
-    caplog.set_level(logging.ERROR)
-    os.rename(mask, aside)
-    (job / "S1_scene_001_mask.tif").mkdir()
+def test_a_file_that_was_deleted_by_hand_is_a_problem_of_that_file_alone(client, answer):
+    mask = Path(answer["outputs"]["mask_uri"].removeprefix("file://"))
+    aside = mask.rename(mask.with_name("aside.tif"))
     try:
-        response = client.get("/v1/scenes/S1_scene_001/files/S1_scene_001_mask.tif")
-        problem_of(response, 404, "unknown_file")
-        archive = client.get("/v1/scenes/S1_scene_001/archive.zip")
-        assert archive.status_code == 200
+        problem_of(client.get(answer["outputs"]["links"]["mask"]), 404, "unknown_file")
+        assert "mask" not in client.get("/v1/scenes/S1_scene_001").json()["files"]
+        assert client.get("/v1/scenes/S1_scene_001/archive.zip").status_code == 200
     finally:
-        mask.rmdir()
-        os.rename(aside, mask)
+        aside.rename(mask)
+
+
+def test_layers_have_tiles_pictures_and_values(client, answer):
+    found = client.get("/v1/scenes/S1_scene_001").json()
+    assert found["web_map"] is True
+    for layer in found["layers"]:
+        assert client.get(layer["image"]).raise_for_status().content.startswith(b"\x89PNG"), layer
+        described = client.get(layer["tilejson"]).raise_for_status().json()
+        assert described["tiles"][0].endswith("/{z}/{x}/{y}.png")
+        tile = client.get(described["tiles"][0].format(z=0, x=0, y=0)).raise_for_status()
+        assert tile.headers["content-type"] == "image/png"
+    west, south, east, north = found["summary"]["bounds"]
+    value = client.get("/v1/scenes/S1_scene_001/point", params={"lon": (west + east) / 2, "lat": (south + north) / 2})
+    by_place = client.get("/v1/scenes/S1_scene_001/point", params={"row": value.json()["row"], "column": 60}).json()
+    assert by_place["mask"] in (0, 1)
+    assert by_place["vv_db"] is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("tiles/none.json", 404, "unknown_layer"),
+        ("tiles/none/0/0/0.png", 404, "unknown_layer"),
+        ("tiles/mask/0/1/0.png", 404, "unknown_tile"),
+        ("tiles/mask/99/0/0.png", 422, "invalid_request"),
+        ("tiles/mask/x/0/0.png", 422, "invalid_request"),
+        ("images/none.png", 404, "unknown_layer"),
+        ("images/..%2Fmask.png", 404, "not_found"),
+        ("point", 422, "invalid_request"),
+        ("point?lon=1", 422, "invalid_request"),
+        ("point?lon=1&lat=2&row=3&column=4", 422, "invalid_request"),
+        ("point?lon=nan&lat=2", 422, "invalid_request"),
+        ("point?lon=181&lat=2", 422, "invalid_request"),
+        ("point?lon=1&lat=2", 404, "outside_scene"),
+        ("point?row=100&column=0", 404, "outside_scene"),
+        ("point?row=-1&column=0", 422, "invalid_request"),
+    ],
+)
+def test_a_picture_or_point_that_does_not_exist_is_a_problem(client, answer, path, status, code):
+    problem_of(client.get(f"/v1/scenes/S1_scene_001/{path}"), status, code)
