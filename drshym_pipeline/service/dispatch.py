@@ -87,9 +87,7 @@ class Dispatcher:
     @property
     def ready(self) -> bool:
         """Whether scenes are mapped: at first when all workers are ready, later when any of them is."""
-        ready = sum(worker.ready for worker in self.workers)
-        self._was_ready = self._was_ready or ready == len(self._slots)
-        return self._was_ready and ready > 0
+        return self._was_ready and any(worker.ready for worker in self.workers)
 
     def assign(self) -> None:
         """Give waiting jobs to idle workers. Called under the lock, by any thread."""
@@ -195,6 +193,7 @@ class Dispatcher:
                 case Ready(model):
                     worker.ready, slot.failed_starts = True, 0
                     self.model, self.problem = model, None
+                    self._was_ready |= sum(worker.ready for worker in self.workers) == len(self._slots)
                     self._queue.workers_changed()
                 case Unusable(detail):
                     self.problem = detail

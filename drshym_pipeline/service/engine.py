@@ -122,6 +122,8 @@ class MappingEngine:
             self._stopped = True
             self._changed.notify_all()
         self._dispatcher.stop()
+        with self._lock:
+            self._queue.put_back()
         self._held.close()
 
     @property

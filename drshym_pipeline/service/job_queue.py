@@ -100,6 +100,13 @@ class JobQueue:
             self._waiting.append(job.id)
         self._clean()
 
+    def put_back(self) -> None:
+        """Queue the jobs that run again, for the next start, because the service is stopped in order."""
+        for job in self._open.values():
+            if job.state == "running":
+                self._open[job.id] = again = job.put_back()
+                self._store.save(again)
+
     def add(self, spec: JobSpec, job_id: str | None, workers: int) -> Job:
         """Put a job at the end of the queue.
 
