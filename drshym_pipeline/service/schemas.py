@@ -140,6 +140,12 @@ class JobAnswer(Record):
     problem: ProblemDetail | None = None
 
 
+class JobList(Record):
+    """Jobs, newest first."""
+
+    jobs: tuple[JobAnswer, ...]
+
+
 class SceneSummary(Record):
     """A mapped scene in the list. `origin` is `lineage` for maps that Dagster has made; these are read-only."""
 
@@ -212,3 +218,18 @@ class PointAnswer(Record):
     vh_db: float | None
     vv_before_db: float | None
     vh_before_db: float | None
+
+
+class ModelAnswer(Record):
+    """The model that the service maps with."""
+
+    name: str
+    version: str
+    sha256: str
+    source: str
+
+
+class StateAnswer(Record):
+    """Whether the service runs (`ok`), maps scenes (`ready`), or is not ready yet (`starting`)."""
+
+    status: Literal["ok", "ready", "starting"]

@@ -1,0 +1,81 @@
+/** The values of one pixel, in a popup: by a click, or by Enter at the crosshair in the middle of the map. */
+
+import { address, json } from "./api.js";
+import { announce, element, facts, swatch } from "./dom.js";
+import { numberText } from "./texts.js";
+
+const { L } = window;
+// The right side is left free, because the buttons of the zoom would cover the popup there.
+const POPUP = { maxWidth: 270, minWidth: 200, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [58, 12] };
+
+export class PointReader {
+  constructor(map, scene) {
+    this.map = map;
+    this.scene = scene;
+    this.legend = scene.layers.find((layer) => layer.name === "mask")?.legend ?? [];
+    this.crosshair = element("div", { class: "crosshair", "aria-hidden": "true", hidden: true });
+    map.getContainer().append(this.crosshair);
+    map.on("click", ({ latlng }) => this.read(latlng));
+    this.entered = (event) => {
+      if (event.key !== "Enter" || event.target !== map.getContainer()) return;
+      event.preventDefault();
+      this.read(map.getCenter());
+    };
+    // Only users of the keyboard need the crosshair. Tab, which moves the focus to the map, is released there.
+    this.listeners = {
+      keydown: this.entered,
+      keyup: () => { this.crosshair.hidden = false; },
+      pointerdown: () => { this.crosshair.hidden = true; },
+      blur: () => { this.crosshair.hidden = true; },
+    };
+    for (const [name, listener] of Object.entries(this.listeners)) map.getContainer().addEventListener(name, listener);
+  }
+
+  /** Show the values of the pixel at a place of the map. */
+  async read(place) {
+    const popup = L.popup(POPUP).setLatLng(place);
+    popup.setContent(element("p", { class: "help" }, "Reading the values ...")).openOn(this.map);
+    try {
+      const point = await json(`${address("v1", "scenes", this.scene.summary.id, "point")}?${this.query(place)}`);
+      popup.setContent(this.content(point));
+      announce(`Row ${point.row}, column ${point.column}: ${point.state}`);
+    } catch (error) {
+      popup.setContent(element("p", { class: "message error" }, error.message));
+      announce(error.message);
+    }
+  }
+
+  query(place) {
+    if (!this.scene.web_map) return new URLSearchParams({ row: Math.floor(-place.lat), column: Math.floor(place.lng) });
+    const { lat, lng } = place.wrap();
+    return new URLSearchParams({ lon: lng, lat });
+  }
+
+  content(point) {
+    const colour = this.legend.find((entry) => entry.text === point.state)?.colour;
+    const place = point.lat === null ? null : `${point.lat.toFixed(5)}, ${point.lon.toFixed(5)}`;
+    return element(
+      "div",
+      { class: "pixel" },
+      element("p", { class: "state" }, colour ? swatch(colour) : null, point.state),
+      facts([
+        ["Probability of water", numberText(point.probability, 4)],
+        ["Probability of water before", numberText(point.reference, 4)],
+        ["Probability of flood", numberText(point.flood_probability, 4)],
+        ["Excluded because of", point.exclusion.join(", ")],
+        ["VV", numberText(point.vv_db, 2, "dB")],
+        ["VH", numberText(point.vh_db, 2, "dB")],
+        ["VV before", numberText(point.vv_before_db, 2, "dB")],
+        ["VH before", numberText(point.vh_before_db, 2, "dB")],
+        ["Mask value", point.mask],
+        ["Row, column", `${point.row}, ${point.column}`],
+        ["Latitude, longitude", place],
+      ]),
+    );
+  }
+
+  close() {
+    for (const [name, listener] of Object.entries(this.listeners)) this.map.getContainer().removeEventListener(name, listener);
+    this.crosshair.remove();
+  }
+}

@@ -1,0 +1,112 @@
+/** The form that uploads a scene. */
+
+import { headers, problemError, renewToken, token, unreachable } from "./api.js";
+import { announce, byId, element, showMessage } from "./dom.js";
+import { sizeText } from "./texts.js";
+
+const MOST_FILES = 2;
+
+/**
+ * Prepare the form.
+ * @param {function(File[]): Object} startRow Called when an upload starts, with the files; returns the row of the job list:
+ *   `uploading(sent, total)`, `failed(sentence)`, `accepted(answer)`, and `onCancel`, which the form sets.
+ */
+export function prepareUpload(startRow) {
+  const form = byId("upload");
+  for (const [input, chosen] of [["scene-files", "scene-chosen"], ["pre-files", "pre-chosen"]]) {
+    byId(input).addEventListener("change", () => showChosen(byId(input), byId(chosen)));
+    acceptDrops(byId(input));
+  }
+  // A file that misses the field would replace the page.
+  for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const fault = faultOf(form);
+    showMessage(byId("upload-message"), fault);
+    if (!fault) send(form, startRow);
+  });
+}
+
+function showChosen(input, list) {
+  const rows = [...input.files].map((file) => element("li", {}, file.name, " ", element("span", { class: "help" }, sizeText(file.size))));
+  list.replaceChildren(...rows);
+  showMessage(byId("upload-message"), input.files.length > MOST_FILES ? tooMany(input) : "");
+}
+
+function acceptDrops(input) {
+  const field = input.closest(".drop");
+  const mark = (on) => field.classList.toggle("over", on);
+  field.addEventListener("dragenter", () => mark(true));
+  field.addEventListener("dragover", () => mark(true));
+  field.addEventListener("dragleave", (event) => { if (!field.contains(event.relatedTarget)) mark(false); });
+  field.addEventListener("drop", (event) => {
+    event.preventDefault();
+    mark(false);
+    if (event.dataTransfer.files.length) {
+      input.files = event.dataTransfer.files;
+      input.dispatchEvent(new Event("change"));
+    }
+  });
+}
+
+const tooMany = (input) => `${input.files.length} files are chosen. A scene has at most two: VV and VH. Choose again.`;
+
+function faultOf(form) {
+  const scene = byId("scene-files");
+  const before = byId("pre-files");
+  if (!scene.files.length) return "No file is chosen. Choose the GeoTIFF or the zip of a scene.";
+  for (const input of [scene, before]) {
+    if (input.files.length > MOST_FILES) return tooMany(input);
+  }
+  for (const input of form.querySelectorAll("input[type=number]")) {
+    if (!input.checkValidity()) {
+      byId("options-part").open = true;
+      return `${form.querySelector(`label[for=${input.id}]`).textContent}: ${input.validationMessage}`;
+    }
+  }
+  return "";
+}
+
+/** Return the body of the request. Options that are left empty are left out, so the service has the only defaults. */
+function bodyOf(form) {
+  const body = new FormData();
+  for (const file of byId("scene-files").files) body.append("file", file);
+  for (const file of byId("pre-files").files) body.append("pre_file", file);
+  const options = {};
+  if (form.units.value) options.units = form.units.value;
+  for (const name of ["threshold", "min_area_ha"]) {
+    if (form[name].value) options[name] = Number(form[name].value);
+  }
+  body.append("options", JSON.stringify(options));
+  // `form.name` would be the name of the form itself.
+  const name = byId("name").value.trim();
+  if (name) body.append("name", name);
+  body.append("wait", "false");
+  return body;
+}
+
+function send(form, startRow) {
+  const body = bodyOf(form);
+  const row = startRow([...byId("scene-files").files]);
+  announce("The upload has started.");
+  transmit(body, row);
+  form.reset();
+  for (const list of ["scene-chosen", "pre-chosen"]) byId(list).replaceChildren();
+}
+
+/** Send the body. XMLHttpRequest is used because `fetch` does not say how much of a body was sent. */
+function transmit(body, row) {
+  const used = token();
+  const sending = new XMLHttpRequest();
+  sending.open("POST", "/v1/segment/upload");
+  for (const [name, value] of Object.entries(headers())) sending.setRequestHeader(name, value);
+  sending.upload.addEventListener("progress", (event) => row.uploading(event.loaded, event.total));
+  sending.addEventListener("load", () => {
+    if (sending.status === 401) renewToken(used).then(() => transmit(body, row));
+    else if (sending.status >= 200 && sending.status < 300) row.accepted(JSON.parse(sending.responseText));
+    else row.failed(problemError(sending.status, sending.responseText).message);
+  });
+  sending.addEventListener("error", () => row.failed(unreachable().message));
+  row.onCancel = () => sending.abort();
+  sending.send(body);
+}
