@@ -222,6 +222,11 @@ class MappingEngine:
         with self._lock:
             return [self._open.get(job.id, job) for job in self._jobs_file.latest(limit)]
 
+    def open_jobs(self) -> list[Job]:
+        """Return every job that has not ended. Their folders and uploads are in use."""
+        with self._lock:
+            return [*self._open.values()]
+
     def position(self, job_id: str) -> int | None:
         """Return how many jobs are before this one in the queue; None if it does not wait."""
         with self._lock:
