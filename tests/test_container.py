@@ -319,3 +319,16 @@ def test_dagster_sees_the_processes_of_its_runs():
     assert services()["webserver"]["pid"] == "service:daemon"
     assert services()["daemon"]["init"] is True
     assert services()["webserver"]["init"] is False
+
+
+def test_every_variable_and_build_argument_is_documented():
+    page = (ROOT / "docs" / "container.md").read_text("utf-8")
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    names = set(re.findall(r"\$\{(\w+)", text)) | {rest.split("=")[0] for word, rest in instructions() if word == "ARG"}
+    assert {"DRSHYM_SERVICE_TOKEN", "TORCH_INDEX", "PYTHON_IMAGE", "DRSHYM_PUBLISH"} <= names
+    assert not {name for name in names if f"`{name}`" not in page}
+    passed_on = services()["service"]["environment"]
+    for name in passed_on:
+        assert f"`{name}`" in page or f"`{name.removeprefix('DRSHYM_SERVICE')}`" in page, name
+    # Each container is in the table.
+    assert not {name for name in services() if f"| `{name}` |" not in page}
