@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Final
 
 from anyio import CapacityLimiter
@@ -25,6 +26,7 @@ from drshym_pipeline.service.scenes import SceneCatalogue, ServedScene
 from drshym_pipeline.service.settings import ServiceSettings
 
 _SWEEP_SECONDS: Final = 600.0
+_SWEEP_AFTER_MAP_SECONDS: Final = 20.0  # many small maps are followed by one sweep
 _DISK_SECONDS: Final = 60.0
 # Threads that do nothing but wait for a map. Those that do the work of other requests must never all wait.
 _MOST_WAITING: Final = 64
@@ -52,7 +54,7 @@ class Service:
         self.tiles = TileServer()
         self.started = False
         self.waiting = CapacityLimiter(_MOST_WAITING)
-        self._end = threading.Event()
+        self._end, self._map_made = threading.Event(), threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_again_and_again, name="retention", daemon=True)
         self._disk: tuple[float, int] | None = None
         self.metrics.watch(self._figures)
@@ -68,6 +70,7 @@ class Service:
     def stop(self) -> None:
         """Stop everything. Jobs that run are queued again at the next start."""
         self._end.set()
+        self._map_made.set()
         self.engine.stop()
         self.tiles.stop()
         if self._sweeper.is_alive():
@@ -106,15 +109,21 @@ class Service:
         """Show the map of a job; called when its files are complete."""
         self.catalogue.publish(job.spec.out.parent.name, job.spec.out.name)
         self.metrics.note_map(record.seconds)
+        self._map_made.set()
+
+    def folders_in_use(self) -> list[Path]:
+        """Return the folders that jobs use which have not ended: of their maps and of their uploads."""
+        return [path for job in self.engine.open_jobs() for path in (job.spec.out, *job.spec.uploads)]
 
     def _sweep_again_and_again(self) -> None:
         while True:
-            active = [path for job in self.engine.jobs() for path in (job.spec.out, *job.spec.uploads)]
+            self._map_made.clear()
             try:
-                sweep(self.catalogue, self.uploads, Limits.of(self.settings), active=active)
+                sweep(self.catalogue, self.uploads, Limits.of(self.settings), active=self.folders_in_use())
             except (OSError, DrShymError):
                 _log.exception("the retention failed; it is tried again")
-            if self._end.wait(_SWEEP_SECONDS):
+            self._map_made.wait(_SWEEP_SECONDS)  # a new map may be more than the quota allows
+            if self._end.wait(_SWEEP_AFTER_MAP_SECONDS):
                 return
 
     def _figures(self) -> Iterable[Metric]:

@@ -193,6 +193,11 @@ class MappingEngine:
         with self._lock:
             return self._queue.listed(limit)
 
+    def open_jobs(self) -> list[Job]:
+        """Return every job that has not ended. Their folders and uploads are in use."""
+        with self._lock:
+            return [*self._open.values()]
+
     def position(self, job_id: str) -> int | None:
         """Return how many jobs are before this one in the queue; None if it does not wait."""
         with self._lock:

@@ -71,7 +71,7 @@ def delete_scene(id: SceneId, service: RunningService) -> None:
         raise ProblemError(
             "read_only_scene", "This map was made by Dagster, and the service only shows it. Delete it in the store."
         )
-    if not service.catalogue.remove(id):
+    if not service.catalogue.remove(id, active=service.folders_in_use()):
         raise ProblemError("unknown_scene", "The scene was deleted in the meantime.")
 
 

@@ -89,6 +89,14 @@ def test_uploads_of_a_job_are_deleted_when_it_ends(started: Engines, tmp_path: P
     assert not upload.exists()
 
 
+def test_a_job_is_open_until_it_ends(started: Engines, tmp_path: Path) -> None:
+    engine = started()
+    ended, waiting = engine.submit(spec(tmp_path, "a")), engine.submit(spec(tmp_path, "b"))
+    engine.cancel(ended.id)
+    assert [job.id for job in engine.open_jobs()] == [waiting.id]
+    assert {job.id for job in engine.jobs()} == {ended.id, waiting.id}
+
+
 def test_a_job_that_has_ended_is_not_cancelled_again(started: Engines, tmp_path: Path) -> None:
     engine = started()
     job = engine.submit(spec(tmp_path))
