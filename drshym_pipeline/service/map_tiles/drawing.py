@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.records import MapGrid
 from drshym_pipeline.service.map_tiles.layers import RasterFile, Style
+from drshym_pipeline.service.map_tiles.web_map import WEB_MERCATOR, degrees_east
 
 _OPEN_FILES: Final = 16
 _CACHE_MEGABYTES: Final = 64
@@ -96,18 +98,31 @@ class Drawing:
         from rio_tiler.utils import render
 
         dataset, style = self._dataset(request.raster.path), request.style
-        colours = np.array(style.colours, np.uint8)
+        colours = _colour_table(style, dataset.dtypes[0])
         picture = np.zeros((request.grid.height, request.grid.width, 4), np.uint8)
         for options in _sources(dataset, request):
             values, seen = _values(dataset, options, smooth=style.smooth)
-            steps = (values.astype(np.float32) - style.low) * ((len(colours) - 1) / (style.high - style.low))
-            drawn = colours[np.clip(np.rint(steps), 0, len(colours) - 1).astype(np.uint8)]
-            drawn[~seen] = 0
-            picture = np.where(picture[..., 3:] == 0, drawn, picture)
-        picture[picture[..., 3] == 0] = 0
+            drawn = colours[values.view(f"u{values.itemsize}")]
+            place = seen & (picture[..., 3] == 0)
+            picture[place] = drawn[place]
         layers = np.moveaxis(picture, -1, 0)
         png: bytes = render(layers[:3], layers[3], img_format="PNG", ZLEVEL=1)
         return png
+
+
+@lru_cache(maxsize=64)
+def _colour_table(style: Style, dtype: str) -> NDArray[np.uint8]:
+    """Return the colour of every value that an integer of this type can have, (values, 4).
+
+    The index is the value, or for a negative value the unsigned integer of the same bits.
+    """
+    size = np.dtype(dtype).itemsize
+    values = np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype).astype(np.float64)
+    last = len(style.colours) - 1
+    steps = np.rint((values - style.low) * (last / (style.high - style.low)))
+    table = np.array(style.colours, np.uint8)[np.clip(steps, 0, last).astype(np.int32)]
+    table[table[:, 3] == 0] = 0
+    return table
 
 
 def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
@@ -124,8 +139,20 @@ def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
         "height": request.grid.height,
         "tolerance": _TOLERANCE,
     }
-    for turn in _TURNS if crs.is_geographic and crs != target["crs"] else (0.0,):
-        yield target | {"src_crs": crs, "src_transform": affine.translation(turn, 0) @ affine}
+    has_turns = crs.is_geographic and crs != target["crs"]
+    west, east = _longitudes(request.grid)
+    for turn in _TURNS if has_turns else (0.0,):
+        left, right = affine.c + turn, affine.c + affine.a * dataset.width + turn
+        if not has_turns or (min(left, right) <= east and max(left, right) >= west):
+            yield target | {"src_crs": crs, "src_transform": affine.translation(turn, 0) @ affine}
+
+
+def _longitudes(grid: MapGrid) -> tuple[float, float]:
+    """Return the longitudes of the left and of the right side of a tile; those of the earth for any other grid."""
+    if grid.crs != WEB_MERCATOR:
+        return -180.0, 180.0
+    left, right = (degrees_east(grid.affine.c + grid.affine.a * column) for column in (0, grid.width))
+    return left, right
 
 
 def _values(dataset: Any, options: dict[str, Any], *, smooth: bool) -> tuple[NDArray[Any], NDArray[np.bool_]]:
