@@ -196,7 +196,7 @@ class MappingEngine:
     def open_jobs(self) -> list[Job]:
         """Return every job that has not ended. Their folders and uploads are in use."""
         with self._lock:
-            return [*self._open.values()]
+            return [job for job in self._queue.listed(0) if not job.ended]
 
     def position(self, job_id: str) -> int | None:
         """Return how many jobs are before this one in the queue; None if it does not wait."""

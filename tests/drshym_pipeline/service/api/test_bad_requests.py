@@ -38,7 +38,7 @@ def test_a_body_with_a_fault_is_refused_with_the_name_of_the_key(client, name):
 
 def test_a_body_that_is_no_json_is_refused(client):
     sent = client.post("/v1/segment", content=b'{"domain":', headers={"Content-Type": "application/json"})
-    assert "not valid JSON" in problem_of(sent, 422, "invalid_request")
+    assert "body: not valid JSON" in problem_of(sent, 422, "invalid_request")
     nan = b'{"domain": "flood_sar", "image_uri": "x", "options": {"threshold": NaN}}'
     sent = client.post("/v1/segment", content=nan, headers={"Content-Type": "application/json"})
     problem_of(sent, 422, "invalid_request")

@@ -12,7 +12,8 @@ from tests.http_service import ask_for, problem_of
 from tests.small_scenes import write_lake_scene
 
 
-def test_the_list_of_scenes_has_pages(client, answer):
+def test_the_list_of_scenes_has_pages(client, answer, folder):
+    ask_for(client, str(write_lake_scene(folder / "scenes" / "second.tif", shape=(64, 64)))).raise_for_status()
     first = client.get("/v1/scenes", params={"limit": 1}).json()
     assert first["total"] >= 2
     assert len(first["scenes"]) == 1

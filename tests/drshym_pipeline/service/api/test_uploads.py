@@ -42,6 +42,13 @@ def zip_of(**entries: bytes) -> bytes:
     return target.getvalue()
 
 
+def claiming(content: bytes, size: int) -> bytes:
+    """Return a zip whose list of entries says that its first file has so many bytes when it is unpacked."""
+    place = content.index(b"PK\1\2") + 24
+    return content[:place] + size.to_bytes(4, "little") + content[place + 4 :]
+
+
+_ZEROS = zip_of(**{f"{_PRODUCT}/measurement/s1a-iw-grd-vv-x-001.tiff": bytes(8 << 20)})
 BAD_FILES = {
     "zero bytes": ("scene.tif", b"", "scene.tif: the file is empty"),
     "HTML": ("scene.tif", b"<!doctype html><title>Login</title>", "scene.tif: not a TIFF"),
@@ -64,11 +71,8 @@ BAD_FILES = {
         zip_of(**{f"{_PRODUCT}/../../evil.tiff": b"x"}),
         "evil.zip: contains a path that leads out",
     ),
-    "a zip bomb": (
-        "bomb.zip",
-        zip_of(**{f"{_PRODUCT}/measurement/s1a-iw-grd-vv-x-001.tiff": bytes(64 << 20)}),
-        "bomb.zip:",
-    ),
+    "a zip of zeros": ("zeros.zip", _ZEROS, f"{_PRODUCT}/measurement/s1a-iw-grd-vv-x-001.tiff: not a TIFF"),
+    "a zip bomb": ("bomb.zip", claiming(_ZEROS, 0xF0000000), "bomb.zip: "),
     "a zip in a zip": (
         "nested.zip",
         zip_of(**{f"{_PRODUCT}.zip": zip_of(**{f"{_PRODUCT}/manifest.safe": b"x"})}),
@@ -138,7 +142,6 @@ def raw(client, head: str, body: bytes, *, close: bool = True) -> bytes:
         connection.sendall(f"POST /v1/segment/upload HTTP/1.1\r\nHost: {host}\r\n{head}\r\n\r\n".encode() + body)
         if close:
             return b""
-        connection.shutdown(socket.SHUT_WR)
         received = b""
         while block := connection.recv(65536):
             received += block
@@ -162,8 +165,8 @@ def test_an_upload_that_stops_in_the_middle_leaves_nothing(client, settings, hea
 def test_an_upload_that_is_longer_than_it_says_is_refused(client, settings):
     body = _FILE + bytes(100_000) + b"\r\n--b--\r\n"
     received = raw(client, f"{_FORM}\r\nContent-Length: 5000", body, close=False)
+    # Either the form is not whole, or what follows it is no request.
     assert received.startswith(b"HTTP/1.1 400")
-    assert b"malformed_request" in received
     assert nothing_is_left(settings)
 
 
@@ -275,11 +278,11 @@ def test_the_name_of_a_file_never_leads_out_of_the_folder_of_its_upload(name):
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE_NAMES if base_name(name) not in ("", "..")])
 def test_a_file_with_any_name_is_mapped_inside_the_service(client, settings, scene, name):
-    before = {path for path in settings.root.parent.iterdir()}
+    before = set(settings.root.parent.iterdir())
     answer = upload(client, [("file", (name, scene.read_bytes()))]).raise_for_status().json()
     mask = Path(answer["outputs"]["mask_uri"].removeprefix("file://"))
     assert (settings.root / "scenes").resolve() in mask.resolve().parents or "%" in mask.name
-    assert {path for path in settings.root.parent.iterdir()} == before
+    assert set(settings.root.parent.iterdir()) == before
     assert client.get(answer["outputs"]["links"]["mask"]).status_code == 200
     assert nothing_is_left(settings)
     assert client.delete(answer["outputs"]["links"]["scene"]).status_code == 204
