@@ -35,6 +35,7 @@ from drshym_pipeline.commands.options import (
 )
 from drshym_pipeline.commands.registering import register
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
+from drshym_pipeline.commands.serving import serve
 from drshym_pipeline.commands.status import status
 from drshym_pipeline.commands.training import train
 from drshym_pipeline.console import error_line, shown_progress
@@ -178,6 +179,7 @@ def convert_checkpoint(
 
 
 app.command()(status)
+app.command(epilog=EXIT_CODES_HELP)(serve)
 
 
 @contextmanager

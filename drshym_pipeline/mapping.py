@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.inference import check_prediction_options
+from drshym_pipeline.map_threshold import at_threshold, check_threshold
 from drshym_pipeline.prediction import PredictionPlan, plan_prediction
 from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.publish import check_free, publish
@@ -34,11 +37,27 @@ from drshym_pipeline.storage import (
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
+    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.exclusion import TerrainExclusion
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.reference import ReferenceWater
+    from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.sidecar import SceneSidecar
 
-__all__ = ["map_scene"]
+__all__ = ["KnownScene", "map_scene"]
+
+
+@dataclass(frozen=True)
+class KnownScene:
+    """What the caller knows about a scene and its files do not say.
+
+    Args:
+        source_uris: Where the files came from, one text for each; their own addresses when empty.
+        acquired_at: When the scene was acquired, in UTC; as the names of the files say when None.
+    """
+
+    source_uris: tuple[str, ...] = ()
+    acquired_at: datetime | None = None
 
 
 def map_scene(
@@ -61,7 +80,11 @@ def map_scene(
     precision: PrecisionOption = "auto",
     any_spacing: bool = False,
     min_area_ha: float = 0.0,
+    threshold: float | None = None,
+    known: KnownScene = KnownScene(),
+    pre_known: KnownScene = KnownScene(),
     overwrite: bool = False,
+    backscatter: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
     """Map one scene: all steps in a work folder, then move the products to `out`.
@@ -88,7 +111,13 @@ def map_scene(
         precision: `fp32`, `bf16` or `auto`.
         any_spacing: Map pixels of more than 60 m too.
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
+        threshold: The probability from which a pixel is water, in (0, 1); that of the model when None. With another
+            one, the interval of the area is the whole observed area.
+        known: What is known about the scene beside its files.
+        pre_known: The same about the scene from before the event.
         overwrite: Replace products of another scene that have the same names.
+        backscatter: Write the backscatter on the grid of the map too, and with `pre` that of the scene from before. The
+            other products do not depend on it.
         progress: Called by every stage.
 
     Raises:
@@ -96,16 +125,15 @@ def map_scene(
             `ancillary` is no folder.
     """
     from drshym_pipeline.ancillary.folder import AncillaryFolder
-    from drshym_pipeline.exclusion import TerrainExclusion, terrain_exclusion
     from drshym_pipeline.pre_event import as_pre_event, map_pre_event
+    from drshym_pipeline.products.backscatter_rasters import BackscatterFiles
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version, write_report
     from drshym_pipeline.reference import combined
-    from drshym_pipeline.reference_layers import long_term_reference
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
     check_prediction_options(batch_size, precision)
-    min_area_ha = check_min_area(min_area_ha)
+    min_area_ha, threshold = check_min_area(min_area_ha), check_threshold(threshold)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     tiles_folder = None if ancillary is None else AncillaryFolder(ancillary)
     clock = _Clock()
@@ -126,42 +154,34 @@ def map_scene(
             )
             return meta, plan
 
-        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands)
+        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands, known=known)
         if not overwrite:
-            check_free(out, meta)
+            check_free(out, meta, backscatter=backscatter)
         clock.note("stage")
+        backscatter_files = BackscatterFiles(meta, products, wanted=backscatter)
         references: list[ReferenceWater] = []
         exclusion: TerrainExclusion | None = None
         notes: tuple[str, ...] = ()
         with BackscatterReader(meta, work) as reader:
             if pre:
                 # Its backscatter and tiles are as large as those of the scene, and not needed any more afterwards.
-                with temporary_directory(work) as folder, as_pre_event():
+                with temporary_directory(work) as folder:
                     raster = work / "pre_event.tif"
-                    references.append(
-                        map_pre_event(reader, *described(pre, folder), folder, raster=raster, progress=progress)
-                    )
+                    with as_pre_event():
+                        before, before_plan = described(pre, folder, known=pre_known)
+                        references.append(
+                            map_pre_event(reader, before, before_plan, folder, raster=raster, progress=progress)
+                        )
+                    backscatter_files.add("backscatter_before", before, folder)
                 clock.note("pre_event")
             if tiles_folder is not None:
-                # Both read other files and write other rasters, so they are made side by side.
-                with ThreadPoolExecutor(1) as pool:
-                    terrain = pool.submit(
-                        terrain_exclusion,
-                        meta.map_grid,
-                        tiles_folder,
-                        sources,
-                        raster=work / "exclusion.tif",
-                        limits=limits,
-                    )
-                    found, notes = long_term_reference(
-                        reader, tiles_folder, work, raster=work / "layers.tif", progress=progress
-                    )
-                    exclusion, more = terrain.result()
+                found, exclusion, notes = _long_term(
+                    reader, tiles_folder, sources, work, limits=limits, progress=progress
+                )
                 references += [] if found is None else [found]
-                notes += more
                 clock.note("ancillary")
             reference_water = combined(references, meta.map_grid, work / "reference.tif") if references else None
-            prediction = plan.carry_out(reader, probabilities, progress)
+            prediction = at_threshold(plan.carry_out(reader, probabilities, progress), threshold)
             clock.note("predict")
             tiles = open_probabilities(probabilities, plan.grid)
             drawn = draw_map(
@@ -175,6 +195,7 @@ def map_scene(
                 exclusion=exclusion,
                 notes=notes,
             )
+        backscatter_files.add("backscatter", meta, work)
         clock.note("stitch")
         version = map_version(
             meta,
@@ -184,10 +205,42 @@ def map_scene(
             reference=reference_water,
             exclusion=None if exclusion is None else exclusion.identity,
         )
-        timed = drawn.model_copy(update={"seconds": clock.seconds})
+        timed = drawn.model_copy(update={"seconds": clock.seconds, "files": drawn.files | backscatter_files.names})
         record = write_report(meta, timed, version, products, progress)
         publish(products, meta.scene_id, out)
         return record
+
+
+def _long_term(
+    reader: BackscatterReader,
+    tiles: AncillaryFolder,
+    sources: Sequence[Path],
+    work: Path,
+    *,
+    limits: TerrainLimits | None,
+    progress: Progress,
+) -> tuple[ReferenceWater | None, TerrainExclusion | None, tuple[str, ...]]:
+    """Read the long-term layers of a scene.
+
+    Returns:
+        The probability of water before, what the terrain excludes, and what a reader of the map must know about both.
+    """
+    from drshym_pipeline.exclusion import terrain_exclusion
+    from drshym_pipeline.reference_layers import long_term_reference
+
+    # Both read other files and write other rasters, so they are made side by side.
+    with ThreadPoolExecutor(1) as pool:
+        terrain = pool.submit(
+            terrain_exclusion,
+            reader.meta.map_grid,
+            tiles,
+            sources,
+            raster=work / "exclusion.tif",
+            limits=limits,
+        )
+        found, notes = long_term_reference(reader, tiles, work, raster=work / "layers.tif", progress=progress)
+        exclusion, more = terrain.result()
+    return found, exclusion, (*notes, *more)
 
 
 def _describe(
@@ -196,6 +249,7 @@ def _describe(
     *,
     denoise: bool,
     progress: Progress,
+    known: KnownScene,
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -217,11 +271,11 @@ def _describe(
             units=units or note.units,
             bands=bands or note.bands,
             denoise=denoise and note.denoise is not False,
-            source_uris=opened.uris,
+            source_uris=known.source_uris or opened.uris,
             backscatter=folder / BACKSCATTER_FILE,
             progress=progress,
         )
-    return meta, note
+    return meta if known.acquired_at is None else meta.model_copy(update={"acquired_at": known.acquired_at}), note
 
 
 class _Clock:

@@ -99,6 +99,8 @@ ProductKind = Literal[
     "reference",
     "flood_proba",
     "exclusion",
+    "backscatter",
+    "backscatter_before",
     "overlay",
     "thumbnail",
     "flood",
@@ -111,7 +113,9 @@ PRODUCT_KINDS: Final[tuple[ProductKind, ...]] = get_args(ProductKind)
 REFERENCE_KINDS: Final[tuple[ProductKind, ...]] = ("reference", "flood_proba")
 # Only maps with terrain have it.
 EXCLUSION_KIND: Final[ProductKind] = "exclusion"
-OPTIONAL_KINDS: Final[tuple[ProductKind, ...]] = (*REFERENCE_KINDS, EXCLUSION_KIND)
+# Only maps of the service have them; the second one only with a pre-event scene.
+BACKSCATTER_KINDS: Final[tuple[ProductKind, ...]] = ("backscatter", "backscatter_before")
+OPTIONAL_KINDS: Final[tuple[ProductKind, ...]] = (*REFERENCE_KINDS, EXCLUSION_KIND, *BACKSCATTER_KINDS)
 _SUFFIXES: Final[dict[ProductKind, str]] = {
     "mask": "_mask.tif",
     "style": "_mask.qml",
@@ -119,6 +123,8 @@ _SUFFIXES: Final[dict[ProductKind, str]] = {
     "reference": "_reference.tif",
     "flood_proba": "_flood_proba.tif",
     "exclusion": "_exclusion.tif",
+    "backscatter": "_backscatter.tif",
+    "backscatter_before": "_backscatter_before.tif",
     "overlay": "_overlay.png",
     "thumbnail": "_thumbnail.png",
     "flood": "_flood.geojson",

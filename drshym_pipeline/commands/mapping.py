@@ -21,6 +21,7 @@ from drshym_pipeline.commands.options import (
     JsonOption,
     OutOption,
     OverlapOption,
+    ThresholdOption,
     TileOption,
     UnitsOption,
     VHOption,
@@ -150,6 +151,7 @@ def segment(
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
     min_area_ha: MinAreaOption = 0.0,
+    threshold: ThresholdOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -170,6 +172,7 @@ def segment(
             precision=precision,
             any_spacing=any_spacing,
             min_area_ha=min_area_ha,
+            threshold=threshold,
             overwrite=overwrite,
         )
 
@@ -272,6 +275,7 @@ def predict_folder(
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
     min_area_ha: MinAreaOption = 0.0,
+    threshold: ThresholdOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -298,5 +302,6 @@ def predict_folder(
             precision=precision,
             any_spacing=any_spacing,
             min_area_ha=min_area_ha,
+            threshold=threshold,
             overwrite=overwrite,
         )

@@ -36,6 +36,14 @@ JsonOption = Annotated[
     typer.Option("--json", help="Print one JSON document on stdout instead of a table (docs/command.md)."),
 ]
 TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="Probability from which a pixel is water, instead of the model's threshold; the area then has no interval "
+        "of the model.",
+    ),
+]
 OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
 # Whether a scene can be read is found when it is read: one bad file must not stop the others.
 VVOption = Annotated[

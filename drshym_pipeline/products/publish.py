@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import MapRecord, SceneMeta
-from drshym_pipeline.scene_folder import PRODUCT_KINDS, MapFolder, product_name
+from drshym_pipeline.scene_folder import BACKSCATTER_KINDS, PRODUCT_KINDS, MapFolder, product_name
 from drshym_pipeline.storage import (
     delete_directory,
     fsync_directory,
@@ -21,25 +22,34 @@ from drshym_pipeline.storage import (
 )
 
 
-def check_free(out: Path, meta: SceneMeta) -> None:
+def check_free(out: Path, meta: SceneMeta, *, backscatter: bool = False) -> None:
     """Check that the names of a scene's products are free, or belong to the same scene.
+
+    Args:
+        out: The user's folder.
+        meta: The scene.
+        backscatter: Whether the map has the backscatter too. Otherwise a file of that name may be the user's own.
 
     Raises:
         InputError: A file with such a name belongs to another source.
     """
-    taken = [out / name for kind in PRODUCT_KINDS if (out / (name := product_name(meta.scene_id, kind))).exists()]
-    if not taken:
-        return
-    try:
-        known = json.loads((out / product_name(meta.scene_id, "record")).read_text("utf-8"))["source_sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        known = None
-    if known != meta.sha256:
+    kinds = [kind for kind in PRODUCT_KINDS if backscatter or kind not in BACKSCATTER_KINDS]
+    taken = [out / name for kind in kinds if (out / (name := product_name(meta.scene_id, kind))).exists()]
+    if taken and _earlier_record(out, meta.scene_id).get("source_sha256") != meta.sha256:
         raise InputError(
             taken[0],
             "the file already exists and is not of this scene",
             "Choose another --out, or replace it with --overwrite",
         )
+
+
+def _earlier_record(out: Path, scene: str) -> dict[str, Any]:
+    """Return the record of an earlier map in a user's folder; empty if there is none that can be read."""
+    try:
+        found = json.loads((out / product_name(scene, "record")).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def finish(drawn: MapFolder, record: MapRecord) -> MapFolder:
@@ -95,6 +105,8 @@ def publish(products: Path, scene: str, out: Path) -> None:
         out: The user's folder.
     """
     record = product_name(scene, "record")
+    earlier = _earlier_record(out, scene).get("files")
+    earlier_kinds = set(earlier) if isinstance(earlier, dict) else set()
     # An old record must not describe a mix of old and new files.
     (out / record).unlink(missing_ok=True)
     for kind in PRODUCT_KINDS:
@@ -103,8 +115,9 @@ def publish(products: Path, scene: str, out: Path) -> None:
             continue
         if (products / name).is_file():
             (products / name).replace(out / name)
-        else:
-            # This map does not have this optional product, so the file of an earlier map is deleted.
+        elif kind not in BACKSCATTER_KINDS or kind in earlier_kinds:
+            # This map does not have this optional product, so the file of an earlier map is deleted. A raster with the
+            # word backscatter in its name may also be a scene of the user.
             (out / name).unlink(missing_ok=True)
     fsync_directory(out)
     (products / record).replace(out / record)

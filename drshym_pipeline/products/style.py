@@ -19,6 +19,15 @@ _COLOURS: Final[dict[int, tuple[int, int, int, int]]] = {
 }
 
 
+def mask_colours(*, terrain: bool = False) -> dict[int, tuple[int, int, int, int]]:
+    """Return the colours of a mask over another map, as red, green, blue and opacity by mask value.
+
+    Args:
+        terrain: Whether ground is excluded because of the terrain, which then has its own colour.
+    """
+    return _COLOURS | ({EXCLUDED: (*EXCLUDED_COLOUR, 200)} if terrain else {})
+
+
 def mask_style(*, water_separated: bool, unseparated: bool = False, terrain: bool = False) -> str:
     """Return the QGIS style of a mask, as the text of its `.qml` file.
 
@@ -31,7 +40,7 @@ def mask_style(*, water_separated: bool, unseparated: bool = False, terrain: boo
     pipe = ElementTree.SubElement(qgis, "pipe")
     # QGIS draws the nodata value in this colour and not in the colour of the palette.
     nodata = ",".join(map(str, _COLOURS[MASK_NOT_OBSERVED]))
-    colours = _COLOURS | ({EXCLUDED: (*EXCLUDED_COLOUR, 200)} if terrain else {})
+    colours = mask_colours(terrain=terrain)
     renderer = ElementTree.SubElement(
         pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1", nodataColor=nodata
     )

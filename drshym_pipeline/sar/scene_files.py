@@ -33,7 +33,15 @@ _log = logging.getLogger(__name__)
 SCENE_SUFFIXES: Final = (".tif", ".tiff")
 _IN_PROGRESS: Final = (".part", ".tmp", "~")
 # Rasters that this program writes beside a map's record. They are no scenes, even when a folder contains its own maps.
-MAP_RASTERS: Final = ("_mask", "_flood_proba", "_proba", "_reference", "_exclusion")
+MAP_RASTERS: Final = (
+    "_mask",
+    "_flood_proba",
+    "_proba",
+    "_reference",
+    "_exclusion",
+    "_backscatter",
+    "_backscatter_before",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -57,6 +57,20 @@ def is_scene_id(text: str) -> bool:
     return _may_begin(text[0]) and all(_is_kept(character) for character in text)
 
 
+def safe_file_stem(stem: str, longest: int) -> str:
+    """Return a name for a file on this machine, without extension, for a name that somebody else has given.
+
+    It has only the characters that a scene's name may have, and the words in it that say something stay separate. Two
+    names may give one result, so the caller must not put two such files into one folder.
+
+    Args:
+        stem: The given name without its extension.
+        longest: The most bytes of the result.
+    """
+    safe = _begun(_replaced(stem, "_")) or "scene"
+    return safe.encode()[:longest].decode("utf-8", "ignore")
+
+
 def scene_id(filenames: Sequence[str | PurePath]) -> str:
     """Return the name of the scene of these files. It depends on nothing else.
 

@@ -35,7 +35,11 @@ class SegmentOptions(Record):
     explain: bool = Field(default=True, description="the overlay, which explains the map as a picture")
     units: Units | None = Field(default=None, description="unit of the pixel values, if it cannot be recognised")
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="instead of the model's threshold")
-    min_area_ha: MinAreaHa = Field(default=0.0, description="water areas below this size become dry, in hectares")
+    min_area_ha: MinAreaHa = Field(
+        default=0.0,
+        description="water areas below this size become dry, in hectares; in steps of 0.1",
+        json_schema_extra={"minimum": 0, "maximum": 10, "multipleOf": 0.1},
+    )
 
 
 class SegmentRequest(Record):
@@ -140,6 +144,12 @@ class JobAnswer(Record):
     problem: ProblemDetail | None = None
 
 
+class JobList(Record):
+    """Jobs, newest first."""
+
+    jobs: tuple[JobAnswer, ...]
+
+
 class SceneSummary(Record):
     """A mapped scene in the list. `origin` is `lineage` for maps that Dagster has made; these are read-only."""
 
@@ -212,3 +222,18 @@ class PointAnswer(Record):
     vh_db: float | None
     vv_before_db: float | None
     vh_before_db: float | None
+
+
+class ModelAnswer(Record):
+    """The model that the service maps with."""
+
+    name: str
+    version: str
+    sha256: str
+    source: str
+
+
+class StateAnswer(Record):
+    """Whether the service runs (`ok`), maps scenes (`ready`), or is not ready yet (`starting`)."""
+
+    status: Literal["ok", "ready", "starting"]

@@ -30,6 +30,10 @@ class ServiceSettings(BaseSettings):
     checkpoint: Path | None = Field(default=None, description="folder of a sealed model; by default as for the command")
     host: str = Field(default="127.0.0.1", description="address to listen on; all but loopback need a token")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    hosts: tuple[str, ...] = Field(default=(), description="more names of this service in the header Host of requests")
+    proxies: tuple[str, ...] = Field(
+        default=(), description="addresses of proxies that may say for whom they ask (X-Forwarded-For)"
+    )
     token: SecretStr | None = Field(default=None, description="requests must have it as `Authorization: Bearer`")
     workers: int | None = Field(default=None, ge=1, le=64, description="processes that map; chosen from the cores")
     queue_limit: int = Field(default=100, ge=1, description="jobs that may wait; more are refused with 429")

@@ -20,7 +20,7 @@ from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.records import MapRecord, TerrainLimits
-from drshym_pipeline.scene_folder import OPTIONAL_KINDS, REFERENCE_KINDS
+from drshym_pipeline.scene_folder import EXCLUSION_KIND, REFERENCE_KINDS
 from tests.ancillary_tiles import everywhere, write_tile
 
 TILE = {"tile": 96, "overlap": 24}
@@ -52,7 +52,7 @@ def mapped(tmp_path, bundle) -> Callable[..., Mapped]:
     def run(scene: Path, ancillary: Path | None, **options) -> Mapped:
         record = map_scene(scene, tmp_path / "out", bundle, ancillary=ancillary, overwrite=True, **TILE, **options)
         found = {}
-        for kind in ("mask", "proba", *OPTIONAL_KINDS):
+        for kind in ("mask", "proba", *REFERENCE_KINDS, EXCLUSION_KIND):
             if kind in record.files:
                 with rasterio.open(tmp_path / "out" / record.files[kind]) as source:
                     found[kind] = source.read(1)

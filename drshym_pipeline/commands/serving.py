@@ -1,0 +1,227 @@
+"""The command `serve`: options become settings, uvicorn serves the application until it is stopped.
+
+Access is decided before anything starts: an address that other machines can reach needs a token.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from drshym_pipeline.commands.options import CheckpointOption
+from drshym_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from drshym_pipeline.service.settings import ServiceSettings
+
+TOKEN_VARIABLE: Final = "DRSHYM_SERVICE_TOKEN"
+_SHORTEST_TOKEN: Final = 16
+_GRACE_SECONDS: Final = 5
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", help="Folder of the service; by default `service` in $DAGSTER_HOME, or in .dagster."),
+]
+HostOption = Annotated[
+    str | None, typer.Option("--host", help="Address to listen on; all but the loopback address need a token.")
+]
+PortOption = Annotated[
+    int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one. [default: 8080]")
+]
+InputRootOption = Annotated[
+    list[Path] | None,
+    typer.Option("--input-root", help="Folder whose scenes may be named by image_uri; may be given several times."),
+]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="Store of Dagster whose maps are shown too; by default that in $DAGSTER_HOME."),
+]
+AncillaryFolderOption = Annotated[
+    Path | None,
+    typer.Option("--ancillary", envvar="DRSHYM_ANCILLARY", help="Folder of long-term water maps and elevation."),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", help=f"File with the token of all requests; or set {TOKEN_VARIABLE}."),
+]
+WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Processes that map scenes.")]
+
+
+def serve(
+    *,
+    root: RootOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    input_root: InputRootOption = None,
+    store: StoreOption = None,
+    ancillary: AncillaryFolderOption = None,
+    checkpoint: CheckpointOption = None,
+    token_file: TokenFileOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Start the HTTP service: a page for uploads and maps, and an API for programs (docs/service.md)."""
+    given: dict[str, Any] = {
+        "root": root,
+        "host": host,
+        "port": port,
+        "input_roots": tuple(input_root) if input_root else None,
+        "store": store,
+        "ancillary": ancillary,
+        "checkpoint": checkpoint,
+        "token": None if token_file is None else read_token(token_file),
+        "workers": workers,
+    }
+    settings = service_settings({name: value for name, value in given.items() if value is not None})
+    check_access(settings)
+    listener = listen(settings.host, settings.port)
+    with listener:
+        _serve(settings, listener)
+
+
+def service_settings(given: dict[str, Any]) -> ServiceSettings:
+    """Return the settings of the service: the options, then the environment, then the defaults.
+
+    Args:
+        given: The options that the user has given, by the names of the settings.
+
+    Raises:
+        InputError: A value is out of its range, or a folder does not exist.
+    """
+    from pydantic import ValidationError
+
+    from drshym_pipeline.service.settings import ServiceSettings
+    from drshym_pipeline.settings import find_home
+
+    home = find_home()
+    prefix = str(ServiceSettings.model_config["env_prefix"])
+    if "root" not in given and f"{prefix}ROOT" not in os.environ:
+        given = {**given, "root": home / "service"}
+    if "store" not in given and f"{prefix}STORE" not in os.environ:
+        default = Path(os.environ.get("DRSHYM_STORE", home / "store"))
+        given = {**given, "store": default if default.is_dir() else None}
+    try:
+        settings = ServiceSettings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        said = first["msg"].removeprefix("Value error, ")
+        subject = f"--{name.replace('_', '-')}" if name in given else f"{prefix}{name}".upper()
+        # The value is not repeated, because it may be the token.
+        raise InputError(subject, said[:1].lower() + said[1:], "Correct the value") from error
+    for name, folder in (
+        *(("--input-root", folder) for folder in settings.input_roots),
+        ("--store", settings.store),
+        ("--ancillary", settings.ancillary),
+    ):
+        if folder is not None and not folder.is_dir():
+            raise InputError(name, f"{folder} is not a folder", "Give a folder that exists")
+    return settings
+
+
+def read_token(path: Path) -> str:
+    """Return the token in the first line of a file.
+
+    Raises:
+        InputError: The file cannot be read, or is empty.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            path, "cannot be read as a file with a token", "Write the token into its first line"
+        ) from error
+    token = lines[0].strip() if lines else ""
+    if not token:
+        raise InputError(path, "contains no token", "Write the token into its first line")
+    return token
+
+
+def check_access(settings: ServiceSettings) -> None:
+    """Refuse to serve other machines without a token.
+
+    Raises:
+        InputError: There is no token, or it is short.
+    """
+    from drshym_pipeline.service.access import is_loopback
+
+    if settings.token is None:
+        if not is_loopback(settings.host):
+            raise InputError(
+                "--host",
+                f"other machines can reach {settings.host}, and no token is set",
+                f"Set --token-file or {TOKEN_VARIABLE}, and put a proxy with TLS before the service, because it has no "
+                "TLS itself",
+            )
+    elif len(settings.token.get_secret_value()) < _SHORTEST_TOKEN:
+        raise InputError(
+            TOKEN_VARIABLE,
+            f"the token has fewer than {_SHORTEST_TOKEN} characters",
+            "Use a long random one, such as that of `openssl rand -hex 32`",
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address.
+
+    Raises:
+        InputError: The address does not exist or is in use.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, place = found[0]
+        return socket.create_server(place[:2], family=family, backlog=128)
+    except OSError as error:
+        raise InputError(
+            f"{host}:{port}",
+            f"the service cannot listen there ({error.strerror})",
+            "Choose another --port, or 0 for a free one",
+        ) from error
+
+
+def address_text(listener: socket.socket) -> str:
+    """Return the address that users open, such as `http://127.0.0.1:8080`."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _serve(settings: ServiceSettings, listener: socket.socket) -> None:
+    """Serve until the process gets SIGINT or SIGTERM."""
+    import uvicorn
+
+    from drshym_pipeline.service.app import create_app
+
+    logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)
+    app = create_app(settings)
+    typer.echo(f"The service listens on {address_text(listener)} (Ctrl+C stops it).")
+    typer.echo(f"Its maps are in {settings.root.absolute()}.")
+    if not settings.input_roots:
+        typer.echo("It maps uploads only. --input-root FOLDER allows image_uri for the scenes of a folder.")
+    if settings.token is not None:
+        typer.echo("Requests need the token. Put a proxy with TLS before the service if other machines use it.")
+    sys.stdout.flush()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # the service writes its own, without queries
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=list(settings.proxies),
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            lifespan="on",
+        )
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # uvicorn sends the signal again when it has stopped in good order.
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(1)

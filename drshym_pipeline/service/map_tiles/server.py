@@ -1,0 +1,201 @@
+"""Answer requests for tiles, pictures and points, with a small pool of processes and a cache of tiles."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any, Final
+
+from cachetools import LRUCache
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import MapGrid
+from drshym_pipeline.service.map_tiles.drawing import DrawRequest, ReadRequest
+from drshym_pipeline.service.map_tiles.errors import TileServerError
+from drshym_pipeline.service.map_tiles.layers import find_layer, layer_answers
+from drshym_pipeline.service.map_tiles.points import point_answer, point_pixels, point_place
+from drshym_pipeline.service.map_tiles.process import (
+    Failure,
+    ProcessEndedError,
+    TileProcess,
+    TimeLimitError,
+    named_file,
+)
+from drshym_pipeline.service.map_tiles.scene import TileScene
+from drshym_pipeline.service.map_tiles.tilejson import tilejson_of
+from drshym_pipeline.service.map_tiles.web_map import check_tile, grid_of, place_of, tile_grid
+from drshym_pipeline.service.schemas import LayerAnswer, PointAnswer
+
+_PROCESSES: Final = 2
+_SECONDS: Final = 20.0
+_CACHE_BYTES: Final = 64 << 20
+
+
+class TileServer:
+    """Draws finished maps. Its calls block and may come from several threads.
+
+    Args:
+        processes: The number of processes.
+        seconds: The time limit of one request, and of its wait for a process.
+        cache_bytes: The size of the tiles that are kept.
+    """
+
+    def __init__(self, processes: int = _PROCESSES, seconds: float = _SECONDS, cache_bytes: int = _CACHE_BYTES) -> None:
+        self._count, self._seconds = processes, seconds
+        self._free: queue.Queue[TileProcess] = queue.Queue()
+        self._all: set[TileProcess] = set()
+        self._lock = threading.Lock()
+        self._running = False
+        self._tiles: LRUCache[tuple[Any, ...], bytes] = LRUCache(cache_bytes, getsizeof=len)
+
+    def start(self) -> None:
+        """Start the processes. They load their libraries while the first request may already wait."""
+        with self._lock:
+            if self._running:
+                return
+            self._running = True
+        for _ in range(self._count):
+            self._add_process()
+
+    def stop(self) -> None:
+        """End the processes. Requests that are being answered fail."""
+        with self._lock:
+            self._running = False
+            processes = list(self._all)
+            self._all.clear()
+        for process in processes:
+            process.stop()
+
+    def layers(self, scene: TileScene) -> list[LayerAnswer]:
+        """Return the layers that a scene has, the lowest first."""
+        return layer_answers(scene)
+
+    def tile(self, scene: TileScene, layer: str, z: int, x: int, y: int) -> bytes:
+        """Return a tile of the web map as a PNG of 256 x 256 pixels with opacity; transparent outside the scene.
+
+        Raises:
+            TileAddressError: There is no tile with these numbers.
+            NoWebMapError: A web map cannot show the scene.
+            UnknownLayerError: The scene has no such layer.
+            TileServerError: No process answered in time.
+        """
+        check_tile(z, x, y)
+        place = place_of(scene.record)
+        found = find_layer(scene, layer)
+        key = (scene.id, scene.folder, layer, z, x, y) if place.touches(z, x, y) else ("outside",)
+        with self._lock:
+            known: bytes | None = self._tiles.get(key)
+        if known is not None:
+            return known
+        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, tile_grid(z, x, y)))
+        with self._lock:
+            self._tiles[key] = drawn
+        return drawn
+
+    def tilejson(self, scene: TileScene, layer: str) -> dict[str, Any]:
+        """Return the description of a layer's tiles, as TileJSON 3.0.0.
+
+        Raises:
+            NoWebMapError: A web map cannot show the scene.
+            UnknownLayerError: The scene has no such layer.
+        """
+        place = place_of(scene.record)
+        return tilejson_of(scene, find_layer(scene, layer), place)
+
+    def image(self, scene: TileScene, layer: str, most_pixels: int = 2048) -> bytes:
+        """Return a layer as one PNG with opacity, in the scene's own grid: its rows and columns, only fewer of them.
+
+        Args:
+            scene: The scene.
+            layer: The name of the layer.
+            most_pixels: The largest number of pixels of the long side.
+
+        Raises:
+            UnknownLayerError: The scene has no such layer.
+            TileServerError: No process answered in time.
+        """
+        found = find_layer(scene, layer)
+        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, _reduced(grid_of(scene.record), most_pixels)))
+        return drawn
+
+    def point(
+        self,
+        scene: TileScene,
+        *,
+        lon: float | None = None,
+        lat: float | None = None,
+        row: int | None = None,
+        column: int | None = None,
+    ) -> PointAnswer:
+        """Return the values and the state of one pixel, by its longitude and latitude or by its row and column.
+
+        Raises:
+            PointOutsideError: It is outside the grid of the scene, or not given by one of both.
+            TileServerError: No process answered in time.
+        """
+        place = point_place(scene.record, lon=lon, lat=lat, row=row, column=column)
+        return point_answer(scene.record, place, self._ask(ReadRequest(point_pixels(scene, place))))
+
+    def processes(self) -> list[int]:
+        """Return the ids of the processes, for measurements."""
+        with self._lock:
+            return [process.pid for process in self._all if process.pid is not None]
+
+    def kept_bytes(self) -> int:
+        """Return the size of the tiles that are kept."""
+        with self._lock:
+            return int(self._tiles.currsize)
+
+    def _add_process(self) -> None:
+        process = TileProcess()
+        with self._lock:
+            if self._running:
+                self._all.add(process)
+                self._free.put(process)
+                return
+        process.stop()
+
+    def _replace(self, process: TileProcess) -> None:
+        with self._lock:
+            self._all.discard(process)
+        process.stop()
+        self._add_process()
+
+    def _ask(self, request: DrawRequest | ReadRequest) -> Any:
+        """Return the answer of a free process. If it has ended, another one is asked once.
+
+        Raises:
+            InputError: The file cannot be read.
+            TileServerError: No process answered in time.
+        """
+        for _ in range(2):
+            if not self._running:
+                break
+            try:
+                process = self._free.get(timeout=self._seconds)
+            except queue.Empty:
+                raise TileServerError("all processes that draw tiles are busy; try again later") from None
+            try:
+                answer = process.ask(request, self._seconds)
+            except ProcessEndedError:
+                self._replace(process)
+                continue
+            except TimeLimitError:
+                self._replace(process)
+                raise TileServerError(f"the picture was not drawn within {self._seconds:g} seconds") from None
+            except BaseException:
+                self._replace(process)  # an answer may still be on its way, which no other request may get
+                raise
+            self._free.put(process)
+            if isinstance(answer, Failure):
+                raise InputError(named_file(request), f"cannot be read ({answer.text})", "Map the scene again")
+            return answer
+        raise TileServerError("the process that draws tiles has ended; try again later")
+
+
+def _reduced(grid: MapGrid, most_pixels: int) -> MapGrid:
+    """Return a grid of the same place with at most so many pixels on its long side."""
+    factor = max(max(grid.shape) / most_pixels, 1.0)
+    height, width = (max(1, round(side / factor)) for side in grid.shape)
+    affine = grid.affine @ grid.affine.scale(grid.width / width, grid.height / height)
+    return MapGrid(crs=grid.crs, transform=tuple(affine)[:6], height=height, width=width)
