@@ -6,6 +6,7 @@ nothing but the products. A step is done by the modules that are called; the sce
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +49,7 @@ def map_scene(
     reference: ModelReference,
     *,
     pre: Sequence[Path] = (),
-    ancillary: Path | None = None,
+    ancillary: str | os.PathLike[str] | None = None,
     limits: TerrainLimits | None = None,
     scene_id: str | None = None,
     units: Units | None = None,
@@ -73,8 +74,9 @@ def map_scene(
         reference: Name, version and hash of the model.
         pre: The files of a scene from before the event, as in `sources`. With it flood is separated from water that was
             there before. Its units and bands are those of its side-car, or recognised.
-        ancillary: A folder of tiles of long-term water maps and elevation. With it flood is separated from water that
-            they show, where no scene from before is known, and steep and high ground is excluded.
+        ancillary: A folder of tiles of long-term water maps and elevation, or the address of a bucket with them. With
+            it flood is separated from water that they show, where no scene from before is known, and steep and high
+            ground is excluded.
         limits: From which terrain on ground is excluded; the default ones when None.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
@@ -93,9 +95,10 @@ def map_scene(
 
     Raises:
         InputError: The scene or an option cannot be used, the scene from before the event cannot be the reference, or
-            `ancillary` is no folder.
+            `ancillary` is neither a folder nor an address of tiles.
+        UnavailableError: The bucket of the tiles cannot be read now.
     """
-    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.ancillary.places import open_tiles
     from drshym_pipeline.exclusion import TerrainExclusion, terrain_exclusion
     from drshym_pipeline.pre_event import as_pre_event, map_pre_event
     from drshym_pipeline.products.draw import draw_map
@@ -107,7 +110,7 @@ def map_scene(
     check_prediction_options(batch_size, precision)
     min_area_ha = check_min_area(min_area_ha)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
-    tiles_folder = None if ancillary is None else AncillaryFolder(ancillary)
+    layers = None if ancillary is None else open_tiles(ancillary)
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
         probabilities, products = work / "probabilities.zarr", work / "products"
@@ -142,19 +145,19 @@ def map_scene(
                         map_pre_event(reader, *described(pre, folder), folder, raster=raster, progress=progress)
                     )
                 clock.note("pre_event")
-            if tiles_folder is not None:
+            if layers is not None:
                 # Both read other files and write other rasters, so they are made side by side.
                 with ThreadPoolExecutor(1) as pool:
                     terrain = pool.submit(
                         terrain_exclusion,
                         meta.map_grid,
-                        tiles_folder,
+                        layers,
                         sources,
                         raster=work / "exclusion.tif",
                         limits=limits,
                     )
                     found, notes = long_term_reference(
-                        reader, tiles_folder, work, raster=work / "layers.tif", progress=progress
+                        reader, layers, work, raster=work / "layers.tif", progress=progress
                     )
                     exclusion, more = terrain.result()
                 references += [] if found is None else [found]
