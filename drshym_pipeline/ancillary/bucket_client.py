@@ -1,19 +1,12 @@
-"""Ask a bucket for its objects, with bounded time, and tell "is not there" from "cannot be asked now".
-
-The credentials, the endpoint and the region are those of the usual AWS_ variables, which obstore reads. Without
-credentials the requests are not signed, as public buckets want it.
-"""
+"""Ask a bucket for its objects, and tell "is not there" from "cannot be asked now"."""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from drshym_pipeline.errors import InputError, UnavailableError, one_line
@@ -21,17 +14,11 @@ from drshym_pipeline.errors import InputError, UnavailableError, one_line
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-SCHEME: Final = "s3://"
 _MOST_LISTED: Final = 200_000  # objects that are looked at for changes
 _REMEMBERED_SECONDS: Final = 30.0
 _LISTING_SHARE: Final = 50.0  # a listing is remembered for so many times the time it took
 _MOST_REMEMBERED: Final = 20_000
 _PART_BYTES: Final = 4 << 20
-# A request ends when nothing comes for so long; a large tile over a slow line may take long as a whole.
-_SILENT_SECONDS: Final = 30
-_WHOLE_SECONDS: Final = 1800
-_RETRIES: Final = 3
-_RETRY_SECONDS: Final = 60
 _DENIED: Final = ("401", "403")
 _NETWORK: Final = "Check the network, AWS_ENDPOINT_URL and AWS_REGION, then try again"
 _RIGHTS: Final = (
@@ -44,15 +31,6 @@ _SAID: Final = {
     "TimedOut": "its server does not answer in time",
     "kind: Timeout": "its server does not answer in time",
 }
-_KEY, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-# With one of these the library has, or finds, credentials.
-_OTHER_CREDENTIALS: Final = (
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_SKIP_SIGNATURE",
-)
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 @dataclass(frozen=True)
@@ -225,85 +203,3 @@ def _reason(error: BaseException) -> tuple[str, str]:
         if said in text:
             return "", told
     return "", one_line(error).partition(" Debug source:")[0].rpartition(" - ")[2].rstrip(".")
-
-
-def open_bucket(address: str) -> BucketClient:
-    """Return the objects below an address; one process has one for each.
-
-    Args:
-        address: `s3://bucket` or `s3://bucket/prefix`.
-
-    Raises:
-        InputError: It is no address of a bucket, or the AWS_ variables do not go together.
-    """
-    return _opened(address, tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
-
-
-@lru_cache(maxsize=8)
-def _opened(address: str, variables: tuple[tuple[str, str], ...]) -> BucketClient:
-    from obstore.store import S3Store
-
-    bucket, prefix = _parts(address)
-    environment = dict(variables)
-    endpoint = next((environment[name] for name in _ENDPOINTS if environment.get(name)), "")
-    options: dict[str, Any] = {}
-    if not _has_credentials(environment):
-        options["skip_signature"] = True
-    store = S3Store(
-        bucket,
-        prefix=prefix or None,
-        client_options={
-            "allow_http": _allows_http(environment, endpoint),
-            "connect_timeout": timedelta(seconds=_SILENT_SECONDS),
-            "read_timeout": timedelta(seconds=_SILENT_SECONDS),
-            "timeout": timedelta(seconds=_WHOLE_SECONDS),
-        },
-        retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
-        **options,
-    )
-    return BucketClient(SCHEME + "/".join(filter(None, (bucket, prefix))), store, endpoint)
-
-
-def _parts(address: str) -> tuple[str, str]:
-    """Return the bucket and the prefix of an address.
-
-    Raises:
-        InputError: It has another scheme, or is no address of a bucket.
-    """
-    remedy = "Give s3://bucket or s3://bucket/prefix, or a folder"
-    if not address.startswith(SCHEME):
-        raise InputError(address, "is an address that cannot be read: only s3:// can", remedy)
-    bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
-    prefix = prefix.rstrip("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", bucket):
-        raise InputError(address, "has no name of a bucket", remedy)
-    if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
-        raise InputError(address, "has a prefix with an empty part or dots", remedy)
-    return bucket, prefix
-
-
-def _has_credentials(environment: Mapping[str, str]) -> bool:
-    """Return whether requests are to be signed.
-
-    Raises:
-        InputError: Only the key or only the secret is set.
-    """
-    given = [name for name in (_KEY, _SECRET) if environment.get(name)]
-    if len(given) == 1:
-        missing = _SECRET if given == [_KEY] else _KEY
-        raise InputError(missing, f"is not set, but {given[0]} is", "Set both, or none for a public bucket")
-    return bool(given) or any(environment.get(name) for name in _OTHER_CREDENTIALS)
-
-
-def _allows_http(environment: Mapping[str, str], endpoint: str) -> bool:
-    """Return whether connections may be without encryption.
-
-    Raises:
-        InputError: The endpoint is without it, and that is not allowed.
-    """
-    allowed = environment.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
-    if endpoint.startswith("http://") and not allowed:
-        raise InputError(
-            endpoint, "is an endpoint without encryption", "Set AWS_ALLOW_HTTP=true to allow it, or give https://"
-        )
-    return allowed

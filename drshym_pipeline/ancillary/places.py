@@ -33,7 +33,7 @@ def open_tiles(place: str | os.PathLike[str]) -> TileStore:
             )
         return AncillaryFolder(folder)
     from drshym_pipeline.ancillary.bucket import AncillaryBucket
-    from drshym_pipeline.ancillary.bucket_client import open_bucket
+    from drshym_pipeline.ancillary.bucket_address import open_bucket
     from drshym_pipeline.ancillary.tile_cache import TileCache
 
     settings = PipelineSettings.from_environment()

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from drshym_pipeline.ancillary import bucket_client
+from drshym_pipeline.ancillary import bucket_address, bucket_client
 from drshym_pipeline.ancillary.bucket import AncillaryBucket
-from drshym_pipeline.ancillary.bucket_client import BucketClient, open_bucket
+from drshym_pipeline.ancillary.bucket_address import open_bucket
+from drshym_pipeline.ancillary.bucket_client import BucketClient
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import ELEVATION, LAND_COVER, OCCURRENCE, Cell
 from drshym_pipeline.ancillary.places import open_tiles
@@ -173,6 +174,12 @@ def test_an_address_that_is_none_of_a_bucket_is_refused(address, reason) -> None
         open_tiles(address)
 
 
+def test_a_secret_in_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(InputError, match="with a user or secret in it") as caught:
+        open_tiles("s3://me:hidden@tiles/x")
+    assert "hidden" not in str(caught.value)
+
+
 def test_an_address_that_lost_a_slash_as_a_path_is_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(InputError, match="Give an address as text, not as a Path"):
         open_tiles(Path("s3://tiles/x"))
@@ -268,8 +275,8 @@ def s3(reply: Callable[[bytes], bytes | None]) -> Callable[[bytes], bytes | None
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """Few and short tries, so that a fault is seen soon."""
-    monkeypatch.setattr(bucket_client, "_RETRIES", 1)
-    monkeypatch.setattr(bucket_client, "_SILENT_SECONDS", 1)
+    monkeypatch.setattr(bucket_address, "_RETRIES", 1)
+    monkeypatch.setattr(bucket_address, "_SILENT_SECONDS", 1)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
 
 
