@@ -5,17 +5,20 @@ from contextlib import contextmanager
 
 from dagster import AssetExecutionContext, DagsterRun, Failure, MetadataValue
 
-from drshym_pipeline.errors import InputError
+from drshym_pipeline.errors import InputError, UnavailableError
 from resources.progress import RunProgress
 from resources.store import ArtefactStore
 
 
 @contextmanager
 def permanent_input_errors() -> Iterator[None]:
-    """Make an `InputError` a failure that is not retried: the same input gives the same answer."""
+    """Make an `InputError` a failure that is not retried: the same input gives the same answer.
+
+    An `UnavailableError` becomes a failure that may be retried.
+    """
     try:
         yield
-    except InputError as error:
+    except (InputError, UnavailableError) as error:
         raise Failure(
             description=str(error),
             metadata={
@@ -23,7 +26,7 @@ def permanent_input_errors() -> Iterator[None]:
                 "problem": MetadataValue.text(error.problem),
                 "remedy": MetadataValue.text(error.remedy),
             },
-            allow_retries=False,
+            allow_retries=isinstance(error, UnavailableError),
         ) from error
 
 

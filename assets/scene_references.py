@@ -21,14 +21,14 @@ from drshym_pipeline.settings import ReferenceOptions
 from resources.sidecars import kept_sidecar, sidecar_place
 
 if TYPE_CHECKING:
-    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.ancillary.tile_store import TileStore
     from drshym_pipeline.reference_plan import ReferencePlan
 
 # `drshym_pipeline.earlier_maps` decides; scenes whose names are of other times are not even read. A name may have the
 # time of another part of the product, so some days more are.
 _NEAR, _SAME = timedelta(days=125), timedelta(days=5)
 _LAYERS_REMEDY = (
-    "Bring the folder back, or set DRSHYM_ANCILLARY to the folder of the tiles and restart the services; then "
+    "Bring the folder or bucket back, or set DRSHYM_ANCILLARY to that of the tiles and restart the services; then "
     "re-execute the runs of the scenes that have failed"
 )
 # A process that maps many scenes, or a code server that runs a sensor every minute, reads a scene again only when its
@@ -82,7 +82,8 @@ class ScenesBeside:
             options: The settings.
 
         Raises:
-            InputError: The folder of layers cannot be used.
+            InputError: The folder or bucket of layers cannot be used.
+            UnavailableError: The bucket cannot be read now.
         """
         from drshym_pipeline.reference_choice import choose_reference
 
@@ -98,7 +99,7 @@ class ScenesBeside:
             option=options.reference,
             days=self._days,
             waiting=waiting,
-            folder=None if options.ancillary is None else _layers(options.ancillary),
+            folder=None if options.ancillary is None else open_layers(options.ancillary),
             limits=options.limits,
         )
 
@@ -151,11 +152,17 @@ class ScenesBeside:
         return [*(name for _, name in timed[first:last]), *others]
 
 
-def _layers(place: Path) -> "AncillaryFolder":
-    from drshym_pipeline.ancillary.folder import AncillaryFolder
+def open_layers(place: str) -> "TileStore":
+    """Return the tiles of the setting `ancillary`.
+
+    Raises:
+        InputError: The folder or bucket cannot be used.
+        UnavailableError: The bucket cannot be read now.
+    """
+    from drshym_pipeline.ancillary.places import open_tiles
 
     try:
-        return AncillaryFolder(place)
+        return open_tiles(place)
     except InputError as error:
         raise InputError(error.subject, error.problem, _LAYERS_REMEDY) from error
 

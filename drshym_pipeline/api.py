@@ -71,8 +71,9 @@ def map_scene(
         model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
         pre: A scene from before the event, as for `path`. With it flood is separated from water that was there before.
             If its units or bands cannot be recognised, write them into its side-car.
-        ancillary: A folder of tiles of long-term water maps and elevation. With it flood is separated from the water
-            that they show, and steep and high ground is excluded.
+        ancillary: A folder of tiles of long-term water maps and elevation, or the address of a bucket with them as
+            text, such as `s3://bucket/prefix`. With it flood is separated from the water that they show, and steep and
+            high ground is excluded.
         limits: From which terrain on ground is excluded; the default ones when None.
         scene_id: The scene's name; taken from the file names by default.
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
@@ -99,6 +100,7 @@ def map_scene(
 
     Raises:
         InputError: The scene, the model or an option cannot be used; the error says what to do.
+        UnavailableError: The bucket of `ancillary` cannot be read now; the error says why.
     """
     from drshym_pipeline.mapping import map_scene as map_in_stages
     from drshym_pipeline.model.choice import choose_model
@@ -110,7 +112,7 @@ def map_scene(
         chosen.bundle,
         chosen.reference,
         pre=_files(pre),
-        ancillary=None if ancillary is None else Path(ancillary),
+        ancillary=ancillary,
         limits=limits,
         scene_id=scene_id,
         units=units,
@@ -199,7 +201,7 @@ def segment(
         units=units,
         denoise=denoise,
         threshold=threshold,
-        ancillary=None if ancillary is None else Path(ancillary),
+        ancillary=ancillary,
         limits=limits,
         tile=tile,
         overlap=overlap,

@@ -104,6 +104,8 @@ def simulate(
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_dataset, write_scene
 
+    if ancillary is not None and ":/" in str(ancillary):  # `Path` takes a slash out of `s3://`
+        raise InputError("--ancillary", "is an address, but tiles are written to a folder", "Give a folder")
     if kind == "scene":
         side = size or 1024
         with output_directory(out):

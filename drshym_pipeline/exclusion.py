@@ -18,11 +18,11 @@ import rasterio
 from numpy.typing import NDArray
 
 from drshym_pipeline.ancillary.blocks import blocks
-from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION
 from drshym_pipeline.ancillary.layover import LayoverMap
 from drshym_pipeline.ancillary.slope import slope_degrees
 from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.tile_store import TileStore
 from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapGrid, TerrainLayer, TerrainLimits
@@ -58,7 +58,7 @@ def heights(window: TileWindow) -> NDArray[np.float32]:
     return window.numbers()
 
 
-def _readers(folder: AncillaryFolder) -> dict[str, LayerReader]:
+def _readers(folder: TileStore) -> dict[str, LayerReader]:
     return {
         "slope": LayerReader(folder, ELEVATION, slope_degrees),
         "hand": LayerReader(folder, DRAINAGE, heights),
@@ -66,7 +66,7 @@ def _readers(folder: AncillaryFolder) -> dict[str, LayerReader]:
 
 
 def exclusion_identity(
-    grid: MapGrid, folder: AncillaryFolder, sources: Sequence[Path], limits: TerrainLimits
+    grid: MapGrid, folder: TileStore, sources: Sequence[Path], limits: TerrainLimits
 ) -> Mapping[str, Any]:
     """Return what decides the exclusion of a map, without reading a pixel; the arguments are those of its making.
 
@@ -82,7 +82,7 @@ def exclusion_identity(
 
 def terrain_exclusion(
     grid: MapGrid,
-    folder: AncillaryFolder,
+    folder: TileStore,
     sources: Sequence[Path],
     *,
     raster: Path,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drshym_pipeline.ancillary.folder import AncillaryFolder
+from drshym_pipeline.ancillary.tile_store import TileStore
 from drshym_pipeline.event_scene import EventScene
 from drshym_pipeline.exclusion import TerrainExclusion, exclusion_identity, terrain_exclusion
 from drshym_pipeline.records import MapGrid, SceneMeta, TerrainLimits
@@ -18,19 +18,19 @@ from drshym_pipeline.reference_plan import NoReference
 
 @dataclass(frozen=True)
 class LayersReference:
-    """The long-term maps of water of a folder, as a source of `reference_plan`.
+    """The long-term maps of water of a place, as a source of `reference_plan`.
 
     Args:
         folder: The tiles.
         grid: The grid of the map.
     """
 
-    folder: AncillaryFolder
+    folder: TileStore
     grid: MapGrid
 
     @property
     def identity(self) -> Mapping[str, Mapping[str, Any]]:
-        """The hashes of the tiles of the grid; empty if the folder has none."""
+        """The hashes of the tiles of the grid; empty if there are none."""
         return long_term_identity(self.folder, self.grid)
 
     def make(self, now: EventScene, raster: Path) -> ReferenceWater | NoReference:
@@ -54,7 +54,7 @@ class PlannedExclusion:
         limits: From which terrain on a pixel is excluded.
     """
 
-    folder: AncillaryFolder
+    folder: TileStore
     meta: SceneMeta
     limits: TerrainLimits
 

@@ -6,6 +6,7 @@ nothing but the products. A step is done by the modules that are called; the sce
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ from drshym_pipeline.storage import (
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
-    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.ancillary.tile_store import TileStore
     from drshym_pipeline.exclusion import TerrainExclusion
     from drshym_pipeline.model.bundle import ModelBundle
     from drshym_pipeline.reference import ReferenceWater
@@ -67,7 +68,7 @@ def map_scene(
     reference: ModelReference,
     *,
     pre: Sequence[Path] = (),
-    ancillary: Path | None = None,
+    ancillary: str | os.PathLike[str] | None = None,
     limits: TerrainLimits | None = None,
     scene_id: str | None = None,
     units: Units | None = None,
@@ -96,8 +97,9 @@ def map_scene(
         reference: Name, version and hash of the model.
         pre: The files of a scene from before the event, as in `sources`. With it flood is separated from water that was
             there before. Its units and bands are those of its side-car, or recognised.
-        ancillary: A folder of tiles of long-term water maps and elevation. With it flood is separated from water that
-            they show, where no scene from before is known, and steep and high ground is excluded.
+        ancillary: A folder of tiles of long-term water maps and elevation, or the address of a bucket with them. With
+            it flood is separated from water that they show, where no scene from before is known, and steep and high
+            ground is excluded.
         limits: From which terrain on ground is excluded; the default ones when None.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
@@ -122,9 +124,10 @@ def map_scene(
 
     Raises:
         InputError: The scene or an option cannot be used, the scene from before the event cannot be the reference, or
-            `ancillary` is no folder.
+            `ancillary` is neither a folder nor an address of tiles.
+        UnavailableError: The bucket of the tiles cannot be read now.
     """
-    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.ancillary.places import open_tiles
     from drshym_pipeline.pre_event import as_pre_event, map_pre_event
     from drshym_pipeline.products.backscatter_rasters import BackscatterFiles
     from drshym_pipeline.products.draw import draw_map
@@ -135,7 +138,7 @@ def map_scene(
     check_prediction_options(batch_size, precision)
     min_area_ha, threshold = check_min_area(min_area_ha), check_threshold(threshold)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
-    tiles_folder = None if ancillary is None else AncillaryFolder(ancillary)
+    layers = None if ancillary is None else open_tiles(ancillary)
     clock = _Clock()
     with output_directory(out), temporary_directory(out) as work:
         probabilities, products = work / "probabilities.zarr", work / "products"
@@ -174,10 +177,8 @@ def map_scene(
                         )
                     backscatter_files.add("backscatter_before", before, folder)
                 clock.note("pre_event")
-            if tiles_folder is not None:
-                found, exclusion, notes = _long_term(
-                    reader, tiles_folder, sources, work, limits=limits, progress=progress
-                )
+            if layers is not None:
+                found, exclusion, notes = _long_term(reader, layers, sources, work, limits=limits, progress=progress)
                 references += [] if found is None else [found]
                 clock.note("ancillary")
             reference_water = combined(references, meta.map_grid, work / "reference.tif") if references else None
@@ -213,7 +214,7 @@ def map_scene(
 
 def _long_term(
     reader: BackscatterReader,
-    tiles: AncillaryFolder,
+    tiles: TileStore,
     sources: Sequence[Path],
     work: Path,
     *,

@@ -10,7 +10,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from drshym_pipeline.ancillary.folder import AncillaryFolder
+from drshym_pipeline.ancillary.tile_store import TileStore
 from drshym_pipeline.earlier_maps import choose_earlier
 from drshym_pipeline.earlier_median import EarlierReference
 from drshym_pipeline.errors import InputError
@@ -46,7 +46,7 @@ def choose_reference(
     option: ReferenceOption = "auto",
     days: Mapping[str, date] | None = None,
     waiting: Mapping[str, Names] | None = None,
-    folder: AncillaryFolder | None = None,
+    folder: TileStore | None = None,
     limits: TerrainLimits | None = None,
 ) -> ReferencePlan:
     """Return the plan for the reference of a map.

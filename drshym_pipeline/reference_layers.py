@@ -19,9 +19,9 @@ import rasterio
 from numpy.typing import NDArray
 
 from drshym_pipeline.ancillary.blocks import Block, blocks
-from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import LAND_COVER, OCCURRENCE, SEASONALITY
 from drshym_pipeline.ancillary.tile_files import TileWindow
+from drshym_pipeline.ancillary.tile_store import TileStore
 from drshym_pipeline.ancillary.warping import LayerReader
 from drshym_pipeline.observation import observed_rows
 from drshym_pipeline.prefetch import Prefetched
@@ -76,7 +76,7 @@ def of_land_cover(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     return found
 
 
-def _readers(folder: AncillaryFolder) -> tuple[LayerReader, ...]:
+def _readers(folder: TileStore) -> tuple[LayerReader, ...]:
     return (
         LayerReader(folder, OCCURRENCE, of_occurrence),
         LayerReader(folder, SEASONALITY, of_seasonality),
@@ -84,24 +84,24 @@ def _readers(folder: AncillaryFolder) -> tuple[LayerReader, ...]:
     )
 
 
-def long_term_identity(folder: AncillaryFolder, grid: MapGrid) -> Mapping[str, Mapping[str, Any]]:
-    """Return what decides the reference from the long-term layers of a folder, without reading a pixel.
+def long_term_identity(folder: TileStore, grid: MapGrid) -> Mapping[str, Mapping[str, Any]]:
+    """Return what decides the reference from the long-term layers, without reading a pixel.
 
     Args:
         folder: The tiles.
         grid: The grid of the map.
 
     Returns:
-        Plain values of JSON, as `ReferenceWater.identity`; empty when the folder has no tile of the grid.
+        Plain values of JSON, as `ReferenceWater.identity`; empty when there is no tile of the grid.
     """
     tiles = {reader.layer.name: found for reader in _readers(folder) if (found := reader.identity(grid))}
     return {"layers": {"rule": _RULE, **tiles}} if tiles else {}
 
 
 def long_term_reference(
-    now: BackscatterReader, folder: AncillaryFolder, work: Path, *, raster: Path, progress: Progress = silent
+    now: BackscatterReader, folder: TileStore, work: Path, *, raster: Path, progress: Progress = silent
 ) -> tuple[ReferenceWater | None, tuple[str, ...]]:
-    """Make the probability of water before from the long-term layers of a folder.
+    """Make the probability of water before from the long-term layers.
 
     Args:
         now: The open scene of the event.
@@ -179,7 +179,7 @@ def _observed_counts(sources: Path, now: BackscatterReader, work: Path, count: i
     return known
 
 
-def _warnings(readers: tuple[LayerReader, ...], folder: AncillaryFolder) -> tuple[str, ...]:
+def _warnings(readers: tuple[LayerReader, ...], folder: TileStore) -> tuple[str, ...]:
     if not any(reader.has_tiles or reader.faults for reader in readers):
         return (
             f"No long-term map of water was used: no tile of JRC Global Surface Water or ESA WorldCover in "

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from drshym_pipeline.errors import InputError, one_line
@@ -347,6 +348,22 @@ def find_home(start: Path | None = None) -> Path:
     return (find_checkout(start) or (start or Path.cwd()).resolve()) / HOME_FOLDER
 
 
+def is_address(place: str) -> bool:
+    """Return whether a text is an address with a scheme, and no path."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place) is not None
+
+
+def _place_text(value: Any) -> Any:
+    """Return a place as text: a path is normalised, an address stays as it is."""
+    if not isinstance(value, str | os.PathLike):
+        return value
+    text = os.fspath(value)
+    return text if is_address(text) else str(Path(text))
+
+
+PlaceText = Annotated[str, BeforeValidator(_place_text)]
+"""A folder, or the address of a bucket."""
+
 ReferenceOption = Literal["auto", "side-car", "none"]
 """What the maps of the watched folder are compared with."""
 
@@ -357,12 +374,12 @@ class ReferenceOptions:
 
     Args:
         reference: The setting `reference`.
-        ancillary: The folder of long-term layers and elevation; None where they are not used.
+        ancillary: The folder or address of long-term layers and elevation; None where they are not used.
         limits: From which terrain on ground is excluded.
     """
 
     reference: ReferenceOption
-    ancillary: Path | None
+    ancillary: str | None
     limits: TerrainLimits
 
 
@@ -389,8 +406,13 @@ class PipelineSettings(BaseSettings):
     min_area_ha: MinAreaHa = Field(
         default=0.0, description="smallest water area of a map, in hectares; smaller ones become dry, 0 keeps all"
     )
-    ancillary: Path | None = Field(
-        default=None, description="folder of tiles of long-term water maps and elevation; none are used without it"
+    ancillary: PlaceText | None = Field(
+        default=None,
+        description="folder or s3:// address of tiles of long-term water maps and elevation; none are used without it",
+    )
+    ancillary_cache: Path | None = Field(default=None, description="folder for local copies of the tiles of an address")
+    ancillary_cache_gb: float = Field(
+        default=20.0, ge=0, description="size of all these copies in gigabytes; copies that are in use stay"
     )
     exclude_slope_deg: float = Field(
         default=STEEP_SLOPE_DEG, gt=0, le=90, description="slope in degrees from which ground is excluded from a map"
@@ -450,7 +472,7 @@ class PipelineSettings(BaseSettings):
     @property
     def references(self) -> ReferenceOptions:
         """What the maps of the watched folder are compared with."""
-        return ReferenceOptions(self.reference, self.ancillary_path, self.terrain_limits)
+        return ReferenceOptions(self.reference, self.ancillary_place, self.terrain_limits)
 
     @property
     def terrain_limits(self) -> TerrainLimits:
@@ -463,10 +485,21 @@ class PipelineSettings(BaseSettings):
         return self.store or self.home / "store"
 
     @property
-    def ancillary_path(self) -> Path | None:
-        """The folder of layers of the lineage: `ancillary` in the home folder by default, if it exists."""
+    def ancillary_place(self) -> str | None:
+        """The folder or address of layers of the lineage: `ancillary` in the home folder by default, if it exists."""
+        if self.ancillary is not None:
+            return self.ancillary if is_address(self.ancillary) else str(Path(self.ancillary).absolute())
         default = self.home / "ancillary"
-        return self.ancillary or (default if default.is_dir() else None)
+        return str(default.absolute()) if default.is_dir() else None
+
+    @property
+    def ancillary_cache_path(self) -> Path:
+        """The folder for local copies of tiles: in the home folder if there is one, else in the user's cache."""
+        if self.ancillary_cache is not None:
+            return self.ancillary_cache
+        if "home" in self.model_fields_set or os.environ.get("DAGSTER_HOME"):
+            return self.home / "ancillary-cache"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "drshym" / "ancillary"
 
     @property
     def inbox_path(self) -> Path:

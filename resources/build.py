@@ -45,7 +45,7 @@ def build_resources(settings: PipelineSettings, checkout: Path) -> dict[str, Any
             precision=settings.precision,
             min_area_ha=settings.min_area_ha,
             reference=settings.reference,
-            ancillary=None if settings.ancillary_path is None else str(settings.ancillary_path.absolute()),
+            ancillary=settings.ancillary_place,
             slope_deg=settings.exclude_slope_deg,
             hand_m=settings.exclude_hand_m,
         ),

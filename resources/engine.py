@@ -43,7 +43,7 @@ class InferenceEngine(ConfigurableResource[Any]):
         default="auto", description="What a map is compared with: auto, side-car or none."
     )
 
-    ancillary: str | None = Field(default=None, description="The folder of long-term layers and elevation.")
+    ancillary: str | None = Field(default=None, description="The folder or address of long-term layers and elevation.")
     slope_deg: float = Field(default=STEEP_SLOPE_DEG, description="Slope from which ground is excluded, in degrees.")
     hand_m: float = Field(
         default=HIGH_ABOVE_DRAINAGE_M, description="Height above drainage from which ground is excluded, in metres."
@@ -53,7 +53,7 @@ class InferenceEngine(ConfigurableResource[Any]):
     def references(self) -> ReferenceOptions:
         """What maps are compared with."""
         limits = TerrainLimits(slope_deg=self.slope_deg, hand_m=self.hand_m)
-        return ReferenceOptions(self.reference, None if self.ancillary is None else Path(self.ancillary), limits)
+        return ReferenceOptions(self.reference, self.ancillary, limits)
 
     def load(self) -> "tuple[ModelBundle, ModelReference]":
         """Return the model in service and its reference; the shipped model until another one has been promoted."""

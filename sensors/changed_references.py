@@ -15,8 +15,8 @@ from dagster import (
     sensor,
 )
 
-from assets.scene_references import ScenesBeside
-from drshym_pipeline.errors import InputError, one_line
+from assets.scene_references import ScenesBeside, open_layers
+from drshym_pipeline.errors import InputError, UnavailableError, one_line
 from drshym_pipeline.records import counted
 from drshym_pipeline.scene_folder import MapFolder
 from drshym_pipeline.settings import PipelineSettings, ReferenceOptions
@@ -42,9 +42,7 @@ def _running(instance: DagsterInstance) -> set[str]:
 
 def _common(options: ReferenceOptions) -> str:
     """Return what changes with the settings and the files of the layers."""
-    folder = options.ancillary
-    paths = () if folder is None else sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [[str(path), (facts := path.stat()).st_size, facts.st_mtime_ns] for path in paths]
+    files = [] if options.ancillary is None else open_layers(options.ancillary).fingerprint()
     return sha256_json([options.reference, options.limits.model_dump(mode="json"), files])
 
 
@@ -112,7 +110,11 @@ def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
         memory = (store.get_object(MEMORY, context.cursor) if context.cursor else None) or {}
         beside = ScenesBeside.of(store.scenes)
         running = _running(context.instance)
-        common = _common(settings.references)
+        try:
+            common = _common(settings.references)
+        except (InputError, UnavailableError) as error:
+            # The cursor stays, so what has changed is seen when the layers are back.
+            return SkipReason(one_line(error))
         # A change of the settings or of a layer concerns every scene.
         before = memory["seen"] if memory.get("common") == common else {}
         layover = {} if settings.references.ancillary is None else layover_files(settings.inbox_path)
@@ -129,9 +131,7 @@ def changed_references_sensor(settings: PipelineSettings) -> SensorDefinition:
         now, later = sorted(due)[:MOST_IN_A_TICK], sorted(due)[MOST_IN_A_TICK:]
         try:
             states = _states(store, beside, now, settings.references)
-        except (
-            InputError
-        ) as error:  # the layers are lost: the cursor stays, so what has changed is seen when they are back
+        except (InputError, UnavailableError) as error:  # the layers are lost in this moment: likewise
             return SkipReason(one_line(error))
         plan = plan_renewals(states, memory.get("requested", {}), running, settings.renewals_per_tick)
         cursor = store.put_object(MEMORY, {**seen, "open": [*plan.open, *later], "requested": dict(plan.requested)})

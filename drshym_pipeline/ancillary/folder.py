@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
-from drshym_pipeline.ancillary.layers import ELEVATION, ELEVATION_LIST, Cell, Layer, elevation_name
+from drshym_pipeline.ancillary.tile_store import Tile, TileStore
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import LayerTile
 from drshym_pipeline.storage import sha256_file, to_uri
 
 _HASHED: Final = 4096  # files whose hashes a process remembers
-_MOST_LIST_BYTES: Final = 16 << 20  # the official list of tiles has 1.1 MB
 
 
-class AncillaryFolder:
+@dataclass(frozen=True)
+class FileTile(Tile):
+    """A tile in a folder.
+
+    Args:
+        file: The file.
+    """
+
+    file: Path
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.file)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of its path."""
+        return self.file.parts
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.file.stat().st_size
+
+    @property
+    def path(self) -> Path:
+        """The file itself."""
+        return self.file
+
+    def record(self) -> LayerTile:
+        """Return its address and hash. A process reads a file once for it, as long as it is not changed."""
+        return tile_record(self.file)
+
+
+class AncillaryFolder(TileStore):
     """A folder with tiles of layers, flat or in the folders of the official buckets.
 
     Args:
@@ -33,42 +67,17 @@ class AncillaryFolder:
                 "is not a folder, so it has no reference water and no elevation",
                 "Give the folder of the tiles as --ancillary or DRSHYM_ANCILLARY, or leave both out",
             )
-        self.root = root.absolute()
-        self._land: frozenset[str] | None = None
+        self._folder = root.absolute()
+        super().__init__(self._folder)
 
-    def _find(self, place: PurePosixPath) -> Path | None:
-        """Return a file by its path in a bucket, or by any shorter end of it: flat is the shortest."""
-        parts = place.parts
-        candidates = (self.root.joinpath(*parts[start:]) for start in range(len(parts) - 1, -1, -1))
-        return next((path for path in candidates if path.is_file()), None)
+    def _look_up(self, place: PurePosixPath) -> Tile | None:
+        path = self._folder / place
+        return FileTile(path) if path.is_file() else None
 
-    def tile(self, layer: Layer, cell: Cell) -> Path | None:
-        """Return the file of a tile; None when it is not there."""
-        return self._find(layer.place(cell)) if layer.covers(cell) else None
-
-    def is_sea(self, layer: Layer, cell: Cell) -> bool:
-        """Return whether a square of the elevation model is open sea.
-
-        The official list of tiles says so: it must be in the folder too. Without it a missing tile is only missing.
-        """
-        if layer is not ELEVATION:
-            return False
-        if self._land is None:
-            self._land = frozenset(self._listed())
-        return bool(self._land) and elevation_name(cell) not in self._land
-
-    def _listed(self) -> Iterator[str]:
-        """Yield the names in the list of tiles; none when there is no list."""
-        path = self._find(ELEVATION_LIST)
-        if path is None:
-            return
-        if path.stat().st_size > _MOST_LIST_BYTES:
-            raise InputError(path, "is too large for the list of elevation tiles", "Download tileList.txt again")
-        names = path.read_text("utf-8", errors="replace").split()
-        known = [name.rstrip("/") for name in names if name.startswith("Copernicus_DSM_COG_10_")]
-        if not known:
-            raise InputError(path, "names no elevation tile", "Download tileList.txt again, or remove it")
-        yield from known
+    def fingerprint(self) -> list[Any]:
+        """Return the paths, sizes and times of all files."""
+        paths = sorted(path for path in self._folder.rglob("*") if path.is_file())
+        return [[str(path), (facts := path.stat()).st_size, facts.st_mtime_ns] for path in paths]
 
 
 def tile_record(path: Path) -> LayerTile:

@@ -6,8 +6,7 @@ with it is noted: a wrong number must never come from a layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -17,9 +16,9 @@ from rasterio.crs import CRS
 from rasterio.enums import Resampling
 
 from drshym_pipeline.ancillary.blocks import Block, blocks
-from drshym_pipeline.ancillary.folder import AncillaryFolder, tile_record
 from drshym_pipeline.ancillary.layers import Cell, Layer
 from drshym_pipeline.ancillary.tile_files import DEGREES, DOWNLOAD, TileWindow, check_tile, read_tile, sea_window
+from drshym_pipeline.ancillary.tile_store import Tile, TileStore
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import LayerTile, MapGrid, counted
 
@@ -43,7 +42,7 @@ class LayerReader:
     """Reads one layer for the blocks of one map, and notes the tiles that it used and missed.
 
     Args:
-        folder: The folder of the tiles.
+        folder: The tiles.
         layer: The layer.
         prepare: Computes what is warped from the values of a tile.
         meaning: Computes the values of the layer from what was warped, if these are classes.
@@ -51,19 +50,19 @@ class LayerReader:
 
     def __init__(
         self,
-        folder: AncillaryFolder,
+        folder: TileStore,
         layer: Layer,
         prepare: Preparation,
         meaning: Meaning = _as_it_is,
     ) -> None:
         self.layer = layer
         self._folder, self._prepare, self._meaning = folder, prepare, meaning
-        self._paths: dict[Cell, Path | None] = {}
-        self._used: set[Path] = set()
-        self._checked: set[Path] = set()
+        self._tiles: dict[Cell, Tile | None] = {}
+        self._used: set[Tile] = set()
+        self._checked: set[Tile] = set()
         self._missing: set[str] = set()
         self._sea: set[str] = set()
-        self._faults: dict[Path, str] = {}
+        self._faults: dict[Tile, str] = {}
 
     @property
     def has_tiles(self) -> bool:
@@ -83,28 +82,28 @@ class LayerReader:
     @property
     def faults(self) -> tuple[str, ...]:
         """What is wrong with the tiles that could not be used, as sentences."""
-        return tuple(self._faults[path] for path in sorted(self._faults))
+        return tuple(self._faults[tile] for tile in _ordered(self._faults))
 
     def tiles(self) -> tuple[LayerTile, ...]:
         """Return the tiles that gave values, with their hashes."""
-        return tuple(tile_record(path) for path in sorted(self._used))
+        return tuple(tile.record() for tile in _ordered(self._used))
 
     def is_there(self, grid: MapGrid) -> bool:
-        """Return whether at least one tile of a map grid is in the folder, or is known to be sea."""
+        """Return whether at least one tile of a map grid is there, or is known to be sea."""
         cells = (cell for block in blocks(grid) for cell, _, touched in block.cells(self.layer.side) if touched)
-        return any(self._path(cell) or self._folder.is_sea(self.layer, cell) for cell in cells)
+        return any(self._tile(cell) is not None or self._folder.is_sea(self.layer, cell) for cell in cells)
 
     def identity(self, grid: MapGrid) -> dict[str, list[str]]:
         """Return what decides the values on a map grid, without reading a pixel.
 
         Returns:
-            The hashes of the tiles in the folder that the grid may touch, and the names of those that are sea.
+            The hashes of the tiles that are there and that the grid may touch, and the names of those that are sea.
         """
         cells = {cell for block in blocks(grid) for cell, _, _ in block.cells(self.layer.side)}
-        paths = sorted(path for cell in cells if (path := self._path(cell)) is not None)
-        gaps = (cell for cell in cells if self._path(cell) is None and self._folder.is_sea(self.layer, cell))
+        tiles = _ordered({tile for cell in cells if (tile := self._tile(cell)) is not None})
+        gaps = (cell for cell in cells if self._tile(cell) is None and self._folder.is_sea(self.layer, cell))
         sea = (self.layer.place(cell).name for cell in gaps)
-        found = {"tiles": [tile_record(path).sha256 for path in paths], "sea": sorted(sea)}
+        found = {"tiles": [tile.record().sha256 for tile in tiles], "sea": sorted(sea)}
         return {name: values for name, values in found.items() if values}
 
     def warnings(self) -> tuple[str, ...]:
@@ -137,37 +136,42 @@ class LayerReader:
             out[known] = warped[known]
             if not known.any():
                 continue
-            if (path := self._path(cell)) is not None:
-                self._used.add(path)
+            if (tile := self._tile(cell)) is not None:
+                self._used.add(tile)
             else:
                 self._sea.add(self.layer.place(cell).name)
         return out
 
-    def _path(self, cell: Cell) -> Path | None:
-        if cell not in self._paths:
-            self._paths[cell] = self._folder.tile(self.layer, cell)
-        return self._paths[cell]
+    def _tile(self, cell: Cell) -> Tile | None:
+        if cell not in self._tiles:
+            self._tiles[cell] = self._folder.tile(self.layer, cell)
+        return self._tiles[cell]
 
     def _window(self, cell: Cell, turns: int, block: Block, *, touched: bool) -> TileWindow | None:
         """Return the pixels of a tile below a block; None when there are none."""
-        path = self._path(cell)
-        if path is None:
+        tile = self._tile(cell)
+        if tile is None:
             if self._folder.is_sea(self.layer, cell):
                 return sea_window(cell, self.layer.side)
             if touched and self.layer.covers(cell):
                 self._missing.add(self.layer.place(cell).name)
             return None
-        if path in self._faults:
+        if tile in self._faults:
             return None
+        path = tile.path
         try:
-            if path not in self._checked:
+            if tile not in self._checked:
                 check_tile(path, self.layer, cell)
-                self._checked.add(path)
+                self._checked.add(tile)
             return read_tile(path, self.layer, _shifted(block.bounds, turns))
         except InputError as error:
-            # The reader of scenes may say to give a scene instead.
-            self._faults[path] = str(InputError(error.subject, error.problem, DOWNLOAD))
+            # The reader of scenes may say to give a scene instead, and names the copy of a tile of a bucket.
+            self._faults[tile] = str(InputError(tile.name, error.problem, DOWNLOAD))
             return None
+
+
+def _ordered(tiles: Iterable[Tile]) -> list[Tile]:
+    return sorted(tiles, key=lambda tile: tile.parts)
 
 
 def _shifted(bounds: tuple[float, float, float, float], turns: int) -> tuple[float, float, float, float]:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 AncillaryOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--ancillary",
         envvar="DRSHYM_ANCILLARY",
-        help="Folder of tiles of long-term water maps and elevation, to separate flood and to exclude steep ground.",
-        readable=False,
+        help="Folder or s3:// address of tiles of long-term water maps and elevation, to separate flood and to exclude "
+        "steep ground.",
     ),
 ]
 
 
-def ancillary_options(folder: Path | None) -> dict[str, Any]:
+def ancillary_options(place: str | None) -> dict[str, Any]:
     """Return the options of `map_scene` about long-term layers and terrain; the limits come from the environment.
 
     Raises:
-        InputError: The folder is none, or a limit is out of its range.
+        InputError: The place is neither a folder nor an address of tiles, or a limit is out of its range.
+        UnavailableError: The bucket cannot be asked now.
     """
-    if folder is None:
+    if place is None:
         return {}
-    from drshym_pipeline.ancillary.folder import AncillaryFolder
+    from drshym_pipeline.ancillary.places import open_tiles
     from drshym_pipeline.settings import PipelineSettings
 
-    AncillaryFolder(folder)  # a folder that does not exist is reported once, not for every scene
-    return {"ancillary": folder, "limits": PipelineSettings.from_environment().terrain_limits}
+    open_tiles(place)  # a place that cannot be used is reported once, not for every scene
+    return {"ancillary": place, "limits": PipelineSettings.from_environment().terrain_limits}

@@ -14,7 +14,7 @@ import typer
 
 from drshym_pipeline.commands.exit_codes import ExitCode
 from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress
-from drshym_pipeline.errors import DrShymError, InputError
+from drshym_pipeline.errors import DrShymError, ExplainedError, InputError, UnavailableError
 from drshym_pipeline.tiling import TileGrid
 
 if TYPE_CHECKING:
@@ -75,14 +75,20 @@ class Outcome:
         typer.echo(f"model: {self.model.text()}", err=True)
         return self.model
 
-    def refuse(self, error: InputError, sources: Sequence[Path] = ()) -> None:
-        """Record and report an input that cannot be used."""
+    def refuse(self, error: ExplainedError, sources: Sequence[Path] = ()) -> None:
+        """Record and report an input that cannot be used, or cannot be reached now."""
         from drshym_pipeline.commands.documents import SceneFailed
 
         error_line(error)
         named = tuple(str(source.absolute()) for source in sources)
         self.failures.append(
-            SceneFailed(sources=named, file=error.subject, problem=error.problem, remedy=error.remedy, kind="input")
+            SceneFailed(
+                sources=named,
+                file=error.subject,
+                problem=error.problem,
+                remedy=error.remedy,
+                kind="input" if isinstance(error, InputError) else "fault",
+            )
         )
 
     def fail(self, error: Exception, sources: Sequence[Path]) -> None:
@@ -194,7 +200,7 @@ def shown_outcome(command: Literal["segment", "predict-folder"], *, as_json: boo
     outcome = Outcome(command)
     try:
         yield outcome
-    except InputError as error:
+    except (InputError, UnavailableError) as error:
         outcome.refuse(error)
     if as_json:
         outcome.print_document()
@@ -258,7 +264,7 @@ def map_groups(
                     **options,
                 )
             outcome.maps.append((record, scene.out))
-        except InputError as error:
+        except (InputError, UnavailableError) as error:
             outcome.refuse(error, scene.sources)
         except KeyboardInterrupt:
             outcome.stop([left.sources for left in scenes[place:]])

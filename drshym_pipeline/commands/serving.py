@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from drshym_pipeline.commands.ancillary import AncillaryOption, ancillary_options
 from drshym_pipeline.commands.options import CheckpointOption
 from drshym_pipeline.errors import InputError
 
@@ -44,10 +45,6 @@ StoreOption = Annotated[
     Path | None,
     typer.Option("--store", help="Store of Dagster whose maps are shown too; by default that in $DAGSTER_HOME."),
 ]
-AncillaryFolderOption = Annotated[
-    Path | None,
-    typer.Option("--ancillary", envvar="DRSHYM_ANCILLARY", help="Folder of long-term water maps and elevation."),
-]
 TokenFileOption = Annotated[
     Path | None,
     typer.Option("--token-file", help=f"File with the token of all requests; or set {TOKEN_VARIABLE}."),
@@ -62,7 +59,7 @@ def serve(
     port: PortOption = None,
     input_root: InputRootOption = None,
     store: StoreOption = None,
-    ancillary: AncillaryFolderOption = None,
+    ancillary: AncillaryOption = None,
     checkpoint: CheckpointOption = None,
     token_file: TokenFileOption = None,
     workers: WorkersOption = None,
@@ -119,10 +116,10 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
     for name, folder in (
         *(("--input-root", folder) for folder in settings.input_roots),
         ("--store", settings.store),
-        ("--ancillary", settings.ancillary),
     ):
         if folder is not None and not folder.is_dir():
             raise InputError(name, f"{folder} is not a folder", "Give a folder that exists")
+    ancillary_options(settings.ancillary)  # refuses a place that cannot be used, before any scene is mapped
     return settings
 
 

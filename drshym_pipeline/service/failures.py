@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from drshym_pipeline.errors import InputError, one_line
+from drshym_pipeline.errors import InputError, UnavailableError, one_line
 from drshym_pipeline.service.jobs import JobFailure
 
 _DISK_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT}
@@ -31,6 +31,8 @@ def failure_of(error: BaseException, scene_name: str, out: Path) -> JobFailure:
     """
     if isinstance(error, InputError):
         return JobFailure(kind="input", code="scene_refused", detail=one_line(error))
+    if isinstance(error, UnavailableError):
+        return JobFailure(kind="fault", code="input_unavailable", detail=one_line(error))
     if isinstance(error, MemoryError):
         return JobFailure(
             kind="memory",

@@ -24,7 +24,14 @@ from drshym_pipeline.service.schemas import JobState, SegmentOptions
 
 FailureKind: TypeAlias = Literal["input", "fault", "cancelled", "time", "memory", "crash"]
 FailureCode: TypeAlias = Literal[
-    "scene_refused", "fault", "disk_full", "cancelled", "time_limit", "memory_limit", "worker_ended"
+    "scene_refused",
+    "input_unavailable",
+    "fault",
+    "disk_full",
+    "cancelled",
+    "time_limit",
+    "memory_limit",
+    "worker_ended",
 ]
 ENDED: Final[frozenset[JobState]] = frozenset({"done", "failed", "cancelled"})
 # What may follow a state. A running job is queued again only when the service starts after a stop.

@@ -65,6 +65,7 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
     "too_many_uploads": ProblemKind(429, "Too many uploads at the same time"),
     "queue_full": ProblemKind(429, "The queue is full"),
     "fault": ProblemKind(500, "A fault of the service"),
+    "input_unavailable": ProblemKind(503, "An input of the map cannot be reached now"),
     "worker_ended": ProblemKind(500, "The process that mapped the scene ended"),
     "memory_limit": ProblemKind(500, "The scene needs too much memory"),
     "time_limit": ProblemKind(500, "The scene takes too long"),

@@ -26,7 +26,9 @@ class ServiceSettings(BaseSettings):
         default=(), description="folders whose scenes may be named by image_uri; none by default"
     )
     store: Path | None = Field(default=None, description="store of the lineage whose maps are served too, read-only")
-    ancillary: Path | None = Field(default=None, description="folder of long-term layers, as for the command")
+    ancillary: str | None = Field(
+        default=None, description="folder or s3:// address of long-term layers, as for the command"
+    )
     checkpoint: Path | None = Field(default=None, description="folder of a sealed model; by default as for the command")
     host: str = Field(default="127.0.0.1", description="address to listen on; all but loopback need a token")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")

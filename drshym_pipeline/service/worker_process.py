@@ -40,13 +40,13 @@ class WorkerSetup:
     Args:
         folder: Where the warm-up scene is mapped; must exist.
         checkpoint: Folder of a sealed model; the model in service, or the shipped one, when None.
-        ancillary: Folder of long-term layers, or None.
+        ancillary: Folder or address of long-term layers, or None.
         cores: Most threads of one job.
     """
 
     folder: Path
     checkpoint: Path | None
-    ancillary: Path | None
+    ancillary: str | None
     cores: int
 
 
@@ -198,6 +198,7 @@ def _use_threads(threads: int) -> None:
 def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection: Connection) -> Message:
     """Map the scene of an order, and return how it went."""
     from drshym_pipeline.mapping import map_scene
+    from drshym_pipeline.settings import PipelineSettings
 
     spec = order.spec
     try:
@@ -209,6 +210,7 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             model.reference,
             pre=spec.pre,
             ancillary=setup.ancillary,
+            limits=PipelineSettings.from_environment().terrain_limits,
             scene_id=spec.scene_name,
             units=spec.options.units,
             tile=spec.options.tile,

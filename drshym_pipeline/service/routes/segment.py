@@ -33,6 +33,7 @@ _ERRORS: Final = (
     "scene_refused",
     "queue_full",
     "cancelled",
+    "input_unavailable",
     "worker_ended",
     "memory_limit",
     "time_limit",

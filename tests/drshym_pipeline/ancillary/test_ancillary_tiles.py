@@ -87,7 +87,7 @@ def test_a_tile_is_found_flat_and_in_the_folders_of_its_bucket(tmp_path, start):
     path = tmp_path.joinpath(*place.parts[start:])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x")
-    assert AncillaryFolder(tmp_path).tile(LAND_COVER, Cell(6, 0)) == path
+    assert AncillaryFolder(tmp_path).tile(LAND_COVER, Cell(6, 0)).path == path
     assert AncillaryFolder(tmp_path).tile(LAND_COVER, Cell(9, 0)) is None
 
 

@@ -45,7 +45,7 @@ def test_the_tiles_have_their_official_names_and_sizes(folder):
     found = AncillaryFolder(folder)
     sizes = {OCCURRENCE: 40_000, SEASONALITY: 40_000, LAND_COVER: 36_000, ELEVATION: 3_600}
     for layer, cell in LAYERS.items():
-        with rasterio.open(found.tile(layer, cell)) as source:
+        with rasterio.open(found.tile(layer, cell).path) as source:
             assert source.shape == (sizes[layer],) * 2 and source.crs == "EPSG:4326"
             assert source.bounds == pytest.approx(
                 (cell.west, cell.south, cell.west + layer.side, cell.south + layer.side)
