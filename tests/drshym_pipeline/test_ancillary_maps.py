@@ -20,7 +20,7 @@ from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.records import MapRecord, TerrainLimits
-from drshym_pipeline.scene_folder import EXCLUSION_KIND, OPTIONAL_KINDS, REFERENCE_KINDS
+from drshym_pipeline.scene_folder import EXCLUSION_KIND, REFERENCE_KINDS
 from tests.ancillary_tiles import everywhere, write_tile
 
 TILE = {"tile": 96, "overlap": 24}
