@@ -16,6 +16,7 @@ from drshym_pipeline.commands.serving import address_text, listen
 from drshym_pipeline.service.app import create_app
 from drshym_pipeline.service.settings import ServiceSettings
 
+SMALL_TILES = {"tile": 64, "overlap": 16}
 _START_SECONDS = 600.0  # a busy machine needs minutes
 
 
@@ -67,6 +68,11 @@ def _await_ready(client: httpx.Client) -> None:
     while client.get("/ready").status_code != 200:
         assert time.monotonic() < last, "the service is not ready"
         time.sleep(0.1)
+
+
+def ask_for(client: httpx.Client, uri: object, **more: object) -> httpx.Response:
+    """Ask for the map of the scene at an address."""
+    return client.post("/v1/segment", json={"domain": "flood_sar", "image_uri": uri, "options": SMALL_TILES, **more})
 
 
 def await_job(client: httpx.Client, path: str) -> dict[str, Any]:

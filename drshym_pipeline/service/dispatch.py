@@ -1,7 +1,7 @@
 """Who maps what, and when a worker process is ended and replaced.
 
 The dispatcher owns the workers. Its thread listens to their pipes, watches the time and the memory of their jobs, and
-starts a new process where one has ended. What a job is, and which one is next, it asks the engine.
+starts a new process where one has ended. `job_queue` says which job is next, and what follows from the end of a job.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Final, Protocol
+from typing import Final
 
-from drshym_pipeline.records import MapRecord, ModelReference
+from drshym_pipeline.records import ModelReference
 from drshym_pipeline.service import failures
+from drshym_pipeline.service.job_queue import JobQueue
 from drshym_pipeline.service.jobs import Job, JobFailure
 from drshym_pipeline.service.worker_process import Mapped, NotMapped, Progressed, Ready, Unusable, WorkerSetup
 from drshym_pipeline.service.workers import Assignment, Worker, threads_of
@@ -33,31 +34,6 @@ class Limits:
 
     seconds: float
     memory: int
-
-
-class Jobs(Protocol):
-    """What the dispatcher needs of the engine; all but `mapped` are called under the common lock."""
-
-    def waiting(self) -> Job | None:
-        """Return the job that is next in the queue, or None."""
-
-    def begin(self, job: Job) -> Job:
-        """Take a job from the queue, and return it as it is now."""
-
-    def progressed(self, job: Job, message: Progressed) -> None:
-        """Note the progress of a job."""
-
-    def completed(self, job: Job) -> None:
-        """Note that a job can no longer be cancelled, because its map is complete."""
-
-    def mapped(self, job: Job, record: MapRecord, seconds: float) -> None:
-        """Publish the map of a job and end it as done. Called without the lock, because that may take a while."""
-
-    def failed(self, job: Job, failure: JobFailure) -> None:
-        """End a job as failed."""
-
-    def workers_changed(self) -> None:
-        """Tell those that wait for it that a worker has become ready or cannot begin."""
 
 
 @dataclass
@@ -78,11 +54,11 @@ class Dispatcher:
         count: Number of workers.
         limits: Limits of one job.
         lock: The lock of the engine.
-        jobs: The engine.
+        queue: The jobs.
     """
 
-    def __init__(self, setup: WorkerSetup, count: int, limits: Limits, lock: threading.RLock, jobs: Jobs) -> None:
-        self._setup, self._limits, self._lock, self._jobs = setup, limits, lock, jobs
+    def __init__(self, setup: WorkerSetup, count: int, limits: Limits, lock: threading.RLock, queue: JobQueue) -> None:
+        self._setup, self._limits, self._lock, self._queue = setup, limits, lock, queue
         self._slots = [_Slot(number) for number in range(1, count + 1)]
         self._stopping = False
         self._was_ready = False
@@ -111,14 +87,12 @@ class Dispatcher:
     @property
     def ready(self) -> bool:
         """Whether scenes are mapped: at first when all workers are ready, later when any of them is."""
-        ready = sum(worker.ready for worker in self.workers)
-        self._was_ready = self._was_ready or ready == len(self._slots)
-        return self._was_ready and ready > 0
+        return self._was_ready and any(worker.ready for worker in self.workers)
 
     def assign(self) -> None:
         """Give waiting jobs to idle workers. Called under the lock, by any thread."""
         for worker in self.workers:
-            job = self._jobs.waiting()
+            job = self._queue.waiting()
             if job is None or self._stopping:
                 return
             if not worker.idle:
@@ -126,7 +100,7 @@ class Dispatcher:
             running = 1 + sum(other.assignment is not None for other in self.workers)
             if worker.give(job, threads_of(self._setup.cores, running), self._limits.seconds):
                 assert worker.assignment is not None
-                worker.assignment.job = self._jobs.begin(job)
+                worker.assignment.job = self._queue.begin(job)
                 self._wake.send_bytes(b".")  # the thread may wait without a limit of time
 
     def end_job(self, job: Job) -> None:
@@ -137,28 +111,31 @@ class Dispatcher:
                 worker.kill()
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                if self._stopping:
-                    break
-                self._start_workers()
-                self._check_limits()
-                self.assign()
-                listened = {slot.worker.connection: slot for slot in self._slots if slot.worker is not None}
-                pause = self._pause()
-            for connection in wait([self._wakes, *listened], pause):
-                try:
-                    if connection is self._wakes:
-                        self._wakes.recv_bytes()
-                    elif isinstance(connection, Connection):
-                        self._listen(listened[connection])
-                except Exception:
-                    _log.exception("a message of a worker could not be used")
+        while not self._stopping:
+            try:
+                self._step()
+            except Exception:  # one fault must not end the service for all jobs
+                _log.exception("the workers could not be looked after; it is tried again")
+                time.sleep(1.0)
         for worker in self.workers:
             worker.kill()
         for slot in self._slots:
             if slot.worker is not None:
                 slot.worker.close()
+
+    def _step(self) -> None:
+        """Do what is due, then listen until a worker reports something or the next check is due."""
+        with self._lock:
+            self._start_workers()
+            self._check_limits()
+            self.assign()
+            listened = {slot.worker.connection: slot for slot in self._slots if slot.worker is not None}
+            pause = self._pause()
+        for connection in wait([self._wakes, *listened], pause):
+            if connection is self._wakes:
+                self._wakes.recv_bytes()
+            elif isinstance(connection, Connection):
+                self._listen(listened[connection])
 
     def _start_workers(self) -> None:
         for slot in self._slots:
@@ -193,7 +170,7 @@ class Dispatcher:
         assert worker.assignment is not None
         job, worker.assignment = worker.assignment.job, None
         worker.kill()
-        self._jobs.failed(job, failure)
+        self._queue.failed(job, failure)
 
     def _listen(self, slot: _Slot) -> None:
         """Receive one message of a worker and act on it."""
@@ -205,9 +182,9 @@ class Dispatcher:
                 assignment = self._release(worker, message.job_id)
                 if assignment is None:
                     return
-                self._jobs.completed(assignment.job)
+                self._queue.completed(assignment.job)
                 self.assign()
-            self._jobs.mapped(assignment.job, message.record, time.monotonic() - assignment.since)
+            self._queue.mapped(assignment.job, message.record, time.monotonic() - assignment.since)
             return
         with self._lock:
             match message:
@@ -216,18 +193,19 @@ class Dispatcher:
                 case Ready(model):
                     worker.ready, slot.failed_starts = True, 0
                     self.model, self.problem = model, None
-                    self._jobs.workers_changed()
+                    self._was_ready |= sum(worker.ready for worker in self.workers) == len(self._slots)
+                    self._queue.workers_changed()
                 case Unusable(detail):
                     self.problem = detail
-                    self._jobs.workers_changed()
+                    self._queue.workers_changed()
                 case Progressed():
                     if worker.assignment is not None and worker.assignment.job.id == message.job_id:
-                        self._jobs.progressed(worker.assignment.job, message)
+                        self._queue.progressed(worker.assignment.job, message)
                 case NotMapped():
                     if assignment := self._release(worker, message.job_id):
                         if message.log:
                             _log.error("job %s failed:\n%s", message.job_id, message.log)
-                        self._jobs.failed(assignment.job, message.failure)
+                        self._queue.failed(assignment.job, message.failure)
 
     @staticmethod
     def _release(worker: Worker, job_id: str) -> Assignment | None:
@@ -240,12 +218,12 @@ class Dispatcher:
 
     def _replace(self, slot: _Slot, worker: Worker) -> None:
         """Release a process that has ended, fail its job, and plan the start of the next one."""
+        slot.worker = None
         exit_code = worker.close()
         if worker.assignment is not None:
             job = worker.assignment.job
             _log.error("the worker of job %s ended with exit code %s", job.id, exit_code)
-            self._jobs.failed(job, failures.worker_ended(job.spec.scene_name, exit_code))
-        slot.worker = None
+            self._queue.failed(job, failures.worker_ended(job.spec.scene_name, exit_code))
         self.restarts += 1
         if not worker.ready:
             slot.failed_starts += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drshym_pipeline.service.answers import job_answer
 from drshym_pipeline.service.context import Service
 from drshym_pipeline.service.jobs import Job
-from drshym_pipeline.service.mapping_requests import without_upload_folder
+from drshym_pipeline.service.mapping_requests import without_own_folders
 from drshym_pipeline.service.problems import ProblemError
 from drshym_pipeline.service.schemas import JobAnswer
 
@@ -27,5 +27,5 @@ def _for_users(job: Job) -> Job:
     """Return a job whose failure names uploaded files without their place on this machine."""
     if job.failure is None:
         return job
-    detail = without_upload_folder(job.failure.detail, job.spec.uploads)
+    detail = without_own_folders(job.failure.detail, job.spec)
     return job.model_copy(update={"failure": job.failure.model_copy(update={"detail": detail})})

@@ -119,8 +119,14 @@ class Job(Record):
         return self._become("running", stage=stage, done=done, total=total)
 
     def queued_again(self) -> Job:
-        """Return the job as it is when the service was stopped while it ran."""
+        """Return the job as it is when the service has ended while it ran."""
+        if self.state != "running":
+            raise ValueError(f"job {self.id}: {self.state} cannot be queued again")
         return self._become("queued", started_at=None, stage=None, done=0, total=0)
+
+    def put_back(self) -> Job:
+        """Return the job as it is when the service is stopped in order while it runs: this start does not count."""
+        return self.queued_again().model_copy(update={"starts": self.starts - 1})
 
     def finished(self) -> Job:
         """Return the job as done."""

@@ -7,6 +7,7 @@ pixels. Errors about uploaded files name them as the user does.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from drshym_pipeline.service.scenes import SceneCatalogue
 from drshym_pipeline.service.schemas import ImageUris, SegmentOptions, SegmentRequest
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.service.uploads import PRE_FIELD, SCENE_FIELD, Upload, UploadedFile
-from drshym_pipeline.storage import sha256_json
+from drshym_pipeline.storage import TEMPORARY_PREFIX, sha256_json
 
 _BYTES_PER_PIXEL: Final = 4  # of a zip, whose pixels are not known before it is unpacked
 
@@ -136,11 +137,12 @@ def as_user_names(error: InputError, upload: Upload) -> InputError:
     )
 
 
-def without_upload_folder(text: str, folders: Sequence[Path]) -> str:
-    """Return a text in which uploaded files have no folder of this machine before their names."""
-    for folder in folders:
+def without_own_folders(text: str, spec: JobSpec) -> str:
+    """Return a text in which uploaded and unpacked files have no folder of the service before their names."""
+    for folder in spec.uploads:
         text = _replaced(text, {}, folder)
-    return text
+    temporary = rf"(?:{re.escape(TEMPORARY_PREFIX)}[^/]*/)*"
+    return re.sub(rf"{re.escape(str(spec.out))}/{temporary}", "", text)
 
 
 def _replaced(text: str, names: Mapping[str, str], folder: Path) -> str:

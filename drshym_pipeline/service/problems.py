@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from drshym_pipeline.errors import DrShymError
 from drshym_pipeline.service.schemas import ProblemDetail
@@ -163,11 +164,23 @@ async def handle_input_error(_: Request, error: Exception) -> Response:
     return problem_response("scene_refused", str(error))
 
 
-async def handle_http_error(_: Request, error: Exception) -> Response:
+async def handle_http_error(request: Request, error: Exception) -> Response:
     """Return the answer for an error of the framework, such as an unknown address."""
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "malformed_request")
-    return problem_response(code, _DETAILS.get(code, PROBLEMS[code].title + "."), error.headers)
+    headers = dict(error.headers or {})
+    if code == "method_not_allowed" and (methods := _methods_of(request)):
+        headers["Allow"] = ", ".join(methods)
+    return problem_response(code, _DETAILS.get(code, PROBLEMS[code].title + "."), headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Return all methods of an address. The framework knows only those of the first route that fits it."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.path_regex.match(request.url.path):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def handle_validation(request: Request, error: Exception) -> Response:
@@ -197,7 +210,7 @@ def describe_invalid(errors: Sequence[Any], model: type[BaseModel] | None) -> st
     if path and _is_type_tag(path[-1]) and first["type"] != "extra_forbidden":
         name = name.rpartition(".")[0]
     if first["type"] == "json_invalid":
-        return f"The body is not valid JSON ({first.get('ctx', {}).get('error', 'unreadable')}). Correct it."
+        return f"{place}: not valid JSON ({first.get('ctx', {}).get('error', 'unreadable')}). Correct it."
     if first["type"] == "extra_forbidden":
         return f"{place}: unknown key '{name}'. {_known_keys_text(model, path)}"
     if not name:

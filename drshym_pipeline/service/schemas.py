@@ -35,7 +35,11 @@ class SegmentOptions(Record):
     explain: bool = Field(default=True, description="the overlay, which explains the map as a picture")
     units: Units | None = Field(default=None, description="unit of the pixel values, if it cannot be recognised")
     threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="instead of the model's threshold")
-    min_area_ha: MinAreaHa = Field(default=0.0, description="water areas below this size become dry, in hectares")
+    min_area_ha: MinAreaHa = Field(
+        default=0.0,
+        description="water areas below this size become dry, in hectares; in steps of 0.1",
+        json_schema_extra={"minimum": 0, "maximum": 10, "multipleOf": 0.1},
+    )
 
 
 class SegmentRequest(Record):
@@ -197,6 +201,9 @@ class SceneAnswer(Record):
     crs: str
     provenance: SegmentProvenance
     areas: dict[str, float | None] = Field(description="area of each state of the mask in km2")
+    intervals: dict[str, AreaAnswer] = Field(
+        default_factory=dict, description="areas of water with their intervals, by what the water is"
+    )
     warnings: tuple[str, ...]
     record: str
 

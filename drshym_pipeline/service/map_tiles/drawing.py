@@ -10,28 +10,42 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from drshym_pipeline.records import MapGrid
 from drshym_pipeline.service.map_tiles.layers import RasterFile, Style
+from drshym_pipeline.service.map_tiles.web_map import WEB_MERCATOR, degrees_east
 
 _OPEN_FILES: Final = 16
 _CACHE_MEGABYTES: Final = 64
+_REDUCTION: Final = 8  # of the copy that small scales of a large raster without overviews are drawn from
+_LARGE_PIXELS: Final = 1 << 22
+_REDUCED_COPIES: Final = 4  # of 2 bytes per 64 pixels of the raster
 _TURNS: Final = (0.0, -360.0, 360.0)  # degrees
 _TOLERANCE: Final = 0.125  # pixels; the largest error when GDAL approximates the transformation
 
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """Draw a raster on a grid, as a PNG with opacity."""
+    """Draw a raster on a grid, as a PNG with opacity.
+
+    Args:
+        raster: The raster.
+        style: Its colours.
+        grid: The grid of the picture.
+        reduction: How many pixels of the raster one of the picture has along a side, approximately.
+    """
 
     raster: RasterFile
     style: Style
     grid: MapGrid
+    reduction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,10 @@ class ReadRequest:
 def drawing_environment() -> Iterator[None]:
     """Set a GDAL environment with little memory, which reads nothing but the files that are named."""
     import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
 
+    # The stored backscatter of a scene has no georeference; its record has it.
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
     with rasterio.Env(
         GDAL_CACHEMAX=_CACHE_MEGABYTES,
         GDAL_NUM_THREADS="1",
@@ -62,6 +79,7 @@ class Drawing:
 
     def __init__(self) -> None:
         self._open: OrderedDict[tuple[Path, int, int], Any] = OrderedDict()
+        self._reduced: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
 
     def answer(self, request: DrawRequest | ReadRequest) -> bytes | dict[str, tuple[int | None, ...]]:
         """Return the PNG of a `DrawRequest`, or the values of a `ReadRequest` by name, one per band.
@@ -74,18 +92,33 @@ class Drawing:
 
     def _dataset(self, path: Path) -> Any:
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
 
         facts = path.stat()
         key = (path, facts.st_mtime_ns, facts.st_size)
         if key not in self._open:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._open[key] = rasterio.open(path, driver="GTiff", sharing=False)
+            self._open[key] = rasterio.open(path, driver="GTiff", sharing=False)
             while len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(key)
         return self._open[key]
+
+    def _source(self, request: DrawRequest) -> Any:
+        """Return the open raster of a request, or a reduced copy of it.
+
+        The stored backscatter of a scene has no overviews: each picture of all of it would read all of its pixels.
+        """
+        dataset = self._dataset(request.raster.path)
+        is_small = dataset.width * dataset.height < _LARGE_PIXELS
+        if is_small or request.reduction < _REDUCTION or dataset.overviews(1):
+            return dataset
+        if dataset.name not in self._reduced:
+            memory = _reduced_copy(dataset)
+            self._reduced[dataset.name] = memory, memory.open()
+            while len(self._reduced) > _REDUCED_COPIES:
+                for unused in reversed(self._reduced.popitem(last=False)[1]):
+                    unused.close()
+        self._reduced.move_to_end(dataset.name)
+        return self._reduced[dataset.name][1]
 
     def _read(self, raster: RasterFile, row: int, col: int) -> tuple[int | None, ...]:
         dataset = self._dataset(raster.path)
@@ -95,19 +128,46 @@ class Drawing:
     def _draw(self, request: DrawRequest) -> bytes:
         from rio_tiler.utils import render
 
-        dataset, style = self._dataset(request.raster.path), request.style
-        colours = np.array(style.colours, np.uint8)
+        dataset, style = self._source(request), request.style
+        colours = _colour_table(style, dataset.dtypes[0])
         picture = np.zeros((request.grid.height, request.grid.width, 4), np.uint8)
         for options in _sources(dataset, request):
             values, seen = _values(dataset, options, smooth=style.smooth)
-            steps = (values.astype(np.float32) - style.low) * ((len(colours) - 1) / (style.high - style.low))
-            drawn = colours[np.clip(np.rint(steps), 0, len(colours) - 1).astype(np.uint8)]
-            drawn[~seen] = 0
-            picture = np.where(picture[..., 3:] == 0, drawn, picture)
-        picture[picture[..., 3] == 0] = 0
+            drawn = colours[values.view(f"u{values.itemsize}")]
+            place = seen & (picture[..., 3] == 0)
+            picture[place] = drawn[place]
         layers = np.moveaxis(picture, -1, 0)
         png: bytes = render(layers[:3], layers[3], img_format="PNG", ZLEVEL=1)
         return png
+
+
+def _reduced_copy(dataset: Any) -> Any:
+    """Return a file in memory with a copy of the first band of a raster, with means of its observed pixels."""
+    from rasterio.enums import Resampling
+    from rasterio.io import MemoryFile
+
+    height, width = (-(-side // _REDUCTION) for side in dataset.shape)
+    values = dataset.read(1, out_shape=(height, width), resampling=Resampling.average)
+    profile = {"driver": "GTiff", "count": 1, "height": height, "width": width, "tiled": True}
+    memory = MemoryFile()
+    with memory.open(**profile, dtype=dataset.dtypes[0], nodata=dataset.nodata) as copy:
+        copy.write(values, 1)
+    return memory
+
+
+@lru_cache(maxsize=64)
+def _colour_table(style: Style, dtype: str) -> NDArray[np.uint8]:
+    """Return the colour of every value that an integer of this type can have, (values, 4).
+
+    The index is the value, or for a negative value the unsigned integer of the same bits.
+    """
+    size = np.dtype(dtype).itemsize
+    values = np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype).astype(np.float64)
+    last = len(style.colours) - 1
+    steps = np.rint((values - style.low) * (last / (style.high - style.low)))
+    table = np.array(style.colours, np.uint8)[np.clip(steps, 0, last).astype(np.int32)]
+    table[table[:, 3] == 0] = 0
+    return table
 
 
 def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
@@ -116,7 +176,7 @@ def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
 
     grid = request.raster.grid
     crs = dataset.crs if grid is None else CRS.from_user_input(grid.crs)
-    affine = dataset.transform if grid is None else grid.affine
+    affine = dataset.transform if grid is None else _affine_on(grid, dataset)
     target = {
         "crs": CRS.from_user_input(request.grid.crs),
         "transform": request.grid.affine,
@@ -124,8 +184,25 @@ def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
         "height": request.grid.height,
         "tolerance": _TOLERANCE,
     }
-    for turn in _TURNS if crs.is_geographic and crs != target["crs"] else (0.0,):
-        yield target | {"src_crs": crs, "src_transform": affine.translation(turn, 0) @ affine}
+    has_turns = crs.is_geographic and crs != target["crs"]
+    west, east = _longitudes(request.grid)
+    for turn in _TURNS if has_turns else (0.0,):
+        left, right = affine.c + turn, affine.c + affine.a * dataset.width + turn
+        if not has_turns or (min(left, right) <= east and max(left, right) >= west):
+            yield target | {"src_crs": crs, "src_transform": affine.translation(turn, 0) @ affine}
+
+
+def _affine_on(grid: MapGrid, dataset: Any) -> Affine:
+    """Return the affine of a raster that covers a grid, with as many pixels or fewer."""
+    return grid.affine @ Affine.scale(grid.width / dataset.width, grid.height / dataset.height)
+
+
+def _longitudes(grid: MapGrid) -> tuple[float, float]:
+    """Return the longitudes of the left and of the right side of a tile; those of the earth for any other grid."""
+    if grid.crs != WEB_MERCATOR:
+        return -180.0, 180.0
+    left, right = (degrees_east(grid.affine.c + grid.affine.a * column) for column in (0, grid.width))
+    return left, right
 
 
 def _values(dataset: Any, options: dict[str, Any], *, smooth: bool) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -37,16 +37,16 @@ class TileServer:
     Args:
         processes: The number of processes.
         seconds: The time limit of one request, and of its wait for a process.
+        cache_bytes: The size of the tiles that are kept.
     """
 
-    def __init__(self, processes: int = _PROCESSES, seconds: float = _SECONDS) -> None:
+    def __init__(self, processes: int = _PROCESSES, seconds: float = _SECONDS, cache_bytes: int = _CACHE_BYTES) -> None:
         self._count, self._seconds = processes, seconds
         self._free: queue.Queue[TileProcess] = queue.Queue()
         self._all: set[TileProcess] = set()
         self._lock = threading.Lock()
         self._running = False
-        self._tiles: LRUCache[tuple[Any, ...], bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
-        self._empty: bytes | None = None
+        self._tiles: LRUCache[tuple[Any, ...], bytes] = LRUCache(cache_bytes, getsizeof=len)
 
     def start(self) -> None:
         """Start the processes. They load their libraries while the first request may already wait."""
@@ -87,7 +87,9 @@ class TileServer:
             known: bytes | None = self._tiles.get(key)
         if known is not None:
             return known
-        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, tile_grid(z, x, y)))
+        drawn: bytes = self._ask(
+            DrawRequest(found.raster, found.style, tile_grid(z, x, y), 2.0 ** (place.highest_zoom - 1 - z))
+        )
         with self._lock:
             self._tiles[key] = drawn
         return drawn
@@ -115,7 +117,9 @@ class TileServer:
             TileServerError: No process answered in time.
         """
         found = find_layer(scene, layer)
-        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, _reduced(grid_of(scene.record), most_pixels)))
+        whole = grid_of(scene.record)
+        grid = _reduced(whole, most_pixels)
+        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, grid, whole.width / grid.width))
         return drawn
 
     def point(
@@ -135,6 +139,16 @@ class TileServer:
         """
         place = point_place(scene.record, lon=lon, lat=lat, row=row, column=column)
         return point_answer(scene.record, place, self._ask(ReadRequest(point_pixels(scene, place))))
+
+    def processes(self) -> list[int]:
+        """Return the ids of the processes, for measurements."""
+        with self._lock:
+            return [process.pid for process in self._all if process.pid is not None]
+
+    def kept_bytes(self) -> int:
+        """Return the size of the tiles that are kept."""
+        with self._lock:
+            return int(self._tiles.currsize)
 
     def _add_process(self) -> None:
         process = TileProcess()

@@ -123,6 +123,11 @@ def tile_grid(z: int, x: int, y: int) -> MapGrid:
     return MapGrid(crs=WEB_MERCATOR, transform=transform, height=TILE_PIXELS, width=TILE_PIXELS)
 
 
+def degrees_east(x: float) -> float:
+    """Return the longitude of an x of the web map."""
+    return x / _HALF_WORLD_M * 180.0
+
+
 def _place(record: MapRecord) -> WebMap | None:
     return _place_of_grid(record.crs, record.transform, record.shape)
 

@@ -9,6 +9,8 @@ import { askForToken } from "./token_form.js";
 import { prepareUpload } from "./upload.js";
 
 const TITLE = "Flood maps";
+const NOT_READY = 503;
+const MODEL_RETRY_MS = 2000;
 
 /** Return the id of the scene in the address, or null. */
 function sceneInAddress() {
@@ -53,8 +55,14 @@ function sceneOf(job) {
   return job.result?.scene_id;
 }
 
+/** Show which model the service maps with. It has none while its workers start. */
 async function showModel() {
-  const model = await json(address("v1", "model"));
+  const model = await json(address("v1", "model")).catch((error) => {
+    if (error.status !== NOT_READY) throw error;
+    byId("model").textContent = "The model is being loaded";
+    setTimeout(() => reported(showModel()), MODEL_RETRY_MS);
+  });
+  if (!model) return;
   byId("model").textContent = `Model ${model.version.startsWith(model.name) ? "" : `${model.name} `}${model.version}`;
 }
 

@@ -53,7 +53,6 @@ export class PointReader {
 
   content(point) {
     const colour = this.legend.find((entry) => entry.text === point.state)?.colour;
-    const place = point.lat === null ? null : `${point.lat.toFixed(5)}, ${point.lon.toFixed(5)}`;
     return element(
       "div",
       { class: "pixel" },
@@ -69,7 +68,8 @@ export class PointReader {
         ["VH before", numberText(point.vh_before_db, 2, "dB")],
         ["Mask value", point.mask],
         ["Row, column", `${point.row}, ${point.column}`],
-        ["Latitude, longitude", place],
+        ["Latitude", numberText(point.lat, 5, "°")],
+        ["Longitude", numberText(point.lon, 5, "°")],
       ]),
     );
   }

@@ -5,9 +5,11 @@ import { announce, byId, element, facts, showMessage, swatch } from "./dom.js";
 import { MapView } from "./map_view.js";
 import { acquiredText, areaText, fileText, stateText, timeText } from "./texts.js";
 
-// The layers that are shown at first, with their opacity.
-const SHOWN_FIRST = { backscatter: 1, mask: 0.7 };
 const BEFORE = "backscatter_before";
+const SHOWN_FIRST = new Set(["backscatter", "mask"]);
+// Radar images hide what is below them; through everything else the radar image can be seen.
+const OPACITIES = { backscatter: 1, [BEFORE]: 1 };
+const OTHER_OPACITY = 0.7;
 
 let open = null;
 
@@ -44,6 +46,7 @@ function panel(scene, message) {
     element("p", { class: "area" }, areaText(summary)),
     element("p", { class: "caption" }, summary.caption),
     message,
+    ...intervalsPart(scene),
     layersPart(scene),
     part("Read this before using the map", element("ul", { class: "warnings" }, scene.warnings.map((text) => element("li", {}, text)))),
     part("Share of each state in the mask", shares(scene)),
@@ -51,6 +54,12 @@ function panel(scene, message) {
     part("Provenance", provenance(scene)),
     ...(summary.origin === "service" ? [removal(summary)] : []),
   ];
+}
+
+/** The areas of all kinds of water, where the scene has more than the one that is already shown. */
+function intervalsPart(scene) {
+  const areas = Object.entries(scene.intervals);
+  return areas.length > 1 ? [part("Areas of water", facts(areas.map(([name, area]) => [name, area.text])))] : [];
 }
 
 const part = (title, ...content) => element("section", {}, element("h3", {}, title), ...content);
@@ -72,8 +81,8 @@ function layersPart(scene) {
 }
 
 function layerRow(layer) {
-  const opacity = SHOWN_FIRST[layer.name] ?? 0.8;
-  const shown = layer.name in SHOWN_FIRST;
+  const opacity = OPACITIES[layer.name] ?? OTHER_OPACITY;
+  const shown = SHOWN_FIRST.has(layer.name);
   const legend = element("ul", { class: "legend" }, layer.legend.map((entry) => element("li", {}, swatch(entry.colour), entry.text)));
   const slider = element("input", {
     type: "range", min: 0, max: 100, step: 5, value: 100 * opacity, "data-opacity": layer.name,

@@ -21,7 +21,7 @@ export class Swipe {
       class: "swipe-handle",
       role: "slider",
       tabindex: 0,
-      "aria-label": "Swipe between before and now",
+      "aria-label": "Line of the swipe",
       "aria-orientation": "horizontal",
       "aria-valuemin": 0,
       "aria-valuemax": 100,
@@ -34,6 +34,7 @@ export class Swipe {
     // Otherwise the map would read a pixel, zoom or move below the handle.
     window.L.DomEvent.disableClickPropagation(this.handle);
     map.on("move zoom zoomend viewreset resize", this.clip, this);
+    this.clip();
   }
 
   set(on) {

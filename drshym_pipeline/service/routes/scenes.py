@@ -31,7 +31,25 @@ _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
 FileName = Annotated[str, Path(description="name of a file of the scene", min_length=1, max_length=255)]
 
 
-@router.get("/v1/scenes", operation_id="list_scenes", summary="List maps", responses=error_responses(*_ERRORS))
+_FIRST: Final = {"id": "$response.body#/scenes/0/id"}
+_LISTED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "links": {
+            "scene": {"operationId": "get_scene", "parameters": _FIRST},
+            "thumbnail": {"operationId": "get_thumbnail", "parameters": _FIRST},
+            "archive": {"operationId": "get_archive", "parameters": _FIRST},
+            "point": {"operationId": "get_point", "parameters": _FIRST},
+        }
+    }
+}
+
+
+@router.get(
+    "/v1/scenes",
+    operation_id="list_scenes",
+    summary="List maps",
+    responses={**_LISTED, **error_responses(*_ERRORS)},
+)
 def list_scenes(
     service: RunningService,
     limit: Annotated[int, Query(ge=1, le=_MOST_LISTED, description="scenes per page")] = 50,

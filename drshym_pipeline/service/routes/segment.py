@@ -47,11 +47,8 @@ _ACCEPTED: Final[dict[int | str, dict[str, Any]]] = {
             "Retry-After": {"description": "seconds until it is worth asking", "schema": {"type": "string"}},
         },
         "links": {
-            "job": {
-                "operationId": "get_job",
-                "parameters": {"id": "$response.body#/id"},
-                "description": "The state of the job",
-            }
+            "follow": {"operationId": "get_job", "parameters": {"id": "$response.body#/id"}},
+            "cancel": {"operationId": "cancel_job", "parameters": {"id": "$response.body#/id"}},
         },
     }
 }
@@ -104,7 +101,12 @@ _FORM: Final[dict[str, Any]] = {
                             "description": "JSON of `SegmentOptions`",
                             "examples": ['{"tile": 512, "overlap": 64}'],
                         },
-                        "name": {"type": "string", "description": "name of the scene; taken from the files by default"},
+                        "name": {
+                            "type": "string",
+                            "minLength": 1,
+                            "maxLength": 100,
+                            "description": "name of the scene; taken from the files by default",
+                        },
                         "wait": {
                             "type": "string",
                             "enum": ["true", "false"],

@@ -121,6 +121,25 @@ def test_jobs_are_queued_again_after_a_restart_in_their_old_order(started: Engin
     assert [job.id for job in second.jobs()] == [job.id for job in reversed(jobs)]
 
 
+def test_a_stop_in_order_does_not_count_as_a_start_of_the_running_job(started: Engines, tmp_path: Path) -> None:
+    engine = started()
+    job = engine.submit(spec(tmp_path))
+    with engine._lock:
+        assert engine._queue.begin(job).starts == 1
+    engine.stop()
+    store = JobStore(tmp_path / "root" / JOBS_FILE)
+    assert store.open_jobs() == [job]
+
+
+def test_all_jobs_that_have_not_ended_are_listed(started: Engines, tmp_path: Path) -> None:
+    engine = started()
+    jobs = [engine.submit(spec(tmp_path, name)) for name in ("a", "b", "c", "d")]
+    engine.cancel(jobs[2].id)
+    assert [job.id for job in engine.jobs(limit=2)] == [jobs[number].id for number in (3, 2, 1, 0)]
+    engine.cancel(jobs[0].id)
+    assert [job.id for job in engine.jobs(limit=2)] == [jobs[number].id for number in (3, 2, 1)]
+
+
 def test_a_scene_that_ends_the_service_again_and_again_is_given_up(started: Engines, tmp_path: Path) -> None:
     first = started()
     job = first.submit(spec(tmp_path))
