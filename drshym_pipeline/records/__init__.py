@@ -68,6 +68,7 @@ from drshym_pipeline.records.separation import (
 from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.surfaces import MappedSurfaces
+from drshym_pipeline.records.tiled_scenes import TiledScene, TileLayout
 from drshym_pipeline.records.tiles import (
     LABEL_SET,
     DrShymRecord,
@@ -130,7 +131,9 @@ __all__ = [
     "StitchSummary",
     "TerrainLayer",
     "TerrainLimits",
+    "TileLayout",
     "TileProvenance",
+    "TiledScene",
     "TilesSummary",
     "Units",
     "area_figure",
