@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from drshym_pipeline.commands.documents import MappingDocument, StatusDocument
-from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta
+from drshym_pipeline.commands.result_documents import DOCUMENTS
+from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta, TiledScene
 from drshym_pipeline.storage import write_json
+from drshym_pipeline.tile_folders.predicting import TilesPrediction
 
 # The dialect pydantic writes.
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,6 +19,9 @@ SCHEMAS: dict[str, type[Record]] = {
     "map_record-0.1.json": MapRecord,
     "mapping_document-0.1.json": MappingDocument,
     "status_document-0.1.json": StatusDocument,
+    "tiled_scene-0.1.json": TiledScene,
+    "tiles_prediction-0.1.json": TilesPrediction,
+    **{f"{command.replace('-', '_')}_document-0.1.json": kind for command, kind in DOCUMENTS.items()},
 }
 
 

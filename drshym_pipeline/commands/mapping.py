@@ -18,9 +18,10 @@ from drshym_pipeline.commands.options import (
     BandsOption,
     CheckpointOption,
     DenoiseOption,
-    JsonOption,
+    MinAreaOption,
     OutOption,
     OverlapOption,
+    OverwriteOption,
     TileOption,
     UnitsOption,
     VHOption,
@@ -28,6 +29,8 @@ from drshym_pipeline.commands.options import (
     band_numbers,
 )
 from drshym_pipeline.commands.outcome import SceneToMap, map_groups, shown_outcome
+from drshym_pipeline.commands.tiles import predict_tile_folder, tiles_of
+from drshym_pipeline.console import note_line
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import PrecisionOption
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
@@ -39,10 +42,6 @@ _SHOWN = 10  # side rasters that are named in one line
 BatchOption = Annotated[int | None, typer.Option("--batch-size", help="Tiles in one forward pass on a GPU.")]
 PrecisionFlag = Annotated[PrecisionOption, typer.Option("--precision", help="Number format of the network.")]
 AnySpacingOption = Annotated[bool, typer.Option("--any-spacing", help="Map scenes with pixels of more than 60 m too.")]
-MinAreaOption = Annotated[
-    float,
-    typer.Option("--min-area-ha", help="Map water areas below this size as dry; in steps of 0.1 ha, 0 keeps all."),
-]
 PreOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -50,9 +49,6 @@ PreOption = Annotated[
         help="A scene from before the event, to separate flood from other water; twice for one file per polarisation.",
         readable=False,
     ),
-]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
 ]
 
 
@@ -151,10 +147,9 @@ def segment(
     any_spacing: AnySpacingOption = False,
     min_area_ha: MinAreaOption = 0.0,
     overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Map scenes (Sentinel-1 GeoTIFFs): each gets a mask, probability, polygons, picture, caption and report."""
-    with shown_outcome("segment", as_json=as_json) as outcome:
+    with shown_outcome("segment") as outcome:
         map_groups(
             outcome,
             named_scenes(group_sources(scenes or [], vv, vh), out),
@@ -247,11 +242,9 @@ def _shown(texts: Sequence[str]) -> str:
 def predict_folder(
     *,
     folder: Annotated[
-        Path, typer.Option("--in", "--in-dir", "--in_dir", "--scenes_dir", help="Folder of scenes, with subfolders.")
+        Path, typer.Option("--in", "--in-dir", "--scenes-dir", help="Folder of scenes, or of tiles, with subfolders.")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", "--out-dir", "--out_dir", "--proba_dir", help="Folder for the results.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", "--out-dir", "--proba-dir", help="Folder for the results.")],
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -266,24 +259,38 @@ def predict_folder(
     denoise: DenoiseOption = True,
     tile: TileOption = DEFAULT_TILE,
     overlap: OverlapOption = DEFAULT_OVERLAP,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "--batch_size", help="Tiles in one forward pass on a GPU.")
-    ] = None,
+    batch_size: BatchOption = None,
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
     min_area_ha: MinAreaOption = 0.0,
     overwrite: OverwriteOption = False,
-    as_json: JsonOption = False,
 ) -> None:
-    """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not conflict."""
-    with shown_outcome("predict-folder", as_json=as_json) as outcome:
+    """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not conflict.
+
+    If every GeoTIFF of the folder has a tile record beside it, as `drshym tile` writes them, the probability of every
+    tile is written instead; `drshym export-stitched` makes maps of them.
+    """
+    with shown_outcome("predict-folder") as outcome:
+        if chips := tiles_of(folder, out):
+            predict_tile_folder(
+                outcome,
+                chips,
+                folder,
+                out,
+                checkpoint,
+                batch_size=batch_size,
+                precision=precision,
+                any_spacing=any_spacing,
+                overwrite=overwrite,
+            )
+            return
         found, companions = folder_scenes(folder, out)
         if companions:
-            typer.echo(f"not mapped, side rasters of scenes: {_named(companions)}", err=True)
+            note_line(f"not mapped, side rasters of scenes: {_named(companions)}")
         if strays := folder_strays(folder, out):
-            typer.echo(f"not mapped, inside a product and none of its images: {_shown(strays)}", err=True)
+            note_line(f"not mapped, inside a product and none of its images: {_shown(strays)}")
         if unused := folder_sidecars(folder, out, found):
-            typer.echo(f"not read, side-cars without a scene: {_shown(unused)}", err=True)
+            note_line(f"not read, side-cars without a scene: {_shown(unused)}")
         map_groups(
             outcome,
             found,
