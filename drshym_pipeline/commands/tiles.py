@@ -22,6 +22,7 @@ from drshym_pipeline.commands.options import (
     band_numbers,
 )
 from drshym_pipeline.commands.outcome import Job, Outcome, run_jobs, shown_outcome
+from drshym_pipeline.commands.scene_choice import named_scenes
 from drshym_pipeline.console import Display, note_line, result_line, shown_progress
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import PrecisionOption, Record, counted
@@ -47,7 +48,6 @@ def tile(
     overlap: OverlapOption = DEFAULT_OVERLAP,
 ) -> Record:
     """Cut a scene into GeoTIFF chips in dB, each with its record as JSON beside it, and write the scene's record."""
-    from drshym_pipeline.commands.mapping import named_scenes
     from drshym_pipeline.commands.result_documents import TileDocument
     from drshym_pipeline.products.chips import META_SUFFIX, write_chips
 

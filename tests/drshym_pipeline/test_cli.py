@@ -17,7 +17,7 @@ import rasterio
 from drshym_pipeline import __version__
 from drshym_pipeline.cli import main
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
-from drshym_pipeline.commands.mapping import group_sources
+from drshym_pipeline.commands.scene_choice import group_sources
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, split_file
 from drshym_pipeline.datasets.simulator.writer import write_dataset
 from drshym_pipeline.errors import InputError
