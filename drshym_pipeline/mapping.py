@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drshym_pipeline.inference import check_prediction_options
+from drshym_pipeline.map_threshold import at_threshold, check_threshold
 from drshym_pipeline.prediction import PredictionPlan, plan_prediction
 from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.publish import check_free, publish
@@ -38,7 +41,20 @@ if TYPE_CHECKING:
     from drshym_pipeline.reference import ReferenceWater
     from drshym_pipeline.sar.sidecar import SceneSidecar
 
-__all__ = ["map_scene"]
+__all__ = ["KnownScene", "map_scene"]
+
+
+@dataclass(frozen=True)
+class KnownScene:
+    """What the caller knows about a scene and its files do not say.
+
+    Args:
+        source_uris: Where the files came from, one text for each; their own addresses when empty.
+        acquired_at: When the scene was acquired, in UTC; as the names of the files say when None.
+    """
+
+    source_uris: tuple[str, ...] = ()
+    acquired_at: datetime | None = None
 
 
 def map_scene(
@@ -61,6 +77,9 @@ def map_scene(
     precision: PrecisionOption = "auto",
     any_spacing: bool = False,
     min_area_ha: float = 0.0,
+    threshold: float | None = None,
+    known: KnownScene = KnownScene(),
+    pre_known: KnownScene = KnownScene(),
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -88,6 +107,10 @@ def map_scene(
         precision: `fp32`, `bf16` or `auto`.
         any_spacing: Map pixels of more than 60 m too.
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
+        threshold: The probability from which a pixel is water, in (0, 1); that of the model when None. With another
+            one, the interval of the area is the whole observed area.
+        known: What is known about the scene beside its files.
+        pre_known: The same about the scene from before the event.
         overwrite: Replace products of another scene that have the same names.
         progress: Called by every stage.
 
@@ -105,7 +128,7 @@ def map_scene(
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
     check_prediction_options(batch_size, precision)
-    min_area_ha = check_min_area(min_area_ha)
+    min_area_ha, threshold = check_min_area(min_area_ha), check_threshold(threshold)
     TileGrid(1, 1, tile, overlap)  # refuses a bad tile or overlap before the scene is read
     tiles_folder = None if ancillary is None else AncillaryFolder(ancillary)
     clock = _Clock()
@@ -126,7 +149,7 @@ def map_scene(
             )
             return meta, plan
 
-        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands)
+        meta, plan = described(sources, work, scene_id=scene_id, units=units, bands=bands, known=known)
         if not overwrite:
             check_free(out, meta)
         clock.note("stage")
@@ -139,7 +162,13 @@ def map_scene(
                 with temporary_directory(work) as folder, as_pre_event():
                     raster = work / "pre_event.tif"
                     references.append(
-                        map_pre_event(reader, *described(pre, folder), folder, raster=raster, progress=progress)
+                        map_pre_event(
+                            reader,
+                            *described(pre, folder, known=pre_known),
+                            folder,
+                            raster=raster,
+                            progress=progress,
+                        )
                     )
                 clock.note("pre_event")
             if tiles_folder is not None:
@@ -161,7 +190,7 @@ def map_scene(
                 notes += more
                 clock.note("ancillary")
             reference_water = combined(references, meta.map_grid, work / "reference.tif") if references else None
-            prediction = plan.carry_out(reader, probabilities, progress)
+            prediction = at_threshold(plan.carry_out(reader, probabilities, progress), threshold)
             clock.note("predict")
             tiles = open_probabilities(probabilities, plan.grid)
             drawn = draw_map(
@@ -196,6 +225,7 @@ def _describe(
     *,
     denoise: bool,
     progress: Progress,
+    known: KnownScene,
     scene_id: str | None = None,
     units: Units | None = None,
     bands: Sequence[int] = (),
@@ -217,11 +247,11 @@ def _describe(
             units=units or note.units,
             bands=bands or note.bands,
             denoise=denoise and note.denoise is not False,
-            source_uris=opened.uris,
+            source_uris=known.source_uris or opened.uris,
             backscatter=folder / BACKSCATTER_FILE,
             progress=progress,
         )
-    return meta, note
+    return meta if known.acquired_at is None else meta.model_copy(update={"acquired_at": known.acquired_at}), note
 
 
 class _Clock:

@@ -20,6 +20,7 @@ from drshym_pipeline.commands.options import (
     OutOption,
     OverlapOption,
     OverwriteOption,
+    ThresholdOption,
     TileOption,
     UnitsOption,
     VHOption,
@@ -76,6 +77,7 @@ def segment(
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
     min_area_ha: MinAreaOption = 0.0,
+    threshold: ThresholdOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Map scenes (Sentinel-1 GeoTIFFs): each gets a mask, probability, polygons, picture, caption and report."""
@@ -95,6 +97,7 @@ def segment(
             precision=precision,
             any_spacing=any_spacing,
             min_area_ha=min_area_ha,
+            threshold=threshold,
             overwrite=overwrite,
         )
 
@@ -123,6 +126,7 @@ def predict_folder(
     precision: PrecisionFlag = "auto",
     any_spacing: AnySpacingOption = False,
     min_area_ha: MinAreaOption = 0.0,
+    threshold: ThresholdOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Map every scene of a folder in one process; the results keep its subfolders, so equal names do not conflict.
@@ -165,5 +169,6 @@ def predict_folder(
             precision=precision,
             any_spacing=any_spacing,
             min_area_ha=min_area_ha,
+            threshold=threshold,
             overwrite=overwrite,
         )

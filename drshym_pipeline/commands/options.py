@@ -32,6 +32,14 @@ DenoiseOption = Annotated[
     ),
 ]
 TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        help="Probability from which a pixel is water, instead of the model's threshold; the area then has no interval "
+        "of the model.",
+    ),
+]
 OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
 MinAreaOption = Annotated[
     float,

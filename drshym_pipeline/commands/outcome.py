@@ -252,6 +252,7 @@ def map_groups(
     batch_size: int | None,
     precision: PrecisionOption,
     min_area_ha: float,
+    threshold: float | None,
     **options: Any,
 ) -> None:
     """Map scenes one after the other with one model; a scene that cannot be mapped does not stop the others.
@@ -265,18 +266,20 @@ def map_groups(
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.
         precision: `fp32`, `bf16` or `auto`.
         min_area_ha: Water areas below this size become dry, in hectares; 0 to keep all areas.
+        threshold: The probability from which a pixel is water; that of the model when None.
         options: More options of `mapping.map_scene`.
 
     Raises:
         InputError: The model cannot be loaded, or an option is out of range.
     """
     from drshym_pipeline.inference import check_prediction_options
+    from drshym_pipeline.map_threshold import check_threshold
     from drshym_pipeline.mapping import map_scene
     from drshym_pipeline.records import check_min_area
 
     # A bad option is reported once, not for every scene.
     check_prediction_options(batch_size, precision)
-    options["min_area_ha"] = check_min_area(min_area_ha)
+    options |= {"min_area_ha": check_min_area(min_area_ha), "threshold": check_threshold(threshold)}
     TileGrid(1, 1, tile, overlap)
     options |= {"tile": tile, "overlap": overlap, "batch_size": batch_size, "precision": precision}
     model = outcome.choose(checkpoint)

@@ -16,6 +16,7 @@ from drshym_pipeline.commands.options import (
     OutOption,
     OverlapOption,
     OverwriteOption,
+    ThresholdOption,
     TileOption,
     UnitsOption,
     VHOption,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from drshym_pipeline.tile_folders.listing import TiledFolder, TileFile
 
 # Decided when the scene was cut, or only when the map is made.
-_OF_SCENES = ("ancillary", "units", "bands", "denoise", "tile", "overlap", "min_area_ha")
+_OF_SCENES = ("ancillary", "units", "bands", "denoise", "tile", "overlap", "min_area_ha", "threshold")
 
 
 def tile(
@@ -196,20 +197,22 @@ def export_stitched(
     ],
     out: OutOption,
     min_area_ha: MinAreaOption = 0.0,
+    threshold: ThresholdOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make the maps of scenes from the probabilities of their tiles, the same as `segment` makes of the scenes."""
     with shown_outcome("export-stitched") as outcome:
+        from drshym_pipeline.map_threshold import check_threshold
         from drshym_pipeline.records import check_min_area
         from drshym_pipeline.tile_folders.exporting import export_scene, scenes_to_export
 
-        smallest = check_min_area(min_area_ha)
+        options = {"min_area_ha": check_min_area(min_area_ha), "threshold": check_threshold(threshold)}
 
         def job(scene: TilesToExport) -> Job:
             place = out / scene.place
 
             def export(progress: Display) -> None:
-                record = export_scene(scene, place, min_area_ha=smallest, overwrite=overwrite, progress=progress)
+                record = export_scene(scene, place, overwrite=overwrite, progress=progress, **options)
                 outcome.maps.append((record, place))
 
             return Job([scene.meta_path], export)

@@ -18,6 +18,7 @@ from drshym_pipeline.records import (
     SceneMeta,
     area_figure,
     no_area_state,
+    threshold_text,
 )
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.states import flooded_state
@@ -73,6 +74,13 @@ def _small_areas_clause(min_area_ha: float) -> str:
     return f"; water areas below {min_area_ha:g} ha are mapped as dry" if min_area_ha else ""
 
 
+def chosen_threshold_clause(prediction: PredictionSummary) -> str:
+    """Return the threshold that the user chose, as a part of a sentence; empty where the map has that of the model."""
+    if prediction.model_threshold is None:
+        return ""
+    return f"; threshold {threshold_text(prediction.calibration.threshold, prediction.model_threshold)}"
+
+
 def uncompared_text(separation: FloodSeparation | None) -> str:
     """Return the area in which the flooded class was not compared, as a clause after it; empty where all of it was."""
     if separation is None or not separation.water_unseparated:
@@ -112,6 +120,7 @@ def short_caveat(
         area = area_text(separation.water_unseparated_km2)
         water += f"; {area} of the flooded class could not be compared and may be such water"
     weaker = "; mapped from VV alone, usually weaker than VV with VH" if is_vv_alone(meta, prediction) else ""
+    weaker += chosen_threshold_clause(prediction)
     small = _small_areas_clause(min_area_ha) + excluded_clause(exclusion)
     return f"{water}{weaker}{small}; preliminary, not validated in the field."
 
@@ -157,13 +166,15 @@ def write_caption(
     water, source = "open water", interval_source
     if separation is not None:
         water = flooded_state(separation) if uncompared else "flooded land"
-        source = separation.interval_source or _INTERVAL_OF_PARTS
+        # With a chosen threshold the interval of flood is that of all water.
+        of_parts = _INTERVAL_OF_PARTS if prediction.model_threshold is None else interval_source
+        source = separation.interval_source or of_parts
     caveat = _separation_clause(meta, separation, with_area=True)
     if any(warning.startswith(APPROXIMATE_RADIOMETRY) for warning in meta.warnings):
         caveat += f" ({APPROXIMATE_RADIOMETRY})"
     unusual = prediction.novelty.warning() if prediction.novelty and prediction.novelty.is_unusual else None
     warnings = "".join(f" {warning}" for warning in (area_warning(flooded, separation), unusual) if warning)
-    small = _small_areas_clause(min_area_ha) + excluded_clause(exclusion)
+    small = _small_areas_clause(min_area_ha) + excluded_clause(exclusion) + chosen_threshold_clause(prediction)
     mapped = _vv_alone_clause(prediction.card) if is_vv_alone(meta, prediction) else "mapped"
     return (
         f"Within the observed area of about {area_text(observed_km2)}{when}, "

@@ -231,7 +231,7 @@ def draw_map(
                 crs=place.crs,
                 areas=areas,
                 properties=polygon_properties(meta, prediction, min_area_ha, separation, excluded),
-                about=about_map(meta, flooded, minimum_area, separation, excluded),
+                about=about_map(meta, flooded, minimum_area, separation, excluded, prediction=prediction.summary),
             )
             write_pictures(
                 canvas,
@@ -284,6 +284,7 @@ def draw_map(
         mapped_surfaces=mapped_surfaces,
         separation=separation,
         exclusion=excluded,
+        model_threshold=summary.model_threshold,
         reference_note=reference_note,
         slices=statistics.slices(),
         caption=caption,

@@ -22,9 +22,11 @@ from drshym_pipeline.records import (
     FloodSeparation,
     MappedSurfaces,
     MinimumArea,
+    PredictionSummary,
     SceneMeta,
     counted,
     no_area_text,
+    threshold_note,
 )
 from drshym_pipeline.sar.named_times import acquired_text
 from drshym_pipeline.scene_folder import Prediction
@@ -64,15 +66,17 @@ def map_warnings(
         source_warnings: The warnings about the reference and the terrain.
     """
     found = list(meta.warnings)
+    # The texts about a fitted interval are not those of a map with a chosen threshold, which has none.
+    chosen = _threshold_note(prediction.summary, flooded)
     if separation is None:
         found.append(
             "Flood is not separated from permanent water: neither reference water nor a pre-event scene was used, "
             "so the flooded class means open water of any kind."
         )
     elif flooded is not None:
-        found += _separation_warnings(meta, separation)
-    if exclusion is not None:
-        found += exclusion_warnings(exclusion, moved=meta.product_grid is not None, has_area=flooded is not None)
+        found += _separation_warnings(meta, separation, is_chosen=chosen is not None)
+    has_model_interval = flooded is not None and chosen is None
+    found += _exclusion_warnings(meta, exclusion, flooded, has_model_interval=has_model_interval)
     found += source_warnings
     found.append("Preliminary automatic result, not validated in the field.")
     if flooded is not None and (outside := area_warning(flooded, separation)):
@@ -85,25 +89,50 @@ def map_warnings(
         found.append(vv_alone_warning(prediction.summary.card))
     if (pixels := prediction.summary.pixels) is not None:
         text = pixels.text().capitalize()
-        found.append(f"{text}. {INTERVAL_OF_OTHER_PIXELS}" if flooded is not None else f"{text}.")
+        found.append(f"{text}. {INTERVAL_OF_OTHER_PIXELS}" if has_model_interval else f"{text}.")
     if (novelty := prediction.summary.novelty) is not None and novelty.is_unusual and flooded is not None:
         found.append(novelty.warning())
     if surfaces is not None and (looks_dry := surfaces.warning()):
         found.append(looks_dry)
     if minimum_area is not None:
         text = minimum_area.text().capitalize()
-        about_interval = minimum_area.removed and flooded is not None
+        about_interval = minimum_area.removed and has_model_interval
         found.append(f"{text}. {INTERVAL_WITH_ALL_AREAS}" if about_interval else f"{text}.")
-    if prediction.area_errors.quantile is None and flooded is not None:
+    if chosen is not None:
+        found.append(chosen)
+    elif prediction.area_errors.quantile is None and flooded is not None:
         found.append("The model has no fitted area errors: the interval is the whole observed area.")
     return tuple(found)
 
 
-def _separation_warnings(meta: SceneMeta, separation: FloodSeparation) -> list[str]:
-    """Return what the reference means for the map, as sentences."""
+def _exclusion_warnings(
+    meta: SceneMeta, exclusion: Exclusion | None, flooded: AreaEstimate | None, *, has_model_interval: bool
+) -> list[str]:
+    """Return what the exclusion means for the map, as sentences.
+
+    Args:
+        meta: The scene.
+        exclusion: What is excluded; None when no terrain was used.
+        flooded: The area of the flooded class.
+        has_model_interval: Whether the area has the interval of the model.
+    """
+    if exclusion is None:
+        return []
+    has_signs = meta.product_grid is not None and has_model_interval
+    return exclusion_warnings(exclusion, moved=has_signs, has_area=flooded is not None)
+
+
+def _threshold_note(summary: PredictionSummary, flooded: AreaEstimate | None) -> str | None:
+    """Return the sentence about a chosen threshold; None where the map has that of the model."""
+    return threshold_note(summary.calibration.threshold, summary.model_threshold, has_area=flooded is not None)
+
+
+def _separation_warnings(meta: SceneMeta, separation: FloodSeparation, *, is_chosen: bool) -> list[str]:
+    """Return what the reference means for the map, as sentences; with a chosen threshold, none is about an interval."""
+    interval = "" if is_chosen else f" {_about_interval(separation)}"
     found = [
         f"Flood is separated from {WATER_BEFORE} by comparison with {reference_text(separation, meta)}: water that is "
-        f"not known from before is called flood. {_about_interval(separation)}"
+        f"not known from before is called flood.{interval}"
     ]
     if (count := separation.water_unseparated) > 0:
         found.append(
@@ -155,13 +184,17 @@ def about_map(
     minimum_area: MinimumArea | None,
     separation: FloodSeparation | None,
     exclusion: Exclusion | None = None,
+    *,
+    prediction: PredictionSummary,
 ) -> dict[str, Any]:
     """Return what the vector file says about the whole map."""
     warning = None if flooded is None else area_warning(flooded, separation)
+    chosen = _threshold_note(prediction, flooded)
     return {
         "scene": meta.scene_id,
         "map_area": None if flooded is None else f"{flooded.text()}{uncompared_text(separation)}",
         **({"map_area_warning": warning} if warning else {}),
+        **({"threshold_note": chosen} if chosen else {}),
         **({"minimum_area": minimum_area.text()} if minimum_area else {}),
         **({"excluded": exclusion_text(exclusion)} if exclusion else {}),
         **({"polygons_show": _POLYGONS_OF_FLOOD} if separation else {}),

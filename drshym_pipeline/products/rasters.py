@@ -69,6 +69,8 @@ def provenance_tags(meta: SceneMeta, prediction: PredictionSummary, *, min_area_
         "DRSHYM_CALIBRATION": prediction.calibration.text(),
         "DRSHYM_PRECISION": prediction.precision,
     }
+    if prediction.model_threshold is not None:
+        tags["DRSHYM_MODEL_THRESHOLD"] = f"{prediction.model_threshold:g}"
     if min_area_ha:
         tags["DRSHYM_MIN_AREA_HA"] = f"{min_area_ha:g}"
     if meta.acquired_at is not None:

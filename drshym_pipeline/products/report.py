@@ -33,6 +33,7 @@ from drshym_pipeline.records import (
     StitchSummary,
     counted,
     no_area_text,
+    threshold_text,
 )
 from drshym_pipeline.reference import ReferenceIdentity
 from drshym_pipeline.sar.named_times import day_or_time
@@ -120,6 +121,7 @@ def map_record(meta: SceneMeta, summary: StitchSummary, map_version: str) -> Map
         mapped_surfaces=summary.mapped_surfaces,
         separation=summary.separation,
         exclusion=summary.exclusion,
+        model_threshold=summary.model_threshold,
         caption=summary.caption,
         files=summary.files,
         processing=meta.processing,
@@ -171,7 +173,7 @@ def _figures(record: MapRecord) -> list[tuple[str, str]]:
         *([] if record.separation is None else _separated(record, record.separation)),
         *([] if record.exclusion is None else [("excluded because of the terrain", exclusion_text(record.exclusion))]),
         ("observed area", f"{area_text(record.observed_km2)} ({_share(record.observed_fraction)} of the scene)"),
-        ("threshold", f"{record.calibration.threshold:g}"),
+        ("threshold", threshold_text(record.calibration.threshold, record.model_threshold)),
         ("pixels", "; ".join(f"{names[name]}: {count:,}" for name, count in record.pixels.items() if count)),
         *([] if record.minimum_area is None else [("minimum area", record.minimum_area.text())]),
         *([] if record.mapped_surfaces is None else [("mapped water", record.mapped_surfaces.text())]),

@@ -68,6 +68,7 @@ from drshym_pipeline.records.separation import (
 from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.surfaces import MappedSurfaces
+from drshym_pipeline.records.thresholds import threshold_note, threshold_reason, threshold_text
 from drshym_pipeline.records.tiled_scenes import TiledScene, TileLayout
 from drshym_pipeline.records.tiles import (
     LABEL_SET,
@@ -145,4 +146,7 @@ __all__ = [
     "now",
     "read_drshym_record",
     "resampling_text",
+    "threshold_note",
+    "threshold_reason",
+    "threshold_text",
 ]

@@ -16,6 +16,7 @@ from drshym_pipeline.records.novelty import SceneNovelty
 from drshym_pipeline.records.separation import FloodSeparation
 from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.surfaces import MappedSurfaces
+from drshym_pipeline.records.thresholds import threshold_note
 from drshym_pipeline.records.tiles import Modality
 from drshym_pipeline.records.words import counted
 
@@ -110,6 +111,8 @@ class MapRecord(Record):
     readers took it for the certainty of the area, which is given by the interval. `minimum_area` is None where areas of
     any size are water. `exclusion` is None where no terrain was used. `novelty` says how unlike the training chips the
     scene is, `mapped_surfaces` what the mapped water looks like; maps of earlier versions have neither.
+    `calibration.threshold` is the threshold of the map. `model_threshold` is that of the model where the user chose
+    another one, and None elsewhere.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -141,6 +144,7 @@ class MapRecord(Record):
     mapped_surfaces: MappedSurfaces | None = None
     separation: FloodSeparation | None = None
     exclusion: Exclusion | None = None
+    model_threshold: float | None = Field(default=None, gt=0.0, lt=1.0)
     caption: str
     files: dict[str, str]
     processing: tuple[str, ...]
@@ -148,3 +152,8 @@ class MapRecord(Record):
     software: dict[str, str]
     seconds: dict[str, float]
     created_at: datetime = Field(default_factory=now)
+
+    @property
+    def threshold_note(self) -> str | None:
+        """The sentence for readers of a map with a chosen threshold; None where the map has the model's own."""
+        return threshold_note(self.calibration.threshold, self.model_threshold, has_area=self.flooded is not None)

@@ -34,7 +34,8 @@ class PredictionSummary(Record):
 
     `minimum`, `maximum` and `mean` are over observed tile pixels, None if there are none. `card` has the scores of the
     model's card, because the later stages do not load the model. `pixels` is None where the pixels of the scene went to
-    the network as they are. `novelty` is None in predictions of earlier releases.
+    the network as they are. `novelty` is None in predictions of earlier releases. `model_threshold` is the threshold of
+    the model where the user chose another one for a map; it is never stored with a prediction.
     """
 
     tiles: int
@@ -55,6 +56,7 @@ class PredictionSummary(Record):
     card: CardIou | None = None
     pixels: PixelSpacing | None = None
     novelty: SceneNovelty | None = None
+    model_threshold: float | None = Field(default=None, gt=0.0, lt=1.0, exclude=True)
     reused: bool = Field(default=False, exclude=True)  # in predictions of earlier releases
 
 
@@ -93,7 +95,8 @@ class StitchSummary(Record):
     `PredictionSummary`. `files` maps the kind of a product to its file name. `mean_confidence` is read from maps of
     earlier versions. `minimum_area` is None where areas of any size are water. `novelty` is that of
     `PredictionSummary`. `mapped_surfaces` is None without VH, and where nothing is mapped.
-    `separation` and `exclusion` are those of `MapRecord`. `reference_note` is None in maps of earlier versions.
+    `separation`, `exclusion` and `model_threshold` are those of `MapRecord`. `reference_note` is None in maps of
+    earlier versions.
     """
 
     reference: ModelReference
@@ -118,6 +121,7 @@ class StitchSummary(Record):
     mapped_surfaces: MappedSurfaces | None = None
     separation: FloodSeparation | None = None
     exclusion: Exclusion | None = None
+    model_threshold: float | None = Field(default=None, gt=0.0, lt=1.0)
     reference_note: ReferenceNote | None = None
     slices: tuple[SliceRow, ...]
     caption: str

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.map_threshold import at_threshold, check_threshold
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.chips import META_SUFFIX, SCENE_VERSION_TAG
 from drshym_pipeline.products.draw import draw_map
@@ -147,6 +148,7 @@ def export_scene(
     out: Path,
     *,
     min_area_ha: float = 0.0,
+    threshold: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MapRecord:
@@ -156,6 +158,7 @@ def export_scene(
         scene: The scene and its tiles.
         out: Where the products go. When anything fails, nothing of this scene is left in it.
         min_area_ha: Water areas below this size become dry, in hectares; a multiple of 0.1, 0 to keep all areas.
+        threshold: The probability from which a pixel is water, in (0, 1); that of the model when None.
         overwrite: Replace products of another scene that have the same names.
         progress: Called by every stage.
 
@@ -163,11 +166,11 @@ def export_scene(
         InputError: A tile or a chip is missing, there twice, damaged, or of another scene, model or grid.
     """
     start = time.perf_counter()
-    min_area_ha = check_min_area(min_area_ha)
+    min_area_ha, threshold = check_min_area(min_area_ha), check_threshold(threshold)
     meta, grid = scene.scene.scene(), grid_of(scene.scene)
     made = read_prediction(scene.folder / f"{meta.scene_id}{PREDICTION_SUFFIX}")
     files = tile_files(scene, made)
-    chips = _chips(scene)
+    prediction, chips = at_threshold(made.prediction, threshold), _chips(scene)
     if not overwrite:
         check_free(out, meta)
     with output_directory(out), temporary_directory(out) as work:
@@ -175,14 +178,14 @@ def export_scene(
         assembled = time.perf_counter()
         with BackscatterReader(meta, work) as reader:
             drawn = draw_map(
-                reader, TileFiles(files, grid), made.prediction, work / "products", progress, min_area_ha=min_area_ha
+                reader, TileFiles(files, grid), prediction, work / "products", progress, min_area_ha=min_area_ha
             )
         seconds = {
             "assemble": round(assembled - start, 3),
-            "predict": made.prediction.summary.seconds or 0.0,
+            "predict": prediction.summary.seconds or 0.0,
             "stitch": round(time.perf_counter() - assembled, 3),
         }
-        version = map_version(meta, made.key, made.prediction.summary, min_area_ha=min_area_ha)
+        version = map_version(meta, made.key, prediction.summary, min_area_ha=min_area_ha)
         timed = drawn.model_copy(update={"seconds": seconds})
         record = write_report(meta, timed, version, work / "products", progress)
         publish(work / "products", meta.scene_id, out)

@@ -104,7 +104,7 @@ def test_a_missing_model_is_refused(tmp_path, pair):
 
 
 def test_the_package_has_these_public_names_and_no_others():
-    assert {"load_model", "map_scene"} <= set(dir(drshym_pipeline))
+    assert {"load_model", "map_scene", "segment"} <= set(dir(drshym_pipeline))
     assert all(getattr(drshym_pipeline, name) for name in drshym_pipeline.__all__)
     with pytest.raises(AttributeError, match="no attribute 'map_scenes'"):
         drshym_pipeline.map_scenes  # noqa: B018
@@ -116,9 +116,9 @@ def examples(document: str) -> list[str]:
 
 @pytest.mark.system
 @pytest.mark.parametrize(
-    ("document", "lines", "expected"), [("README.md", 3, "scene_mask.tif"), ("docs/command.md", 4, "90 % interval")]
+    ("document", "lines", "written"), [("README.md", 4, "mask.tif"), ("docs/python.md", 6, "maps/scene_mask.tif")]
 )
-def test_the_printed_example_works_unchanged(tmp_path, scene_file, document, lines, expected):
+def test_the_printed_example_works_unchanged(tmp_path, scene_file, document, lines, written):
     (example,) = examples(document)
     assert sum(bool(line.strip()) for line in example.splitlines()) == lines
     scene_file(tmp_path / "scene.tif", shape=(64, 80))
@@ -128,19 +128,51 @@ def test_the_printed_example_works_unchanged(tmp_path, scene_file, document, lin
         [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert expected in done.stdout
-    assert (tmp_path / "maps" / "scene_mask.tif").is_file()
+    assert "90 % interval" in done.stdout
+    assert (tmp_path / written).is_file()
 
 
-@pytest.mark.parametrize("name", ["load_model", "map_scene"])
+@pytest.mark.parametrize("name", ["load_model", "map_scene", "segment"])
 def test_a_type_checker_sees_the_functions(name):
     # `make lint` checks the package; this checks that the lazy names are visible to users of the package.
     tree = ast.parse((ROOT / "drshym_pipeline" / "__init__.py").read_text("utf-8"))
     (guarded,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     assert name in {alias.name for line in guarded.body for alias in line.names}
     signature = inspect.signature(getattr(drshym_pipeline, name))
-    assert signature.return_annotation in {"ModelBundle", "MapRecord"}
+    assert signature.return_annotation in {"ModelBundle", "MapRecord", "xr.Dataset"}
     assert all(parameter.annotation is not parameter.empty for parameter in signature.parameters.values())
+
+
+SNIPPET = """
+from pathlib import Path
+
+import rioxarray
+import xarray as xr
+
+from drshym_pipeline import load_model, segment
+
+model = load_model()
+array = rioxarray.open_rasterio("scene.tif")
+assert isinstance(array, xr.DataArray)
+flood: xr.Dataset = segment(array, Path("before.tif"), model=model, units="db", threshold=0.4)
+mask: xr.DataArray = segment("scene.tif").mask
+reveal_type(segment(("vv.tif", "vh.tif")))
+"""
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [("", ""), ("segment(3)", '"int"; expected'), ('segment("x.tif", units="decibel")', "expected \"Literal['db'")],
+)
+def test_a_strict_type_checker_accepts_a_program_of_a_user_and_finds_its_mistakes(tmp_path, more, fault):
+    program = tmp_path / "program.py"
+    program.write_text(SNIPPET + more + "\n", encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), str(program)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    assert 'Revealed type is "xarray.core.dataset.Dataset"' in done.stdout
+    assert (done.returncode == 0) == (not fault), done.stdout
+    assert fault in done.stdout
 
 
 def test_the_wheel_says_that_it_is_typed(tmp_path):

@@ -207,11 +207,15 @@ def test_several_scenes_in_subfolders_keep_their_folders(tmp_path, scene_file, c
         assert whole.read_bytes() == stitched.read_bytes()
 
 
-def test_the_minimum_area_is_that_of_segment(made, checkpoint):
-    more = ["--min-area-ha", "0.5"]
+def test_the_minimum_area_and_the_threshold_are_those_of_segment(made, checkpoint):
+    more = ["--min-area-ha", "0.5", "--threshold", "0.6"]
     assert run("segment", made / "in" / "s.tif", "--out", made / "whole", "--checkpoint", checkpoint, *GRID, *more) == 0
     assert export(made, *more) == 0
-    assert (made / "maps" / "s_mask.tif").read_bytes() == (made / "whole" / "s_mask.tif").read_bytes()
+    for name in SAME[:4]:
+        assert (made / "maps" / f"s_{name}").read_bytes() == (made / "whole" / f"s_{name}").read_bytes(), name
+    first, second = (json.loads((made / place / "s_report.json").read_text()) for place in ("whole", "maps"))
+    assert first["calibration"]["threshold"] == 0.6
+    assert first["map_version"] == second["map_version"]
 
 
 def test_tiles_of_another_scene_are_replaced_on_request_only_and_no_old_tile_is_left(
@@ -254,7 +258,7 @@ def test_predicted_tiles_are_not_predicted_again(made, checkpoint, capfd):
     assert len(list((made / "chips").glob("*_proba.tif"))) == 4
 
 
-@pytest.mark.parametrize("option", [["--tile", "64"], ["--units", "db"], ["--min-area-ha", "0.5"], ["--no-denoise"]])
+@pytest.mark.parametrize("option", [["--tile", "64"], ["--units", "db"], ["--threshold", "0.5"], ["--no-denoise"]])
 def test_options_of_scenes_are_refused_for_tiles(made, checkpoint, capfd, option):
     command = ["predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out", *option]
     assert run(*command) == 2
