@@ -46,6 +46,10 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "drshym convert-checkpoint best.pt --out runs/original/bundle",
         "drshym convert-checkpoint best.pt --out runs/original/bundle --bands vv_vh --threshold 0.45 --name original",
     ),
+    "serve": (
+        "drshym serve --input-root /data/scenes",
+        "drshym serve --host 0.0.0.0 --port 8080 --token-file token.txt --workers 2",
+    ),
     "status": ("drshym status", "drshym status S1_20210111T1234", "drshym status --json"),
     "completion": (
         "drshym completion bash > ~/.local/share/bash-completion/completions/drshym",

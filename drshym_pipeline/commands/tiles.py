@@ -206,13 +206,15 @@ def export_stitched(
         from drshym_pipeline.records import check_min_area
         from drshym_pipeline.tile_folders.exporting import export_scene, scenes_to_export
 
-        options = {"min_area_ha": check_min_area(min_area_ha), "threshold": check_threshold(threshold)}
+        smallest, chosen = check_min_area(min_area_ha), check_threshold(threshold)
 
         def job(scene: TilesToExport) -> Job:
             place = out / scene.place
 
             def export(progress: Display) -> None:
-                record = export_scene(scene, place, overwrite=overwrite, progress=progress, **options)
+                record = export_scene(
+                    scene, place, min_area_ha=smallest, threshold=chosen, overwrite=overwrite, progress=progress
+                )
                 outcome.maps.append((record, place))
 
             return Job([scene.meta_path], export)
