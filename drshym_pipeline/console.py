@@ -1,6 +1,8 @@
-"""The output of the command: progress on stderr, result tables on stdout.
+"""The output of the command: progress and notes on stderr, results on stdout.
 
-In a terminal progress is shown as bars, otherwise as plain lines. Nothing is computed here.
+In a terminal progress is shown as bars, otherwise as plain lines. `Printing` says what the running command may print;
+every text goes through the functions of this module, so `--json`, `--quiet` and `--no-progress` hold for all of them.
+Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -31,7 +35,57 @@ _LABELS: Final = {
     "train": "training (steps)",
     "calibrate": "calibrating (chips)",
     "map pairs": "mapping both dates (chips)",
+    "chips": "writing chips",
+    "assemble": "reading chips",
+    "write_tiles": "writing tiles",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Printing:
+    """What the running command prints. Errors are always printed.
+
+    Args:
+        json: One JSON document is the only thing on stdout.
+        quiet: Neither results as text nor notes nor progress.
+        progress: Progress is shown.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    progress: bool = True
+
+
+_PRINTING: ContextVar[Printing | None] = ContextVar("printing", default=None)
+
+
+@contextmanager
+def printing_as(chosen: Printing) -> Iterator[None]:
+    """Print as chosen until the end of the block."""
+    token = _PRINTING.set(chosen)
+    try:
+        yield
+    finally:
+        _PRINTING.reset(token)
+
+
+def printing() -> Printing:
+    """Return what the running command prints."""
+    return _PRINTING.get() or Printing()
+
+
+def result_line(text: str) -> None:
+    """Print one line of the result on stdout; nothing with `--json` or `--quiet`."""
+    if not (printing().json or printing().quiet):
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+
+def note_line(text: str) -> None:
+    """Print one line for the user on stderr, such as which model is used; nothing with `--quiet`."""
+    if not printing().quiet:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 class Display(Protocol):
@@ -47,6 +101,22 @@ class Display(Protocol):
         """Set a text that is shown with the next progress of a stage, such as the loss."""
 
 
+class _Notes:
+    """Shows lines, and no progress; nothing with `--quiet`."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def line(self, text: str) -> None:
+        note_line(f"{self._prefix}{text}")
+
+    def detail(self, stage: str, text: str) -> None:
+        del stage, text
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        del stage, done, total
+
+
 class _PlainLines:
     """Prints lines while a long stage runs and when it ends; prints nothing for short stages."""
 
@@ -57,8 +127,7 @@ class _PlainLines:
         self._details: dict[str, str] = {}
 
     def line(self, text: str) -> None:
-        sys.stderr.write(f"{self._prefix}{text}\n")
-        sys.stderr.flush()
+        note_line(f"{self._prefix}{text}")
 
     def detail(self, stage: str, text: str) -> None:
         self._details[stage] = f", {text}"
@@ -107,6 +176,9 @@ def shown_progress(title: str = "") -> Iterator[Display]:
         title: Shown before every stage, such as the name of a scene.
     """
     prefix = f"{title}: " if title else ""
+    if printing().quiet or not printing().progress:
+        yield _Notes(prefix)
+        return
     if not sys.stderr.isatty():
         yield _PlainLines(prefix)
         return
@@ -135,8 +207,10 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
 
     In a terminal that is too narrow for the table, each row becomes several lines: the first column, then one line for
     each other column that is not empty. A row that is broken in several columns could not be read. Outside a terminal
-    the table has its full width.
+    the table has its full width. With `--json` or `--quiet` nothing is printed.
     """
+    if printing().json or printing().quiet:
+        return
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text

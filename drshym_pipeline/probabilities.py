@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,20 @@ def is_water(stored: NDArray[np.uint16], threshold: float) -> NDArray[np.bool_]:
     return water
 
 
+class TileProbabilities(Protocol):
+    """The probabilities of all tiles of a scene, (tile, y, x) uint16 as stored, wherever they are kept."""
+
+    @property
+    def grid(self) -> TileGrid:
+        """The grid of the tiles."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Tiles, rows and columns."""
+
+    def __getitem__(self, key: slice, /) -> NDArray[np.uint16]: ...
+
+
 class StoredProbabilities:
     """The tile probabilities of a scene on disk; a part that is missing or damaged is an error, never "not observed".
 
@@ -72,7 +86,12 @@ class StoredProbabilities:
 
     def __init__(self, path: Path, array: Any, grid: TileGrid) -> None:
         self._path, self._array = path, array
-        self.grid = grid
+        self._grid = grid
+
+    @property
+    def grid(self) -> TileGrid:
+        """The grid of the tiles."""
+        return self._grid
 
     @property
     def shape(self) -> tuple[int, ...]:

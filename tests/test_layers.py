@@ -22,7 +22,7 @@ ORDER = [
     "training", "stitching", "reprojection", "observation", "tile_work", "inference", "prediction", "map_threshold",
     "reference", "event_scene", "pre_event", "reference_layers", "exclusion", "mapped_scenes", "earlier_maps",
     "reference_plan", "layers_plan", "earlier_median", "mapped_pre_event", "reference_choice", "products", "stages",
-    "mapping", "arrays", "api", "evaluation", "service", "console", "commands", "cli", "__main__",
+    "mapping", "tile_folders", "arrays", "api", "evaluation", "service", "console", "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from assets.training.candidate_model import LOADING
 from assets.training.judgement import VERDICT_FILE, Judgement
 from assets.training.model_in_service import introduce_shipped
 from assets.training.training_state import JUDGEMENTS
-from drshym_pipeline.console import error_line
+from drshym_pipeline.commands.document_base import failure_of
+from drshym_pipeline.commands.exit_codes import ExitCode
+from drshym_pipeline.commands.result_documents import RegisterDocument
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.settings import PipelineSettings
 from resources.build import build_resources
@@ -135,33 +135,39 @@ def _log(
         registry.log_files(run_id, [folder / name for name in names if (folder / name).is_file()], place)
 
 
-def main(arguments: list[str]) -> int:
-    """Register the bundle and print where it is; return the exit code, 2 when the bundle cannot be used."""
-    if len(arguments) != 1:
-        error_line("Give one bundle: python -m assets.training.register BUNDLE")
-        return 2
-    try:
-        resources = build_resources(PipelineSettings.from_environment(), _CHECKOUT)
-        registry: ModelRegistry = resources["registry"]
-        found = register_bundle(Path(arguments[0]), resources["store"], registry)
-    except InputError as error:
-        error_line(error)
-        return 2
-    except DrShymError as error:
-        error_line(error)
-        return 1
+def registered(path: Path) -> RegisterDocument:
+    """Register a bundle in the registry of the environment.
+
+    Raises:
+        InputError: The bundle or the environment cannot be used.
+    """
+    resources = build_resources(PipelineSettings.from_environment(), _CHECKOUT)
+    registry: ModelRegistry = resources["registry"]
+    found = register_bundle(path, resources["store"], registry)
     version = found.version
-    begin = "Registered as" if found.is_new else "Registered before as"
-    typer.echo(
-        f"{begin} {registry.model_name} version {version.version}, alias {CANDIDATE}, verdict: {version.verdict}"
+    return RegisterDocument(
+        name=registry.model_name,
+        version=str(version.version),
+        alias=CANDIDATE,
+        verdict=version.verdict,
+        sha256=version.sha256,
+        is_new=found.is_new,
+        registry=registry.tracking_uri,
+        page=registry.version_url(version.version),
+        note=found.shipped,
     )
-    if found.shipped is not None:
-        typer.echo(f"Also: {found.shipped}")
-    typer.echo(f"sha256: {version.sha256}")
-    typer.echo(f"registry: {registry.tracking_uri}")
-    typer.echo(f"page: {registry.version_url(version.version)}")
-    typer.echo("To put it in service, a reviewer sets the alias champion to this version in MLflow.")
-    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Register a bundle and print the outcome as one line of JSON; return the exit code, 2 when it cannot be used."""
+    (bundle,) = arguments
+    try:
+        document = registered(Path(bundle))
+    except DrShymError as error:
+        code = ExitCode.INPUT if isinstance(error, InputError) else ExitCode.FAULT
+        document = RegisterDocument(exit_code=code, failures=(failure_of("register", error),))
+    sys.stdout.write(document.model_dump_json() + "\n")
+    return document.exit_code
 
 
 if __name__ == "__main__":

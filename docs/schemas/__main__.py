@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from drshym_pipeline.commands.documents import MappingDocument, StatusDocument
-from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta
+from drshym_pipeline.commands.result_documents import DOCUMENTS
+from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta, TiledScene
 from drshym_pipeline.service.schemas import JobAnswer, ProblemDetail, SceneAnswer, SegmentRequest, SegmentResponse
 from drshym_pipeline.storage import write_json
+from drshym_pipeline.tile_folders.predicting import TilesPrediction
 
 # The dialect pydantic writes.
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +25,9 @@ SCHEMAS: dict[str, type[Record]] = {
     "job_answer-0.1.json": JobAnswer,
     "scene_answer-0.1.json": SceneAnswer,
     "problem_detail-0.1.json": ProblemDetail,
+    "tiled_scene-0.1.json": TiledScene,
+    "tiles_prediction-0.1.json": TilesPrediction,
+    **{f"{command.replace('-', '_')}_document-0.1.json": kind for command, kind in DOCUMENTS.items()},
 }
 
 

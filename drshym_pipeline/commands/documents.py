@@ -1,16 +1,19 @@
-"""The JSON documents that commands print with `--json`, as pydantic models. They hold values only."""
+"""The JSON documents about maps and the store, as pydantic models. They hold values only."""
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
-from typing import Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
-import typer
 from pydantic import Field
 
+from drshym_pipeline.commands.document_base import SceneFailed
 from drshym_pipeline.model.choice import Choice, ChosenModel
-from drshym_pipeline.records import SCHEMA_VERSION, MapRecord, ModelReference, Record, no_area_state
+from drshym_pipeline.records import SCHEMA_VERSION, Calibration, MapRecord, ModelReference, Record, no_area_state
+
+if TYPE_CHECKING:
+    from drshym_pipeline.tile_folders.predicting import TilesPrediction
 
 MapState = Literal["mapped", "nothing_observed", "all_excluded"]
 
@@ -39,33 +42,59 @@ class SceneMapped(Record):
     record: MapRecord
 
 
-class SceneFailed(Record):
-    """A scene that was not mapped, or another input that cannot be used.
+class TilesPredicted(Record):
+    """A scene whose tiles were predicted: `present` tiles of `count` in `folder`, an absolute path.
 
-    `sources` are the files of the scene; empty when the problem is an option or the model. `file` is what the problem
-    is about: one of the sources, an option, a variable or the model. `kind` is `input` for an input that cannot be
-    used, `fault` for a fault of the program or the machine, and `stopped` when the command was stopped before the
-    scene.
+    `prediction` is the file in that folder that says how they were made. `mean` is the mean probability of water of the
+    observed pixels, None if there are none.
     """
 
-    sources: tuple[str, ...] = ()
-    file: str
-    problem: str
-    remedy: str
-    kind: Literal["input", "fault", "stopped"]
+    scene_id: str
+    scene_version: str
+    folder: str
+    prediction: str
+    present: int
+    count: int
+    tile: int
+    overlap: int
+    model: ModelReference
+    calibration: Calibration
+    mean: float | None
+
+    @classmethod
+    def of(cls, made: TilesPrediction, folder: Path) -> Self:
+        """Return the description of a prediction in a folder."""
+        from drshym_pipeline.tile_folders.predicting import PREDICTION_SUFFIX
+
+        summary = made.prediction.summary
+        return cls(
+            scene_id=made.scene_id,
+            scene_version=made.scene_version,
+            folder=str(folder.absolute()),
+            prediction=f"{made.scene_id}{PREDICTION_SUFFIX}",
+            present=made.present,
+            count=made.count,
+            tile=made.tile,
+            overlap=made.overlap,
+            model=summary.reference,
+            calibration=summary.calibration,
+            mean=summary.mean,
+        )
 
 
 class MappingDocument(Record):
-    """What `drshym segment --json` and `drshym predict-folder --json` print.
+    """What `drshym segment`, `drshym predict-folder` and `drshym export-stitched` print with `--json`.
 
-    `model` is None when no model could be loaded.
+    `model` is None when no model could be loaded, and for `export-stitched`, which loads none: `record.model` names it.
+    `tiles` has the scenes of a folder of tiles.
     """
 
     schema_version: str = SCHEMA_VERSION
-    command: Literal["segment", "predict-folder"]
+    command: Literal["segment", "predict-folder", "export-stitched"]
     exit_code: int = Field(ge=0, le=3)
     model: ModelUsed | None
     maps: tuple[SceneMapped, ...]
+    tiles: tuple[TilesPredicted, ...] = ()
     failures: tuple[SceneFailed, ...]
 
 
@@ -124,8 +153,3 @@ class StatusDocument(Record):
 def map_state(record: MapRecord) -> MapState:
     """Return the state of a finished map: whether it says anything about water, and why not."""
     return no_area_state(record.exclusion) if record.flooded is None else "mapped"
-
-
-def print_document(document: Record) -> None:
-    """Print one JSON document on stdout, in ASCII, so that it is the same in every locale."""
-    typer.echo(json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False))

@@ -31,10 +31,6 @@ DenoiseOption = Annotated[
         "--denoise/--no-denoise", help="Subtract the thermal noise from digital numbers, with the product's own tables."
     ),
 ]
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON document on stdout instead of a table (docs/command.md)."),
-]
 TileOption = Annotated[int, typer.Option("--tile", help="Tile side in pixels.")]
 ThresholdOption = Annotated[
     float | None,
@@ -45,6 +41,13 @@ ThresholdOption = Annotated[
     ),
 ]
 OverlapOption = Annotated[int, typer.Option("--overlap", help="Overlap of neighbouring tiles in pixels.")]
+MinAreaOption = Annotated[
+    float,
+    typer.Option("--min-area-ha", help="Map water areas below this size as dry; in steps of 0.1 ha, 0 keeps all."),
+]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files of another scene that have the same names.")
+]
 # Whether a scene can be read is found when it is read: one bad file must not stop the others.
 VVOption = Annotated[
     Path | None, typer.Option("--vv", help="The VV file of a scene that has one file per polarisation.", readable=False)

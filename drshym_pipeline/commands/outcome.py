@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +13,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import typer
 
 from drshym_pipeline.commands.exit_codes import ExitCode
-from drshym_pipeline.console import error_line, map_row, notes, print_table, shown_progress
+from drshym_pipeline.console import (
+    Display,
+    error_line,
+    map_row,
+    note_line,
+    notes,
+    print_table,
+    printing,
+    result_line,
+    shown_progress,
+)
 from drshym_pipeline.errors import DrShymError, ExplainedError, InputError, UnavailableError
 from drshym_pipeline.tiling import TileGrid
 
 if TYPE_CHECKING:
-    from drshym_pipeline.commands.documents import SceneFailed
+    from drshym_pipeline.commands.document_base import SceneFailed
     from drshym_pipeline.model.choice import ChosenModel
     from drshym_pipeline.records import MapRecord, PrecisionOption
+    from drshym_pipeline.tile_folders.predicting import TilesPrediction
 
+MappingCommand = Literal["segment", "predict-folder", "export-stitched"]
 STOPPED = "was not mapped, because the command was stopped"
 _WITHOUT_AREA: Final = {
     "nothing_observed": "nothing was observed",
@@ -44,6 +56,19 @@ class SceneToMap:
     scene_id: str
 
 
+@dataclass(frozen=True)
+class Job:
+    """One step of a command, which may fail without stopping the others.
+
+    Args:
+        sources: What is worked on, for messages; the first one is the title of the progress.
+        work: Does it, and adds the result to the outcome.
+    """
+
+    sources: Sequence[Path]
+    work: Callable[[Display], None]
+
+
 @dataclass
 class Outcome:
     """The maps and the failures of one command.
@@ -53,12 +78,14 @@ class Outcome:
         model: The model that is used; None until it is loaded.
         maps: Records of the maps and their folders.
         failures: Scenes that were not mapped, and why.
+        tiles: Scenes whose tiles were predicted, and the folders of the tiles.
     """
 
-    command: Literal["segment", "predict-folder"]
+    command: MappingCommand
     model: ChosenModel | None = None
     maps: list[tuple[MapRecord, Path]] = field(default_factory=list)
     failures: list[SceneFailed] = field(default_factory=list)
+    tiles: list[tuple[TilesPrediction, Path]] = field(default_factory=list)
 
     def choose(self, checkpoint: Path | None) -> ChosenModel:
         """Load the model and print on stderr which one it is and why.
@@ -72,12 +99,12 @@ class Outcome:
         from drshym_pipeline.model.choice import choose_model
 
         self.model = choose_model(checkpoint)
-        typer.echo(f"model: {self.model.text()}", err=True)
+        note_line(f"model: {self.model.text()}")
         return self.model
 
     def refuse(self, error: ExplainedError, sources: Sequence[Path] = ()) -> None:
         """Record and report an input that cannot be used, or cannot be reached now."""
-        from drshym_pipeline.commands.documents import SceneFailed
+        from drshym_pipeline.commands.document_base import SceneFailed
 
         error_line(error)
         named = tuple(str(source.absolute()) for source in sources)
@@ -93,7 +120,7 @@ class Outcome:
 
     def fail(self, error: Exception, sources: Sequence[Path]) -> None:
         """Record and report a fault of the program or the machine; on stderr its traceback is above the line."""
-        from drshym_pipeline.commands.documents import SceneFailed
+        from drshym_pipeline.commands.document_base import SceneFailed
 
         remedy = "Repair what the message names, then map the scene again"
         problem = str(error)
@@ -114,7 +141,7 @@ class Outcome:
 
     def stop(self, groups: Sequence[Sequence[Path]]) -> None:
         """Record and report the scenes that were not mapped because the user stopped the command."""
-        from drshym_pipeline.commands.documents import SceneFailed
+        from drshym_pipeline.commands.document_base import SceneFailed
 
         error_line(f"stopped: {len(groups)} {'scene was' if len(groups) == 1 else 'scenes were'} not mapped")
         for sources in groups:
@@ -133,18 +160,19 @@ class Outcome:
         """
         if not self.failures:
             return ExitCode.DONE
-        if self.maps:
+        if self.maps or self.tiles:
             return ExitCode.PART
         return ExitCode.INPUT if all(failure.kind == "input" for failure in self.failures) else ExitCode.FAULT
 
     def print_document(self) -> None:
         """Print all results as one JSON document on stdout."""
+        from drshym_pipeline.commands.document_base import print_document
         from drshym_pipeline.commands.documents import (
             MappingDocument,
             ModelUsed,
             SceneMapped,
+            TilesPredicted,
             map_state,
-            print_document,
         )
 
         maps = tuple(
@@ -162,14 +190,17 @@ class Outcome:
                 exit_code=self.exit_code,
                 model=model,
                 maps=maps,
+                tiles=tuple(TilesPredicted.of(made, folder) for made, folder in self.tiles),
                 failures=tuple(self.failures),
             )
         )
 
     def print_table(self) -> None:
-        """Print the maps as a table on stdout, with their warnings."""
+        """Print the maps as a table on stdout, with their warnings; or the predicted tiles."""
         from drshym_pipeline.commands.documents import map_state
 
+        if self.tiles:
+            self._print_tiles()
         if not self.maps:
             return
         records = [record for record, _ in self.maps]
@@ -183,16 +214,23 @@ class Outcome:
         rows = [map_row(record, folder) for record, folder in self.maps]
         print_table(title, ("scene", "water", "observed", "mask"), rows)
         for note in notes(records):
-            typer.echo(note)
+            result_line(note)
+
+    def _print_tiles(self) -> None:
+        total = len(self.tiles) + len(self.failures)
+        title = f"tiles of {'1 scene' if total == 1 else f'{len(self.tiles)} of {total} scenes'} predicted"
+        rows = [(made.scene_id, f"{made.present} of {made.count}", str(folder)) for made, folder in self.tiles]
+        print_table(title, ("scene", "tiles", "folder"), rows)
 
 
 @contextmanager
-def shown_outcome(command: Literal["segment", "predict-folder"], *, as_json: bool) -> Iterator[Outcome]:
+def shown_outcome(command: MappingCommand) -> Iterator[Outcome]:
     """Collect the results of a command, show them, and end the command with its exit code.
+
+    With `--json` the document is printed instead of a table, also when an input cannot be used.
 
     Args:
         command: Name of the command.
-        as_json: Print a JSON document on stdout instead of a table, also when an input cannot be used.
 
     Raises:
         typer.Exit: With every exit code except 0.
@@ -202,7 +240,7 @@ def shown_outcome(command: Literal["segment", "predict-folder"], *, as_json: boo
         yield outcome
     except (InputError, UnavailableError) as error:
         outcome.refuse(error)
-    if as_json:
+    if printing().json:
         outcome.print_document()
     else:
         outcome.print_table()
@@ -251,23 +289,40 @@ def map_groups(
     TileGrid(1, 1, tile, overlap)
     options |= {"tile": tile, "overlap": overlap, "batch_size": batch_size, "precision": precision}
     model = outcome.choose(checkpoint)
-    for place, scene in enumerate(scenes):
-        try:
-            with shown_progress(scene.sources[0].name) as progress:
-                record = map_scene(
-                    scene.sources,
-                    scene.out,
-                    model.bundle,
-                    model.reference,
-                    scene_id=scene.scene_id,
-                    progress=progress,
-                    **options,
-                )
+
+    def job(scene: SceneToMap) -> Job:
+        def work(progress: Display) -> None:
+            record = map_scene(
+                scene.sources,
+                scene.out,
+                model.bundle,
+                model.reference,
+                scene_id=scene.scene_id,
+                progress=progress,
+                **options,
+            )
             outcome.maps.append((record, scene.out))
+
+        return Job(scene.sources, work)
+
+    run_jobs(outcome, [job(scene) for scene in scenes])
+
+
+def run_jobs(outcome: Outcome, jobs: Sequence[Job]) -> None:
+    """Work one after the other; one that fails does not stop the others.
+
+    Args:
+        outcome: Receives the failures.
+        jobs: The work. If the user stops the command, the rest is reported as not done.
+    """
+    for place, job in enumerate(jobs):
+        try:
+            with shown_progress(job.sources[0].name) as progress:
+                job.work(progress)
         except (InputError, UnavailableError) as error:
-            outcome.refuse(error, scene.sources)
+            outcome.refuse(error, job.sources)
         except KeyboardInterrupt:
-            outcome.stop([left.sources for left in scenes[place:]])
+            outcome.stop([left.sources for left in jobs[place:]])
             return
         except Exception as error:
-            outcome.fail(error, scene.sources)
+            outcome.fail(error, job.sources)

@@ -14,10 +14,11 @@ from typing import Annotated, Literal
 import typer
 
 from drshym_pipeline.commands.options import CheckpointOption, OutOption, PresentOnlyOption
-from drshym_pipeline.console import shown_progress
+from drshym_pipeline.console import result_line, shown_progress
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.records import Record
 from drshym_pipeline.settings import TrainConfig, load_config
-from drshym_pipeline.storage import output_directory
+from drshym_pipeline.storage import output_directory, read_json
 
 _DATA_HELP = (
     "Folder of a labelled set; the layout of the folder shows which set it is. "
@@ -48,8 +49,9 @@ def evaluate(
     ] = "auto",
     present_only: PresentOnlyOption = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the card and the tables.")] = None,
-) -> None:
+) -> Record:
     """Score a model on labelled chips, with intervals and baselines."""
+    from drshym_pipeline.commands.result_documents import EvaluateDocument
     from drshym_pipeline.datasets.open_set import detect_set
     from drshym_pipeline.datasets.provenance import provenance_of
     from drshym_pipeline.evaluation.card import markdown
@@ -66,9 +68,12 @@ def evaluate(
             evaluation = score(bundle, refs, mode=mode, provenance=provenance_of(chips, refs), progress=progress)
         if present_only and (note := note_on_absent(chips, split)):
             evaluation = replace(evaluation, notes=(note, *evaluation.notes))
-        if out is not None:
-            write_evaluation(evaluation, out)
-    typer.echo(markdown(evaluation))
+        paths = {} if out is None else write_evaluation(evaluation, out)
+    result_line(markdown(evaluation))
+    return EvaluateDocument(
+        evaluation={name: value for name, value in evaluation.to_dict().items() if name != "logits"},
+        files=tuple(str(path.absolute()) for path in paths.values()),
+    )
 
 
 def benchmark(
@@ -102,10 +107,11 @@ def benchmark(
             "--log", help="CSV file to which every evaluation adds a line; for chips kept for reporting only."
         ),
     ] = None,
-) -> None:
+) -> Record:
     """Write the whole card of a model: seeds, opponents, calibration, shores, areas, pictures."""
+    from drshym_pipeline.commands.result_documents import BenchmarkDocument
     from drshym_pipeline.evaluation.evaluation_log import append_log, check_log, log_rows
-    from drshym_pipeline.evaluation.report import CARD, write_report
+    from drshym_pipeline.evaluation.report import CARD, DATA, write_report
     from drshym_pipeline.evaluation.samples import open_samples
     from drshym_pipeline.evaluation.suite import run_suite
     from drshym_pipeline.model.bundle import ModelBundle
@@ -126,8 +132,11 @@ def benchmark(
             # Before the card: chips that were scored are logged even if a picture fails afterwards.
             append_log(log, log_rows(parts))
         paths = write_report(parts, checkpoints[0], out)
-    typer.echo(paths[CARD].read_text("utf-8").partition("\n## At a glance\n")[2].strip().partition("\n## ")[0])
-    typer.echo(f"{paths[CARD]}")
+    result_line(paths[CARD].read_text("utf-8").partition("\n## At a glance\n")[2].strip().partition("\n## ")[0])
+    result_line(f"{paths[CARD]}")
+    return BenchmarkDocument(
+        benchmark=read_json(paths[DATA]), files=tuple(str(path.absolute()) for path in paths.values())
+    )
 
 
 def baseline(
@@ -136,8 +145,9 @@ def baseline(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder of simulated chips; runs/<name>/data by default.")
     ] = None,
-) -> None:
+) -> Record:
     """Fit the pixel classifier that networks are compared with."""
+    from drshym_pipeline.commands.result_documents import BaselineDocument
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.evaluation.pixel_classifier import fit, save
 
@@ -155,7 +165,8 @@ def baseline(
             progress=progress,
         )
     save(fitted, out)
-    typer.echo(f"{out}: {fitted.pixels:,} pixels of {fitted.chips} chips")
+    result_line(f"{out}: {fitted.pixels:,} pixels of {fitted.chips} chips")
+    return BaselineDocument(file=str(out.absolute()), pixels=fitted.pixels, chips=fitted.chips)
 
 
 def _named(item: str) -> tuple[str, Path]:

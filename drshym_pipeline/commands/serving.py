@@ -17,6 +17,7 @@ import typer
 
 from drshym_pipeline.commands.ancillary import AncillaryOption, ancillary_options
 from drshym_pipeline.commands.options import CheckpointOption
+from drshym_pipeline.console import result_line
 from drshym_pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -197,12 +198,12 @@ def _serve(settings: ServiceSettings, listener: socket.socket) -> None:
 
     logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)
     app = create_app(settings)
-    typer.echo(f"The service listens on {address_text(listener)} (Ctrl+C stops it).")
-    typer.echo(f"Its maps are in {settings.root.absolute()}.")
+    result_line(f"The service listens on {address_text(listener)} (Ctrl+C stops it).")
+    result_line(f"Its maps are in {settings.root.absolute()}.")
     if not settings.input_roots:
-        typer.echo("It maps uploads only. --input-root FOLDER allows image_uri for the scenes of a folder.")
+        result_line("It maps uploads only. --input-root FOLDER allows image_uri for the scenes of a folder.")
     if settings.token is not None:
-        typer.echo("Requests need the token. Put a proxy with TLS before the service if other machines use it.")
+        result_line("Requests need the token. Put a proxy with TLS before the service if other machines use it.")
     sys.stdout.flush()
     server = uvicorn.Server(
         uvicorn.Config(

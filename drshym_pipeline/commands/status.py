@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drshym_pipeline.commands.exit_codes import ExitCode
-from drshym_pipeline.commands.options import JsonOption
-from drshym_pipeline.console import error_line, print_table, water_text
+from drshym_pipeline.console import error_line, print_table, printing, result_line, water_text
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import counted
 from drshym_pipeline.settings import PipelineSettings
@@ -33,15 +32,13 @@ def status(
     scene: Annotated[
         str | None, typer.Argument(help="Name of a scene, to show all its maps.", show_default=False)
     ] = None,
-    *,
-    as_json: JsonOption = False,
 ) -> None:
     """Show the model in service and every scene (current, outdated, waiting or failed), or all maps of one SCENE."""
     from drshym_pipeline.scene_store import SceneStore
 
     settings = PipelineSettings.from_environment()
     store = SceneStore(settings.store_path)
-    if as_json:
+    if printing().json:
         _print_document(store, scene)
         return
     if scene is not None:
@@ -52,19 +49,19 @@ def status(
 
     chosen = choose_model()
     served = chosen.reference
-    typer.echo(f"model: {chosen.text()}")
+    result_line(f"model: {chosen.text()}")
     found = [store.status(name) for name in store.names()]
     if not found:
-        typer.echo(f"no scene is mapped in {settings.store_path}")
+        result_line(f"no scene is mapped in {settings.store_path}")
     else:
         rows = [_row(item, served.sha256) for item in found]
         print_table(_title(found, rows), ("scene", "state", "model", "water", "mapped"), rows)
         for item in found:
             if item.state == "failed":
-                typer.echo(f"{item.scene} failed: {item.reason}")
+                result_line(f"{item.scene} failed: {item.reason}")
     for name, failure in store.other_failures().items():
-        typer.echo(f"{name} failed at {failure.at:%Y-%m-%d %H:%M} UTC: {failure.reason}")
-    typer.echo(disk_text(settings.store_path, settings.inbox_path))
+        result_line(f"{name} failed at {failure.at:%Y-%m-%d %H:%M} UTC: {failure.reason}")
+    result_line(disk_text(settings.store_path, settings.inbox_path))
 
 
 def _row(item: SceneStatus, served_sha256: str) -> tuple[str, str, str, str, str]:
@@ -92,7 +89,7 @@ def _check_scene(store: SceneStore, scene: str) -> None:
 
 
 def _print_document(store: SceneStore, scene: str | None) -> None:
-    from drshym_pipeline.commands.documents import print_document
+    from drshym_pipeline.commands.document_base import print_document
     from drshym_pipeline.commands.status_document import refused_document, status_document
 
     try:
@@ -108,10 +105,10 @@ def _print_document(store: SceneStore, scene: str | None) -> None:
 
 def _one_scene(store: SceneStore, scene: str) -> None:
     item = store.status(scene)
-    typer.echo(f"{scene}: {item.state}{f' ({item.reason})' if item.reason else ''}")
+    result_line(f"{scene}: {item.state}{f' ({item.reason})' if item.reason else ''}")
     sources = store.sources(scene)
     if sources is not None:
-        typer.echo(f"files in the watched folder: {', '.join(sources.files)}")
+        result_line(f"files in the watched folder: {', '.join(sources.files)}")
     rows = [
         (
             found.version or "0.1.0",

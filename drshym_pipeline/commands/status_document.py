@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from drshym_pipeline.commands.document_base import SceneFailed
 from drshym_pipeline.commands.documents import (
     ModelUsed,
     OtherFailure,
-    SceneFailed,
     SceneInStore,
     StatusDocument,
     StoredMap,

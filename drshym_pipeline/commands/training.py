@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drshym_pipeline.console import Display, print_table, shown_progress
+from drshym_pipeline.console import Display, print_table, result_line, shown_progress
+from drshym_pipeline.records import Record
 from drshym_pipeline.settings import TrainConfig, load_config
 from drshym_pipeline.storage import output_directory
 
@@ -30,7 +31,7 @@ def train(
         typer.Option("--out", "-o", help="Folder for the results; by default runs/<name> or runs/<name>-seed<N>."),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed to use instead of the recipe's own.")] = None,
-) -> None:
+) -> Record:
     """Train and calibrate a model, and seal it as OUT/bundle."""
     recipe = load_config(config, TrainConfig)
     default = recipe.name
@@ -40,6 +41,7 @@ def train(
 
     # Check the recipe before hours of simulation and training, and before their slow imports.
     check_training(recipe)
+    from drshym_pipeline.commands.result_documents import SealedModel, TrainDocument
     from drshym_pipeline.datasets.prepare import prepare
     from drshym_pipeline.training.checkpoint import RESUME_FILE
     from drshym_pipeline.training.sealing import seal
@@ -63,7 +65,7 @@ def train(
         )
         bundle = seal(recipe, data, checkpoint, folder / "bundle", progress=display)
     for line in outcome_lines(checkpoint, recipe):
-        typer.echo(line)
+        result_line(line)
     rows = [
         (mode, calibration.text(), f"{calibration.threshold:.3f}") for mode, calibration in bundle.calibration.items()
     ]
@@ -71,7 +73,23 @@ def train(
         f"Sealed {bundle.name} {bundle.version} in {folder / 'bundle'}", ("bands", "calibration", "threshold"), rows
     )
     for line in place_lines(bundle, folder / "bundle"):
-        typer.echo(line)
+        result_line(line)
+    return TrainDocument(
+        model=SealedModel(
+            name=bundle.name,
+            version=bundle.version,
+            sha256=bundle.sha256,
+            folder=str((folder / "bundle").absolute()),
+            calibration=bundle.calibration,
+        ),
+        steps=checkpoint.steps,
+        best_step=checkpoint.best_step,
+        stopped_early=checkpoint.stopped_early,
+        seconds=checkpoint.seconds,
+        scores=checkpoint.best,
+        start=checkpoint.start,
+        notes=tuple(note_lines(bundle)),
+    )
 
 
 class TrainingLines:
@@ -146,20 +164,26 @@ def outcome_lines(checkpoint: TrainedCheckpoint, recipe: TrainConfig) -> list[st
 
 def place_lines(bundle: ModelBundle, folder: Path) -> list[str]:
     """Return lines that say where the bundle and its cards are, what it lacks, and if its data's origin is unknown."""
-    from drshym_pipeline.datasets.provenance import REMEDY
-    from drshym_pipeline.model.missing_parts import missing_parts
     from drshym_pipeline.model.model_card import DATASET_CARD_FILE, MODEL_CARD_FILE
 
-    lines = [
+    return [
         f"bundle: {folder}",
         f"model card: {folder / MODEL_CARD_FILE}",
         f"data set card: {folder / DATASET_CARD_FILE}",
+        *(f"note: {line}" for line in note_lines(bundle)),
     ]
+
+
+def note_lines(bundle: ModelBundle) -> list[str]:
+    """Return sentences that say what a bundle lacks, and if the origin of its data is unknown."""
+    from drshym_pipeline.datasets.provenance import REMEDY
+    from drshym_pipeline.model.missing_parts import missing_parts
+
     data = bundle.card.data
-    if data is not None:
-        training, validation = (data.splits[name].chips for name in ("train", "valid"))
-        missing = missing_parts(bundle.area_errors, bundle.novelty, training, validation)
-        lines += [f"note: {line}" for line in missing]
-    if data is not None and data.origin == "unknown":
-        lines.append(f"note: the origin of the training data is unknown. {data.evidence} {REMEDY}.")
+    if data is None:
+        return []
+    training, validation = (data.splits[name].chips for name in ("train", "valid"))
+    lines = list(missing_parts(bundle.area_errors, bundle.novelty, training, validation))
+    if data.origin == "unknown":
+        lines.append(f"the origin of the training data is unknown. {data.evidence} {REMEDY}.")
     return lines

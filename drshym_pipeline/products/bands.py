@@ -12,7 +12,7 @@ import rasterio
 from numpy.typing import NDArray
 
 from drshym_pipeline.assessment.scene_signs import SignCounts
-from drshym_pipeline.probabilities import NOT_OBSERVED, StoredProbabilities
+from drshym_pipeline.probabilities import NOT_OBSERVED, TileProbabilities
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.states import is_excluded, mask_of
@@ -39,7 +39,7 @@ class Band:
 
 def image_bands(
     reader: BackscatterReader,
-    tiles: StoredProbabilities,
+    tiles: TileProbabilities,
     threshold: float,
     signs: SignCounts | None = None,
     sign_bands: int = 1,

@@ -17,7 +17,7 @@ from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_
 from drshym_pipeline.change import flood_threshold
 from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.prefetch import Prefetched
-from drshym_pipeline.probabilities import StoredProbabilities
+from drshym_pipeline.probabilities import TileProbabilities
 from drshym_pipeline.products.bands import Band, image_bands
 from drshym_pipeline.products.caption import write_caption
 from drshym_pipeline.products.exclusion_bands import ExclusionRaster, exclusion_tags
@@ -81,7 +81,7 @@ def _area_of_water(
 
 def _map_bands(
     reader: BackscatterReader,
-    tiles: StoredProbabilities,
+    tiles: TileProbabilities,
     prediction: Prediction,
     signs: SignCounts | None,
     scratch: Path,
@@ -111,7 +111,7 @@ def _map_bands(
 
 def draw_map(
     reader: BackscatterReader,
-    tiles: StoredProbabilities,
+    tiles: TileProbabilities,
     prediction: Prediction,
     products: Path,
     progress: Progress = silent,

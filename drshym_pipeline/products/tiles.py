@@ -19,6 +19,11 @@ from drshym_pipeline.tiling import TileGrid, Window
 STAGE = "tiles"
 
 
+def tile_id(scene_id: str, index: int) -> str:
+    """Return the name of a tile, such as `S1_scene_tile_00042`; its files begin with it."""
+    return f"{scene_id}_tile_{index:05d}"
+
+
 def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, valid_fraction: float) -> DrShymRecord:
     """Return the exchange record of one tile.
 
@@ -31,7 +36,7 @@ def tile_record(meta: SceneMeta, index: int, window: Window, grid: TileGrid, val
     """
     steps = (*meta.processing, "normalize:0-1", f"tile:{grid.tile}x{grid.tile}", f"overlap:{grid.overlap}")
     return DrShymRecord(
-        image_id=f"{meta.scene_id}_tile_{index:05d}",
+        image_id=tile_id(meta.scene_id, index),
         modality=meta.modality,
         crs=meta.crs,
         pixel_spacing=meta.pixel_spacing,

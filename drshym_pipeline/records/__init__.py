@@ -69,6 +69,7 @@ from drshym_pipeline.records.spacing import PixelSpacing
 from drshym_pipeline.records.stages import PredictionSummary, ProbabilityOverview, SliceRow, StitchSummary, TilesSummary
 from drshym_pipeline.records.surfaces import MappedSurfaces
 from drshym_pipeline.records.thresholds import threshold_note, threshold_reason, threshold_text
+from drshym_pipeline.records.tiled_scenes import TiledScene, TileLayout
 from drshym_pipeline.records.tiles import (
     LABEL_SET,
     DrShymRecord,
@@ -131,7 +132,9 @@ __all__ = [
     "StitchSummary",
     "TerrainLayer",
     "TerrainLimits",
+    "TileLayout",
     "TileProvenance",
+    "TiledScene",
     "TilesSummary",
     "Units",
     "area_figure",

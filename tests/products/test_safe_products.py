@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from drshym_pipeline.cli import main
-from drshym_pipeline.commands.mapping import folder_strays
+from drshym_pipeline.commands.scene_choice import folder_strays
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle
 from drshym_pipeline.sar import archives

@@ -17,7 +17,7 @@ def test_the_corner_of_a_chip_is_the_corner_in_its_record_on_a_turned_grid(tmp_p
     with rasterio.open(tmp_path / "turned.tif", "w", **profile, transform=transform) as target:
         target.write(db, 1)
         target.descriptions = ("VV",)
-    assert write_chips([tmp_path / "turned.tif"], tmp_path / "chips", tile=64, overlap=8) == 9
+    assert write_chips([tmp_path / "turned.tif"], tmp_path / "chips", tile=64, overlap=8).grid.count == 9
     for path in sorted((tmp_path / "chips").glob("*.tif")):
         bounds = json.loads(path.with_suffix(".json").read_text("utf-8"))["bounds"]
         with rasterio.open(path) as chip:
