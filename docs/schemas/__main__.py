@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of records and of the command's documents beside this file: `python -m docs.schemas`."""
+"""Write the JSON Schemas of records, command and service beside this file: `python -m docs.schemas`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from drshym_pipeline.commands.documents import MappingDocument, StatusDocument
 from drshym_pipeline.records import DrShymRecord, MapRecord, Record, SceneMeta
+from drshym_pipeline.service.schemas import JobAnswer, ProblemDetail, SceneAnswer, SegmentRequest, SegmentResponse
 from drshym_pipeline.storage import write_json
 
 # The dialect pydantic writes.
@@ -17,6 +18,11 @@ SCHEMAS: dict[str, type[Record]] = {
     "map_record-0.1.json": MapRecord,
     "mapping_document-0.1.json": MappingDocument,
     "status_document-0.1.json": StatusDocument,
+    "segment_request-0.1.json": SegmentRequest,
+    "segment_response-0.1.json": SegmentResponse,
+    "job_answer-0.1.json": JobAnswer,
+    "scene_answer-0.1.json": SceneAnswer,
+    "problem_detail-0.1.json": ProblemDetail,
 }
 
 

@@ -52,7 +52,10 @@ def segment_scene(
     Raises:
         InputError: The scene, the scene from before or an option cannot be used.
     """
+    from drshym_pipeline.sar.safe_open import register_all_drivers
+
     given, before = _parts(scene), [] if pre is None else _parts(pre)
+    register_all_drivers()
     with scratch_directory(Path(tempfile.gettempdir())) as work, ExitStack() as stack:
         written: list[ArrayScene] = []
         stack.enter_context(named_as_arrays(written))

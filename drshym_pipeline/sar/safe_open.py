@@ -37,6 +37,16 @@ _SKIPPED_DRIVERS = (
 )
 
 
+def register_all_drivers() -> None:
+    """Register all drivers of GDAL, unless this process has done so or has registered the safe ones alone.
+
+    For a process that belongs to the user: a warp of rasterio needs the driver VRT, also for the result of a map. Files
+    of unknown origin are opened by the GTiff driver alone in every process.
+    """
+    with rasterio.Env():
+        pass
+
+
 @contextmanager
 def safe_env() -> Iterator[None]:
     """Set a GDAL environment that reads only the bytes of the given file and writes no file beside it."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -335,3 +338,38 @@ def test_nothing_is_written_beside_the_scene(source, random_bundle):
     there = {path.name for path in source.parent.iterdir()}
     segment(str(source), model=random_bundle, **TILE)
     assert {path.name for path in source.parent.iterdir()} == there
+
+
+REPROJECTED = """
+import sys
+from drshym_pipeline import segment
+flood = segment(sys.argv[1])
+for array in (flood.mask, flood.probability):
+    moved = array.rio.reproject("EPSG:4326")
+    print(moved.rio.crs, moved.dtype, moved.rio.nodata)
+"""
+
+
+@pytest.mark.system
+def test_a_map_can_be_reprojected_in_a_new_process(source, tmp_path):
+    """The drivers that are left out for files of unknown origin are left out for a whole process."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPROJECTED, str(source)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["EPSG:4326 uint8 255", "EPSG:4326 float32 nan"]
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_a_map_can_be_saved_as_zarr(tmp_path, of_file):
+    """A file that xarray writes has the same values and attributes."""
+    of_file.to_zarr(tmp_path / "map.zarr")
+    with xr.open_zarr(tmp_path / "map.zarr", mask_and_scale=False, decode_coords="all") as saved:
+        np.testing.assert_array_equal(saved.mask.values, of_file.mask.values)
+        assert saved.attrs["flooded_text"] == of_file.attrs["flooded_text"]
+        assert saved.rio.crs == of_file.rio.crs
