@@ -1,16 +1,26 @@
 """Take the pictures of the documentation from the real pages: `python -m docs.screenshots`.
 
-Needs the extra `docs` and a Chromium browser; run `make demo` first, because the pages show the local instance.
+Needs the extra `docs` and a Chromium browser; run `make demo` first, because the pages of Dagster and MLflow show the
+local instance. `--service` takes only those of the HTTP service, which shows a simulated flood and needs no demo.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from deploy import local
 
@@ -51,22 +61,80 @@ def mlflow_page(page: Any, address: str, out: Path) -> None:
     page.screenshot(path=out / "mlflow.png")
 
 
+@contextlib.contextmanager
+def running_service(folder: Path) -> Iterator[str]:
+    """Start the HTTP service with its files in a folder, and stop it afterwards; yields its address."""
+    port = local.free_port()
+    command = [sys.executable, "-m", "drshym_pipeline", "serve", "--root", str(folder), "--port", str(port)]
+    process = subprocess.Popen(command, cwd=local.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        while process.poll() is None:
+            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"{address}/ready"):
+                break
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def save_small(picture: bytes, path: Path) -> None:
+    """Save a picture with 128 colours, which are enough for grey and a few colours of the map."""
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def service_pages(browser: Any, out: Path) -> None:
+    """Map a simulated flood through the page of the service, and take pictures of it on a desktop and on a phone."""
+    with tempfile.TemporaryDirectory() as temporary:
+        scenes = Path(temporary) / "scenes"
+        simulate = [sys.executable, "-m", "drshym_pipeline", "simulate", "--out", str(scenes)]
+        subprocess.run(simulate, cwd=local.ROOT, check=True)
+        with running_service(Path(temporary) / "service") as address:
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.set_default_timeout(600_000)
+            page.goto(address)
+            page.locator("#scene-files").set_input_files(scenes / "simulated_42.tif")
+            page.locator("#pre-part summary").click()
+            page.locator("#pre-files").set_input_files(scenes / "simulated_42_pre_event.tif")
+            page.get_by_role("button", name="Map this scene").click()
+            page.locator("#panel h2").wait_for()
+            page.locator("#swipe").check()
+            page.locator(".layer-backscatter_before .leaflet-tile-loaded").first.wait_for()
+            page.wait_for_timeout(2 * SETTLE_MS)
+            page.locator("#panel").evaluate("panel => { panel.scrollTop = 0; }")
+            save_small(page.screenshot(), out / "service_page.png")
+            phone = browser.new_page(viewport={"width": 375, "height": 812})
+            phone.goto(page.url)
+            phone.locator(".layer-mask .leaflet-tile-loaded").first.wait_for()
+            phone.wait_for_timeout(2 * SETTLE_MS)
+            save_small(phone.screenshot(), out / "service_page_phone.png")
+
+
+def local_pages(browser: Any, out: Path) -> None:
+    """Take the pictures of Dagster and MLflow on the local instance."""
+    home = Path(os.environ.get("DAGSTER_HOME", local.ROOT / ".dagster"))
+    page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=1.5)
+    with local.dagster(home, local.free_port()) as running:
+        dagster_pages(page, running.address, out)
+    with local.mlflow(home, local.free_port()) as running:
+        mlflow_page(page, running.address, out)
+
+
 def main() -> None:
     """Start the services on the local instance, take the pictures, and stop the services."""
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=IMAGES)
-    out: Path = parser.parse_args().out
+    parser.add_argument("--service", action="store_true", help="take only the pictures of the HTTP service")
+    options = parser.parse_args()
+    out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    home = Path(os.environ.get("DAGSTER_HOME", local.ROOT / ".dagster"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=BROWSER_ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=1.5)
-        with local.dagster(home, local.free_port()) as running:
-            dagster_pages(page, running.address, out)
-        with local.mlflow(home, local.free_port()) as running:
-            mlflow_page(page, running.address, out)
+        service_pages(browser, out)
+        if not options.service:
+            local_pages(browser, out)
         browser.close()
 
 

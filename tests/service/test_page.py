@@ -125,6 +125,7 @@ def test_the_swipe_shows_the_scene_from_before_on_its_left(service: str, compare
     page = open_scene(open_page, service, compared)
     place = place_of(page, "mask", WATER)
     page.locator("#swipe").check()
+    page.locator(".layer-backscatter_before canvas").first.wait_for(state="attached")
     wait_for_tiles(page)
     handle = page.get_by_role("slider", name="Line of the swipe")
     handle.press("Home")

@@ -3,6 +3,7 @@
 const { L } = window;
 const STEPS = [1, 2, 5];
 const LEAST_PX = 110; // between two lines
+const CORNER_PX = 24;
 const PADDING = 0.5; // of the size of the map, on each side, so that a drag does not reach the end of the lines
 
 /** Return the smallest round step that is at least `least`: 1, 2 or 5 times a power of ten. */
@@ -74,7 +75,9 @@ export const Graticule = L.Layer.extend({
         context.moveTo(across ? at : -pad.x, across ? -pad.y : at);
         context.lineTo(across ? at : size.x + pad.x, across ? size.y + pad.y : at);
         context.stroke();
-        this.drawNumber(context, this.text(value, across, decimals), across ? [at + 3, size.y - 5] : [4, at - 3], colours);
+        // Numbers of both kinds would cover each other in the corner.
+        const shown = across ? at > CORNER_PX : at < size.y - CORNER_PX;
+        if (shown) this.drawNumber(context, this.text(value, across, decimals), across ? [at + 3, size.y - 5] : [4, at - 3], colours);
       }
     }
   },

@@ -54,10 +54,10 @@ export function sizeText(bytes) {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** Return a number with a fixed count of decimals and its unit, or null where there is no value. */
+/** Return a number with a fixed number of decimals and its unit (with the space before it), or null where there is no value. */
 export function numberText(value, decimals, unit = "") {
   if (value === null || value === undefined) return null;
-  return `${value.toFixed(decimals)}${unit ? ` ${unit}` : ""}`;
+  return `${value.toFixed(decimals)}${unit}`;
 }
 
 /** Return what a state of the mask means, in the words of the products. */
