@@ -35,6 +35,7 @@ GROUPS = {
     "training": "training_step:measure",
     "batches": "batches:measure",
     "recovery": "recovery:measure",
+    "service": "service_speed:measure",
     "demo": "whole_commands:measure_demo",
     "test": "whole_commands:measure_test",
 }
