@@ -28,7 +28,7 @@ from drshym_pipeline.service.schemas import (
     SegmentProvenance,
     SegmentResponse,
 )
-from drshym_pipeline.states import MASK_LEGEND
+from drshym_pipeline.states import MASK_LEGEND, WATER_BEFORE, flooded_state
 from drshym_pipeline.storage import to_uri
 
 _MOVED_STEP: Final = "georeference:gcps->"  # an image with control points is mapped on a grid of its own
@@ -192,6 +192,7 @@ def scene_answer(scene: ServedScene, layers: Iterable[LayerAnswer]) -> SceneAnsw
         crs=record.crs,
         provenance=provenance_answer(record),
         areas=_areas(record),
+        intervals=_intervals(record),
         warnings=record.warnings,
         record=file_path(scene.id, product_name(record.scene_id, "record")),
     )
@@ -200,6 +201,14 @@ def scene_answer(scene: ServedScene, layers: Iterable[LayerAnswer]) -> SceneAnsw
 def model_answer(model: ModelReference) -> ModelAnswer:
     """Return the answer about the model."""
     return ModelAnswer(name=model.name, version=model.version, sha256=model.sha256, source=model.source)
+
+
+def _intervals(record: MapRecord) -> dict[str, AreaAnswer]:
+    """Return the areas of water with their intervals, by what the water is, as on the report page."""
+    found = {flooded_state(record.separation): record.flooded}
+    if record.separation is not None:
+        found |= {WATER_BEFORE: record.separation.other_water, "all water": record.separation.water}
+    return {name: answer for name, area in found.items() if (answer := area_answer(area)) is not None}
 
 
 def _areas(record: MapRecord) -> dict[str, float | None]:

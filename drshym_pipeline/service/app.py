@@ -121,7 +121,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         },
     )
     app.state.service = service
-    for module in (segment, jobs, scenes, layers, status):
+    modules = (segment, jobs, scenes, layers, status)
+    app.state.routes = [route for module in modules for route in module.router.routes]
+    for module in modules:
         app.include_router(module.router)
     add_page(app)
     if settings.token is not None:

@@ -177,7 +177,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 def _methods_of(request: Request) -> list[str]:
     """Return all methods of an address. The framework knows only those of the first route that fits it."""
     found: set[str] = set()
-    for route in request.app.routes:
+    for route in request.app.state.routes:
         if isinstance(route, Route) and route.path_regex.match(request.url.path):
             found |= route.methods or set()
     return sorted(found)

@@ -201,6 +201,9 @@ class SceneAnswer(Record):
     crs: str
     provenance: SegmentProvenance
     areas: dict[str, float | None] = Field(description="area of each state of the mask in km2")
+    intervals: dict[str, AreaAnswer] = Field(
+        default_factory=dict, description="areas of water with their intervals, by what the water is"
+    )
     warnings: tuple[str, ...]
     record: str
 

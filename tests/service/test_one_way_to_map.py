@@ -29,9 +29,9 @@ def maps(tmp_path_factory, random_bundle) -> dict[str, dict[str, bytes]]:
     for way in ("command", "function"):
         found[way] = {kind: (folder / way / NAMES[kind]).read_bytes() for kind in KINDS}
 
-    lineage = Lineage(folder / "home")
+    # The tags of a map name its source, so the watched folder is the one that the others map from.
+    lineage = Lineage(folder / "home", {"inbox": source.parent})
     lineage.serve(random_bundle)
-    lineage.drop(source)
     results = lineage.map_all()
     assert all(result.success for result in results.values())
     assert results

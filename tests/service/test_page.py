@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
-from drshym_pipeline.states import FLOODED, OPEN_WATER, WATER_COLOURS
+from drshym_pipeline.states import FLOODED, OPEN_WATER, WATER_BEFORE, WATER_COLOURS
 from tests.service.browser import colour_at, counted_pixels, place_of, poor_contrast, wait_for_tiles
 from tests.service.conftest import PHONE, OpenPage
 from tests.service.running_service import map_upload, running_service
@@ -144,6 +144,17 @@ def test_the_swipe_shows_the_scene_from_before_on_its_left(service: str, compare
     assert handle.get_attribute("aria-valuenow") == "25"
     page.locator("#swipe").uncheck()
     np.testing.assert_array_equal(colour_at(page, place), now)
+
+
+def test_every_kind_of_water_has_its_area_with_its_interval(
+    service: str, client: httpx.Client, compared: str, open_page: OpenPage
+):
+    page = open_scene(open_page, service, compared)
+    intervals = client.get(f"/v1/scenes/{compared}").json()["intervals"]
+    assert list(intervals) == ["flooded", WATER_BEFORE, "all water"]
+    section = page.locator("section", has=page.get_by_role("heading", name="Areas of water"))
+    assert section.locator("dd").all_text_contents() == [area["text"] for area in intervals.values()]
+    assert all("% interval" in area["text"] for area in intervals.values())
 
 
 def test_layers_are_shown_hidden_and_made_transparent(service: str, compared: str, open_page: OpenPage):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from drshym_pipeline.records import MapGrid
@@ -23,17 +24,28 @@ from drshym_pipeline.service.map_tiles.web_map import WEB_MERCATOR, degrees_east
 
 _OPEN_FILES: Final = 16
 _CACHE_MEGABYTES: Final = 64
+_REDUCTION: Final = 8  # of the copy that small scales of a large raster without overviews are drawn from
+_LARGE_PIXELS: Final = 1 << 22
+_REDUCED_COPIES: Final = 4  # of 2 bytes per 64 pixels of the raster
 _TURNS: Final = (0.0, -360.0, 360.0)  # degrees
 _TOLERANCE: Final = 0.125  # pixels; the largest error when GDAL approximates the transformation
 
 
 @dataclass(frozen=True)
 class DrawRequest:
-    """Draw a raster on a grid, as a PNG with opacity."""
+    """Draw a raster on a grid, as a PNG with opacity.
+
+    Args:
+        raster: The raster.
+        style: Its colours.
+        grid: The grid of the picture.
+        reduction: How many pixels of the raster one of the picture has along a side, approximately.
+    """
 
     raster: RasterFile
     style: Style
     grid: MapGrid
+    reduction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,10 @@ class ReadRequest:
 def drawing_environment() -> Iterator[None]:
     """Set a GDAL environment with little memory, which reads nothing but the files that are named."""
     import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
 
+    # The stored backscatter of a scene has no georeference; its record has it.
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
     with rasterio.Env(
         GDAL_CACHEMAX=_CACHE_MEGABYTES,
         GDAL_NUM_THREADS="1",
@@ -64,6 +79,7 @@ class Drawing:
 
     def __init__(self) -> None:
         self._open: OrderedDict[tuple[Path, int, int], Any] = OrderedDict()
+        self._reduced: OrderedDict[str, tuple[Any, Any]] = OrderedDict()
 
     def answer(self, request: DrawRequest | ReadRequest) -> bytes | dict[str, tuple[int | None, ...]]:
         """Return the PNG of a `DrawRequest`, or the values of a `ReadRequest` by name, one per band.
@@ -76,18 +92,33 @@ class Drawing:
 
     def _dataset(self, path: Path) -> Any:
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
 
         facts = path.stat()
         key = (path, facts.st_mtime_ns, facts.st_size)
         if key not in self._open:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                self._open[key] = rasterio.open(path, driver="GTiff", sharing=False)
+            self._open[key] = rasterio.open(path, driver="GTiff", sharing=False)
             while len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(key)
         return self._open[key]
+
+    def _source(self, request: DrawRequest) -> Any:
+        """Return the open raster of a request, or a reduced copy of it.
+
+        The stored backscatter of a scene has no overviews: each picture of all of it would read all of its pixels.
+        """
+        dataset = self._dataset(request.raster.path)
+        is_small = dataset.width * dataset.height < _LARGE_PIXELS
+        if is_small or request.reduction < _REDUCTION or dataset.overviews(1):
+            return dataset
+        if dataset.name not in self._reduced:
+            memory = _reduced_copy(dataset)
+            self._reduced[dataset.name] = memory, memory.open()
+            while len(self._reduced) > _REDUCED_COPIES:
+                for unused in reversed(self._reduced.popitem(last=False)[1]):
+                    unused.close()
+        self._reduced.move_to_end(dataset.name)
+        return self._reduced[dataset.name][1]
 
     def _read(self, raster: RasterFile, row: int, col: int) -> tuple[int | None, ...]:
         dataset = self._dataset(raster.path)
@@ -97,7 +128,7 @@ class Drawing:
     def _draw(self, request: DrawRequest) -> bytes:
         from rio_tiler.utils import render
 
-        dataset, style = self._dataset(request.raster.path), request.style
+        dataset, style = self._source(request), request.style
         colours = _colour_table(style, dataset.dtypes[0])
         picture = np.zeros((request.grid.height, request.grid.width, 4), np.uint8)
         for options in _sources(dataset, request):
@@ -108,6 +139,20 @@ class Drawing:
         layers = np.moveaxis(picture, -1, 0)
         png: bytes = render(layers[:3], layers[3], img_format="PNG", ZLEVEL=1)
         return png
+
+
+def _reduced_copy(dataset: Any) -> Any:
+    """Return a file in memory with a copy of the first band of a raster, with means of its observed pixels."""
+    from rasterio.enums import Resampling
+    from rasterio.io import MemoryFile
+
+    height, width = (-(-side // _REDUCTION) for side in dataset.shape)
+    values = dataset.read(1, out_shape=(height, width), resampling=Resampling.average)
+    profile = {"driver": "GTiff", "count": 1, "height": height, "width": width, "tiled": True}
+    memory = MemoryFile()
+    with memory.open(**profile, dtype=dataset.dtypes[0], nodata=dataset.nodata) as copy:
+        copy.write(values, 1)
+    return memory
 
 
 @lru_cache(maxsize=64)
@@ -131,7 +176,7 @@ def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
 
     grid = request.raster.grid
     crs = dataset.crs if grid is None else CRS.from_user_input(grid.crs)
-    affine = dataset.transform if grid is None else grid.affine
+    affine = dataset.transform if grid is None else _affine_on(grid, dataset)
     target = {
         "crs": CRS.from_user_input(request.grid.crs),
         "transform": request.grid.affine,
@@ -145,6 +190,11 @@ def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
         left, right = affine.c + turn, affine.c + affine.a * dataset.width + turn
         if not has_turns or (min(left, right) <= east and max(left, right) >= west):
             yield target | {"src_crs": crs, "src_transform": affine.translation(turn, 0) @ affine}
+
+
+def _affine_on(grid: MapGrid, dataset: Any) -> Affine:
+    """Return the affine of a raster that covers a grid, with as many pixels or fewer."""
+    return grid.affine @ Affine.scale(grid.width / dataset.width, grid.height / dataset.height)
 
 
 def _longitudes(grid: MapGrid) -> tuple[float, float]:

@@ -87,7 +87,9 @@ class TileServer:
             known: bytes | None = self._tiles.get(key)
         if known is not None:
             return known
-        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, tile_grid(z, x, y)))
+        drawn: bytes = self._ask(
+            DrawRequest(found.raster, found.style, tile_grid(z, x, y), 2.0 ** (place.highest_zoom - 1 - z))
+        )
         with self._lock:
             self._tiles[key] = drawn
         return drawn
@@ -115,7 +117,9 @@ class TileServer:
             TileServerError: No process answered in time.
         """
         found = find_layer(scene, layer)
-        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, _reduced(grid_of(scene.record), most_pixels)))
+        whole = grid_of(scene.record)
+        grid = _reduced(whole, most_pixels)
+        drawn: bytes = self._ask(DrawRequest(found.raster, found.style, grid, whole.width / grid.width))
         return drawn
 
     def point(

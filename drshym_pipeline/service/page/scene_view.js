@@ -46,6 +46,7 @@ function panel(scene, message) {
     element("p", { class: "area" }, areaText(summary)),
     element("p", { class: "caption" }, summary.caption),
     message,
+    ...intervalsPart(scene),
     layersPart(scene),
     part("Read this before using the map", element("ul", { class: "warnings" }, scene.warnings.map((text) => element("li", {}, text)))),
     part("Share of each state in the mask", shares(scene)),
@@ -53,6 +54,12 @@ function panel(scene, message) {
     part("Provenance", provenance(scene)),
     ...(summary.origin === "service" ? [removal(summary)] : []),
   ];
+}
+
+/** The areas of all kinds of water, where the scene has more than the one that is already shown. */
+function intervalsPart(scene) {
+  const areas = Object.entries(scene.intervals);
+  return areas.length > 1 ? [part("Areas of water", facts(areas.map(([name, area]) => [name, area.text])))] : [];
 }
 
 const part = (title, ...content) => element("section", {}, element("h3", {}, title), ...content);

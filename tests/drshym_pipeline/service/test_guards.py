@@ -158,6 +158,21 @@ def test_the_description_names_every_error_of_every_route(tmp_path):
                 assert list(operation["responses"][code]["content"]) == ["application/problem+json"], (method, path)
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/jobs/x", "DELETE, GET"),
+        ("/v1/scenes/x", "DELETE, GET"),
+        ("/v1/scenes/x/files/y", "GET, HEAD"),
+        ("/health", "GET"),
+    ],
+)
+def test_a_method_that_is_not_allowed_is_answered_with_all_that_are(tmp_path, path, methods):
+    response = client_of(tmp_path).put(path)
+    problem_of(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == methods
+
+
 def test_no_page_of_the_framework_is_served(tmp_path):
     client = client_of(tmp_path)
     for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):

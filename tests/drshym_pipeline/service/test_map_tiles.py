@@ -13,7 +13,8 @@ from PIL import Image
 from pyproj import Transformer
 
 from drshym_pipeline.mapping import map_scene
-from drshym_pipeline.sar.codes import decode_db
+from drshym_pipeline.sar.backscatter import BackscatterWriter
+from drshym_pipeline.sar.codes import decode_db, encode_db
 from drshym_pipeline.sar.scene import stage_scene
 from drshym_pipeline.service.map_tiles import (
     NoWebMapError,
@@ -25,6 +26,8 @@ from drshym_pipeline.service.map_tiles import (
     web_map,
 )
 from drshym_pipeline.states import WATER_COLOURS
+from drshym_pipeline.tiling import Window
+from tests.map_samples import scene as scene_meta
 from tests.served_scenes import MapOnDisk, write_map
 from tests.small_scenes import write_lake_scene
 
@@ -301,6 +304,7 @@ def test_a_point_outside_the_map_is_refused(server, tmp_path, place, problem):
         server.point(scene, **place)
 
 
+@pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 def test_the_stored_backscatter_of_a_store_is_shown_on_the_grid_of_its_scene(server, tmp_path):
     source = write_lake_scene(tmp_path / "S1_20210111_T1234.tif")
     meta, folder = stage_scene([source], tmp_path / "store")
@@ -320,6 +324,37 @@ def test_the_stored_backscatter_of_a_store_is_shown_on_the_grid_of_its_scene(ser
     middle = server.tilejson(scene, "backscatter")
     x, y = tile_of(*middle["center"][:2], middle["maxzoom"])
     assert (picture(server.tile(scene, "backscatter", middle["maxzoom"], x, y))[..., 3] == 255).mean() > 0.1
+
+
+def test_small_scales_of_a_large_stored_backscatter_show_its_means_in_their_place(server, tmp_path):
+    """It has no overviews, so they are drawn from a reduced copy."""
+    height, width = 2_001, 2_405  # no multiples of the reduction
+    db = np.full((height, width), -10.0, np.float32)
+    db[400:1_000, 900:1_500] = -20.0
+    db[:, :300] = np.nan
+    meta = scene_meta(height, width)
+    folder = tmp_path / "stored"
+    folder.mkdir()
+    with BackscatterWriter(folder / "backscatter.tif", 1) as writer:
+        writer.open(height, width)
+        writer.write(Window(0, 0, height, width), encode_db(db)[np.newaxis])
+    (folder / "scene_meta.json").write_text(meta.model_dump_json())
+    plain = write_map(tmp_path / "map", meta.crs, Affine(*meta.transform), {"mask": np.zeros((2, 2), np.uint8)})
+    record = plain.record.model_copy(update={"shape": (height, width)})
+    scene = MapOnDisk(plain.id, plain.folder, record, stored=folder / "backscatter.tif")
+    found = picture(server.image(scene, "backscatter", most_pixels=200))
+    size = found.shape[0] / height, found.shape[1] / width
+    rows, cols = (np.arange(side) / scale for side, scale in zip(found.shape, size, strict=False))
+    row, col = np.meshgrid(rows + 6, cols + 6, indexing="ij")
+    dark = (row > 400) & (row < 1_000) & (col > 900) & (col < 1_500)
+    expected = np.where(col < 300, 0, np.where(dark, 51, 153))
+    edge = np.minimum.reduce([abs(row - 400), abs(row - 1_000), abs(col - 900), abs(col - 1_500), abs(col - 300)]) < 25
+    # -20 dB is a fifth of the way from black to white, -10 dB three fifths.
+    np.testing.assert_allclose(found[..., 0][~edge], expected[~edge], atol=1)
+    np.testing.assert_array_equal(found[..., 3][~edge] == 0, (col < 300)[~edge])
+    place = server.tilejson(scene, "backscatter")
+    x, y = tile_of(*place["center"][:2], place["minzoom"] - 1)
+    assert (picture(server.tile(scene, "backscatter", place["minzoom"] - 1, x, y))[..., 0] == 51).any()
 
 
 def test_a_map_is_drawn_beside_the_process_that_makes_it(server, random_bundle, tmp_path):
