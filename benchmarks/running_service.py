@@ -32,11 +32,13 @@ class RunningService:
         address: Its address, such as `http://127.0.0.1:40001`.
         pid: The process that was started; its workers are its children.
         start_seconds: Time from the start of the command until `/ready` answered 200.
+        start_processor_seconds: Processor time that all processes used until then.
     """
 
     address: str
     pid: int
     start_seconds: float
+    start_processor_seconds: float
 
     def client(self) -> httpx.Client:
         """Return a client with connections of its own."""
@@ -44,8 +46,7 @@ class RunningService:
 
     def memory(self) -> float:
         """Return the memory of all its processes in bytes; a page that several processes use counts once."""
-        parent = psutil.Process(self.pid)
-        return float(sum(each.memory_full_info().pss for each in (parent, *parent.children(recursive=True))))
+        return float(sum(process.memory_full_info().pss for process in _processes(self.pid)))
 
 
 @contextmanager
@@ -68,10 +69,18 @@ def running_service(folder: Path, input_root: Path) -> Iterator[RunningService]:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
         address = _address_when_ready(process, log)
-        yield RunningService(address, process.pid, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        used = [each.cpu_times() for each in _processes(process.pid)]
+        yield RunningService(address, process.pid, seconds, sum(times.user + times.system for times in used))
     finally:
         process.terminate()
         process.wait(_END_SECONDS)
+
+
+def _processes(pid: int) -> list[psutil.Process]:
+    """Return a process and all below it."""
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
 
 
 def _address_when_ready(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -1,4 +1,4 @@
-"""The service (`drshym serve`) against the same functions without it: start, first answer, overhead, load, memory.
+"""The service (`drshym serve`) against the same functions without it: start, first answer, overhead, load.
 
 Every row uses a real service on a free port of the loopback address. What is compared runs in turn in one session.
 """
@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.chip_overhead import write_chip
 from benchmarks.measure import Row, interleave, timed
 from benchmarks.running_service import PATIENCE_SECONDS, RunningService, map_by_address, map_by_upload, running_service
-from benchmarks.service_page import draw_tile, page_rows, tile_row
+from benchmarks.service_page import page_rows, tile_row
 from drshym_pipeline.service.engine import MappingEngine
 from drshym_pipeline.service.jobs import JobSpec
 from drshym_pipeline.service.settings import ServiceSettings
@@ -34,7 +34,6 @@ SLOWER, LONGER_SECONDS = 1.1, 0.020
 AS_FAST: Final = 1.05  # two medians of equal times differ by less
 LEAST_THROUGHPUT: Final = 0.9
 HEALTH_SECONDS: Final = 0.050
-MORE_MEMORY: Final = 1.05
 _HEALTH_PAUSE_SECONDS: Final = 0.01
 _PERCENT: Final = 99
 
@@ -50,20 +49,18 @@ class Extent:
         clients: Clients at the same time.
         chips: Chips that each client has mapped, one after the other.
         rounds: How often the clients do so.
-        early: After how many maps the memory is measured first.
-        late: After how many maps it is measured again.
         tiles: Map tiles.
+        idle: For how many seconds `/health` is asked for while nothing is mapped.
     """
 
-    starts: int = 5
+    starts: int = 3
     answers: int = 10
     repeats: int = 15
     clients: int = 8
-    chips: int = 5
+    chips: int = 3
     rounds: int = 3
-    early: int = 50
-    late: int = 500
     tiles: int = 40
+    idle: float = 3.0
 
 
 def measure(extent: Extent = Extent()) -> list[Row]:
@@ -71,36 +68,36 @@ def measure(extent: Extent = Extent()) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # Each client has its own chips: when several map the same one, only the newest map of it is kept.
-        chips = [write_chip(folder / "chips", seed) for seed in range(max(extent.clients, 2))]
+        chips = [write_chip(folder / "chips", seed) for seed in range(extent.clients)]
         rows = start_rows(folder, chips[0], extent)
         with running_service(folder / "service", folder / "chips") as service:
             rows += chip_rows(service, chips[0], folder / "in_process", extent.repeats)
-            rows += load_rows(service, chips[: extent.clients], folder / "engine", extent)
+            rows += load_rows(service, chips, folder / "engine", extent)
             rows.append(tile_row(service, chips[0], extent.tiles))
             rows += page_rows(service, chips[0])
-        with running_service(folder / "fresh", folder / "chips") as service:
-            rows.append(memory_row(service, chips, extent))
     return rows
 
 
 def start_rows(folder: Path, chip: Path, extent: Extent) -> list[Row]:
     """Start services one after the other, and have the same chip mapped by each several times."""
     starts: list[float] = []
+    used: list[float] = []
     answers: list[list[float]] = []
     for number in range(extent.starts):
         with running_service(folder / f"start{number}", chip.parent) as service, service.client() as client:
             starts.append(service.start_seconds)
+            used.append(service.start_processor_seconds)
             answers.append([timed(lambda: map_by_address(client, chip)) for _ in range(extent.answers)])
     start, first, last = (statistics.median(each) for each in (starts, *((a[at] for a in answers) for at in (0, -1))))
     slower = statistics.median(each[0] / each[-1] for each in answers)
     return [
         Row(
             what="The service: from the start of `drshym serve` until `/ready` answers 200",
-            measured=f"{start:.1f} s",
+            measured=f"{start:.1f} s ({statistics.median(used):.1f} s of processor time, {usable_cores()} cores)",
             asked=f"under {START_SECONDS:.0f} s",
             met=start < START_SECONDS,
             command=COMMAND,
-            samples={"start": starts},
+            samples={"start": starts, "processor time": used},
         ),
         Row(
             what=f"The service, 512 x 512 chip: first request after `/ready` against request {extent.answers}",
@@ -167,6 +164,8 @@ def load_rows(service: RunningService, chips: Sequence[Path], folder: Path, exte
         if not engine.wait_until_ready(PATIENCE_SECONDS):
             raise RuntimeError(f"the engine is not ready: {engine.problem}")
         folders = (folder / str(number) for number in itertools.count())
+        with _Health(service) as idle:
+            time.sleep(extent.idle)
         for counted in (False, *[True] * extent.rounds):
             with _Health(service) as watched:
                 through_service = timed(lambda: _clients(service, chips, extent.chips))
@@ -180,7 +179,7 @@ def load_rows(service: RunningService, chips: Sequence[Path], folder: Path, exte
     maps = len(chips) * extent.chips
     throughput = statistics.median(a / b for a, b in zip(seconds["engine"], seconds["service"], strict=True))
     per_second = {name: maps / statistics.median(values) for name, values in seconds.items()}
-    slowest = float(np.percentile(health, _PERCENT))
+    slowest, slowest_idle = (float(np.percentile(values, _PERCENT)) for values in (health, idle.seconds))
     return [
         Row(
             what=f"The service, {len(chips)} clients at the same time, {maps} chips of 512 x 512: throughput against "
@@ -194,11 +193,12 @@ def load_rows(service: RunningService, chips: Sequence[Path], folder: Path, exte
         ),
         Row(
             what=f"The service, `/health` while {len(chips)} clients have chips mapped: 99th percentile",
-            measured=f"{1000 * slowest:.0f} ms (median {1000 * statistics.median(health):.0f} ms)",
+            measured=f"{1000 * slowest:.0f} ms (median {1000 * statistics.median(health):.0f} ms; while nothing is "
+            f"mapped {1000 * slowest_idle:.0f} ms)",
             asked=f"under {1000 * HEALTH_SECONDS:.0f} ms",
             met=slowest < HEALTH_SECONDS,
             command=COMMAND,
-            samples={"health": health},
+            samples={"health": health, "health, nothing is mapped": idle.seconds},
         ),
     ]
 
@@ -254,27 +254,3 @@ class _Health:
                 self.seconds.append(time.perf_counter() - start)
                 if status != httpx.codes.OK:
                     raise RuntimeError(f"/health answered {status}")
-
-
-def memory_row(service: RunningService, chips: Sequence[Path], extent: Extent) -> Row:
-    """Have chips mapped by two clients, show a tile of each map, and compare the memory early and late."""
-    found: list[float] = []
-    with ThreadPoolExecutor(2) as pool, service.client() as client:
-
-        def map_and_show(number: int) -> None:
-            map_ = map_by_address(client, chips[number % len(chips)])
-            draw_tile(client, map_["scene_id"])
-
-        for first, last in ((0, extent.early), (extent.early, extent.late)):
-            list(pool.map(map_and_show, range(first, last)))
-            found.append(service.memory())
-    growth = found[1] / found[0]
-    return Row(
-        what=f"The service: memory of all its processes after {extent.late} maps and tiles against that after "
-        f"{extent.early}",
-        measured=f"{growth:.3f} x ({found[1] / 2**30:.2f} GiB against {found[0] / 2**30:.2f} GiB)",
-        asked=f"at most {MORE_MEMORY} x",
-        met=growth <= MORE_MEMORY,
-        command=COMMAND,
-        samples={f"after {extent.early}, bytes": found[:1], f"after {extent.late}, bytes": found[1:]},
-    )
