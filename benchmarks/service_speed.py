@@ -34,7 +34,7 @@ SLOWER, LONGER_SECONDS = 1.1, 0.020
 AS_FAST: Final = 1.05  # two medians of equal times differ by less
 LEAST_THROUGHPUT: Final = 0.9
 HEALTH_SECONDS: Final = 0.050
-_HEALTH_PAUSE_SECONDS: Final = 0.01
+_HEALTH_PAUSE_SECONDS: Final = 0.05
 _PERCENT: Final = 99
 
 
@@ -60,7 +60,7 @@ class Extent:
     chips: int = 3
     rounds: int = 3
     tiles: int = 40
-    idle: float = 3.0
+    idle: float = 6.0
 
 
 def measure(extent: Extent = Extent()) -> list[Row]:
@@ -88,7 +88,7 @@ def start_rows(folder: Path, chip: Path, extent: Extent) -> list[Row]:
             starts.append(service.start_seconds)
             used.append(service.start_processor_seconds)
             answers.append([timed(lambda: map_by_address(client, chip)) for _ in range(extent.answers)])
-    start, first, last = (statistics.median(each) for each in (starts, *((a[at] for a in answers) for at in (0, -1))))
+    start, first, last = map(statistics.median, (starts, [each[0] for each in answers], [each[-1] for each in answers]))
     slower = statistics.median(each[0] / each[-1] for each in answers)
     return [
         Row(
