@@ -35,6 +35,8 @@ GROUPS = {
     "training": "training_step:measure",
     "batches": "batches:measure",
     "recovery": "recovery:measure",
+    "service": "service_speed:measure",
+    "service-memory": "service_memory:measure",
     "demo": "whole_commands:measure_demo",
     "test": "whole_commands:measure_test",
 }

@@ -15,6 +15,10 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.safe_open import open_scene_file
+from drshym_pipeline.sar.safe_product import is_zip_name, product_folder, product_images
+from drshym_pipeline.sar.scene_groups import pair_files
+from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
 from drshym_pipeline.service.access import resolve_uri
 from drshym_pipeline.service.engine import MappingEngine
 from drshym_pipeline.service.jobs import Job, JobSpec, new_job_id
@@ -24,6 +28,7 @@ from drshym_pipeline.service.schemas import ImageUris, SegmentOptions, SegmentRe
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.service.uploads import PRE_FIELD, SCENE_FIELD, Upload, UploadedFile
 from drshym_pipeline.storage import TEMPORARY_PREFIX, sha256_json
+from drshym_pipeline.tiling import TileGrid
 
 _BYTES_PER_PIXEL: Final = 4  # of a zip, whose pixels are not known before it is unpacked
 
@@ -78,8 +83,6 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings) 
         ProblemError: There is no file, a name cannot be used, or the scene is too large.
         InputError: A file is no scene; it is named as the user does.
     """
-    from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
-
     files = _ordered_files(upload.named(SCENE_FIELD))
     if not files:
         raise ProblemError("invalid_request", f"form: the field '{SCENE_FIELD}' is missing. Add the file of a scene.")
@@ -107,8 +110,6 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
         QueueFullError: The queue is full.
         InputError: An option cannot be used.
     """
-    from drshym_pipeline.tiling import TileGrid
-
     TileGrid(1, 1, options.tile, options.overlap)  # refuses an overlap that does not fit the tile
     id, out = catalogue.new_folder(scene.name, scene.identity, new_job_id())
     spec = JobSpec(
@@ -160,8 +161,6 @@ def _addressed(uris: ImageUris, settings: ServiceSettings) -> tuple[Path, ...]:
 
 def _ordered(paths: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
     """Return the files of one scene, VV first as far as their names say which is which; else in the given order."""
-    from drshym_pipeline.sar.scene_groups import pair_files
-
     if len(paths) == 2 and names[0] != names[1]:
         groups = pair_files(names)
         if len(groups) == 1:
@@ -176,9 +175,6 @@ def _ordered_files(files: Sequence[UploadedFile]) -> list[UploadedFile]:
 
 def _name_of(sources: Sequence[Path]) -> str:
     """Return the name of a scene, as the reader gives it."""
-    from drshym_pipeline.sar.safe_product import product_folder
-    from drshym_pipeline.sar.scene_names import scene_id
-
     folder = product_folder(sources[0]) if len(sources) == 1 else None
     return scene_id(list(sources) if folder is None else [folder])
 
@@ -200,16 +196,11 @@ def _checked_pixels(sources: Sequence[Path], settings: ServiceSettings) -> int:
 
 
 def _images(sources: Sequence[Path]) -> Sequence[Path]:
-    from drshym_pipeline.sar.safe_product import product_folder, product_images
-
     folder = product_folder(sources[0]) if len(sources) == 1 else None
     return sources if folder is None else product_images(folder)
 
 
 def _pixels(path: Path) -> int:
-    from drshym_pipeline.sar.safe_open import open_scene_file
-    from drshym_pipeline.sar.safe_product import is_zip_name
-
     if is_zip_name(path.name):
         return path.stat().st_size // _BYTES_PER_PIXEL
     with open_scene_file(path) as dataset:

@@ -42,7 +42,8 @@ class ServiceSettings(BaseSettings):
     at_once_pixels: int = Field(default=1024 * 1024, ge=0, description="scenes up to this size are answered at once")
     at_once_seconds: float = Field(default=30.0, gt=0, description="after this time such a request becomes a job too")
     job_seconds: float = Field(default=3600.0, gt=0, description="a job that takes longer is stopped")
-    worker_bytes: int = Field(default=6 * GIB, ge=GIB, description="a worker that uses more memory is stopped")
+    # A worker that maps a small scene has 1.1 GiB: a lower limit would stop every job.
+    worker_bytes: int = Field(default=6 * GIB, ge=2 * GIB, description="a worker that uses more memory is stopped")
     upload_bytes: int = Field(default=4 * GIB, ge=1, description="largest upload")
     scene_pixels: int = Field(default=1_000_000_000, ge=1, description="largest scene, in pixels of one band")
     quota_bytes: int = Field(default=50 * GIB, ge=1, description="all maps together; the oldest are deleted beyond it")

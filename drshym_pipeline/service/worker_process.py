@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _WARM_UP_SIDE: Final = 512
 _LAND_DB, _WATER_DB, _SPECKLE_DB = (-9.0, -15.0), (-21.0, -27.0), 1.2
 _PROGRESS_SECONDS: Final = 0.1
+_LESS_PRIORITY: Final = 5  # so that the service answers at once while all cores map
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def run_worker(connection: Connection, setup: WorkerSetup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    os.nice(_LESS_PRIORITY)
     # A lock of the method "spawn" has a name in the system that stays when its process is killed, and the compressor of
     # the tile probabilities makes one. A worker starts no processes, so it needs no such locks.
     multiprocessing.set_start_method("fork", force=True)

@@ -81,10 +81,12 @@ def test_a_folder_that_does_not_exist_is_named(option, tmp_path, capsys):
     assert str(tmp_path / "none") in said
 
 
-def test_a_value_out_of_range_is_named_by_its_variable(monkeypatch, capsys):
-    monkeypatch.setenv("DRSHYM_SERVICE_QUEUE_LIMIT", "0")
+# A worker that has loaded the network needs more than 1 GiB before its first job.
+@pytest.mark.parametrize(("name", "value"), [("QUEUE_LIMIT", "0"), ("WORKER_BYTES", str(1 << 30))])
+def test_a_value_out_of_range_is_named_by_its_variable(name, value, monkeypatch, capsys):
+    monkeypatch.setenv(f"DRSHYM_SERVICE_{name}", value)
     assert main(["serve", "--port", "0"]) == 2
-    assert "DRSHYM_SERVICE_QUEUE_LIMIT: " in capsys.readouterr().err
+    assert f"DRSHYM_SERVICE_{name}: " in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said_to_be_in_use(capsys):
