@@ -155,7 +155,9 @@ def tiles_among(rasters: Sequence[Path]) -> list[TileFile]:
         other = next(path for path, tile in zip(rasters, tiles, strict=True) if tile is None)
         beside = other.with_suffix(".json")
         if beside.exists():
-            _record(_json(other), other)  # raises an error: it is none, though the other files have one
+            value = _json(other)  # raises an error if it is damaged
+            if _TILE_NAME.fullmatch(other.stem):
+                _record(value, other)  # raises an error: it is no tile record, though the name is that of a tile
         raise InputError(
             other,
             f"has no tile record beside it ({beside.name}), but "

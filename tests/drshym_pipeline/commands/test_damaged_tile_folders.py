@@ -146,6 +146,10 @@ def with_a_cut_chip_record(made: Path) -> None:
     halve(made / "chips" / "s_tile_00001.json")
 
 
+def with_another_json_as_a_chip_record(made: Path) -> None:
+    (made / "chips" / "s_tile_00001.json").write_text('{"type": "Feature"}')
+
+
 def with_a_changed_chip_record(made: Path) -> None:
     edit(made / "chips" / "s_tile_00001.json", valid_fraction=0.5)
 
@@ -191,6 +195,7 @@ DAMAGE = {
     with_a_cut_chip: ["s_tile_00001.tif", "cut short", "Cut the scene again"],
     with_exchanged_chips: ["s_tile_00000.tif", "s_meta.json", "Cut the scene again"],
     with_a_cut_chip_record: ["s_tile_00001.json", "cannot be read", "Cut the scene again"],
+    with_another_json_as_a_chip_record: ["s_tile_00001.json", "s_meta.json", "Cut the scene again"],
     with_a_changed_chip_record: ["s_tile_00001.json", "s_meta.json", "Cut the scene again"],
     without_the_prediction: ["s_prediction.json", "predict-folder"],
     with_a_broken_prediction: ["s_prediction.json", "not the record"],
@@ -221,6 +226,7 @@ def test_what_cannot_be_stitched_is_refused_in_one_line_and_leaves_nothing(made,
         with_a_cut_chip,
         with_exchanged_chips,
         with_a_cut_chip_record,
+        with_another_json_as_a_chip_record,
         with_a_changed_chip_record,
     ],
 )

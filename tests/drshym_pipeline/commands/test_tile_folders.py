@@ -216,6 +216,17 @@ def test_a_folder_in_which_only_some_files_have_a_record_is_refused(made, scene_
     assert not (made / "out").exists()
 
 
+def test_a_scene_with_a_json_file_of_another_kind_among_tiles_is_refused_as_a_scene(
+    made, scene_file, checkpoint, capfd
+):
+    stray = scene_file(made / "chips" / "stray.tif", shape=(64, 64))
+    stray.with_suffix(".json").write_text('{"type": "Feature"}')
+    assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out") == 2
+    error = capfd.readouterr().err
+    assert f"{stray}: has no tile record" in error
+    assert "scenes only, or with tiles only" in error
+
+
 def test_a_json_file_of_another_kind_beside_a_scene_does_not_make_it_a_tile(tmp_path, scene_file, checkpoint):
     scene = scene_file(tmp_path / "in" / "s.tif", shape=(64, 64))
     scene.with_suffix(".json").write_text('{"type": "Feature"}')
