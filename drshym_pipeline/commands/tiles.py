@@ -33,8 +33,19 @@ if TYPE_CHECKING:
     from drshym_pipeline.tile_folders.exporting import TilesToExport
     from drshym_pipeline.tile_folders.listing import TiledFolder, TileFile
 
-# Decided when the scene was cut, or only when the map is made.
-_OF_SCENES = ("ancillary", "units", "bands", "denoise", "tile", "overlap", "min_area_ha", "threshold")
+# What the tiles cannot change any more, or what only the map needs; and the command that takes the option.
+_TO_TILE = "Give it to `drshym tile`, which cuts the scene"
+_TO_EXPORT = "Give it to `drshym export-stitched`, which makes the map"
+_REMEDIES = {
+    "ancillary": "Map the scene with `drshym segment`, which takes it",
+    "units": _TO_TILE,
+    "bands": _TO_TILE,
+    "denoise": _TO_TILE,
+    "tile": _TO_TILE,
+    "overlap": _TO_TILE,
+    "min_area_ha": _TO_EXPORT,
+    "threshold": _TO_EXPORT,
+}
 
 
 def tile(
@@ -175,15 +186,13 @@ def predict_tile_folder(
 
 
 def _refuse_scene_options() -> None:
-    """Refuse options that have no effect on tiles, if the user gave them."""
+    """Refuse options that have no effect on tiles, if the user gave them; a setting of the environment gets a note."""
     context = click.get_current_context()
-    for name in _OF_SCENES:
+    for name, remedy in _REMEDIES.items():
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise InputError(
-                f"--{name.replace('_', '-')}",
-                "cannot be used on a folder of tiles",
-                "Give it to `drshym tile`, which reads the scene, or to `drshym export-stitched`, which makes the map",
-            )
+            raise InputError(f"--{name.replace('_', '-')}", "cannot be used on a folder of tiles", remedy)
+    if context.get_parameter_source("ancillary") is click.core.ParameterSource.ENVIRONMENT:
+        note_line("DRSHYM_ANCILLARY: long-term layers are not used for tiles: use `drshym segment`")
 
 
 def export_stitched(

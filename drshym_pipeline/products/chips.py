@@ -1,4 +1,4 @@
-"""Tiles as files: GeoTIFF chips in dB, each with its exchange record, and the record of the scene beside them.
+"""Tiles as files: GeoTIFF chips in dB, each with its exchange record, and the record of the scene, which lists them.
 
 Other programs read them, and `tile_folders` makes the map of the scene from them.
 """
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.products.file_lists import listed_tile, with_content_hash
 from drshym_pipeline.products.tiles import tile_record
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import DrShymRecord, SceneMeta, TiledScene, TileLayout, Units
+from drshym_pipeline.records import DrShymRecord, ListedTile, SceneMeta, TiledScene, TileLayout, Units
 from drshym_pipeline.sar.scene import SceneReader, describe_scene
 from drshym_pipeline.sar.sidecar import sidecar_of
 from drshym_pipeline.sar.source_files import open_sources
@@ -96,17 +97,23 @@ def write_chips(
             progress=progress,
         )
         grid = TileGrid(meta.height, meta.width, tile, overlap)
-        tiled = TiledScene(
-            **opened.recorded(meta).model_dump(),
-            grid=TileLayout(tile=tile, overlap=overlap, count=len(grid)),
-            any_spacing=bool(note.any_spacing),
-        )
+        chips: list[ListedTile] = []
         with atomic_directory(out) as temporary, SceneReader(meta, temporary) as reader:
-            write_text(temporary / f"{meta.scene_id}{META_SUFFIX}", tiled.model_dump_json(indent=2) + "\n")
             for index, window in enumerate(grid):
                 pixels = reader.read(window)
                 record: DrShymRecord = tile_record(meta, index, window, grid, float(np.isfinite(pixels[0]).mean()))
-                _write_chip(temporary / f"{record.image_id}.tif", pixels, meta, window)
-                write_text(temporary / f"{record.image_id}.json", record.to_json() + "\n")
+                path = temporary / f"{record.image_id}.tif"
+                _write_chip(path, pixels, meta, window)
+                write_text(path.with_suffix(".json"), record.to_json() + "\n")
+                chips.append(listed_tile(record.image_id, window, path))
                 progress(STAGE, index + 1, len(grid))
+            tiled = with_content_hash(
+                TiledScene(
+                    **opened.recorded(meta).model_dump(),
+                    grid=TileLayout(tile=tile, overlap=overlap, count=len(grid)),
+                    any_spacing=bool(note.any_spacing),
+                    chips=tuple(chips),
+                )
+            )
+            write_text(temporary / f"{meta.scene_id}{META_SUFFIX}", tiled.model_dump_json(indent=2) + "\n")
     return tiled

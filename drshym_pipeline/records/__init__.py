@@ -9,9 +9,11 @@ from drshym_pipeline.records.areas import AreaEstimate, area_figure
 from drshym_pipeline.records.base import (
     SCHEMA_VERSION,
     BandMode,
+    PlainName,
     Precision,
     PrecisionOption,
     Record,
+    Sha256,
     describe_validation,
     now,
 )
@@ -73,6 +75,7 @@ from drshym_pipeline.records.tiled_scenes import TiledScene, TileLayout
 from drshym_pipeline.records.tiles import (
     LABEL_SET,
     DrShymRecord,
+    ListedTile,
     Modality,
     PixelWindow,
     TileProvenance,
@@ -104,6 +107,7 @@ __all__ = [
     "FloodSeparation",
     "LayerTile",
     "LeftOutMap",
+    "ListedTile",
     "MapGrid",
     "MapRecord",
     "MappedSurfaces",
@@ -114,6 +118,7 @@ __all__ = [
     "ModelReference",
     "PixelSpacing",
     "PixelWindow",
+    "PlainName",
     "Polarisation",
     "PolygonCounts",
     "PreEventScene",
@@ -128,6 +133,7 @@ __all__ = [
     "SceneMeta",
     "SceneNovelty",
     "Score",
+    "Sha256",
     "SliceRow",
     "StitchSummary",
     "TerrainLayer",

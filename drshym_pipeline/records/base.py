@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA_VERSION = "0.1"
 
 BandMode = Literal["vv", "vv_vh"]
 Precision = Literal["fp32", "bf16"]
 PrecisionOption = Literal["auto", "fp32", "bf16"]
+
+
+def _check_plain_name(text: str) -> str:
+    if text in {".", ".."} or not {"/", "\\", "\0"}.isdisjoint(text):
+        raise ValueError(
+            f"{text!r} is no plain name: files are named after it, so it must not have a / or \\, or be .."
+        )
+    return text
+
+
+# A name that files are called after, such as that of a scene or a tile: it never leads into another folder.
+PlainName = Annotated[str, Field(min_length=1), AfterValidator(_check_plain_name)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 def now() -> datetime:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records.base import Record, describe_validation
+from drshym_pipeline.records.base import PlainName, Record, Sha256, describe_validation
 
 LABEL_SET = ("flooded", "non_flooded")
 
@@ -41,7 +41,7 @@ class DrShymRecord(Record):
     right, top). `tile_size` is (height, width) in pixels.
     """
 
-    image_id: str = Field(min_length=1)
+    image_id: PlainName
     modality: Modality
     crs: str = Field(min_length=1)
     pixel_spacing: tuple[float, float]
@@ -70,6 +70,15 @@ class DrShymRecord(Record):
     def to_json(self) -> str:
         """Return the record as one line of JSON, without optional fields that are not set."""
         return self.model_dump_json(exclude_none=True)
+
+
+class ListedTile(Record):
+    """A tile in the list of the files of a scene: its name, its window, the SHA-256 of its two files."""
+
+    image_id: PlainName
+    window: PixelWindow
+    raster_sha256: Sha256
+    record_sha256: Sha256
 
 
 def read_drshym_record(data: str | bytes | dict[str, Any], subject: str = "record") -> DrShymRecord:

@@ -7,50 +7,25 @@ prediction has what the map says about it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.map_threshold import at_threshold, check_threshold
-from drshym_pipeline.probabilities import NOT_OBSERVED
-from drshym_pipeline.products.chips import META_SUFFIX, SCENE_VERSION_TAG
+from drshym_pipeline.products.chips import META_SUFFIX
 from drshym_pipeline.products.draw import draw_map
 from drshym_pipeline.products.publish import check_free, publish
 from drshym_pipeline.products.report import map_version, write_report
-from drshym_pipeline.products.tiles import tile_id
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapRecord, TiledScene, check_min_area, counted
 from drshym_pipeline.sar.backscatter import BackscatterReader
-from drshym_pipeline.sar.completeness import check_blocks
-from drshym_pipeline.sar.safe_open import open_scene_file
 from drshym_pipeline.storage import output_directory, temporary_directory
 from drshym_pipeline.tile_folders.assembling import write_backscatter
-from drshym_pipeline.tile_folders.listing import (
-    TiledFolder,
-    check_window,
-    chips_by_scene,
-    folder_tiles,
-    grid_of,
-    read_tiled_scene,
-    tiled_scenes,
-)
-from drshym_pipeline.tile_folders.predicting import (
-    KEY_TAG,
-    PREDICTION_SUFFIX,
-    PROBABILITY_SUFFIX,
-    TilesPrediction,
-    read_prediction,
-)
-from drshym_pipeline.tiling import TileGrid
+from drshym_pipeline.tile_folders.listing import TiledFolder, checked_tile, read_tiled_scene, tiled_scenes
+from drshym_pipeline.tile_folders.predicted import PredictedTiles, check_scene
+from drshym_pipeline.tile_folders.predicting import PREDICTION_SUFFIX, read_prediction
 
 _PREDICT = "Predict its tiles with `drshym predict-folder --in CHIPS --out TILES`"
-_ALL_AGAIN = "Predict all tiles of the scene again with `drshym predict-folder`"
-_MODEL_TAG = "DRSHYM_MODEL_SHA256"
 
 
 @dataclass(frozen=True)
@@ -68,42 +43,6 @@ class TilesToExport:
     scene: TiledScene
     folder: Path
     place: Path
-
-
-class TileFiles:
-    """The predicted tiles of a scene as one array (tile, y, x) uint16; a tile that cannot be read is an error.
-
-    Args:
-        files: The GeoTIFF of each tile, by its number.
-        grid: The grid of the scene.
-    """
-
-    def __init__(self, files: Mapping[int, Path], grid: TileGrid) -> None:
-        self._files, self._grid = files, grid
-
-    @property
-    def grid(self) -> TileGrid:
-        """The grid of the tiles."""
-        return self._grid
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Tiles, rows and columns."""
-        return len(self.grid), self.grid.tile, self.grid.tile
-
-    def __getitem__(self, key: slice) -> NDArray[np.uint16]:
-        """Return some tiles, not observed past the end of the scene.
-
-        Raises:
-            InputError: A tile is damaged.
-        """
-        indices = range(*key.indices(len(self._grid)))
-        values = np.full((len(indices), self.grid.tile, self.grid.tile), NOT_OBSERVED, np.uint16)
-        for tile, index in zip(values, indices, strict=True):
-            window = self.grid.window(index)
-            with open_scene_file(self._files[index]) as dataset:
-                tile[: window.height, : window.width] = dataset.read(1)
-        return values
 
 
 def scenes_to_export(tiles: Path, scene_meta: Path) -> list[TilesToExport]:
@@ -163,13 +102,15 @@ def export_scene(
         progress: Called by every stage.
 
     Raises:
-        InputError: A tile or a chip is missing, there twice, damaged, or of another scene, model or grid.
+        InputError: A file is missing, damaged, or was changed since it was written.
     """
     start = time.perf_counter()
     min_area_ha, threshold = check_min_area(min_area_ha), check_threshold(threshold)
-    meta, grid = scene.scene.scene(), grid_of(scene.scene)
+    meta = scene.scene.scene()
     made = read_prediction(scene.folder / f"{meta.scene_id}{PREDICTION_SUFFIX}")
-    files = tile_files(scene, made)
+    check_scene(made, scene.folder, scene.meta_path, scene.scene)
+    tiles = PredictedTiles(scene.folder, scene.scene, made)
+    tiles.check()
     prediction, chips = at_threshold(made.prediction, threshold), _chips(scene)
     if not overwrite:
         check_free(out, meta)
@@ -177,9 +118,7 @@ def export_scene(
         write_backscatter(chips, work, progress)
         assembled = time.perf_counter()
         with BackscatterReader(meta, work) as reader:
-            drawn = draw_map(
-                reader, TileFiles(files, grid), prediction, work / "products", progress, min_area_ha=min_area_ha
-            )
+            drawn = draw_map(reader, tiles, prediction, work / "products", progress, min_area_ha=min_area_ha)
         seconds = {
             "assemble": round(assembled - start, 3),
             "predict": prediction.summary.seconds or 0.0,
@@ -192,99 +131,22 @@ def export_scene(
     return record
 
 
-def tile_files(scene: TilesToExport, made: TilesPrediction) -> dict[int, Path]:
-    """Return the GeoTIFF of each tile of a scene, checked.
-
-    Raises:
-        InputError: A tile is missing, there twice, damaged, or of another scene, model or grid.
-    """
-    meta = scene.scene
-    if made.scene_version != meta.version:
-        raise InputError(
-            scene.folder,
-            f"its tiles are of another version of the scene ({made.scene_version}) than {scene.meta_path.name} "
-            f"({meta.version})",
-            _ALL_AGAIN,
-        )
-    if (made.tile, made.overlap) != (meta.grid.tile, meta.grid.overlap):
-        raise InputError(
-            scene.folder,
-            f"its tiles have another grid (tiles of {made.tile} pixels, overlap {made.overlap}) than "
-            f"{scene.meta_path.name} ({meta.grid.tile}, {meta.grid.overlap})",
-            _ALL_AGAIN,
-        )
-    files = _by_number(scene)
-    missing = [index for index in range(meta.grid.count) if index not in files]
-    if missing:
-        raise InputError(
-            scene.folder / f"{tile_id(meta.scene_id, missing[0])}{PROBABILITY_SUFFIX}",
-            f"the tile is missing, {counted(len(missing), 'tile')} of {meta.grid.count} in all",
-            _ALL_AGAIN,
-        )
-    for index, path in files.items():
-        _check_tile(path, index, scene, made)
-    return files
-
-
-def _by_number(scene: TilesToExport) -> dict[int, Path]:
-    """Return the tiles of a scene in the folder; tiles of other scenes are left out."""
-    numbers = {tile_id(scene.scene.scene_id, index): index for index in range(scene.scene.grid.count)}
-    files: dict[int, Path] = {}
-    for tile in folder_tiles(scene.folder):
-        if tile.record.provenance.model is None or (index := numbers.get(tile.record.image_id)) is None:
-            continue  # a chip, or a tile of another scene
-        first = files.setdefault(index, tile.path)
-        if first != tile.path:
-            raise InputError(
-                tile.path,
-                f"holds tile {tile.record.image_id} a second time (also {first.name})",
-                "Remove one of them",
-            )
-        check_window(tile, scene.scene, index)
-    return files
-
-
-def _check_tile(path: Path, index: int, scene: TilesToExport, made: TilesPrediction) -> None:
-    window, meta, reference = grid_of(scene.scene).window(index), scene.scene, made.prediction.summary.reference
-    with open_scene_file(path) as dataset:
-        check_blocks(dataset, path)
-        tags: dict[str, str] = dataset.tags()
-        shape: Any = (dataset.count, dataset.height, dataset.width, dataset.dtypes[0])
-    if tags.get(SCENE_VERSION_TAG) != meta.version:
-        raise InputError(
-            path, f"is of another scene than {scene.meta_path.name}, or of another version of it", _ALL_AGAIN
-        )
-    if tags.get(_MODEL_TAG) != reference.sha256:
-        other = f"{tags.get('DRSHYM_MODEL')} {tags.get('DRSHYM_MODEL_VERSION')}"
-        raise InputError(
-            path, f"was made by another model ({other}) than the prediction ({reference.label})", _ALL_AGAIN
-        )
-    if tags.get(KEY_TAG) != made.key:
-        raise InputError(path, "was predicted with other options than the other tiles of the scene", _ALL_AGAIN)
-    if shape != (1, window.height, window.width, "uint16"):
-        raise InputError(path, "does not have the pixels of its record", _ALL_AGAIN)
-
-
 def _chips(scene: TilesToExport) -> TiledFolder:
     """Return the chips beside the record of the scene, which the picture and the areas need.
 
     Raises:
-        InputError: One is missing.
+        InputError: One is missing, or its record is not the one that was written with it.
     """
-    folder = scene.meta_path.parent
-    numbers = {tile_id(scene.scene.scene_id, index) for index in range(scene.scene.grid.count)}
-    tiles = [
-        tile
-        for tile in folder_tiles(folder)
-        if tile.record.image_id in numbers and tile.record.provenance.model is None
-    ]
-    found = chips_by_scene(tiles, {scene.meta_path: scene.scene})
-    chips = found[0] if found else TiledFolder(scene.meta_path, scene.scene, {})
-    if chips.missing:
+    folder, meta = scene.meta_path.parent, scene.scene
+    chips = {index: folder / f"{listed.image_id}.tif" for index, listed in enumerate(meta.chips)}
+    missing = [path for path in chips.values() if not path.is_file()]
+    if missing:
         raise InputError(
-            folder / f"{chips.missing[0]}.tif",
-            f"the chip is missing, {counted(len(chips.missing), 'chip')} of {len(chips.grid)} in all; the backscatter "
+            missing[0],
+            f"the chip is missing, {counted(len(missing), 'chip')} of {len(chips)} in all; the backscatter "
             "of the map comes from the chips beside the record of the scene",
             "Give --scene-meta in the folder that `drshym tile` wrote",
         )
-    return chips
+    for index, path in chips.items():
+        checked_tile(path, meta.chips[index], scene.meta_path.name)
+    return TiledFolder(scene.meta_path, meta, chips)

@@ -1,7 +1,8 @@
 """The calibrated probability of every tile of a folder, as GeoTIFFs with their records.
 
 The scene is put together from its chips and predicted as a scene in one piece is: resampled pixels need ground around
-a tile, which its neighbours hold. `<scene>_prediction.json` is written last and says how the tiles were made.
+a tile, which its neighbours hold. `<scene>_prediction.json` is written last: it lists the tiles and says how they were
+made.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from rasterio.crs import CRS
 
 from drshym_pipeline.errors import InputError
@@ -22,10 +24,22 @@ from drshym_pipeline.model.resampling import resampling_between
 from drshym_pipeline.prediction import PredictionPlan, plan_prediction
 from drshym_pipeline.probabilities import NOT_OBSERVED, PROBABILITY_SCALE, StoredProbabilities, open_probabilities
 from drshym_pipeline.products.chips import SCENE_VERSION_TAG
+from drshym_pipeline.products.file_lists import check_content, listed_tile, with_content_hash
 from drshym_pipeline.products.rasters import provenance_tags
 from drshym_pipeline.products.tiles import tile_id, tile_record
 from drshym_pipeline.progress import Progress, silent
-from drshym_pipeline.records import SCHEMA_VERSION, ModelReference, PrecisionOption, Record, SceneMeta
+from drshym_pipeline.records import (
+    SCHEMA_VERSION,
+    DrShymRecord,
+    ListedTile,
+    ModelReference,
+    PlainName,
+    PrecisionOption,
+    Record,
+    SceneMeta,
+    Sha256,
+    describe_validation,
+)
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.scene_folder import Prediction
 from drshym_pipeline.storage import (
@@ -37,26 +51,28 @@ from drshym_pipeline.storage import (
     write_text,
 )
 from drshym_pipeline.tile_folders.assembling import write_backscatter
-from drshym_pipeline.tile_folders.listing import TiledFolder
-from drshym_pipeline.tiling import Window
+from drshym_pipeline.tile_folders.listing import PREDICT_AGAIN, PROBABILITY_ENDING, TiledFolder
+from drshym_pipeline.tiling import TileGrid, Window
 
 WRITE_STAGE: Final = "write_tiles"
 PREDICTION_SUFFIX: Final = "_prediction.json"
-PROBABILITY_SUFFIX: Final = "_proba.tif"
+PROBABILITY_SUFFIX: Final = f"{PROBABILITY_ENDING}.tif"
 KEY_TAG: Final = "DRSHYM_PREDICTION"
 PROBABILITY_STEP: Final = "probability:uint16x1e-4"
 
 
 class TilesPrediction(Record):
-    """How the tiles of a scene were predicted; the file beside the tiles that is written last.
+    """How the tiles of a scene were predicted, and the list of them; the file beside the tiles that is written last.
 
     `key` covers everything that can change the probabilities. `present` is the number of tiles that were there, of
-    `count` tiles of the grid.
+    `count` tiles of the grid. `scene_meta_sha256` is the `content_sha256` of the record of the scene, which lists the
+    chips. `content_sha256` is that of the other fields, as JSON with sorted keys and without spaces.
     """
 
     schema_version: str = SCHEMA_VERSION
-    scene_id: str
+    scene_id: PlainName
     scene_version: str
+    scene_meta_sha256: Sha256
     source_sha256: str
     key: str
     tile: int
@@ -64,6 +80,8 @@ class TilesPrediction(Record):
     present: int
     count: int
     prediction: Prediction
+    tiles: tuple[ListedTile, ...]
+    content_sha256: Sha256 = ""  # until it is computed; a file without it is refused
 
 
 def predict_tiles(
@@ -114,23 +132,28 @@ def predict_tiles(
         write_backscatter(chips, work, progress)
         with BackscatterReader(meta, work) as reader:
             prediction = plan.carry_out(reader, work / "probabilities.zarr", progress)
-        made = TilesPrediction(
-            scene_id=meta.scene_id,
-            scene_version=meta.version,
-            source_sha256=meta.sha256,
-            key=plan.key,
-            tile=grid.tile,
-            overlap=grid.overlap,
-            present=len(chips.chips),
-            count=len(grid),
-            prediction=prediction,
-        )
         tiles = open_probabilities(work / "probabilities.zarr", grid)
         folder = work / "tiles"
         folder.mkdir()
+        listed: list[ListedTile] = []
         for done, index in enumerate(sorted(chips.chips), 1):
-            _write_tile(folder, tiles, meta, index, made)
+            listed.append(_write_tile(folder, tiles, meta, index, prediction=prediction, key=plan.key))
             progress(WRITE_STAGE, done, len(chips.chips))
+        made = with_content_hash(
+            TilesPrediction(
+                scene_id=meta.scene_id,
+                scene_version=meta.version,
+                scene_meta_sha256=chips.scene.content_sha256,
+                source_sha256=meta.sha256,
+                key=plan.key,
+                tile=grid.tile,
+                overlap=grid.overlap,
+                present=len(chips.chips),
+                count=len(grid),
+                prediction=prediction,
+                tiles=tuple(listed),
+            )
+        )
         _publish(folder, out, made)
     return made
 
@@ -139,19 +162,40 @@ def read_prediction(path: Path) -> TilesPrediction:
     """Read the record of predicted tiles.
 
     Raises:
-        InputError: It is missing, or not such a record.
+        InputError: It is missing, not such a record, or was changed after it was written.
     """
-    remedy = "Predict the tiles again with `drshym predict-folder`"
-    value = read_json(path, remedy=remedy)
+    value = read_json(path, remedy=PREDICT_AGAIN)
     try:
-        return TilesPrediction.model_validate(value)
-    except ValueError as error:
-        raise InputError(path, "is not the record of predicted tiles", remedy) from error
+        made = TilesPrediction.model_validate(value)
+    except ValidationError as error:
+        problem = f"is not the record of predicted tiles ({describe_validation(error)})"
+        raise InputError(path, problem, PREDICT_AGAIN) from error
+    check_content(path, value, PREDICT_AGAIN)
+    return made
 
 
-def tile_tags(meta: SceneMeta, made: TilesPrediction) -> dict[str, str]:
-    """Return the TIFF tags of a predicted tile: those of a map, the version of the scene and the prediction."""
-    return {**provenance_tags(meta, made.prediction.summary), SCENE_VERSION_TAG: meta.version, KEY_TAG: made.key}
+def predicted_record(
+    meta: SceneMeta, index: int, grid: TileGrid, valid_fraction: float, prediction: Prediction
+) -> DrShymRecord:
+    """Return the exchange record of a predicted tile: that of its chip, with model, calibration and threshold.
+
+    Args:
+        meta: The scene.
+        index: The number of the tile.
+        grid: The grid of tiles.
+        valid_fraction: The observed share of the tile's pixels, 0 to 1.
+        prediction: How it was predicted.
+    """
+    summary, record = prediction.summary, tile_record(meta, index, grid.window(index), grid, valid_fraction)
+    provenance = record.provenance.model_copy(
+        update={
+            "processing": (*record.provenance.processing, PROBABILITY_STEP),
+            "model": summary.reference.label,
+            "calibration": summary.calibration.text(),
+            "threshold": summary.calibration.threshold,
+        }
+    )
+    return record.model_copy(update={"provenance": provenance})
 
 
 def _check_complete(chips: TiledFolder, plan: PredictionPlan) -> None:
@@ -169,30 +213,26 @@ def _check_complete(chips: TiledFolder, plan: PredictionPlan) -> None:
 def _check_free(out: Path, meta: SceneMeta) -> None:
     """Refuse to replace the tiles of another scene of the same name."""
     path = out / f"{meta.scene_id}{PREDICTION_SUFFIX}"
-    if path.is_file() and read_prediction(path).source_sha256 != meta.sha256:
-        raise InputError(
-            path,
-            "the file already exists and is not of this scene",
-            "Choose another --out, or replace it with --overwrite",
-        )
+    if not path.is_file():
+        return
+    remedy = "Choose another --out, or replace it with --overwrite"
+    value = read_json(path, remedy=remedy)
+    # Only whose tiles they are counts: a record that was changed or damaged is replaced by predicting again.
+    if not isinstance(value, dict) or value.get("source_sha256") != meta.sha256:
+        raise InputError(path, "the file already exists and is not of this scene", remedy)
 
 
-def _write_tile(folder: Path, tiles: StoredProbabilities, meta: SceneMeta, index: int, made: TilesPrediction) -> None:
-    window, summary = tiles.grid.window(index), made.prediction.summary
+def _write_tile(
+    folder: Path, tiles: StoredProbabilities, meta: SceneMeta, index: int, *, prediction: Prediction, key: str
+) -> ListedTile:
+    window = tiles.grid.window(index)
     values = tiles[index : index + 1][0, : window.height, : window.width]
     path = folder / f"{tile_id(meta.scene_id, index)}{PROBABILITY_SUFFIX}"
-    _write_raster(path, values, meta, window, tile_tags(meta, made))
-    record = tile_record(meta, index, window, tiles.grid, float((values != NOT_OBSERVED).mean()))
-    provenance = record.provenance.model_copy(
-        update={
-            "processing": (*record.provenance.processing, PROBABILITY_STEP),
-            "model": summary.reference.label,
-            "calibration": summary.calibration.text(),
-            "threshold": summary.calibration.threshold,
-        }
-    )
-    text = record.model_copy(update={"provenance": provenance}).to_json()
-    path.with_suffix(".json").write_text(text + "\n", "utf-8")
+    tags = {**provenance_tags(meta, prediction.summary), SCENE_VERSION_TAG: meta.version, KEY_TAG: key}
+    _write_raster(path, values, meta, window, tags)
+    record = predicted_record(meta, index, tiles.grid, float((values != NOT_OBSERVED).mean()), prediction)
+    path.with_suffix(".json").write_text(record.to_json() + "\n", "utf-8")
+    return listed_tile(record.image_id, window, path)
 
 
 def _write_raster(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiled_scenes import cut, run
+
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory, random_bundle) -> Path:
@@ -29,3 +31,12 @@ def scenes(tmp_path, scene_file) -> Path:
     scene_file(folder / "empty.tif", shape=(64, 64), observed=False)
     (folder / "bad.tif").write_bytes(b"no TIFF")
     return folder
+
+
+@pytest.fixture
+def made(tmp_path, scene_file, checkpoint) -> Path:
+    """A folder with a scene `in/s.tif`, its chips in `chips`, and its predicted tiles in `tiles`."""
+    scene = scene_file(tmp_path / "in" / "s.tif", shape=(100, 110))
+    chips = cut(scene, tmp_path / "chips")
+    assert run("predict-folder", "--ckpt", checkpoint, "--in", chips, "--out", tmp_path / "tiles") == 0
+    return Path(tmp_path)

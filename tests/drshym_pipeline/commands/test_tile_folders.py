@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import jsonschema
@@ -12,10 +11,9 @@ import pytest
 import rasterio
 
 from docs.schemas.__main__ import schema
-from drshym_pipeline.cli import main
 from drshym_pipeline.records import TiledScene, read_drshym_record
+from tests.tiled_scenes import GRID, cut, export, run
 
-GRID = ["--tile", "64", "--overlap", "16"]
 # What does not name the time of the run: the report and the record do.
 SAME = (
     "mask.tif",
@@ -26,15 +24,6 @@ SAME = (
     "caption.txt",
     "mask.qml",
 )
-
-
-def run(*arguments: object) -> int:
-    return main([str(argument) for argument in arguments])
-
-
-def cut(scene: Path, out: Path, *more: object) -> Path:
-    assert run("tile", scene, "--out", out, *GRID, *more) == 0
-    return out
 
 
 def holes(path: Path) -> None:
@@ -111,21 +100,6 @@ def test_an_image_with_control_points_and_units_of_a_side_car_gives_the_same_map
     assert run("export-stitched", "--proba-dir", tmp_path / "tiles", *more) == 0
     for name in SAME[:4]:
         assert (tmp_path / "maps" / f"s_{name}").read_bytes() == (tmp_path / "whole" / f"s_{name}").read_bytes(), name
-
-
-@pytest.fixture
-def made(tmp_path, scene_file, checkpoint) -> Path:
-    """A folder with a scene `in/s.tif`, its chips in `chips`, and its predicted tiles in `tiles`."""
-    scene = scene_file(tmp_path / "in" / "s.tif", shape=(100, 110))
-    chips = cut(scene, tmp_path / "chips")
-    assert run("predict-folder", "--ckpt", checkpoint, "--in", chips, "--out", tmp_path / "tiles") == 0
-    return Path(tmp_path)
-
-
-def export(made: Path, *more: object) -> int:
-    return run(
-        "export-stitched", "--proba-dir", made / "tiles", "--scene-meta", made / "chips", "--out", made / "maps", *more
-    )
 
 
 def test_the_files_of_tiles_hold_what_their_records_say(made, random_bundle):
@@ -242,6 +216,17 @@ def test_a_folder_in_which_only_some_files_have_a_record_is_refused(made, scene_
     assert not (made / "out").exists()
 
 
+def test_a_scene_with_a_json_file_of_another_kind_among_tiles_is_refused_as_a_scene(
+    made, scene_file, checkpoint, capfd
+):
+    stray = scene_file(made / "chips" / "stray.tif", shape=(64, 64))
+    stray.with_suffix(".json").write_text('{"type": "Feature"}')
+    assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out") == 2
+    error = capfd.readouterr().err
+    assert f"{stray}: has no tile record" in error
+    assert "scenes only, or with tiles only" in error
+
+
 def test_a_json_file_of_another_kind_beside_a_scene_does_not_make_it_a_tile(tmp_path, scene_file, checkpoint):
     scene = scene_file(tmp_path / "in" / "s.tif", shape=(64, 64))
     scene.with_suffix(".json").write_text('{"type": "Feature"}')
@@ -258,138 +243,28 @@ def test_predicted_tiles_are_not_predicted_again(made, checkpoint, capfd):
     assert len(list((made / "chips").glob("*_proba.tif"))) == 4
 
 
-@pytest.mark.parametrize("option", [["--tile", "64"], ["--units", "db"], ["--threshold", "0.5"], ["--no-denoise"]])
-def test_options_of_scenes_are_refused_for_tiles(made, checkpoint, capfd, option):
-    command = ["predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out", *option]
-    assert run(*command) == 2
-    assert f"error: --{option[0].strip('-').removeprefix('no-')}" in capfd.readouterr().err
-
-
-# Damaged folders: one clear line each, and nothing is written.
-
-
-def without_a_tile(made: Path) -> None:
-    (made / "tiles" / "s_tile_00002_proba.tif").unlink()
-
-
-def with_a_tile_twice(made: Path) -> None:
-    for suffix in (".tif", ".json"):
-        source = made / "tiles" / f"s_tile_00001_proba{suffix}"
-        shutil.copyfile(source, source.with_name(f"copy_proba{suffix}"))
-
-
-def with_a_tile_of_another_model(made: Path) -> None:
-    with rasterio.open(made / "tiles" / "s_tile_00001_proba.tif", "r+") as tile:
-        tile.update_tags(DRSHYM_MODEL_SHA256="0" * 64, DRSHYM_MODEL="other", DRSHYM_MODEL_VERSION="7")
-
-
-def with_a_tile_of_other_options(made: Path) -> None:
-    with rasterio.open(made / "tiles" / "s_tile_00001_proba.tif", "r+") as tile:
-        tile.update_tags(DRSHYM_PREDICTION="0123456789ab")
-
-
-def with_a_tile_of_another_scene(made: Path) -> None:
-    with rasterio.open(made / "tiles" / "s_tile_00001_proba.tif", "r+") as tile:
-        tile.update_tags(DRSHYM_SCENE_VERSION="0123456789ab")
-
-
-def with_a_record_of_another_window(made: Path) -> None:
-    path = made / "tiles" / "s_tile_00001_proba.json"
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "window": {**record["window"], "col": 3}}))
-
-
-def with_a_broken_record(made: Path) -> None:
-    (made / "tiles" / "s_tile_00001_proba.json").write_text('{"image_id": "s_tile_00001"}')
-
-
-def with_a_cut_tile(made: Path) -> None:
-    path = made / "tiles" / "s_tile_00001_proba.tif"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def with_another_grid(made: Path) -> None:
-    shutil.rmtree(made / "chips")
-    assert run("tile", made / "in" / "s.tif", "--out", made / "chips", "--tile", "48", "--overlap", "8") == 0
-
-
-def with_chips_of_another_scene(made: Path) -> None:
-    from tests.small_scenes import write_lake_scene
-
-    shutil.rmtree(made / "chips")
-    cut(write_lake_scene(made / "in" / "s.tif", shape=(100, 110), seed=9), made / "chips")
-
-
-def without_a_chip(made: Path) -> None:
-    (made / "chips" / "s_tile_00003.tif").unlink()
-
-
-def with_a_changed_chip(made: Path) -> None:
-    with rasterio.open(made / "chips" / "s_tile_00001.tif", "r+") as chip:
-        chip.write(chip.read() + 1.0)
-
-
-def without_the_prediction(made: Path) -> None:
-    (made / "tiles" / "s_prediction.json").unlink()
-
-
-def with_a_broken_prediction(made: Path) -> None:
-    (made / "tiles" / "s_prediction.json").write_text("{}")
-
-
-def without_the_meta(made: Path) -> None:
-    (made / "chips" / "s_meta.json").unlink()
-
-
-def with_a_broken_meta(made: Path) -> None:
-    path = made / "chips" / "s_meta.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "height": "tall"}))
-
-
-DAMAGE = {
-    without_a_tile: ["s_tile_00002_proba.tif", "missing"],
-    with_a_tile_twice: ["s_tile_00001", "second time"],
-    with_a_tile_of_another_model: ["s_tile_00001_proba.tif", "another model (other 7)", "random"],
-    with_a_tile_of_other_options: ["s_tile_00001_proba.tif", "other options"],
-    with_a_tile_of_another_scene: ["s_tile_00001_proba.tif", "another scene"],
-    with_a_record_of_another_window: ["s_tile_00001_proba.tif", "not of the grid"],
-    with_a_broken_record: ["s_tile_00001_proba.json", "is missing"],
-    with_a_cut_tile: ["s_tile_00001_proba.tif"],
-    with_another_grid: ["tiles", "another grid"],
-    with_chips_of_another_scene: ["another version of the scene"],
-    without_a_chip: ["s_tile_00003.tif", "the chip is missing"],
-    with_a_changed_chip: ["s_tile_00001.tif", "differs from s_tile_00000.tif"],
-    without_the_prediction: ["s_prediction.json", "predict-folder"],
-    with_a_broken_prediction: ["s_prediction.json", "not the record"],
-    without_the_meta: ["chips", "_meta.json"],
-    with_a_broken_meta: ["s_meta.json", "height"],
+OPTIONS = {
+    "tile": [["--tile", "64"], ["--overlap", "8"], ["--units", "db"], ["--bands", "1"], ["--no-denoise"]],
+    "export-stitched": [["--threshold", "0.5"], ["--min-area-ha", "0.5"]],
+    "segment": [["--ancillary", "layers"]],
 }
 
 
-@pytest.mark.parametrize(("damage", "words"), DAMAGE.items(), ids=[damage.__name__ for damage in DAMAGE])
-def test_what_cannot_be_stitched_is_refused_in_one_line_and_leaves_nothing(made, capfd, damage, words):
-    damage(made)
-    capfd.readouterr()
-    assert export(made) == 2
-    printed = capfd.readouterr()
-    (line,) = printed.err.splitlines()
-    assert line.startswith("error: ")
-    assert all(word in line for word in words), line
-    assert not (made / "maps").exists()
+@pytest.mark.parametrize(
+    ("command", "option"), [(command, option) for command, options in OPTIONS.items() for option in options]
+)
+def test_an_option_of_scenes_is_refused_for_tiles_with_the_command_that_takes_it(
+    made, checkpoint, capfd, command, option
+):
+    assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out", *option) == 2
+    printed = capfd.readouterr().err
+    assert f"error: --{option[0].strip('-').removeprefix('no-')}" in printed
+    assert [name for name in OPTIONS if f"`drshym {name}`" in printed] == [command]
+    assert run(command, "--help") == 0
+    assert option[0] in capfd.readouterr().out
 
 
-@pytest.mark.parametrize("damage", [without_the_meta, with_a_changed_chip, with_a_broken_meta])
-def test_chips_that_cannot_be_predicted_are_refused(made, checkpoint, capfd, damage):
-    damage(made)
-    capfd.readouterr()
-    assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out") == 2
-    (line,) = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("model: ")]
-    assert line.startswith("error: ")
-    assert not (made / "out").exists()
-
-
-def test_a_prediction_that_fails_leaves_the_earlier_tiles(made, checkpoint):
-    before = {path.name: path.read_bytes() for path in (made / "tiles").iterdir()}
-    with_a_changed_chip(made)
-    assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "tiles") == 2
-    assert {path.name: path.read_bytes() for path in (made / "tiles").iterdir()} == before
+def test_layers_of_the_environment_get_a_note_that_tiles_do_not_use_them(made, checkpoint, capfd, monkeypatch):
+    monkeypatch.setenv("DRSHYM_ANCILLARY", str(made / "layers"))
+    assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out") == 0
+    assert capfd.readouterr().err.count("long-term layers are not used for tiles: use `drshym segment`") == 1
