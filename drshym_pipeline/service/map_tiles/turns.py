@@ -44,7 +44,7 @@ def turn_of(crs: str) -> Turn | None:
     system = pyproj.CRS.from_user_input(crs)
     if system.is_geographic:
         start = system.prime_meridian
-        zero = 0.0 if start is None else math.degrees(start.longitude * start.unit_conversion_factor)
+        zero = 0.0 if start is None else math.degrees(start.longitude * float(start.unit_conversion_factor))
         return Turn(2.0 * math.pi / system.axis_info[0].unit_conversion_factor, zero)
     # Without a change of datum, which would add a little that depends on the latitude.
     projection = pyproj.Proj(system)

@@ -52,6 +52,7 @@ export class MapView {
 
   /** Note the size for the print, which shows the map as it is on the screen: the printed page has no time to load more. */
   noteSize() {
+    if (window.matchMedia("print").matches) return;
     const { x, y } = this.map.getSize();
     const style = this.map.getContainer().style;
     style.setProperty("--screen-width", `${x}px`);
