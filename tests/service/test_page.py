@@ -386,7 +386,7 @@ def test_an_upload_that_is_no_scene_shows_the_sentence_of_the_service_and_its_na
 def test_the_reason_why_the_worker_refuses_a_scene_stays_and_the_form_keeps_what_it_did_not_accept(
     service: str, client: httpx.Client, chip: tuple[Path, Path], tmp_path: Path, open_page: OpenPage
 ):
-    page = open_page(service)
+    page = open_page(service, refusals=True)
     stages: list[str] = []
     page.expose_function("noteStage", lambda text: stages.append(text))  # noqa: PLW0108  # no builtin is taken here
     page.evaluate(
@@ -404,7 +404,8 @@ def test_the_reason_why_the_worker_refuses_a_scene_stays_and_the_form_keeps_what
         assert refused == (not is_scene_id(name)), name
     page.locator("#threshold").fill("0.5")
     page.locator("#name").fill("refused_by_worker")
-    page.route("**/v1/segment/upload", lambda route: route.abort())
+    busy = {"detail": "The queue is full.", "code": "queue_full"}
+    page.route("**/v1/segment/upload", lambda route: route.fulfill(status=429, json=busy))
     page.get_by_role("button", name="Map this scene").click()
     page.locator("#job-list [role=alert]").wait_for()
     assert page.locator("#scene-chosen").inner_text().startswith(chip[0].name)
