@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from drshym_pipeline.progress import stage_text
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -23,21 +25,14 @@ if TYPE_CHECKING:
     from drshym_pipeline.records import MapRecord
 
 _QUIET_SECONDS: Final = 5.0
-_LABELS: Final = {
-    "describe": "reading the scene",
-    "tile_probabilities": "predicting tiles",
-    "stitched_scenes": "drawing the map (rows)",
-    "scene_reports": "writing the report",
-    "pre_event": "predicting tiles of the pre-event scene",
-    "reference_layers": "reading the long-term maps of water (rows)",
-    "exclusion": "reading the terrain (rows)",
-    "simulate": "simulating chips",
-    "train": "training (steps)",
-    "calibrate": "calibrating (chips)",
-    "map pairs": "mapping both dates (chips)",
-    "chips": "writing chips",
-    "assemble": "reading chips",
-    "write_tiles": "writing tiles",
+# What is counted in a stage, where its words do not say it.
+_COUNTED: Final = {
+    "stitched_scenes": "rows",
+    "reference_layers": "rows",
+    "exclusion": "rows",
+    "train": "steps",
+    "calibrate": "chips",
+    "map pairs": "chips",
 }
 
 
@@ -86,6 +81,11 @@ def note_line(text: str) -> None:
     if not printing().quiet:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+
+def _label(stage: str) -> str:
+    """Return a stage in words, and what is counted in it."""
+    return f"{stage_text(stage)} ({_COUNTED[stage]})" if stage in _COUNTED else stage_text(stage)
 
 
 class Display(Protocol):
@@ -141,7 +141,7 @@ class _PlainLines:
         if now - max(self._last, start) < _QUIET_SECONDS and not (finished and now - start >= _QUIET_SECONDS):
             return
         self._last = now
-        self.line(f"{_LABELS.get(stage, stage)}: {done}/{total}, {now - start:.0f} s{self._details.get(stage, '')}")
+        self.line(f"{_label(stage)}: {done}/{total}, {now - start:.0f} s{self._details.get(stage, '')}")
 
 
 class _Bars:
@@ -162,7 +162,7 @@ class _Bars:
         self._details[stage] = f", {text}"
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        label = f"{self._prefix}{_LABELS.get(stage, stage)}{self._details.get(stage, '')}"
+        label = f"{self._prefix}{_label(stage)}{self._details.get(stage, '')}"
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(label, total=total)
         self._bars.update(self._tasks[stage], completed=done, description=label)

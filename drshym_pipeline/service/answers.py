@@ -10,10 +10,11 @@ from pathlib import Path, PurePath
 from typing import Final
 from urllib.parse import quote
 
+from drshym_pipeline.progress import stage_text
 from drshym_pipeline.records import AreaEstimate, MapRecord, ModelReference
 from drshym_pipeline.scene_folder import ProductKind, product_name
 from drshym_pipeline.service.jobs import Job
-from drshym_pipeline.service.map_tiles import degree_bounds
+from drshym_pipeline.service.map_tiles import degree_bounds, legend_states, state_texts
 from drshym_pipeline.service.problems import problem_detail
 from drshym_pipeline.service.scenes import ServedScene
 from drshym_pipeline.service.schemas import (
@@ -27,6 +28,7 @@ from drshym_pipeline.service.schemas import (
     SegmentPolicy,
     SegmentProvenance,
     SegmentResponse,
+    StateShare,
 )
 from drshym_pipeline.states import MASK_LEGEND, WATER_BEFORE, flooded_state
 from drshym_pipeline.storage import to_uri
@@ -147,6 +149,7 @@ def job_answer(job: Job, position: int | None, scene: ServedScene | None) -> Job
         state=job.state,
         scene_name=job.spec.scene_name,
         stage=job.stage,
+        stage_text=None if job.stage is None else stage_text(job.stage),
         done=job.done,
         total=job.total,
         position=position,
@@ -192,6 +195,7 @@ def scene_answer(scene: ServedScene, layers: Iterable[LayerAnswer]) -> SceneAnsw
         crs=record.crs,
         provenance=provenance_answer(record),
         areas=_areas(record),
+        shares=_shares(record),
         intervals=_intervals(record),
         warnings=record.warnings,
         record=file_path(scene.id, product_name(record.scene_id, "record")),
@@ -221,3 +225,15 @@ def _areas(record: MapRecord) -> dict[str, float | None]:
         dry = max(record.observed_km2 - record.flooded.km2 - excluded, 0.0)
         known = {"dry": dry, "flooded": record.flooded.km2, "excluded": excluded}
     return {name: known.get(name) for name in MASK_LEGEND}
+
+
+def _shares(record: MapRecord) -> tuple[StateShare, ...]:
+    """Return the share of each state of a mask in all its pixels; a state without pixels only if the legend has it."""
+    whole = sum(record.pixels.values())
+    texts, possible = state_texts(record), legend_states(record)
+    counted = {name: record.pixels.get(name, 0) for name in MASK_LEGEND}
+    return tuple(
+        StateShare(state=name, text=texts[MASK_LEGEND[name]], pixels=pixels, share=pixels / whole)
+        for name, pixels in counted.items()
+        if pixels or (whole and MASK_LEGEND[name] in possible)
+    )

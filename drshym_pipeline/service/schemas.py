@@ -128,12 +128,16 @@ class ProblemDetail(Record):
 
 
 class JobAnswer(Record):
-    """A scene that is being mapped, or was: `stage` with `done` of `total` while it runs, `result` when it is done."""
+    """A scene that is being mapped, or was: `stage` with `done` of `total` while it runs, `result` when it is done.
+
+    `stage_text` is the stage in words.
+    """
 
     id: str
     state: JobState
     scene_name: str
     stage: str | None = None
+    stage_text: str | None = None
     done: int = 0
     total: int = 0
     position: int | None = Field(default=None, description="how many jobs are before it in the queue")
@@ -190,6 +194,15 @@ class LegendEntry(Record):
     text: str
 
 
+class StateShare(Record):
+    """How much of a mask has a state: the pixels, and their share of all pixels of the mask from 0 to 1."""
+
+    state: str
+    text: str
+    pixels: int
+    share: float
+
+
 class SceneAnswer(Record):
     """A mapped scene: its summary, its files by name, its layers, and the record of the map (`record`, a link)."""
 
@@ -201,6 +214,9 @@ class SceneAnswer(Record):
     crs: str
     provenance: SegmentProvenance
     areas: dict[str, float | None] = Field(description="area of each state of the mask in km2")
+    shares: tuple[StateShare, ...] = Field(
+        default=(), description="pixels of each state that the mask can have, not observed included"
+    )
     intervals: dict[str, AreaAnswer] = Field(
         default_factory=dict, description="areas of water with their intervals, by what the water is"
     )

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 import traceback
+import warnings
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -147,9 +148,14 @@ def _end_with_parent() -> None:
 
 def _prepare(setup: WorkerSetup) -> ChosenModel:
     """Load the model and map a simulated scene, so that all libraries are loaded and the network is prepared."""
+    from rasterio.errors import NotGeoreferencedWarning
+
     from drshym_pipeline.mapping import map_scene
     from drshym_pipeline.model.choice import choose_model
 
+    # The stored backscatter of a scene has no georeference; its record has it. A filter of the whole process also holds
+    # for the threads that read tiles: those that they set themselves are not safe there.
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
     model = choose_model(setup.checkpoint)
     _use_threads(setup.cores)
     with temporary_directory(setup.folder) as folder:

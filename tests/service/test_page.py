@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,21 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning
 
-from drshym_pipeline.states import FLOODED, OPEN_WATER, WATER_BEFORE, WATER_COLOURS
+from drshym_pipeline.sar.scene_names import is_scene_id
+from drshym_pipeline.states import (
+    DRY,
+    FLOODED,
+    MASK_NOT_OBSERVED,
+    OPEN_WATER,
+    PERMANENT,
+    WATER_BEFORE,
+    WATER_COLOURS,
+    mask_labels,
+)
 from tests.service.browser import colour_at, counted_pixels, place_of, poor_contrast, wait_for_tiles
-from tests.service.conftest import PHONE, OpenPage
+from tests.service.conftest import DESKTOP, PHONE, OpenPage
 from tests.service.running_service import map_upload, running_service
 
 pytestmark = pytest.mark.system
@@ -46,6 +58,35 @@ def compared(client: httpx.Client, chip: tuple[Path, Path], tmp_path_factory: py
     return map_upload(client, *chip, pre=before, name="compared")
 
 
+# A place of the map where the radar image is seen and the mask has no colour.
+FIND_DRY = """() => {
+  const read = (layer) => [...document.querySelectorAll(`.layer-${layer} canvas`)].map((tile) => {
+    const { data } = tile.getContext("2d").getImageData(0, 0, tile.width, tile.height);
+    return { box: tile.getBoundingClientRect(), width: tile.width, data };
+  });
+  const tiles = { mask: read("mask"), backscatter: read("backscatter") };
+  const opacity = (layer, x, y) => {
+    const tile = tiles[layer].find(({ box }) => x >= box.left && x < box.right && y >= box.top && y < box.bottom);
+    if (!tile) return 0;
+    return tile.data[4 * (Math.floor(y - tile.box.top) * tile.width + Math.floor(x - tile.box.left)) + 3];
+  };
+  const near = [[0, 0], [3, 0], [-3, 0], [0, 3], [0, -3]];
+  const isDry = (x, y) => opacity("backscatter", x, y) > 0 && opacity("mask", x, y) === 0;
+  const map = document.getElementById("map").getBoundingClientRect();
+  for (let y = map.top + 80; y < map.bottom - 80; y += 9) for (let x = map.left + 80; x < map.right - 80; x += 9) {
+    if (near.every(([right, down]) => isDry(x + right, y + down))) return [x, y];
+  }
+  return null;
+}"""
+VALUES_OF_POPUP = """() => Object.fromEntries([...document.querySelectorAll(".pixel dd")].map((value) => {
+  const text = document.createRange();
+  text.selectNodeContents(value);
+  const box = text.getBoundingClientRect();
+  const name = value.previousElementSibling.textContent;
+  return [name, [box.height, parseFloat(getComputedStyle(value).lineHeight), box.left, box.right]];
+}))"""
+
+
 def raster(client: httpx.Client, scene: str, kind: str) -> Any:
     """Return the values of a file of a map, as a program reads them."""
     link = client.get(f"/v1/scenes/{scene}").raise_for_status().json()["files"][kind]
@@ -68,6 +109,17 @@ def facts_of(page: Any) -> dict[str, str]:
     page.locator(".pixel .state").wait_for()
     names, values = (page.locator(f".pixel {tag}").all_text_contents() for tag in ("dt", "dd"))
     return dict(zip(names, values, strict=True))
+
+
+def without_reference_system(path: Path, folder: Path) -> Path:
+    """Write a copy that only the worker refuses: its header is that of a GeoTIFF of a usable size."""
+    with rasterio.open(path) as source:
+        values, profile = source.read(), {**source.profile, "crs": None, "transform": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(folder / path.name, "w", **profile) as target:
+            target.write(values)
+    return folder / path.name
 
 
 def test_an_uploaded_scene_is_mapped_and_its_water_is_on_the_map(
@@ -110,6 +162,43 @@ def test_a_click_shows_the_values_of_that_pixel(service: str, client: httpx.Clie
     assert shown["VV"] == f"{vv:.2f} dB"
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_value_of_a_dry_pixel_is_on_one_line_and_inside_the_popup(
+    service: str, client: httpx.Client, compared: str, size: tuple[int, int], open_page: OpenPage
+):
+    page = open_scene(open_page, service, compared, size=size)
+    box = page.locator("#map").bounding_box()
+    mask = raster(client, compared, "mask")
+    place = page.evaluate(FIND_DRY)
+    page.mouse.click(*place)
+    shown = facts_of(page)
+    row, column = (int(part) for part in shown["Row, column"].split(", "))
+    assert (page.locator(".pixel .state").inner_text(), mask[row, column]) == ("dry", DRY)
+    assert {"Probability of water before", "VH before", "Longitude"} <= shown.keys()
+    # The popup grows and moves into the map.
+    page.wait_for_function("() => !document.querySelector('.leaflet-pan-anim')")
+    frame = page.locator(".leaflet-popup-content-wrapper").bounding_box()
+    for name, [height, line, left, right] in page.evaluate(VALUES_OF_POPUP).items():
+        assert height < 1.5 * line, name
+        assert frame["x"] <= left < right <= frame["x"] + frame["width"], name
+    assert box["x"] <= frame["x"] < frame["x"] + frame["width"] <= box["x"] + box["width"]
+    assert frame["height"] < box["height"]
+
+
+def test_the_shares_of_the_mask_have_every_state_and_what_was_not_observed(
+    service: str, client: httpx.Client, compared: str, open_page: OpenPage
+):
+    page = open_scene(open_page, service, compared)
+    section = page.locator("section", has=page.get_by_role("heading", name="Share of each state in the mask"))
+    names, values = (section.locator(tag).all_text_contents() for tag in ("dt", "dd"))
+    mask = raster(client, compared, "mask")
+    labels = mask_labels(water_separated=True)
+    assert names == [labels[value] for value in (DRY, FLOODED, PERMANENT, MASK_NOT_OBSERVED)]
+    for name, value in zip(names, values, strict=True):
+        share = 100 * float(np.mean(mask == next(number for number, text in labels.items() if text == name)))
+        assert value == ("less than 0.1 %" if 0 < share < 0.05 else f"{share:.1f} %")
+
+
 def test_a_downloaded_file_has_the_bytes_of_the_api(
     service: str, client: httpx.Client, scene: str, open_page: OpenPage
 ):
@@ -145,6 +234,10 @@ def test_the_swipe_shows_the_scene_from_before_on_its_left(service: str, compare
     assert handle.get_attribute("aria-valuenow") == "25"
     page.locator("#swipe").uncheck()
     np.testing.assert_array_equal(colour_at(page, place), now)
+    page.locator("#swipe").check()
+    page.locator("[data-layer=backscatter_before]").uncheck()
+    assert not page.locator("#swipe").is_checked()
+    assert not handle.is_visible()
 
 
 def test_every_kind_of_water_has_its_area_with_its_interval(
@@ -290,6 +383,48 @@ def test_an_upload_that_is_no_scene_shows_the_sentence_of_the_service_and_its_na
     assert page.locator("img").count() == 0
 
 
+def test_the_reason_why_the_worker_refuses_a_scene_stays_and_the_form_keeps_what_it_did_not_accept(
+    service: str, client: httpx.Client, chip: tuple[Path, Path], tmp_path: Path, open_page: OpenPage
+):
+    page = open_page(service, refusals=True)
+    stages: list[str] = []
+    page.expose_function("noteStage", lambda text: stages.append(text))  # noqa: PLW0108  # no builtin is taken here
+    page.evaluate(
+        """() => new MutationObserver(() => {
+          for (const text of document.querySelectorAll(".job-text")) window.noteStage(text.textContent);
+        }).observe(document.getElementById("job-list"), { childList: true, subtree: true, characterData: true })"""
+    )
+    choose(page, without_reference_system(chip[0], tmp_path))
+    page.get_by_text("Options", exact=True).click()
+    for name in ("no/slash", "-begin", ".hidden", "two words", "水" * 67, "水" * 66, "été_01", "水.map-2", "_x"):
+        page.locator("#name").fill(name)
+        page.locator("#threshold").fill("2")  # so that the form is never sent
+        page.get_by_role("button", name="Map this scene").click()
+        refused = "cannot be the name of a scene" in page.locator("#upload-message").inner_text()
+        assert refused == (not is_scene_id(name)), name
+    page.locator("#threshold").fill("0.5")
+    page.locator("#name").fill("refused_by_worker")
+    busy = {"detail": "The queue is full.", "code": "queue_full"}
+    page.route("**/v1/segment/upload", lambda route: route.fulfill(status=429, json=busy))
+    page.get_by_role("button", name="Map this scene").click()
+    page.locator("#job-list [role=alert]").wait_for()
+    assert page.locator("#scene-chosen").inner_text().startswith(chip[0].name)
+    assert page.locator("#threshold").input_value() == "0.5"
+    page.unroute("**/v1/segment/upload")
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Map this scene").click()
+    message = page.locator("#job-list [role=alert]")
+    message.wait_for()
+    (job,) = (job for job in client.get("/v1/jobs").json()["jobs"] if job["scene_name"] == "refused_by_worker")
+    page.wait_for_timeout(2000)  # longer than two requests for the state of a job
+    assert message.inner_text() == job["problem"]["detail"]
+    assert "refused_by_worker" in job["scene_name"]
+    assert page.locator("#scene-chosen").inner_text() == ""
+    assert page.locator("#threshold").input_value() == ""
+    assert "not mapped" in stages
+    assert not any("_" in text for text in stages), "a stage has its internal name"
+
+
 def test_a_scene_that_waits_can_be_cancelled(
     service: str, client: httpx.Client, chip: tuple[Path, Path], open_page: OpenPage
 ):
@@ -342,9 +477,14 @@ def test_a_service_with_a_token_is_used_through_its_form(chip: tuple[Path, Path]
         page = open_page(f"{address}/#scene={scene}", refusals=True)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.get_by_role("textbox", name="Token").fill("not-the-token-of-this-service")
-        page.get_by_role("button", name="Use this token").click()
-        page.get_by_text("does not accept this token").wait_for()
+        for _ in range(3):
+            page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for()
+        for wrong in ("not-the-token-of-this-service", "schlüssel-日本-der-falsch-ist"):
+            page.get_by_role("textbox", name="Token").fill(wrong)
+            page.get_by_role("button", name="Use this token").click()
+            page.get_by_text("does not accept this token").wait_for()
+            page.wait_for_function("() => document.getElementById('token').value === ''")
         page.get_by_role("textbox", name="Token").fill(TOKEN)
         page.keyboard.press("Enter")
         page.locator("h2", has_text=scene).wait_for()
@@ -358,6 +498,59 @@ def test_a_service_with_a_token_is_used_through_its_form(chip: tuple[Path, Path]
         page.locator("h2", has_text=scene).wait_for()
         assert not any(TOKEN in url for url in asked)
         assert page.evaluate("Object.keys(localStorage).length + document.cookie.length") == 0
+
+
+def test_scene_after_scene_begins_at_its_top_and_leaves_nothing_behind(
+    service: str, scene: str, compared: str, open_page: OpenPage
+):
+    page = open_page(service, refusals=True)
+    page.get_by_role("link", name=scene, exact=True).wait_for()
+    browser = page.context.new_cdp_session(page)
+
+    def listeners() -> int:
+        browser.send("HeapProfiler.collectGarbage")
+        return int(browser.send("Memory.getDOMCounters")["jsEventListeners"])
+
+    def visit(id: str) -> None:
+        page.evaluate("id => { location.hash = `scene=${id}`; }", id)
+        page.locator("#panel h2", has_text=id).wait_for()
+        wait_for_tiles(page)
+        assert page.locator("#panel").evaluate("panel => panel.scrollTop") == 0
+        page.locator("#panel").evaluate("panel => { panel.scrollTop = 300; }")
+
+    counts = []
+    for _ in range(3):
+        visit(scene)
+        visit(compared)
+        page.evaluate("location.hash = ''")
+        page.locator("#home").wait_for()
+        page.get_by_role("link", name=scene, exact=True).wait_for()
+        counts.append(listeners())
+        for _ in range(50):  # what nobody holds any more is collected some time later
+            if counts[-1] <= counts[0]:
+                break
+            page.wait_for_timeout(200)
+            counts[-1] = listeners()
+    assert max(counts) == counts[0]
+    page.evaluate("location.hash = 'scene=no-such-scene'")
+    page.get_by_text("There is no such map. It may have been deleted.").wait_for()
+    assert page.title() == "Flood maps"
+
+
+def test_a_printed_scene_has_its_map_area_and_warnings_first_and_nothing_to_click(
+    service: str, scene: str, open_page: OpenPage
+):
+    page = open_scene(open_page, service, scene)
+    page.emulate_media(media="print")
+    plan, area, warnings, shares = (
+        page.locator(name).bounding_box()
+        for name in ("#map", "#panel .area", ".warnings", "section:has(h3:text('Share of each state')) dl")
+    )
+    assert plan["height"] > 200
+    assert plan["y"] + plan["height"] <= area["y"] < warnings["y"] < shares["y"]
+    assert plan["width"] <= 661  # of the paper
+    for kind in ("button", "input", ".leaflet-control-zoom", ".swipe-handle"):
+        assert not any(found.is_visible() for found in page.locator(kind).all()), kind
 
 
 def test_a_map_is_deleted_only_after_a_second_question(

@@ -16,6 +16,7 @@ from drshym_pipeline.service.map_tiles.errors import (
 )
 from drshym_pipeline.service.map_tiles.scene import TileScene
 from drshym_pipeline.service.map_tiles.server import TileServer
+from drshym_pipeline.service.map_tiles.state_texts import legend_states, state_texts
 from drshym_pipeline.service.map_tiles.web_map import degree_bounds, web_map
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "TileServerError",
     "UnknownLayerError",
     "degree_bounds",
+    "legend_states",
+    "state_texts",
     "web_map",
 ]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from drshym_pipeline.records import MapGrid
 from drshym_pipeline.service.map_tiles.layers import RasterFile, Style
+from drshym_pipeline.service.map_tiles.turns import turn_of
 from drshym_pipeline.service.map_tiles.web_map import WEB_MERCATOR, degrees_east
 
 _OPEN_FILES: Final = 16
@@ -27,7 +28,7 @@ _CACHE_MEGABYTES: Final = 64
 _REDUCTION: Final = 8  # of the copy that small scales of a large raster without overviews are drawn from
 _LARGE_PIXELS: Final = 1 << 22
 _REDUCED_COPIES: Final = 4  # of 2 bytes per 64 pixels of the raster
-_TURNS: Final = (0.0, -360.0, 360.0)  # degrees
+_TURNS: Final = (0, -1, 1)
 _TOLERANCE: Final = 0.125  # pixels; the largest error when GDAL approximates the transformation
 
 
@@ -184,12 +185,17 @@ def _sources(dataset: Any, request: DrawRequest) -> Iterator[dict[str, Any]]:
         "height": request.grid.height,
         "tolerance": _TOLERANCE,
     }
-    has_turns = crs.is_geographic and crs != target["crs"]
+    # The picture of a map in its own grid has the coordinates of the raster.
+    own = crs == target["crs"] and request.grid.crs != WEB_MERCATOR
+    turn = None if own else turn_of(crs.to_wkt())
+    if turn is None:
+        yield target | {"src_crs": crs, "src_transform": affine}
+        return
     west, east = _longitudes(request.grid)
-    for turn in _TURNS if has_turns else (0.0,):
-        left, right = affine.c + turn, affine.c + affine.a * dataset.width + turn
-        if not has_turns or (min(left, right) <= east and max(left, right) >= west):
-            yield target | {"src_crs": crs, "src_transform": affine.translation(turn, 0) @ affine}
+    for across in (number * turn.width for number in _TURNS):
+        ends = [turn.degrees(affine.c + affine.a * column + across) for column in (0, dataset.width)]
+        if min(ends) <= east and max(ends) >= west:
+            yield target | {"src_crs": crs, "src_transform": affine.translation(across, 0) @ affine}
 
 
 def _affine_on(grid: MapGrid, dataset: Any) -> Affine:

@@ -22,20 +22,18 @@ from drshym_pipeline.sar.codes import BACKSCATTER_FILE, CODES_PER_DB, LOWEST_DB
 from drshym_pipeline.scene_folder import SceneFolder
 from drshym_pipeline.service.map_tiles.errors import UnknownLayerError
 from drshym_pipeline.service.map_tiles.scene import TileScene
+from drshym_pipeline.service.map_tiles.state_texts import legend_states, state_texts
 from drshym_pipeline.service.map_tiles.web_map import web_map
 from drshym_pipeline.service.schemas import LayerAnswer, LegendEntry
 from drshym_pipeline.states import (
     DRY,
-    EXCLUDED,
     EXCLUDED_COLOUR,
+    EXCLUDED_GROUND,
     EXCLUSION_UNKNOWN,
     FLOODED,
-    MASK_NOT_OBSERVED,
     NO_EXCLUSION,
     PERMANENT,
     WATER_COLOURS,
-    flooded_state,
-    mask_labels,
 )
 
 LayerName = Literal["backscatter", "backscatter_before", "mask", "proba", "reference", "flood_proba", "exclusion"]
@@ -205,7 +203,7 @@ def _legend(record: MapRecord, name: LayerName) -> tuple[LegendEntry, ...]:
         return tuple(_mask_legend(record))
     if name == "exclusion":
         return (
-            LegendEntry(colour=_css(_EXCLUDED), text=mask_labels(water_separated=False)[EXCLUDED]),
+            LegendEntry(colour=_css(_EXCLUDED), text=EXCLUDED_GROUND),
             LegendEntry(colour=_css(_UNKNOWN), text="terrain not completely known"),
         )
     if name in _CERTAIN_COLOURS:
@@ -222,13 +220,9 @@ def _legend(record: MapRecord, name: LayerName) -> tuple[LegendEntry, ...]:
 
 def _mask_legend(record: MapRecord) -> Iterator[LegendEntry]:
     """Yield the states that the map has, and dry and not observed always."""
-    colours = mask_colours(terrain=record.exclusion is not None)
-    labels = mask_labels(water_separated=record.water_separated)
-    labels[FLOODED] = flooded_state(record.separation)
-    shown = {DRY, FLOODED, MASK_NOT_OBSERVED}
-    shown |= {PERMANENT} if record.water_separated else set()
-    shown |= set() if record.exclusion is None else {EXCLUDED}
-    return (LegendEntry(colour=_css(colours[value]), text=text) for value, text in labels.items() if value in shown)
+    colours, shown = mask_colours(terrain=record.exclusion is not None), legend_states(record)
+    texts = state_texts(record).items()
+    return (LegendEntry(colour=_css(colours[value]), text=text) for value, text in texts if value in shown)
 
 
 def _css(colour: Colour) -> str:

@@ -19,18 +19,13 @@ from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.service.map_tiles.errors import PointOutsideError
 from drshym_pipeline.service.map_tiles.layers import LAYER_NAMES, LayerName, RasterFile, raster_of
 from drshym_pipeline.service.map_tiles.scene import TileScene
+from drshym_pipeline.service.map_tiles.state_texts import state_texts
+from drshym_pipeline.service.map_tiles.turns import turn_of
 from drshym_pipeline.service.map_tiles.web_map import grid_of
 from drshym_pipeline.service.schemas import PointAnswer
-from drshym_pipeline.states import (
-    EXCLUSION_REASONS,
-    EXCLUSION_UNKNOWN,
-    FLOODED,
-    MASK_NOT_OBSERVED,
-    flooded_state,
-    mask_labels,
-)
+from drshym_pipeline.states import EXCLUSION_REASONS, EXCLUSION_UNKNOWN, MASK_NOT_OBSERVED
 
-_TURNS: Final = (0.0, -360.0, 360.0)  # degrees
+_TURNS: Final = (0, -1, 1)
 _STORED: Final = "stored "  # begins the names of values in the unit of the stored backscatter of a scene
 
 
@@ -101,8 +96,6 @@ def point_answer(record: MapRecord, place: PointPlace, values: Mapping[str, tupl
     """
     mask = _first(values, "mask")
     mask = MASK_NOT_OBSERVED if mask is None else mask
-    labels = mask_labels(water_separated=record.water_separated)
-    labels[FLOODED] = flooded_state(record.separation)
     vv, vh = _decibels(values, "backscatter")
     vv_before, vh_before = _decibels(values, "backscatter_before")
     return PointAnswer(
@@ -110,7 +103,7 @@ def point_answer(record: MapRecord, place: PointPlace, values: Mapping[str, tupl
         column=place.column,
         lon=place.lon,
         lat=place.lat,
-        state=labels[mask],
+        state=state_texts(record)[mask],
         mask=mask,
         probability=_probability(values, "proba"),
         reference=_probability(values, "reference"),
@@ -127,12 +120,13 @@ def _pixel(grid: MapGrid, lon: float, lat: float) -> tuple[int, int] | None:
     """Return row and column of the pixel at a position in degrees; None outside the grid."""
     if not (math.isfinite(lon) and math.isfinite(lat)):
         return None
-    turns = _TURNS if _is_geographic(grid.crs) else (0.0,)
-    for turn in turns:
-        x, y = _from_degrees(grid.crs).transform(lon, lat)
-        if not (math.isfinite(x) and math.isfinite(y)):
-            return None
-        column, row = (math.floor(value) for value in ~grid.affine @ (x + turn, y))
+    x, y = _from_degrees(grid.crs).transform(lon, lat)
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return None
+    turn = turn_of(grid.crs)
+    for number in (0,) if turn is None else _TURNS:
+        across = 0.0 if turn is None else number * turn.width
+        column, row = (math.floor(value) for value in ~grid.affine @ (x + across, y))
         if 0 <= row < grid.height and 0 <= column < grid.width:
             return row, column
     return None
@@ -141,11 +135,6 @@ def _pixel(grid: MapGrid, lon: float, lat: float) -> tuple[int, int] | None:
 @lru_cache(maxsize=32)
 def _from_degrees(crs: str) -> pyproj.Transformer:
     return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
-
-
-@lru_cache(maxsize=32)
-def _is_geographic(crs: str) -> bool:
-    return bool(pyproj.CRS.from_user_input(crs).is_geographic)
 
 
 def _first(values: Mapping[str, tuple[int | None, ...]], name: str) -> int | None:

@@ -94,15 +94,20 @@ class TileServer:
             self._tiles[key] = drawn
         return drawn
 
-    def tilejson(self, scene: TileScene, layer: str) -> dict[str, Any]:
+    def tilejson(self, scene: TileScene, layer: str, address: str = "") -> dict[str, Any]:
         """Return the description of a layer's tiles, as TileJSON 3.0.0.
+
+        Args:
+            scene: The scene.
+            layer: The name of the layer.
+            address: The address of the service, which that of the tiles begins with.
 
         Raises:
             NoWebMapError: A web map cannot show the scene.
             UnknownLayerError: The scene has no such layer.
         """
         place = place_of(scene.record)
-        return tilejson_of(scene, find_layer(scene, layer), place)
+        return tilejson_of(scene, find_layer(scene, layer), place, address)
 
     def image(self, scene: TileScene, layer: str, most_pixels: int = 2048) -> bytes:
         """Return a layer as one PNG with opacity, in the scene's own grid: its rows and columns, only fewer of them.

@@ -11,18 +11,25 @@ from drshym_pipeline.service.map_tiles.scene import TileScene
 from drshym_pipeline.service.map_tiles.web_map import WebMap
 
 
-def tilejson_of(scene: TileScene, layer: Layer, place: WebMap) -> dict[str, Any]:
-    """Return the description of a layer's tiles; their address has no host, so it is relative to the service.
+def tilejson_of(scene: TileScene, layer: Layer, place: WebMap, address: str) -> dict[str, Any]:
+    """Return the description of a layer's tiles.
 
     Bounds must not wrap around the antimeridian, so those of a scene there go all around the earth; `center` is in the
     scene.
+
+    Args:
+        scene: The scene.
+        layer: The layer.
+        place: The place of the scene.
+        address: That of the service, such as `http://127.0.0.1:8080`. Programs that read the description from a file
+            have no other way to know it.
     """
     middle = ((place.west + place.east) / 2.0 + 180.0) % 360.0 - 180.0
     return {
         "tilejson": "3.0.0",
         "name": f"{scene.record.scene_id}: {layer.title}",
         "scheme": "xyz",
-        "tiles": [f"/v1/scenes/{quote(scene.id, safe='')}/tiles/{layer.name}/{{z}}/{{x}}/{{y}}.png"],
+        "tiles": [f"{address}/v1/scenes/{quote(scene.id, safe='')}/tiles/{layer.name}/{{z}}/{{x}}/{{y}}.png"],
         "bounds": place.tilejson_bounds,
         "center": [middle, (place.south + place.north) / 2.0, place.lowest_zoom],
         "minzoom": place.lowest_zoom,

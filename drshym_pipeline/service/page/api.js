@@ -1,8 +1,11 @@
 /** Requests to the service: the token, errors as sentences, and pictures that are fetched like everything else. */
 
+import { problemText } from "./texts.js";
+
 const TOKEN_KEY = "drshym-token";
 const TRIES_WHEN_BUSY = 3;
 const LONGEST_WAIT_S = 10;
+const RETRY_S = 3;
 
 /** An answer of the service that is an error, or no answer at all; `message` is a sentence for people. */
 export class ServiceError extends Error {
@@ -24,8 +27,11 @@ export function onTokenNeeded(ask) {
 /** Return the token of this tab, or null. */
 export const token = () => sessionStorage.getItem(TOKEN_KEY);
 
-/** Return the headers that every request needs. */
-export const headers = () => (token() ? { Authorization: `Bearer ${token()}` } : {});
+/** Return the headers that every request needs. The characters of a header are bytes; those of the token are UTF-8. */
+export function headers() {
+  if (!token()) return {};
+  return { Authorization: `Bearer ${String.fromCharCode(...new TextEncoder().encode(token()))}` };
+}
 
 /** Return the address of a path of the API, such as `v1/scenes`; every part of it is encoded. */
 export const address = (...parts) => `/${parts.map(encodeURIComponent).join("/")}`;
@@ -43,15 +49,35 @@ export function renewToken(refused) {
 export function problemError(status, text) {
   try {
     const problem = JSON.parse(text);
-    if (typeof problem.detail === "string") return new ServiceError(problem.detail, status, problem.code);
+    if (typeof problem.detail === "string") return new ServiceError(problemText(problem.code, problem.detail), status, problem.code);
   } catch {
     // A proxy between the page and the service may answer with something else.
   }
   return new ServiceError(`The service answered with the status ${status}. Try again, or ask its operator.`, status);
 }
 
-export const unreachable = () =>
-  new ServiceError("The service does not answer. Check that it runs and that this machine is connected, then try again.", 0);
+/** Return the error of a request without an answer. From then on the service is asked until it answers. */
+export function unreachable() {
+  waitForAnswer();
+  return new ServiceError("The service does not answer. Check that it runs and that this machine is connected, then try again.", 0);
+}
+
+let waiting = false;
+let answered = () => {};
+
+/** Set the function that is called when the service answers again. */
+export function onAnswer(call) {
+  answered = call;
+}
+
+async function waitForAnswer() {
+  if (waiting) return;
+  waiting = true;
+  do await seconds(RETRY_S);
+  while (!(await fetch("/health").then((response) => response.ok, () => false)));
+  waiting = false;
+  answered();
+}
 
 const seconds = (count) => new Promise((done) => { setTimeout(done, 1000 * count); });
 

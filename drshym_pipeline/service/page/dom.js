@@ -29,15 +29,29 @@ export function showMessage(container, text, kind = "error") {
   container.replaceChildren(...(text ? [element("p", { class: `message ${kind}`, role }, text)] : []));
 }
 
+/** Show the message of an error. That of a service that does not answer goes away as soon as it answers again. */
+export function showError(container, error, kind = "error") {
+  showMessage(container, error.message, kind);
+  container.firstElementChild.classList.toggle("no-answer", error.status === 0);
+}
+
+/** Remove the messages that the service does not answer. */
+export function removeNoAnswer() {
+  for (const message of document.querySelectorAll(".message.no-answer")) message.remove();
+}
+
 /** Tell users of screen readers what happens; the same text is not repeated. */
 export function announce(text) {
   const place = byId("announcer");
   if (place.textContent !== text) place.textContent = text;
 }
 
-/** Return a small square of a legend, in its colour. */
+/** Return whether a colour, eight hexadecimal digits, is completely transparent. */
+export const isClear = (colour) => /^#.{6}00$/.test(colour);
+
+/** Return a small square of a legend, in its colour; one that is transparent is crossed out. */
 export function swatch(colour) {
-  const made = element("span", { class: "swatch", "aria-hidden": "true" });
+  const made = element("span", { class: isClear(colour) ? "swatch clear" : "swatch", "aria-hidden": "true" });
   made.style.setProperty("--colour", colour);
   return made;
 }

@@ -1,8 +1,8 @@
 /** The list of scenes that are being mapped: upload, place in the queue, stage and progress, cancel, error. */
 
 import { address, json, request } from "./api.js";
-import { announce, byId, element, showMessage } from "./dom.js";
-import { sizeText, stageText } from "./texts.js";
+import { announce, byId, element, showError, showMessage } from "./dom.js";
+import { sizeText } from "./texts.js";
 
 const POLL_MS = 700;
 const POLL_HIDDEN_MS = 5000;
@@ -60,11 +60,13 @@ class JobRow {
       await new Promise((done) => { setTimeout(done, document.hidden ? POLL_HIDDEN_MS : POLL_MS); });
       if (this.ended) return;
       try {
-        this.update(await json(address("v1", "jobs", this.id)));
+        const job = await json(address("v1", "jobs", this.id));
+        // An earlier message is out of date. What the update writes is not.
         showMessage(this.message, "");
+        this.update(job);
       } catch (error) {
         if (error.status === 404) this.failed(error.message);
-        else showMessage(this.message, error.message);
+        else showError(this.message, error);
       }
     }
   }
@@ -76,7 +78,7 @@ class JobRow {
       this.show(`waiting in the queue: ${before}`);
       announce(`${this.name}: waiting in the queue`);
     } else if (job.state === "running") {
-      const stage = stageText(job.stage);
+      const stage = job.stage_text ?? "starting";
       const share = job.total > 0 ? ` (${Math.floor((100 * job.done) / job.total)} %)` : "";
       this.show(`${stage}${share}`, job.done, job.total);
       announce(`${this.name}: ${stage}`);
@@ -105,7 +107,7 @@ class JobRow {
       await request(address("v1", "jobs", this.id), { method: "DELETE" });
       this.finish("cancelled");
     } catch (error) {
-      showMessage(this.message, error.message);
+      showError(this.message, error);
     }
   }
 

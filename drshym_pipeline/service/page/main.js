@@ -1,11 +1,11 @@
 /** The start of the page, and what the address shows: `#scene=ID` is one scene, everything else the list. */
 
-import { address, json, onTokenNeeded } from "./api.js";
-import { byId, showMessage } from "./dom.js";
+import { address, json, onAnswer, onTokenNeeded } from "./api.js";
+import { byId, removeNoAnswer, showError, showMessage } from "./dom.js";
 import { showOpenJobs, startRow } from "./jobs.js";
 import { showMoreScenes, showScenes } from "./scene_list.js";
-import { closeScene, showScene } from "./scene_view.js";
-import { askForToken } from "./token_form.js";
+import { closeScene, redrawScene, showScene } from "./scene_view.js";
+import { askForToken, prepareTokenForm } from "./token_form.js";
 import { prepareUpload } from "./upload.js";
 
 const TITLE = "Flood maps";
@@ -32,9 +32,11 @@ async function show({ moved }) {
       await showScenes();
     }
   } catch (error) {
-    showMessage(byId("page-message"), error.message);
     closeScene();
     byId("home").hidden = false;
+    document.title = TITLE;
+    if (id) await showScenes().catch(() => {}); // the error that is shown says why
+    showError(byId("page-message"), error);
   }
   // After a click on a link the focus goes to the new content, as if a new page had been loaded.
   if (moved) (byId("panel").querySelector("h2") ?? byId("main")).focus();
@@ -46,7 +48,7 @@ function finished(startedHere) {
     if (sceneInAddress()) return;
     const id = sceneOf(answer);
     if (startedHere && id) window.location.hash = `scene=${encodeURIComponent(id)}`;
-    else showScenes().catch((error) => showMessage(byId("page-message"), error.message));
+    else reported(showScenes());
   };
 }
 
@@ -66,9 +68,19 @@ async function showModel() {
   byId("model").textContent = `Model ${model.version.startsWith(model.name) ? "" : `${model.name} `}${model.version}`;
 }
 
-const reported = (promise) => promise.catch((error) => showMessage(byId("page-message"), error.message));
+const reported = (promise) => promise.catch((error) => showError(byId("page-message"), error));
 
+/** The service answers again: what could not be loaded is loaded now. */
+function resume() {
+  removeNoAnswer();
+  reported(showModel());
+  reported(showOpenJobs(finished(false)));
+  if (!redrawScene()) show({ moved: false });
+}
+
+prepareTokenForm();
 onTokenNeeded(askForToken);
+onAnswer(resume);
 prepareUpload((files) => startRow(files, finished(true)));
 byId("more-scenes").addEventListener("click", () => reported(showMoreScenes()));
 // Its address would replace the one of the scene.

@@ -6,7 +6,10 @@ import { numberText } from "./texts.js";
 
 const { L } = window;
 // The right side is left free, because the buttons of the zoom would cover the popup there.
-const POPUP = { maxWidth: 270, minWidth: 200, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [58, 12] };
+const POPUP = { minWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [58, 12] };
+const MOST_WIDTH = 300;
+const FRAME_WIDTH = 104; // the padding of the popup, and what is free beside it
+const FRAME_HEIGHT = 80;
 
 export class PointReader {
   constructor(map, scene) {
@@ -24,7 +27,7 @@ export class PointReader {
     // Only users of the keyboard need the crosshair. Tab, which moves the focus to the map, is released there.
     this.listeners = {
       keydown: this.entered,
-      keyup: () => { this.crosshair.hidden = false; },
+      keyup: (event) => { this.crosshair.hidden = event.target !== map.getContainer(); },
       pointerdown: () => { this.crosshair.hidden = true; },
       blur: () => { this.crosshair.hidden = true; },
     };
@@ -33,7 +36,9 @@ export class PointReader {
 
   /** Show the values of the pixel at a place of the map. */
   async read(place) {
-    const popup = L.popup(POPUP).setLatLng(place);
+    const size = this.map.getSize();
+    const most = { maxWidth: Math.min(MOST_WIDTH, size.x - FRAME_WIDTH), maxHeight: size.y - FRAME_HEIGHT };
+    const popup = L.popup({ ...POPUP, ...most }).setLatLng(place);
     popup.setContent(element("p", { class: "help" }, "Reading the values ...")).openOn(this.map);
     try {
       const point = await json(`${address("v1", "scenes", this.scene.summary.id, "point")}?${this.query(place)}`);
@@ -57,11 +62,11 @@ export class PointReader {
       "div",
       { class: "pixel" },
       element("p", { class: "state" }, colour ? swatch(colour) : null, point.state),
+      point.exclusion.length ? element("p", { class: "reasons" }, `Excluded because of ${point.exclusion.join(", ")}`) : null,
       facts([
         ["Probability of water", numberText(point.probability, 4)],
         ["Probability of water before", numberText(point.reference, 4)],
         ["Probability of flood", numberText(point.flood_probability, 4)],
-        ["Excluded because of", point.exclusion.join(", ")],
         ["VV", numberText(point.vv_db, 2, " dB")],
         ["VH", numberText(point.vh_db, 2, " dB")],
         ["VV before", numberText(point.vv_before_db, 2, " dB")],

@@ -5,14 +5,21 @@ import { byId, element } from "./dom.js";
 import { acquiredText, areaText } from "./texts.js";
 
 const PAGE = 20;
+const MOST_ASKED = 200; // of one request
 let shown = 0;
 
-/** Show the first page of the list, in place of what is shown. */
+/** Show the newest scenes in place of what is shown: as many as before, and at least one page. */
 export async function showScenes() {
-  const answer = await json(`${address("v1", "scenes")}?limit=${PAGE}`);
+  const wanted = Math.max(PAGE, shown);
+  const answers = [];
+  for (let first = 0; first < wanted; first += MOST_ASKED) {
+    answers.push(await json(`${address("v1", "scenes")}?limit=${Math.min(MOST_ASKED, wanted - first)}&offset=${first}`));
+  }
+  const focused = byId("scene-list").contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   byId("scene-list").replaceChildren();
   shown = 0;
-  add(answer);
+  answers.forEach(add);
+  if (focused) [...byId("scene-list").querySelectorAll("a")].find((link) => link.getAttribute("href") === focused)?.focus();
 }
 
 /** Show the next page below the ones that are shown. */

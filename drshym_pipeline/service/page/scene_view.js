@@ -1,9 +1,9 @@
 /** The page of one scene: the map and, beside it, everything that is known about the scene. */
 
 import { address, json, request, save, token } from "./api.js";
-import { announce, byId, element, facts, showMessage, swatch } from "./dom.js";
+import { announce, byId, element, facts, isClear, showError, swatch } from "./dom.js";
 import { MapView } from "./map_view.js";
-import { acquiredText, areaText, fileText, stateText, timeText } from "./texts.js";
+import { acquiredText, areaText, fileText, shareText, timeText } from "./texts.js";
 
 const BEFORE = "backscatter_before";
 const SHOWN_FIRST = new Set(["backscatter", "mask"]);
@@ -21,11 +21,19 @@ export async function showScene(id) {
   byId("panel").replaceChildren(...panel(scene, message));
   byId("scene").hidden = false;
   document.body.classList.add("one-scene");
-  open = new MapView(scene, (sentence) => showMessage(message, sentence, "warning"));
+  byId("panel").scrollTop = 0;
+  window.scrollTo(0, 0);
+  open = new MapView(scene, (error) => showError(message, error, "warning"));
   for (const input of byId("panel").querySelectorAll("[data-layer]:checked")) open.show(input.dataset.layer, true);
   for (const input of byId("panel").querySelectorAll("[data-opacity]")) open.setOpacity(input.dataset.opacity, input.value / 100);
   announce(`Map of ${scene.summary.scene_id}`);
   return scene.summary.scene_id;
+}
+
+/** Draw the scene that is shown again, after pictures could not be fetched. Returns whether there is one. */
+export function redrawScene() {
+  open?.redraw();
+  return open !== null;
 }
 
 /** Close the scene that is shown, if there is one. */
@@ -48,9 +56,9 @@ function panel(scene, message) {
     message,
     ...intervalsPart(scene),
     layersPart(scene),
-    part("Read this before using the map", element("ul", { class: "warnings" }, scene.warnings.map((text) => element("li", {}, text)))),
+    warningsPart(scene),
     part("Share of each state in the mask", shares(scene)),
-    part("Downloads", downloads(scene)),
+    filesPart(scene),
     part("Provenance", provenance(scene)),
     ...(summary.origin === "service" ? [removal(summary)] : []),
   ];
@@ -60,6 +68,18 @@ function panel(scene, message) {
 function intervalsPart(scene) {
   const areas = Object.entries(scene.intervals);
   return areas.length > 1 ? [part("Areas of water", facts(areas.map(([name, area]) => [name, area.text])))] : [];
+}
+
+function warningsPart(scene) {
+  const made = part("Read this before using the map", element("ul", { class: "warnings" }, scene.warnings.map((text) => element("li", {}, text))));
+  made.classList.add("warnings-part");
+  return made;
+}
+
+function filesPart(scene) {
+  const made = part("Downloads", downloads(scene));
+  made.classList.add("files-part");
+  return made;
 }
 
 const part = (title, ...content) => element("section", {}, element("h3", {}, title), ...content);
@@ -83,7 +103,7 @@ function layersPart(scene) {
 function layerRow(layer) {
   const opacity = OPACITIES[layer.name] ?? OTHER_OPACITY;
   const shown = SHOWN_FIRST.has(layer.name);
-  const legend = element("ul", { class: "legend" }, layer.legend.map((entry) => element("li", {}, swatch(entry.colour), entry.text)));
+  const legend = element("ul", { class: "legend" }, layer.legend.map((entry) => element("li", {}, swatch(entry.colour), isClear(entry.colour) ? `${entry.text} (no colour)` : entry.text)));
   const slider = element("input", {
     type: "range", min: 0, max: 100, step: 5, value: 100 * opacity, "data-opacity": layer.name,
     input: () => open.setOpacity(layer.name, slider.value / 100),
@@ -93,6 +113,8 @@ function layerRow(layer) {
   const box = element("input", { type: "checkbox", "data-layer": layer.name, checked: shown, change: () => setShown(box.checked) });
   const setShown = async (on) => {
     details.hidden = !on;
+    // Without the image from before, the left side of the swipe is empty.
+    if (!on && layer.name === BEFORE && byId("swipe").checked) byId("swipe").click();
     await open.show(layer.name, on);
     await open.setOpacity(layer.name, slider.value / 100);
   };
@@ -105,13 +127,8 @@ function setSwipe(on) {
   open.swipe.set(on);
 }
 
-/** The counted shares of the grid. They are shares, not areas: an area is shown with its interval only. */
-function shares(scene) {
-  const known = Object.entries(scene.areas).filter(([, km2]) => km2 !== null);
-  const whole = known.reduce((sum, [, km2]) => sum + km2, 0);
-  const percent = (km2) => (whole > 0 ? `${((100 * km2) / whole).toFixed(1)} %` : null);
-  return facts(known.filter(([, km2]) => km2 > 0).map(([state, km2]) => [stateText(state, scene.summary), percent(km2)]));
-}
+/** The shares of the pixels of the mask. They are counted; an area is shown with its interval only. */
+const shares = (scene) => facts(scene.shares.map(({ text, share }) => [text, shareText(share)]));
 
 function downloads(scene) {
   const files = Object.entries(scene.files).map(([key, path]) => {
@@ -133,7 +150,7 @@ function download(path, name) {
     try {
       await save(path, name);
     } catch (error) {
-      showMessage(link.parentElement.appendChild(element("div")), error.message);
+      showError(link.parentElement.appendChild(element("div")), error);
     }
     link.removeAttribute("aria-busy");
   });
@@ -168,9 +185,11 @@ function removal(summary) {
       await request(address("v1", "scenes", summary.id), { method: "DELETE" });
       window.location.hash = "";
     } catch (error) {
-      showMessage(message, error.message);
+      showError(message, error);
     }
   });
   sure.append(remove, keep);
-  return part("Delete", ask, sure, message);
+  const made = part("Delete", ask, sure, message);
+  made.classList.add("delete-part");
+  return made;
 }

@@ -1,16 +1,28 @@
-/** Words and numbers for people: stages of a job, kinds of files, dates, sizes. */
+/** Words and numbers for people: errors, kinds of files, dates, sizes. */
 
 const OPEN_WATER = "open water, flood not separated";
 
-const STAGES = {
-  describe: "reading the scene",
-  stage: "preparing the backscatter",
-  predict: "computing the probability of water",
-  stitch: "drawing the map",
+// What people can do about an error. The sentences of the API for these codes are for programs: they name its addresses.
+// All other sentences are for both.
+const PROBLEMS = {
+  foreign_origin: "The service accepts this only from its own page. Open the page at the address of the service.",
+    job_ended: "The scene has been mapped already, so this cannot be cancelled. You can delete its map.",
+  no_web_map: "A web map cannot show this scene. Open it again to see its plain picture.",
+  not_found: "The service does not have this. Load the page again.",
+  outside_scene: "This place is outside the map.",
+  pictures_late: "The picture was not drawn in time. Move the map, or try again.",
+  read_only_scene: "Dagster has made this map, and the service only shows it. It cannot be deleted here.",
+  token_needed: "The service needs its token. Load the page again, and enter it.",
+  too_many_requests: "Too many requests came from this machine. Wait a minute, then try again.",
+  unknown_file: "The map does not have this file. Load the page again.",
+  unknown_job: "The service no longer knows this upload. Look whether its map is in the list, or upload it again.",
+  unknown_layer: "The map does not have this layer. Load the page again.",
+  unknown_scene: "There is no such map. It may have been deleted.",
+  unknown_tile: "The map has no picture of this place.",
 };
 
-/** Return what a worker does, from the name of the stage. */
-export const stageText = (stage) => (stage ? STAGES[stage] ?? stage : "starting");
+/** Return the sentence for an error of the service, by its code; `detail` is the sentence of the API. */
+export const problemText = (code, detail) => PROBLEMS[code] ?? detail;
 
 // The end of a file's name, and what the file is.
 const FILES = [
@@ -39,8 +51,12 @@ export function timeText(iso) {
   return `${time.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
-/** Return when the scene was acquired, as a phrase. */
-export const acquiredText = (summary) => (summary.acquired_at ? `Acquired ${timeText(summary.acquired_at)}` : "Date not known");
+/** Return when the scene was acquired, as a phrase. Exactly midnight is a day whose time is not known, as in the caption. */
+export function acquiredText(summary) {
+  if (!summary.acquired_at) return "Date not known";
+  const time = new Date(summary.acquired_at).toISOString();
+  return `Acquired ${time.endsWith("T00:00:00.000Z") ? time.slice(0, 10) : timeText(time)}`;
+}
 
 /** Return a size such as `3.2 MB`. */
 export function sizeText(bytes) {
@@ -60,15 +76,16 @@ export function numberText(value, decimals, unit = "") {
   return `${value.toFixed(decimals)}${unit}`;
 }
 
-/** Return what a state of the mask means, in the words of the products. */
-export function stateText(name, summary) {
-  const words = { permanent: "water that was there before", excluded: "excluded (terrain)", not_observed: "not observed" };
-  if (name === "flooded" && !summary.water_separated) return OPEN_WATER;
-  return words[name] ?? name;
+/** Return a share such as `12.3 %`. A small share is not shown as nothing, nor a large one as everything. */
+export function shareText(share) {
+  const text = (100 * share).toFixed(1);
+  if (share > 0 && text === "0.0") return "less than 0.1 %";
+  if (share < 1 && text === "100.0") return "more than 99.9 %";
+  return `${text} %`;
 }
 
 /** Return the mapped area with its interval; an area is never shown without one. */
 export function areaText(summary) {
-  const what = stateText("flooded", summary);
+  const what = summary.water_separated ? "flooded" : OPEN_WATER;
   return summary.flooded ? `${summary.flooded.text}: ${what}` : "No area: nothing was observed, or all ground is excluded.";
 }

@@ -2,28 +2,40 @@
 
 import { byId, showMessage } from "./dom.js";
 
+let done = null; // of the promise of the token that is asked for
+
+/** Prepare the form. */
+export function prepareTokenForm() {
+  const dialog = byId("token-dialog");
+  byId("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const value = byId("token").value.trim();
+    if (!value) return;
+    const give = done;
+    done = null;
+    dialog.close();
+    give?.(value);
+  });
+  // The page is of no use without a token: Escape must not leave it empty. Browsers close a dialog at the second Escape
+  // whatever a page does, so it is opened again.
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.addEventListener("close", () => { if (done) open(); });
+}
+
 /**
  * Ask for the token; returns a promise of it.
  * @param {boolean} refused Whether the service has refused a token before.
  */
 export function askForToken(refused) {
-  const dialog = byId("token-dialog");
-  const input = byId("token");
   showMessage(byId("token-message"), refused ? "The service does not accept this token. Check it and try again." : "");
-  input.value = "";
-  // The page is of no use without a token: Escape must not leave it empty.
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  return new Promise((done) => {
-    const given = (event) => {
-      event.preventDefault();
-      const value = input.value.trim();
-      if (!value) return;
-      byId("token-form").removeEventListener("submit", given);
-      dialog.close();
-      done(value);
-    };
-    byId("token-form").addEventListener("submit", given);
-    if (!dialog.open) dialog.showModal();
-    input.focus();
+  byId("token").value = "";
+  return new Promise((resolve) => {
+    done = resolve;
+    open();
   });
+}
+
+function open() {
+  if (!byId("token-dialog").open) byId("token-dialog").showModal();
+  byId("token").focus();
 }

@@ -5,6 +5,11 @@ import { announce, byId, element, showMessage } from "./dom.js";
 import { sizeText } from "./texts.js";
 
 const MOST_FILES = 2;
+const MOST_NAME_BYTES = 200;
+// As the service names scenes: letters and digits of any script.
+const NAME = /^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.-]*$/u;
+
+const sent = new Set(); // the files of uploads that are not accepted yet
 
 /**
  * Prepare the form.
@@ -58,6 +63,12 @@ function faultOf(form) {
   for (const input of [scene, before]) {
     if (input.files.length > MOST_FILES) return tooMany(input);
   }
+  if ([...scene.files].some((file) => sent.has(file))) return "These files are being uploaded. Wait until they are accepted, or choose others.";
+  const name = byId("name").value.trim();
+  if (name && !isName(name)) {
+    byId("options-part").open = true;
+    return `${name}: this cannot be the name of a scene. Use letters, digits, _, - and ., at most ${MOST_NAME_BYTES} bytes, and begin with a letter or a digit.`;
+  }
   for (const input of form.querySelectorAll("input[type=number]")) {
     if (!input.checkValidity()) {
       byId("options-part").open = true;
@@ -66,6 +77,8 @@ function faultOf(form) {
   }
   return "";
 }
+
+const isName = (text) => NAME.test(text) && new TextEncoder().encode(text).length <= MOST_NAME_BYTES;
 
 /** Return the body of the request. Options that are left empty are left out, so the service has the only defaults. */
 function bodyOf(form) {
@@ -85,28 +98,47 @@ function bodyOf(form) {
   return body;
 }
 
+/** Upload what the form has. It is emptied when the service has accepted it: after an error it can be corrected and sent again. */
 function send(form, startRow) {
   const body = bodyOf(form);
-  const row = startRow([...byId("scene-files").files]);
+  const files = [...byId("scene-files").files];
+  const row = startRow(files);
   announce("The upload has started.");
-  transmit(body, row);
+  for (const file of files) sent.add(file);
+  transmit(body, row, (accepted) => {
+    for (const file of files) sent.delete(file);
+    // Meanwhile the user may have chosen the files of the next scene.
+    if (accepted && files.every((file) => [...byId("scene-files").files].includes(file))) empty(form);
+  });
+}
+
+function empty(form) {
   form.reset();
   for (const list of ["scene-chosen", "pre-chosen"]) byId(list).replaceChildren();
 }
 
-/** Send the body. XMLHttpRequest is used because `fetch` does not say how much of a body was sent. */
-function transmit(body, row) {
+/**
+ * Send the body. XMLHttpRequest is used because `fetch` does not say how much of a body was sent.
+ * `ended` is called with whether the service has accepted it.
+ */
+function transmit(body, row, ended) {
   const used = token();
   const sending = new XMLHttpRequest();
   sending.open("POST", "/v1/segment/upload");
   for (const [name, value] of Object.entries(headers())) sending.setRequestHeader(name, value);
   sending.upload.addEventListener("progress", (event) => row.uploading(event.loaded, event.total));
   sending.addEventListener("load", () => {
-    if (sending.status === 401) renewToken(used).then(() => transmit(body, row));
-    else if (sending.status >= 200 && sending.status < 300) row.accepted(JSON.parse(sending.responseText));
+    if (sending.status === 401) {
+      renewToken(used).then(() => transmit(body, row, ended));
+      return;
+    }
+    const accepted = sending.status >= 200 && sending.status < 300;
+    ended(accepted);
+    if (accepted) row.accepted(JSON.parse(sending.responseText));
     else row.failed(problemError(sending.status, sending.responseText).message);
   });
-  sending.addEventListener("error", () => row.failed(unreachable().message));
+  sending.addEventListener("error", () => { ended(false); row.failed(unreachable().message); });
+  sending.addEventListener("abort", () => ended(false));
   row.onCancel = () => sending.abort();
   sending.send(body);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Path, Request
@@ -20,6 +21,7 @@ FAULTS: Final = ("fault", "not_ready")
 SceneId = Annotated[str, Path(description="id of a mapped scene", min_length=1, max_length=255, examples=["S1_scene"])]
 JobId = Annotated[str, Path(description="id of a job", min_length=1, max_length=100, examples=["0123456789abcdef"])]
 
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -39,6 +41,22 @@ def refuse_unknown_parameters(request: Request) -> None:
                 "invalid_request",
                 f"query: unknown parameter {name[:80]!r}. {f'Did you mean {near[0]!r}?' if near else names}",
             )
+
+
+def own_address(request: Request) -> str:
+    """Return the address of the service as the client wrote it, such as `http://127.0.0.1:8080`.
+
+    The name is checked for every request. What else a header may have is left out: only a port can be after the name.
+
+    Raises:
+        ProblemError: The header `Host` is not the name of a machine.
+    """
+    found = _HOST.fullmatch(request.headers.get("host", ""))
+    if found is None:
+        raise ProblemError(
+            "unknown_host", "The header Host is not the name of a machine. Use the address of the service."
+        )
+    return f"{request.url.scheme}://{found[0].lower()}"
 
 
 def require_json(request: Request) -> None:

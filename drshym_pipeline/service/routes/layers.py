@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from drshym_pipeline.service.context import RunningService
 from drshym_pipeline.service.problems import ProblemError, error_responses
-from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, SceneId
+from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, SceneId, own_address
 from drshym_pipeline.service.schemas import PointAnswer
 
 router = APIRouter(tags=["pictures"])
@@ -39,9 +39,9 @@ _Index = Annotated[int, Path(ge=0, le=2**30)]
     summary="Describe the tiles of a layer",
     responses=error_responses(*_ERRORS, "no_web_map"),
 )
-def get_tilejson(id: SceneId, layer: LayerName, service: RunningService) -> dict[str, Any]:
-    """Return the TileJSON of a layer."""
-    return service.tiles.tilejson(service.scene(id), layer)
+def get_tilejson(id: SceneId, layer: LayerName, request: Request, service: RunningService) -> dict[str, Any]:
+    """Return the TileJSON of a layer. Its addresses are complete: they begin with scheme and host of the request."""
+    return service.tiles.tilejson(service.scene(id), layer, own_address(request))
 
 
 @router.get(

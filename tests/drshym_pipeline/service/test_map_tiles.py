@@ -44,8 +44,15 @@ PLACES = {
     "utm at the antimeridian": ("EPSG:32660", Affine(10.0, 0.0, 637_000.0, 0.0, -10.0, 7_323_000.0)),
     "degrees beyond 180": ("EPSG:4326", Affine(DEGREE, 0.0, 179.96, 0.0, -DEGREE, -16.0)),
     "degrees below -180": ("EPSG:4326", Affine(DEGREE, 0.0, -180.03, 0.0, -DEGREE, -16.0)),
+    "web Mercator beyond 180": ("EPSG:3857", Affine(10.0, 0.0, 20_037_508.34 - 3_000.0, 0.0, -10.0, -1_800_000.0)),
+    "web Mercator below -180": ("EPSG:3857", Affine(10.0, 0.0, -20_037_508.34 - 3_000.0, 0.0, -10.0, -1_800_000.0)),
+    "world Mercator beyond 180": ("EPSG:3395", Affine(10.0, 0.0, 20_037_508.34 - 3_000.0, 0.0, -10.0, -1_800_000.0)),
     "degrees from 0 to 360": ("EPSG:4326", Affine(DEGREE, 0.0, 200.0, 0.0, -DEGREE, 60.0)),
 }
+
+
+# One turn around the earth, in the unit of the reference system.
+WORLD = {"EPSG:4326": 360.0, "EPSG:3857": 2 * math.pi * 6_378_137.0, "EPSG:3395": 2 * math.pi * 6_378_137.0}
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +82,11 @@ def source_positions(crs: str, transform: Affine, z: int, x: int, y: int) -> tup
     lon = np.broadcast_to((x + along) / 2**z * 360 - 180, (256, 256))
     lat = np.degrees(np.arctan(np.sinh(np.pi * (1 - 2 * (y + along) / 2**z))))[:, np.newaxis]
     lon, lat = np.broadcast_arrays(lon, lat)
-    if crs == "EPSG:4326":
-        middle = (transform @ (SHAPE[1] / 2, 0))[0]
-        positions = (lon - middle + 180) % 360 - 180 + middle, lat
-    else:
-        positions = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
-    return ~transform @ positions
+    x, y_ = Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(lon, lat)
+    if crs in WORLD:
+        middle, half = (transform @ (SHAPE[1] / 2, 0))[0], WORLD[crs] / 2
+        x = (x - middle + half) % WORLD[crs] - half + middle
+    return ~transform @ (x, y_)
 
 
 def expected_values(values: np.ndarray, cols: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -237,11 +243,11 @@ def test_only_grids_of_a_web_map_have_tiles_and_every_grid_has_pictures(server, 
 def test_the_description_of_the_tiles_is_tilejson_and_its_bounds_do_not_wrap(server, tmp_path):
     for name, (crs, transform) in PLACES.items():
         scene = write_map(tmp_path, crs, transform, {"mask": np.ones(SHAPE, np.uint8)})
-        found = server.tilejson(scene, "mask")
+        found = server.tilejson(scene, "mask", "http://maps.example")
         west, south, east, north = found["bounds"]
         lon, lat, zoom = found["center"]
         assert found["tilejson"] == "3.0.0"
-        assert found["tiles"] == ["/v1/scenes/S1_x/tiles/mask/{z}/{x}/{y}.png"]
+        assert found["tiles"] == ["http://maps.example/v1/scenes/S1_x/tiles/mask/{z}/{x}/{y}.png"]
         assert -180 <= west < east <= 180, name
         assert -90 <= south < north <= 90
         assert west <= lon <= east, name
