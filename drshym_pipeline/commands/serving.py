@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "DRSHYM_SERVICE_TOKEN"
 _SHORTEST_TOKEN: Final = 16
+_OPTIONS: Final = {"input_roots": "--input-root"}  # options that are not called as their setting
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 RootOption = Annotated[
@@ -98,6 +99,7 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
 
     home = find_home()
     prefix = str(ServiceSettings.model_config["env_prefix"])
+    names = {name: _OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given}
     if "root" not in given and f"{prefix}ROOT" not in os.environ:
         given = {**given, "root": home / "service"}
     if "store" not in given and f"{prefix}STORE" not in os.environ:
@@ -109,15 +111,18 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         said = first["msg"].removeprefix("Value error, ")
-        subject = f"--{name.replace('_', '-')}" if name in given else f"{prefix}{name}".upper()
         # The value is not repeated, because it may be the token.
-        raise InputError(subject, said[:1].lower() + said[1:], "Correct the value") from error
+        raise InputError(
+            names.get(name, f"{prefix}{name}".upper()), said[:1].lower() + said[1:], "Correct the value"
+        ) from error
     for name, folder in (
-        *(("--input-root", folder) for folder in settings.input_roots),
-        ("--store", settings.store),
+        *(("input_roots", folder) for folder in settings.input_roots),
+        ("store", settings.store),
     ):
         if folder is not None and not folder.is_dir():
-            raise InputError(name, f"{folder} is not a folder", "Give a folder that exists")
+            raise InputError(
+                names.get(name, f"{prefix}{name}".upper()), f"{folder} is not a folder", "Give a folder that exists"
+            )
     ancillary_options(settings.ancillary)  # refuses a place that cannot be used, before any scene is mapped
     return settings
 

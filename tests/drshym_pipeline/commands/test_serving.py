@@ -81,6 +81,13 @@ def test_folders_come_from_the_environment_too(form, tmp_path, monkeypatch):
     assert service_settings({}).input_roots == folders[: form.count("{")]
 
 
+@pytest.mark.parametrize("name", ["INPUT_ROOTS", "STORE"])
+def test_a_folder_of_the_environment_that_does_not_exist_is_named_by_its_variable(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(f"DRSHYM_SERVICE_{name}", str(tmp_path / "none"))
+    assert main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: DRSHYM_SERVICE_{name}: {tmp_path / 'none'} is not a folder.")
+
+
 @pytest.mark.parametrize("name", ["HOSTS", "PROXIES"])
 @pytest.mark.parametrize("text", ["10.0.0.1,10.0.0.2", "10.0.0.1, 10.0.0.2,", '["10.0.0.1", "10.0.0.2"]'])
 def test_several_names_have_a_comma_between_them(name, text, monkeypatch):
