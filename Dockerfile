@@ -80,7 +80,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     DRSHYM_INBOX=/inbox \
     DRSHYM_SERVICE_ROOT=/data \
     DRSHYM_SERVICE_STORE=/lineage/store \
-    DRSHYM_SERVICE_INPUT_ROOTS='["/inbox"]' \
+    DRSHYM_SERVICE_INPUT_ROOTS=/inbox \
     DRSHYM_SERVICE_HOST=0.0.0.0 \
     DRSHYM_SERVICE_PORT=8080
 

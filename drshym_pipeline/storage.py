@@ -21,12 +21,13 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from drshym_pipeline.errors import InputError
 
 _CHUNK = 1 << 20
+_UPLOAD_SCHEME = "upload"
 TEMPORARY_PREFIX = ".partial-"
 # host, process id, start of the process in whole seconds since 1970, and what mkdtemp adds
 _OWNED = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<host>.+)\.(?P<pid>\d+)\.(?P<start>\d+)-[^.]*")
@@ -277,7 +278,12 @@ def to_uri(path: Path) -> str:
     return path.resolve().as_uri()
 
 
+def upload_uri(name: str) -> str:
+    """Return a URI for a file that a user has uploaded and that is not kept: `upload:` and the user's name of it."""
+    return f"{_UPLOAD_SCHEME}:{quote(name, safe='')}"
+
+
 def plain_name(uri: str) -> str:
-    """Return the path of a `file://` URI, as a user writes it; any other URI as it is."""
+    """Return the path of a `file://` URI or the name in an `upload:` URI, as a user writes it; any other as it is."""
     parts = urlsplit(uri)
-    return url2pathname(parts.path) if parts.scheme == "file" else uri
+    return url2pathname(parts.path) if parts.scheme in ("file", _UPLOAD_SCHEME) else uri

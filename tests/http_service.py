@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from drshym_pipeline.commands.serving import address_text, listen
 from drshym_pipeline.service.app import create_app
+from drshym_pipeline.service.server import Server
 from drshym_pipeline.service.settings import ServiceSettings
 
 SMALL_TILES = {"tile": 64, "overlap": 16}
@@ -40,10 +40,7 @@ def served(settings: ServiceSettings, *, wait: bool = True) -> Iterator[httpx.Cl
     """
     with listen("127.0.0.1", 0) as listener:
         app = create_app(settings)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=5, server_header=False
-        )
-        server = uvicorn.Server(config)
+        server = Server(app, settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -57,7 +54,7 @@ def served(settings: ServiceSettings, *, wait: bool = True) -> Iterator[httpx.Cl
             thread.join()
 
 
-def _await_start(server: uvicorn.Server, thread: threading.Thread) -> None:
+def _await_start(server: Server, thread: threading.Thread) -> None:
     while not server.started:
         assert thread.is_alive(), "the service has not started; its log says why"
         time.sleep(0.02)

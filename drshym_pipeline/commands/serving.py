@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE: Final = "DRSHYM_SERVICE_TOKEN"
 _SHORTEST_TOKEN: Final = 16
-_GRACE_SECONDS: Final = 5
+_OPTIONS: Final = {"input_roots": "--input-root"}  # options that are not called as their setting
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 RootOption = Annotated[
@@ -79,9 +79,8 @@ def serve(
     }
     settings = service_settings({name: value for name, value in given.items() if value is not None})
     check_access(settings)
-    listener = listen(settings.host, settings.port)
-    with listener:
-        _serve(settings, listener)
+    check_model(settings)
+    _serve(settings)
 
 
 def service_settings(given: dict[str, Any]) -> ServiceSettings:
@@ -100,6 +99,7 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
 
     home = find_home()
     prefix = str(ServiceSettings.model_config["env_prefix"])
+    names = {name: _OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given}
     if "root" not in given and f"{prefix}ROOT" not in os.environ:
         given = {**given, "root": home / "service"}
     if "store" not in given and f"{prefix}STORE" not in os.environ:
@@ -111,15 +111,18 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         said = first["msg"].removeprefix("Value error, ")
-        subject = f"--{name.replace('_', '-')}" if name in given else f"{prefix}{name}".upper()
         # The value is not repeated, because it may be the token.
-        raise InputError(subject, said[:1].lower() + said[1:], "Correct the value") from error
+        raise InputError(
+            names.get(name, f"{prefix}{name}".upper()), said[:1].lower() + said[1:], "Correct the value"
+        ) from error
     for name, folder in (
-        *(("--input-root", folder) for folder in settings.input_roots),
-        ("--store", settings.store),
+        *(("input_roots", folder) for folder in settings.input_roots),
+        ("store", settings.store),
     ):
         if folder is not None and not folder.is_dir():
-            raise InputError(name, f"{folder} is not a folder", "Give a folder that exists")
+            raise InputError(
+                names.get(name, f"{prefix}{name}".upper()), f"{folder} is not a folder", "Give a folder that exists"
+            )
     ancillary_options(settings.ancillary)  # refuses a place that cannot be used, before any scene is mapped
     return settings
 
@@ -166,6 +169,17 @@ def check_access(settings: ServiceSettings) -> None:
         )
 
 
+def check_model(settings: ServiceSettings) -> None:
+    """Refuse a model that the workers could not load. The network itself is not loaded here.
+
+    Raises:
+        InputError: The model is missing or damaged.
+    """
+    from drshym_pipeline.model.choice import choose_model
+
+    choose_model(settings.checkpoint)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on an address.
 
@@ -190,14 +204,34 @@ def address_text(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _serve(settings: ServiceSettings, listener: socket.socket) -> None:
-    """Serve until the process gets SIGINT or SIGTERM."""
-    import uvicorn
+def _serve(settings: ServiceSettings) -> None:
+    """Serve until the process gets SIGINT or SIGTERM.
 
+    Raises:
+        InputError: The folder or the address cannot be used.
+    """
     from drshym_pipeline.service.app import create_app
+    from drshym_pipeline.service.server import Server
 
-    logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)
     app = create_app(settings)
+    server = Server(app, settings)
+    with ExitStack() as held:
+        held.callback(app.state.service.stop)
+        # Before anybody is told that the service listens, and before anything is logged.
+        app.state.service.open()
+        listener = held.enter_context(listen(settings.host, settings.port))
+        logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        _print_start(settings, listener)
+        # uvicorn sends the signal again when it has stopped in good order.
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _print_start(settings: ServiceSettings, listener: socket.socket) -> None:
+    """Print where the service is and what it may be used for."""
     result_line(f"The service listens on {address_text(listener)} (Ctrl+C stops it).")
     result_line(f"Its maps are in {settings.root.absolute()}.")
     if not settings.input_roots:
@@ -205,21 +239,3 @@ def _serve(settings: ServiceSettings, listener: socket.socket) -> None:
     if settings.token is not None:
         result_line("Requests need the token. Put a proxy with TLS before the service if other machines use it.")
     sys.stdout.flush()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,  # the service writes its own, without queries
-            proxy_headers=bool(settings.proxies),
-            forwarded_allow_ips=list(settings.proxies),
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-            lifespan="on",
-        )
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    # uvicorn sends the signal again when it has stopped in good order.
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
-    if not server.started:
-        raise typer.Exit(1)

@@ -133,13 +133,14 @@ def segment_response(scene: ServedScene) -> SegmentResponse:
     )
 
 
-def job_answer(job: Job, position: int | None, scene: ServedScene | None) -> JobAnswer:
+def job_answer(job: Job, position: int | None, scene: ServedScene | None, note: str | None = None) -> JobAnswer:
     """Return the answer about a job.
 
     Args:
         job: The job.
         position: How many jobs are before it in the queue; None if it does not wait.
         scene: Its map when it is done and the map is still there.
+        note: Why there is no map when it is done.
     """
     problem = None
     if job.failure is not None:
@@ -157,6 +158,7 @@ def job_answer(job: Job, position: int | None, scene: ServedScene | None) -> Job
         started_at=job.started_at,
         finished_at=job.finished_at,
         result=None if scene is None else segment_response(scene),
+        note=note,
         problem=problem,
     )
 

@@ -83,7 +83,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         settings: Folders, limits and access.
 
     Raises:
-        InputError: A setting cannot be used, or the list of jobs cannot be read.
+        InputError: A setting cannot be used.
     """
     service = Service(settings)
 

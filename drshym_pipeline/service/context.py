@@ -16,6 +16,7 @@ from prometheus_client.core import Metric
 from drshym_pipeline.errors import DrShymError
 from drshym_pipeline.records import MapRecord
 from drshym_pipeline.service import metrics
+from drshym_pipeline.service.answers import scene_path
 from drshym_pipeline.service.engine import MappingEngine
 from drshym_pipeline.service.jobs import Job
 from drshym_pipeline.service.limiting import RequestRate, UploadGate
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class Service:
-    """The parts of one service. `start` and `stop` may be called once each, in a thread.
+    """The parts of one service. `start` may be called once, in a thread; `stop` ends what was opened or started.
 
     Args:
         settings: Folders, limits and access.
@@ -50,7 +51,7 @@ class Service:
         self.gate = UploadGate(settings.uploads_at_once)
         self.metrics = metrics.ServiceMetrics()
         self.catalogue = SceneCatalogue(settings.root, settings.store)
-        self.engine = MappingEngine(settings, self._publish)
+        self.engine = MappingEngine(settings, self._publish, self._discard)
         self.tiles = TileServer()
         self.started = False
         self.waiting = CapacityLimiter(_MOST_WAITING)
@@ -59,22 +60,40 @@ class Service:
         self._disk: tuple[float, int] | None = None
         self.metrics.watch(self._figures)
 
+    def open(self) -> None:
+        """Take the folder of the service and read its list of jobs. Call it before others are told of the service.
+
+        Raises:
+            InputError: The folder cannot be used.
+        """
+        self.engine.open()
+
     def start(self) -> None:
         """Make the folders and start the engine, the map tiles and the retention."""
-        self.uploads.mkdir(parents=True, exist_ok=True)
         self.engine.start()
+        self.uploads.mkdir(parents=True, exist_ok=True)
         self.tiles.start()
         self._sweeper.start()
         self.started = True
 
     def stop(self) -> None:
-        """Stop everything. Jobs that run are queued again at the next start."""
+        """Stop everything that was opened or started. Jobs that run are queued again at the next start."""
         self._end.set()
         self._map_made.set()
         self.engine.stop()
         self.tiles.stop()
         if self._sweeper.is_alive():
             self._sweeper.join()
+
+    def not_ready(self) -> ProblemError:
+        """Return the answer while no worker can map; it says why if they cannot begin."""
+        problem = self.engine.problem if self.started else None
+        detail = (
+            "The workers load the model. Try again in some seconds."
+            if problem is None
+            else f"The workers cannot begin. {problem}"
+        )
+        return ProblemError("not_ready", detail, {"Retry-After": "2"})
 
     def scene(self, id: str) -> ServedScene:
         """Return a mapped scene.
@@ -111,6 +130,19 @@ class Service:
         self.metrics.note_map(record.seconds)
         self._map_made.set()
 
+    def _discard(self, job: Job) -> None:
+        """Delete the folder of a job without a map, and its scene if that has no other."""
+        self.catalogue.remove_folder(job.spec.out.parent.name, job.spec.out.name)
+
+    def note_on(self, job: Job) -> str | None:
+        """Return why a job that is done has no map any more; None for all other jobs."""
+        if job.state != "done" or self.map_of(job) is not None:
+            return None
+        id = job.spec.out.parent.name
+        if self.catalogue.get(id) is None:
+            return "The map was deleted. Send the scene again to map it again."
+        return f"The scene was mapped again, and the new map replaced this one: {scene_path(id)}"
+
     def folders_in_use(self) -> list[Path]:
         """Return the folders that jobs use which have not ended: of their maps and of their uploads."""
         return [path for job in self.engine.open_jobs() for path in (job.spec.out, *job.spec.uploads)]
@@ -130,6 +162,7 @@ class Service:
         """Return the figures of engine and disk for the page of metrics."""
         counts = self.engine.counts()
         jobs = {"queued": counts.queued, "running": counts.running}
+        restarts = {str(reason): float(count) for reason, count in counts.restarts.items()}
         failed = {str(code): float(count) for code, count in counts.failed.items()}
         ended = {"done": counts.done, "cancelled": counts.cancelled, **failed}
         yield metrics.labelled_gauge("drshym_jobs", "Jobs that have not ended, by state", "state", jobs)
@@ -137,7 +170,7 @@ class Service:
         yield metrics.gauge("drshym_queue_length", "Jobs that wait", counts.queued)
         yield metrics.gauge("drshym_workers", "Processes that map", counts.workers)
         yield metrics.gauge("drshym_workers_ready", "Processes that can map", counts.ready)
-        yield metrics.counter("drshym_worker_restarts", "Processes that were replaced", counts.restarts)
+        yield metrics.labelled_counter("drshym_worker_restarts", "Processes that were replaced", "reason", restarts)
         yield metrics.gauge("drshym_worker_bytes", "Memory of all processes that map", counts.worker_bytes)
         yield metrics.counter("drshym_mapping_seconds", "Time spent on jobs that are done", counts.seconds)
         yield metrics.gauge("drshym_disk_bytes", "Disk space of all maps of the service", self._disk_bytes())

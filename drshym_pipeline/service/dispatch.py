@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -17,15 +18,16 @@ from typing import Final
 
 from drshym_pipeline.records import ModelReference
 from drshym_pipeline.service import failures
-from drshym_pipeline.service.job_queue import JobQueue
+from drshym_pipeline.service.job_queue import Capacity, JobQueue
 from drshym_pipeline.service.jobs import Job, JobFailure
 from drshym_pipeline.service.worker_process import Mapped, NotMapped, Progressed, Ready, Unusable, WorkerSetup
-from drshym_pipeline.service.workers import Assignment, Worker, threads_of
+from drshym_pipeline.service.workers import Assignment, Replacement, Worker, threads_of
 
 _log = logging.getLogger(__name__)
 _CHECK_SECONDS: Final = 0.2  # how often time and memory of running jobs are looked at
 _START_SECONDS: Final = 300.0  # a worker that is not ready by then is replaced
 _LONGEST_PAUSE_SECONDS: Final = 30.0  # between two starts of a worker that cannot begin
+_FIRST_LOAD_SECONDS: Final = 10.0  # a guess, until a worker has loaded the model
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
         self.model: ModelReference | None = None
         self.problem: str | None = None
-        self.restarts = 0
+        self.restarts: Counter[Replacement] = Counter()
+        self._load_seconds = _FIRST_LOAD_SECONDS
 
     def start(self) -> None:
         """Start the workers and the thread; returns at once."""
@@ -83,6 +86,16 @@ class Dispatcher:
     def workers(self) -> list[Worker]:
         """The workers whose process runs."""
         return [slot.worker for slot in self._slots if slot.worker is not None and not slot.worker.ended]
+
+    @property
+    def capacity(self) -> Capacity:
+        """How many workers there are, and when the first of them can probably map."""
+        workers, now = self.workers, time.monotonic()
+        if any(worker.ready for worker in workers):
+            return Capacity(len(self._slots), 0.0)
+        starts = [worker.started for worker in workers]
+        starts += [max(slot.start_at, now) for slot in self._slots if slot.worker is None]
+        return Capacity(len(self._slots), max(0.0, min(starts, default=now) + self._load_seconds - now))
 
     @property
     def ready(self) -> bool:
@@ -108,6 +121,7 @@ class Dispatcher:
         for worker in self.workers:
             if worker.assignment is not None and worker.assignment.job.id == job.id:
                 worker.assignment = None
+                worker.killed_for = "cancelled"
                 worker.kill()
 
     def _run(self) -> None:
@@ -154,9 +168,9 @@ class Dispatcher:
         for worker, assignment in self._assigned():
             name = assignment.job.spec.scene_name
             if time.monotonic() > assignment.until:
-                self._stop_job(worker, failures.too_long(name, self._limits.seconds))
+                self._stop_job(worker, failures.too_long(name, self._limits.seconds), "time_limit")
             elif worker.resident_bytes() > self._limits.memory:
-                self._stop_job(worker, failures.too_large(name, self._limits.memory))
+                self._stop_job(worker, failures.too_large(name, self._limits.memory), "memory_limit")
         for worker in self.workers:
             if not worker.ready and time.monotonic() > worker.started + _START_SECONDS:
                 worker.kill()
@@ -166,8 +180,9 @@ class Dispatcher:
             if worker.assignment is not None:
                 yield worker, worker.assignment
 
-    def _stop_job(self, worker: Worker, failure: JobFailure) -> None:
+    def _stop_job(self, worker: Worker, failure: JobFailure, reason: Replacement) -> None:
         assert worker.assignment is not None
+        worker.killed_for = reason
         job, worker.assignment = worker.assignment.job, None
         worker.kill()
         self._queue.failed(job, failure)
@@ -192,10 +207,13 @@ class Dispatcher:
                     self._replace(slot, worker)
                 case Ready(model):
                     worker.ready, slot.failed_starts = True, 0
+                    self._load_seconds = time.monotonic() - worker.started
                     self.model, self.problem = model, None
                     self._was_ready |= sum(worker.ready for worker in self.workers) == len(self._slots)
                     self._queue.workers_changed()
                 case Unusable(detail):
+                    if detail != self.problem:  # each worker that is started says it again
+                        _log.error("the workers cannot begin: %s", detail)
                     self.problem = detail
                     self._queue.workers_changed()
                 case Progressed():
@@ -224,7 +242,7 @@ class Dispatcher:
             job = worker.assignment.job
             _log.error("the worker of job %s ended with exit code %s", job.id, exit_code)
             self._queue.failed(job, failures.worker_ended(job.spec.scene_name, exit_code))
-        self.restarts += 1
+        self.restarts[worker.killed_for or ("worker_ended" if worker.ready else "not_started")] += 1
         if not worker.ready:
             slot.failed_starts += 1
             slot.start_at = time.monotonic() + min(2.0**slot.failed_starts, _LONGEST_PAUSE_SECONDS)

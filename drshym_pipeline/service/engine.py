@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.locking import alone_in
 from drshym_pipeline.records import MapRecord, ModelReference
 from drshym_pipeline.service import failures
 from drshym_pipeline.service.dispatch import Dispatcher, Limits
-from drshym_pipeline.service.job_queue import JobQueue, QueueFullError
-from drshym_pipeline.service.jobs import FailureCode, Job, JobSpec, JobStore
+from drshym_pipeline.service.job_queue import JobQueue, QueueFullError, delete_products
+from drshym_pipeline.service.jobs import FailureCode, Job, JobsNotStoredError, JobSpec, JobStore
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.service.worker_process import WorkerSetup
-from drshym_pipeline.service.workers import usable_cores, worker_count
+from drshym_pipeline.service.workers import Replacement, usable_cores, worker_count
 from drshym_pipeline.storage import remove_abandoned
 
 __all__ = ["EngineCounts", "MappingEngine", "QueueFullError"]
@@ -44,7 +46,7 @@ class EngineCounts:
         failed: Jobs that failed, by the code of the failure.
         workers: Worker processes.
         ready: Worker processes that can map.
-        restarts: Worker processes that were replaced.
+        restarts: Worker processes that were replaced, by the reason.
         seconds: Time that workers spent on the jobs that are done, in seconds.
         worker_bytes: Memory of all worker processes.
     """
@@ -56,7 +58,7 @@ class EngineCounts:
     failed: dict[FailureCode, int]
     workers: int
     ready: int
-    restarts: int
+    restarts: Mapping[Replacement, int]
     seconds: float
     worker_bytes: int
 
@@ -72,24 +74,44 @@ class MappingEngine:
     Args:
         settings: Folders and limits.
         on_done: Called when a map is complete, before its job becomes done; if it raises, the job fails.
+        on_discard: Called when a job has failed or was cancelled; deletes the folder of its products.
     """
 
-    def __init__(self, settings: ServiceSettings, on_done: Callable[[Job, MapRecord], None] = _nothing) -> None:
-        self._settings, self._on_done = settings, on_done
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        on_done: Callable[[Job, MapRecord], None] = _nothing,
+        on_discard: Callable[[Job], None] = delete_products,
+    ) -> None:
+        self._settings, self._on_done, self._on_discard = settings, on_done, on_discard
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._stopped = True
+        self._running = False
         self._held = ExitStack()
-        self._started: tuple[JobQueue, Dispatcher] | None = None
+        self._opened: tuple[JobQueue, Dispatcher] | None = None
 
-    def start(self) -> None:
-        """Lock the folder, queue the jobs of the last time again, and start the workers; returns before they are ready.
+    def open(self) -> None:
+        """Lock the folder and queue the jobs of the last time again. Nothing is mapped before `start`.
 
         Raises:
-            InputError: Another service works in the folder, or its list of jobs cannot be read.
-            JobsNotStoredError: The list of jobs cannot be written.
+            InputError: The folder cannot be used, another service works in it, or its list of jobs cannot be read or
+                written.
         """
-        settings, root, cores = self._settings, self._settings.root.absolute(), usable_cores()
+        root = self._settings.root.absolute()
+        try:
+            self._open(root)
+        except JobsNotStoredError as error:
+            raise InputError(
+                root, "the list of jobs in it cannot be written", "Make space on the disk, or choose another --root"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                root, f"cannot be used as the folder of the service ({error.strerror})", "Choose another --root"
+            ) from error
+
+    def _open(self, root: Path) -> None:
+        settings, cores = self._settings, usable_cores()
         with ExitStack() as held:
             held.enter_context(alone_in(root, f"drshym serve, process {os.getpid()},"))
             store = JobStore(root / JOBS_FILE)
@@ -98,7 +120,12 @@ class MappingEngine:
             work.mkdir(exist_ok=True)
             remove_abandoned(work)
             queue = JobQueue(
-                store, self._changed, self._on_done, limit=settings.queue_limit, keep_days=settings.keep_days
+                store,
+                self._changed,
+                self._on_done,
+                self._on_discard,
+                limit=settings.queue_limit,
+                keep_days=settings.keep_days,
             )
             dispatcher = Dispatcher(
                 WorkerSetup(work, settings.checkpoint, settings.ancillary, cores),
@@ -109,21 +136,35 @@ class MappingEngine:
             )
             with self._lock:
                 queue.recover()
-                self._started = queue, dispatcher
+                self._opened = queue, dispatcher
                 self._stopped = False
-            dispatcher.start()
             self._held = held.pop_all()
+
+    def start(self) -> None:
+        """Start the workers, and `open` the engine before if that was not done; returns before they are ready.
+
+        Raises:
+            InputError: As in `open`.
+        """
+        if self._opened is None:
+            self.open()
+        self._running = True
+        self._dispatcher.start()
+
+    def release_waiting(self) -> None:
+        """Let everybody return who waits for a job, and who waits later, because the service will be stopped."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """End the workers. Jobs that run are begun again at the next start; jobs that wait stay in the queue."""
-        with self._lock:
-            if self._stopped:
-                return
-            self._stopped = True
-            self._changed.notify_all()
-        self._dispatcher.stop()
-        with self._lock:
-            self._queue.put_back()
+        self.release_waiting()
+        if self._running:
+            self._running = False
+            self._dispatcher.stop()
+            with self._lock:
+                self._queue.put_back()
         self._held.close()
 
     @property
@@ -136,9 +177,9 @@ class MappingEngine:
 
     @property
     def _parts(self) -> tuple[JobQueue, Dispatcher]:
-        if self._started is None:
-            raise RuntimeError("the engine is not started")
-        return self._started
+        if self._opened is None:
+            raise RuntimeError("the engine is not open")
+        return self._opened
 
     @property
     def ready(self) -> bool:
@@ -179,7 +220,7 @@ class MappingEngine:
             JobsNotStoredError: The list of jobs cannot be written.
         """
         with self._lock:
-            job = self._queue.add(spec, job_id, len(self._dispatcher.workers))
+            job = self._queue.add(spec, job_id, self._dispatcher.capacity)
             self._dispatcher.assign()
             return self._queue.get(job.id) or job
 
@@ -244,7 +285,7 @@ class MappingEngine:
                 failed=dict(queue.failures),
                 workers=len(workers),
                 ready=sum(worker.ready for worker in workers),
-                restarts=self._dispatcher.restarts,
+                restarts=dict(self._dispatcher.restarts),
                 seconds=queue.seconds,
                 worker_bytes=sum(worker.resident_bytes() for worker in workers),
             )

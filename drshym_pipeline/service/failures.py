@@ -9,26 +9,42 @@ from __future__ import annotations
 import errno
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from drshym_pipeline.errors import InputError, UnavailableError, one_line
-from drshym_pipeline.service.jobs import JobFailure
+from drshym_pipeline.service.jobs import JobFailure, JobSpec
 
 _DISK_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT}
 _DISK_TEXTS: Final = ("no space left on device", "disk quota exceeded", "not enough free space")
-# GDAL reports a full disk as a failed write without the reason; with less space than this it is the reason.
+# With less free space than this, every error has a full disk as its reason.
 _FULL_BYTES: Final = 1 << 20
+# GDAL reports a full disk as a failed write without the reason.
+_WRITE_TEXTS: Final = (
+    "tiffappendtostrip",
+    "tiffwrite",
+    "write error",
+    "seek error",
+    "write failed",
+    "failed to write",
+    "error writing",
+    "cannot be written",
+)
+# The unfinished products are deleted before the disk is looked at, so more than nothing is free then. A failed write is
+# put down to the disk if the rest of it is too small for a scene: mapping one of 512 x 512 pixels (2 MB) takes 5 MB.
+_PART_OF_SOURCES: Final = 10
+_LEAST_NEEDED_BYTES: Final = 16 << 20
 
 
-def failure_of(error: BaseException, scene_name: str, out: Path) -> JobFailure:
+def failure_of(error: BaseException, spec: JobSpec) -> JobFailure:
     """Return the failure of a job whose mapping raised an error.
 
     Args:
         error: What was raised.
-        scene_name: Name of the scene.
-        out: The folder for the products; the space on its disk is looked at.
+        spec: The job. The sizes of its files and the space on the disk of its products are looked at.
     """
+    scene_name = spec.scene_name
     if isinstance(error, InputError):
         return JobFailure(kind="input", code="scene_refused", detail=one_line(error))
     if isinstance(error, UnavailableError):
@@ -39,7 +55,7 @@ def failure_of(error: BaseException, scene_name: str, out: Path) -> JobFailure:
             code="memory_limit",
             detail=f"{scene_name}: the machine has not enough free memory for it. Map a smaller part of the scene.",
         )
-    if _is_disk_full(error, out):
+    if _is_disk_full(error, spec):
         return JobFailure(
             kind="fault",
             code="disk_full",
@@ -53,16 +69,35 @@ def failure_of(error: BaseException, scene_name: str, out: Path) -> JobFailure:
     )
 
 
-def _is_disk_full(error: BaseException, out: Path) -> bool:
+def _is_disk_full(error: BaseException, spec: JobSpec) -> bool:
+    causes = list(_causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _DISK_ERRORS for cause in causes):
+        return True
+    said = "\n".join(map(str, causes)).lower()
+    if any(text in said for text in _DISK_TEXTS):
+        return True
+    existing = next((folder for folder in (spec.out, *spec.out.parents) if folder.is_dir()), None)
+    if existing is None:
+        return False
+    needed = _FULL_BYTES
+    if any(text in said for text in _WRITE_TEXTS):
+        needed = _LEAST_NEEDED_BYTES + _PART_OF_SOURCES * sum(map(_size, (*spec.sources, *spec.pre)))
+    return shutil.disk_usage(existing).free < needed
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _DISK_ERRORS:
-            return True
-        if any(text in str(cause).lower() for text in _DISK_TEXTS):
-            return True
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    existing = next((folder for folder in (out, *out.parents) if folder.is_dir()), None)
-    return existing is not None and shutil.disk_usage(existing).free < _FULL_BYTES
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    try:
+        return sum(found.stat().st_size for found in (path, *path.rglob("*")) if found.is_file())
+    except OSError:
+        return 0
 
 
 def cancelled() -> JobFailure:

@@ -6,6 +6,7 @@ what no other handler has caught into an answer without a traceback.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -90,6 +91,10 @@ class Guards:
                 await self._app(scope, receive if scope["path"] == _UPLOADS else _limited(receive), guarded)
         except ClientDisconnect:
             pass
+        except asyncio.CancelledError:  # the service stops, and the request has taken too long for that
+            if not status:
+                detail = "The service is being stopped. Send the request again when it has started."
+                await problem_response("not_ready", detail, {"Retry-After": "10"})(scope, receive, guarded)
         except Exception as error:  # any other way out would show the client a traceback or nothing
             response = fault_response(error, _line(scope))
             if not status:
@@ -151,13 +156,14 @@ class Guards:
         """Return whether a header `Host` is for this service.
 
         A page of another site can have a name that its owner lets point to the loopback address. So a service on this
-        address answers only to the names of the loopback.
+        address answers only to the names of the loopback. Such a page cannot have one of these names itself, so they
+        are always accepted: health checks on the machine use them.
         """
         name = host_name(header or "")
-        if name in self._settings.hosts:
+        if name in (*self._settings.hosts, *_LOOPBACK_NAMES):
             return True
         if is_loopback(self._settings.host):
-            return name in (*_LOOPBACK_NAMES, self._settings.host.strip("[]").lower())
+            return name == self._settings.host.strip("[]").lower()
         # On other addresses each request needs the token, which such a page does not know.
         return not self._settings.hosts
 

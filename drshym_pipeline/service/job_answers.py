@@ -13,7 +13,7 @@ from drshym_pipeline.service.schemas import JobAnswer
 def answer_of(job: Job, service: Service) -> JobAnswer:
     """Return the answer about a job, with its place in the queue and its map."""
     position = service.engine.position(job.id) if job.state == "queued" else None
-    return job_answer(_for_users(job), position, service.map_of(job))
+    return job_answer(_for_users(job), position, service.map_of(job), service.note_on(job))
 
 
 def failure_problem(job: Job) -> ProblemError:

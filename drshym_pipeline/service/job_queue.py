@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from drshym_pipeline.errors import DrShymError
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 _MOST_STARTS: Final = 3
 _RECENT_JOBS: Final = 32
 _FIRST_GUESS_SECONDS: Final = 5.0
+_ROOM: Final = 0.1  # part of the waiting jobs that should be taken before it is worth asking again
 _LONGEST_RETRY_SECONDS: Final = 3600
 _CLEANING_SECONDS: Final = 3600.0
 
@@ -45,6 +47,24 @@ class QueueFullError(DrShymError):
         )
 
 
+@dataclass(frozen=True)
+class Capacity:
+    """What maps the waiting jobs.
+
+    Args:
+        workers: Number of workers.
+        ready_in: Seconds until the first of them can probably map; 0 if one can.
+    """
+
+    workers: int
+    ready_in: float
+
+
+def delete_products(job: Job) -> None:
+    """Delete the folder of the products of a job."""
+    shutil.rmtree(job.spec.out, ignore_errors=True)
+
+
 class JobQueue:
     """The jobs that have not ended, in memory and in the store. Their number is bounded.
 
@@ -52,6 +72,7 @@ class JobQueue:
         store: Keeps all jobs.
         changed: Notified when a job has ended; its lock is that of the engine.
         on_done: Called with a job and its record when its map is complete.
+        on_discard: Called with a job that has failed or was cancelled; deletes the folder of its products.
         limit: How many jobs may wait.
         keep_days: Age after which jobs that have ended are removed from the store.
     """
@@ -61,11 +82,12 @@ class JobQueue:
         store: JobStore,
         changed: threading.Condition,
         on_done: Callable[[Job, MapRecord], None],
+        on_discard: Callable[[Job], None],
         *,
         limit: int,
         keep_days: float,
     ) -> None:
-        self._store, self._changed, self._on_done = store, changed, on_done
+        self._store, self._changed, self._on_done, self._on_discard = store, changed, on_done, on_discard
         self._limit, self._keep_days = limit, keep_days
         self._open: dict[str, Job] = {}
         self._waiting: deque[str] = deque()
@@ -107,29 +129,35 @@ class JobQueue:
                 self._open[job.id] = again = job.put_back()
                 self._store.save(again)
 
-    def add(self, spec: JobSpec, job_id: str | None, workers: int) -> Job:
+    def add(self, spec: JobSpec, job_id: str | None, capacity: Capacity) -> Job:
         """Put a job at the end of the queue.
 
         Args:
             spec: What the job does.
             job_id: Its id; a new one when None.
-            workers: Number of workers, to estimate when there will be room.
+            capacity: What maps the jobs, to estimate when there will be room.
 
         Raises:
             QueueFullError: Too many jobs wait.
             JobsNotStoredError: The list of jobs cannot be written.
         """
         if len(self._waiting) >= self._limit:
-            raise QueueFullError(self._limit, self._retry_after(workers))
+            raise QueueFullError(self._limit, self._retry_after(capacity))
         job = self._store.add(spec, job_id)
         self._open[job.id] = job
         self._waiting.append(job.id)
         return job
 
-    def _retry_after(self, workers: int) -> int:
-        """Return after how many seconds a worker will probably take the next job from the queue."""
+    def _retry_after(self, capacity: Capacity) -> int:
+        """Return after how many seconds it is worth asking again.
+
+        That is when the workers have probably taken a tenth of the jobs that wait, at least one: others ask again too,
+        so one free place would be gone at once.
+        """
         seconds = sum(self._recent) / len(self._recent) if self._recent else _FIRST_GUESS_SECONDS
-        return min(max(1, math.ceil(seconds / max(1, workers))), _LONGEST_RETRY_SECONDS)
+        jobs = max(1.0, _ROOM * len(self._waiting))
+        estimate = capacity.ready_in + seconds * jobs / max(1, capacity.workers)
+        return min(max(1, math.ceil(estimate)), _LONGEST_RETRY_SECONDS)
 
     def get(self, job_id: str) -> Job | None:
         """Return a job, or None if there is none with this id."""
@@ -180,7 +208,7 @@ class JobQueue:
             self._on_done(job, record)
         except Exception as error:
             _log.exception("the map of job %s could not be published", job.id)
-            failure = failures.failure_of(error, job.spec.scene_name, job.spec.out)
+            failure = failures.failure_of(error, job.spec)
         with self._changed:
             current = self._open[job.id]
             if failure is not None:
@@ -197,7 +225,7 @@ class JobQueue:
     def end(self, job: Job) -> None:
         """Store a job that has ended, delete what nobody needs any more, and wake those who wait for it."""
         if job.state != "done":
-            shutil.rmtree(job.spec.out, ignore_errors=True)
+            self._discard(job)
         for folder in job.spec.uploads:
             shutil.rmtree(folder, ignore_errors=True)
         self._store.save(job)
@@ -208,6 +236,12 @@ class JobQueue:
         self._count(job)
         self._clean()
         self._changed.notify_all()
+
+    def _discard(self, job: Job) -> None:
+        try:
+            self._on_discard(job)
+        except OSError:  # the retention tries it again
+            _log.exception("the folder of job %s could not be deleted", job.id)
 
     def _count(self, job: Job) -> None:
         if job.state == "done":

@@ -77,6 +77,8 @@ class JobSpec(Record):
         identity: SHA-256 of what the scene is.
         out: The folder for the products; no other job has it. It is deleted when the job fails or is cancelled.
         uploads: Folders that are deleted when the job has ended.
+        source_uris: Where the files came from, for the record of the map; their own addresses when empty.
+        pre_uris: The same for the files from before the event.
     """
 
     scene_name: str
@@ -86,6 +88,8 @@ class JobSpec(Record):
     identity: str
     out: Path
     uploads: tuple[Path, ...] = ()
+    source_uris: tuple[str, ...] = ()
+    pre_uris: tuple[str, ...] = ()
 
 
 class Job(Record):

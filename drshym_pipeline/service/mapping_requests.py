@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -27,7 +26,7 @@ from drshym_pipeline.service.scenes import SceneCatalogue
 from drshym_pipeline.service.schemas import ImageUris, SegmentOptions, SegmentRequest
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.service.uploads import PRE_FIELD, SCENE_FIELD, Upload, UploadedFile
-from drshym_pipeline.storage import TEMPORARY_PREFIX, sha256_json
+from drshym_pipeline.storage import TEMPORARY_PREFIX, sha256_json, upload_uri
 from drshym_pipeline.tiling import TileGrid
 
 _BYTES_PER_PIXEL: Final = 4  # of a zip, whose pixels are not known before it is unpacked
@@ -44,6 +43,8 @@ class SceneToMap:
         identity: SHA-256 of what it is: its addresses, or the bytes of its files.
         pixels: Pixels of one band of all images together.
         uploads: Folders that are deleted when the job has ended.
+        source_uris: Where its files came from, for the record of the map; their own addresses when empty.
+        pre_uris: The same for the files of the scene from before the event.
     """
 
     sources: tuple[Path, ...]
@@ -52,6 +53,8 @@ class SceneToMap:
     identity: str
     pixels: int
     uploads: tuple[Path, ...] = ()
+    source_uris: tuple[str, ...] = ()
+    pre_uris: tuple[str, ...] = ()
 
 
 def addressed_scene(request: SegmentRequest, settings: ServiceSettings) -> SceneToMap:
@@ -100,7 +103,9 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings) 
         raise as_user_names(error, upload) from error
     identity = sha256_json({"files": [file.sha256 for file in files]})
     own = name or scene_id([PurePath(file.name) for file in files])
-    return SceneToMap(sources, pre, own, identity, pixels, (upload.folder,))
+    # The files are deleted when they are mapped, so the record of the map has the names that the user gave.
+    uris, pre_uris = (tuple(upload_uri(file.name) for file in found) for found in (files, before))
+    return SceneToMap(sources, pre, own, identity, pixels, (upload.folder,), uris, pre_uris)
 
 
 def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, catalogue: SceneCatalogue) -> Job:
@@ -116,6 +121,8 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
         scene_name=id,
         sources=scene.sources,
         pre=scene.pre,
+        source_uris=scene.source_uris,
+        pre_uris=scene.pre_uris,
         options=options,
         identity=scene.identity,
         out=out,
@@ -124,7 +131,7 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
     try:
         return engine.submit(spec, out.name)
     except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
+        catalogue.remove_folder(id, out.name)
         raise
 
 

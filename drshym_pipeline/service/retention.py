@@ -188,6 +188,8 @@ def sweep(
             continue
         done.append(deletion)
         _log.info("Deleted %s (%s)", deletion.folder, deletion.reason)
+    for scene_id in catalogue.remove_empty(active):
+        _log.info("The id %s is free again, because it has no map", scene_id)
     return done
 
 

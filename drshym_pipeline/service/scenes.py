@@ -240,6 +240,27 @@ class SceneCatalogue:
         for folder in aside:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def remove_empty(self, active: Collection[Path] = ()) -> list[str]:
+        """Delete the folders of scenes without a folder of a job: they would keep an id that nobody uses.
+
+        Args:
+            active: The folders of jobs that have not ended; their scenes are kept.
+
+        Returns:
+            The ids that are free again.
+        """
+        in_use = {folder.parent for folder in active}
+        removed = []
+        for scene in subfolders(self.folder):
+            with self._lock:
+                if scene in in_use or subfolders(scene) or not scene.is_dir():
+                    continue
+                aside = self._set_aside(scene)
+                self._forget(scene.name)
+            shutil.rmtree(aside, ignore_errors=True)
+            removed.append(scene.name)
+        return removed
+
     def _set_aside(self, folder: Path) -> Path:
         """Rename a folder, so that no reader finds it any more. That is also possible when the disk is full."""
         aside = self.folder / f"{_DELETED_PREFIX}{uuid.uuid4().hex}"

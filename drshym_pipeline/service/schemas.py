@@ -145,6 +145,7 @@ class JobAnswer(Record):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     result: SegmentResponse | None = None
+    note: str | None = Field(default=None, description="why a job that is done has no result any more")
     problem: ProblemDetail | None = None
 
 

@@ -6,14 +6,50 @@ answers on the loopback address only, and opens no file of the machine by its ad
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
+
+
+def listed(text: str, separator: str) -> list[str]:
+    """Return the values of a variable that has a list: one value, several with a separator, or JSON.
+
+    Args:
+        text: The variable.
+        separator: What is between two values that are not JSON.
+
+    Raises:
+        ValueError: It begins like JSON and is no list of texts.
+    """
+    if not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(separator) if part.strip()]
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
+        raise ValueError(f'must have the form A{separator}B or ["A", "B"]')
+    return values
+
+
+def _folders(value: Any) -> Any:
+    return listed(value, os.pathsep) if isinstance(value, str) else value
+
+
+def _names(value: Any) -> Any:
+    return listed(value, ",") if isinstance(value, str) else value
+
+
+# The library would read a variable with several values as JSON only.
+Folders: TypeAlias = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_folders)]
+Names: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 
 
 class ServiceSettings(BaseSettings):
@@ -22,7 +58,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DRSHYM_SERVICE_", extra="ignore", frozen=True)
 
     root: Path = Field(description="folder of the service: maps, uploads and the list of jobs; created if missing")
-    input_roots: tuple[Path, ...] = Field(
+    input_roots: Folders = Field(
         default=(), description="folders whose scenes may be named by image_uri; none by default"
     )
     store: Path | None = Field(default=None, description="store of the lineage whose maps are served too, read-only")
@@ -32,8 +68,8 @@ class ServiceSettings(BaseSettings):
     checkpoint: Path | None = Field(default=None, description="folder of a sealed model; by default as for the command")
     host: str = Field(default="127.0.0.1", description="address to listen on; all but loopback need a token")
     port: int = Field(default=8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    hosts: tuple[str, ...] = Field(default=(), description="more names of this service in the header Host of requests")
-    proxies: tuple[str, ...] = Field(
+    hosts: Names = Field(default=(), description="more names of this service in the header Host of requests")
+    proxies: Names = Field(
         default=(), description="addresses of proxies that may say for whom they ask (X-Forwarded-For)"
     )
     token: SecretStr | None = Field(default=None, description="requests must have it as `Authorization: Bearer`")

@@ -205,7 +205,7 @@ def _use_threads(threads: int) -> None:
 
 def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection: Connection) -> Message:
     """Map the scene of an order, and return how it went."""
-    from drshym_pipeline.mapping import map_scene
+    from drshym_pipeline.mapping import KnownScene, map_scene
     from drshym_pipeline.settings import PipelineSettings
 
     spec = order.spec
@@ -225,11 +225,13 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             overlap=spec.options.overlap,
             threshold=spec.options.threshold,
             min_area_ha=spec.options.min_area_ha,
+            known=KnownScene(spec.source_uris),
+            pre_known=KnownScene(spec.pre_uris),
             backscatter=True,  # the page shows it, and its values at a click
             progress=_Reporter(order.job_id, connection),
         )
     except Exception as error:
-        failure = failure_of(error, spec.scene_name, spec.out)
+        failure = failure_of(error, spec)
         log = "" if failure.kind == "input" else "".join(traceback.format_exception(error))
         return NotMapped(order.job_id, failure, log)
     return Mapped(order.job_id, record)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import psutil
 
@@ -23,6 +23,9 @@ from drshym_pipeline.service.worker_process import Message, WorkerSetup, WorkOrd
 _MOST_WORKERS: Final = 8  # each has the model and the libraries in memory, about 0.8 GB
 _FIRST_WORKERS: Final = 2  # so that a small scene does not wait until a large one is mapped
 _END_SECONDS: Final = 10.0
+
+Replacement: TypeAlias = Literal["cancelled", "time_limit", "memory_limit", "worker_ended", "not_started"]
+"""Why a process was replaced: its job was cancelled or passed a limit, it ended by itself, or it could not begin."""
 
 
 def usable_cores() -> int:
@@ -78,6 +81,7 @@ class Worker:
         self.ended = False
         self.started = time.monotonic()
         self.assignment: Assignment | None = None
+        self.killed_for: Replacement | None = None
         assert self.process.pid is not None
         self.pid = self.process.pid
 

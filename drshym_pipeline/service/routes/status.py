@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from drshym_pipeline.service.answers import model_answer
 from drshym_pipeline.service.context import AnyService, RunningService
 from drshym_pipeline.service.metrics import METRICS_TYPE
-from drshym_pipeline.service.problems import ProblemError, error_responses
+from drshym_pipeline.service.problems import error_responses
 from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS
 from drshym_pipeline.service.schemas import ModelAnswer, StateAnswer
 
@@ -36,7 +36,7 @@ async def health() -> StateAnswer:
 def ready(service: AnyService) -> StateAnswer:
     """Answer 200 when every worker has loaded the model and mapped a small scene, and 503 before."""
     if not (service.started and service.engine.ready):
-        raise ProblemError("not_ready", "The workers load the model. Try again in some seconds.", {"Retry-After": "2"})
+        raise service.not_ready()
     return StateAnswer(status="ready")
 
 
@@ -65,10 +65,5 @@ def get_model(service: RunningService) -> ModelAnswer:
     """Return the model that the workers have loaded."""
     model = service.engine.model
     if model is None:
-        raise _not_ready()
+        raise service.not_ready()
     return model_answer(model)
-
-
-def _not_ready() -> ProblemError:
-    detail = "The workers load the model. Try again in some seconds."
-    return ProblemError("not_ready", detail, {"Retry-After": "2"})

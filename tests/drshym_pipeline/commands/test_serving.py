@@ -9,6 +9,10 @@ import pytest
 from drshym_pipeline.cli import main
 from drshym_pipeline.commands.serving import address_text, check_access, listen, read_token, service_settings
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.locking import alone_in
+from drshym_pipeline.model.bundle import WEIGHTS_FILE
+from drshym_pipeline.model.choice import choose_model
+from drshym_pipeline.service.jobs import JobSpec, JobStore
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -68,9 +72,42 @@ def test_the_defaults_are_in_the_home_folder(home, tmp_path, monkeypatch):
     assert service_settings({"root": tmp_path / "given"}).root == tmp_path / "given"
 
 
-def test_folders_come_from_the_environment_too(tmp_path, monkeypatch):
-    monkeypatch.setenv("DRSHYM_SERVICE_INPUT_ROOTS", f'["{tmp_path}"]')
-    assert service_settings({}).input_roots == (tmp_path,)
+@pytest.mark.parametrize("form", ["{0}", "{0}:{1}", '["{0}"]', '["{0}", "{1}"]'])
+def test_folders_come_from_the_environment_too(form, tmp_path, monkeypatch):
+    folders = (tmp_path / "one", tmp_path / "two")
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setenv("DRSHYM_SERVICE_INPUT_ROOTS", form.format(*folders))
+    assert service_settings({}).input_roots == folders[: form.count("{")]
+
+
+@pytest.mark.parametrize("name", ["INPUT_ROOTS", "STORE"])
+def test_a_folder_of_the_environment_that_does_not_exist_is_named_by_its_variable(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(f"DRSHYM_SERVICE_{name}", str(tmp_path / "none"))
+    assert main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: DRSHYM_SERVICE_{name}: {tmp_path / 'none'} is not a folder.")
+
+
+@pytest.mark.parametrize("name", ["HOSTS", "PROXIES"])
+@pytest.mark.parametrize("text", ["10.0.0.1,10.0.0.2", "10.0.0.1, 10.0.0.2,", '["10.0.0.1", "10.0.0.2"]'])
+def test_several_names_have_a_comma_between_them(name, text, monkeypatch):
+    monkeypatch.setenv(f"DRSHYM_SERVICE_{name}", text)
+    assert getattr(service_settings({}), name.lower()) == ("10.0.0.1", "10.0.0.2")
+
+
+def test_no_value_is_an_empty_list(monkeypatch):
+    monkeypatch.setenv("DRSHYM_SERVICE_HOSTS", "")
+    assert service_settings({}).hosts == ()
+
+
+@pytest.mark.parametrize(("name", "form"), [("INPUT_ROOTS", "A:B"), ("HOSTS", "A,B"), ("PROXIES", "A,B")])
+@pytest.mark.parametrize("text", ['["/data"', "[1]", "[/data]"])
+def test_a_list_that_cannot_be_read_is_refused_with_its_form(name, form, text, monkeypatch, capsys):
+    monkeypatch.setenv(f"DRSHYM_SERVICE_{name}", text)
+    assert main(["serve", "--port", "0"]) == 2
+    said = capsys.readouterr()
+    assert said.err == (f'error: DRSHYM_SERVICE_{name}: must have the form {form} or ["A", "B"]. Correct the value.\n')
+    assert said.out == ""
 
 
 @pytest.mark.parametrize("option", ["--input-root", "--store", "--ancillary"])
@@ -95,3 +132,61 @@ def test_a_port_in_use_is_said_to_be_in_use(capsys):
         assert address_text(taken) == f"http://127.0.0.1:{port}"
         assert main(["serve", "--port", str(port)]) == 2
     assert f"127.0.0.1:{port}: the service cannot listen there" in capsys.readouterr().err
+
+
+def refusal(capsys, root: Path, *options: str) -> str:
+    """Start a service that cannot start, and return the one line that it prints."""
+    assert main(["serve", "--root", str(root), "--port", "0", *options]) == 2
+    said = capsys.readouterr()
+    assert said.out == "", "nothing says that the service listens"
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    return said.err.removeprefix("error: ").rstrip("\n")
+
+
+def damaged(folder: Path, random_bundle) -> Path:
+    path = Path(random_bundle.save(folder / "damaged"))
+    weights = path / WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "damaged"])
+def test_a_model_that_cannot_be_loaded_is_refused_before_the_service_listens(kind, tmp_path, random_bundle, capsys):
+    checkpoint = tmp_path / "none" if kind == "missing" else damaged(tmp_path, random_bundle)
+    with pytest.raises(InputError) as refused:
+        choose_model(checkpoint)
+    assert refusal(capsys, tmp_path / "root", "--checkpoint", str(checkpoint)) == str(refused.value)
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path, capsys):
+    root = tmp_path / "root"
+    root.write_text("a file")
+    assert refusal(capsys, root).startswith(f"{root}: cannot be used as the folder of the service (")
+
+
+def test_a_second_service_in_a_folder_is_refused(tmp_path, capsys):
+    with alone_in(tmp_path, "drshym serve, process 1,"):
+        assert refusal(capsys, tmp_path).startswith(f"{tmp_path}: drshym serve, process 1, works in it now")
+
+
+def test_a_damaged_list_of_jobs_is_refused(tmp_path, capsys):
+    (tmp_path / "jobs.sqlite").write_bytes(b"no database, but longer than its header " * 100)
+    assert refusal(capsys, tmp_path).startswith(f"{tmp_path / 'jobs.sqlite'}: is no list of jobs")
+
+
+def test_a_job_that_cannot_be_read_is_refused(tmp_path, capsys):
+    store = JobStore(tmp_path / "jobs.sqlite")
+    store.add(JobSpec(scene_name="x", sources=(Path("x.tif"),), identity="0" * 64, out=tmp_path / "scenes" / "x" / "1"))
+    store._database.execute("UPDATE jobs SET record = '{}'")
+    store.close()
+    assert refusal(capsys, tmp_path).startswith(f"{tmp_path / 'jobs.sqlite'}: has a job that cannot be read")
+
+
+def test_a_service_that_cannot_listen_leaves_its_folder_free(tmp_path, capsys):
+    with listen("127.0.0.1", 0) as taken:
+        said = refusal(capsys, tmp_path, "--port", str(taken.getsockname()[1]))
+    assert "the service cannot listen there" in said
+    with alone_in(tmp_path, "another"):
+        pass

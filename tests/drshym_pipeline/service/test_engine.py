@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.service.engine import JOBS_FILE, MappingEngine, QueueFullError
-from drshym_pipeline.service.jobs import JobSpec, JobStore
+from drshym_pipeline.service.job_queue import Capacity, JobQueue
+from drshym_pipeline.service.jobs import Job, JobSpec, JobStore
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.service.workers import threads_of, worker_count
 
@@ -76,6 +78,74 @@ def test_a_full_queue_says_when_to_come_again(started: Engines, tmp_path: Path) 
     assert caught.value.retry_after >= 1
     engine.cancel(first.id)
     assert engine.submit(spec(tmp_path, "d")).state == "queued"
+
+
+def test_the_time_to_come_again_grows_with_the_queue_and_with_workers_that_load(tmp_path: Path) -> None:
+    def retry_after(jobs: int, capacity: Capacity) -> int:
+        folder = tmp_path / f"{jobs} {capacity}"
+        queue = JobQueue(
+            JobStore(folder / JOBS_FILE),
+            threading.Condition(),
+            lambda job, record: None,
+            lambda job: None,
+            limit=jobs,
+            keep_days=30,
+        )
+        for number in range(jobs):
+            queue.add(spec(folder, str(number)), None, capacity)
+        with pytest.raises(QueueFullError) as caught:
+            queue.add(spec(folder), None, capacity)
+        assert f"Try again in {caught.value.retry_after} second" in str(caught.value)
+        return caught.value.retry_after
+
+    few, many = (retry_after(jobs, Capacity(workers=2, ready_in=0.0)) for jobs in (2, 100))
+    assert many >= 10 * few / 2
+    assert retry_after(100, Capacity(workers=8, ready_in=0.0)) < many
+    assert retry_after(100, Capacity(workers=2, ready_in=30.0)) == many + 30
+
+
+def test_workers_that_load_are_no_capacity_yet(started: Engines) -> None:
+    engine = started()
+    with engine._lock:
+        capacity = engine._dispatcher.capacity
+    assert capacity.workers == 1
+    assert capacity.ready_in > 0
+
+
+def test_a_cancelled_job_is_discarded_by_the_given_function(tmp_path: Path) -> None:
+    discarded: list[str] = []
+    engine = MappingEngine(
+        ServiceSettings(root=tmp_path / "root", workers=1), on_discard=lambda job: discarded.append(job.id)
+    )
+    engine.open()
+    job = engine.submit(spec(tmp_path))
+    engine.cancel(job.id)
+    engine.stop()
+    assert discarded == [job.id]
+
+
+def test_a_folder_that_cannot_be_deleted_does_not_stop_the_end_of_its_job(tmp_path: Path) -> None:
+    def refuse(job: Job) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    engine = MappingEngine(ServiceSettings(root=tmp_path / "root", workers=1), on_discard=refuse)
+    engine.open()
+    cancelled = engine.cancel(engine.submit(spec(tmp_path)).id)
+    engine.stop()
+    assert cancelled is not None
+    assert cancelled.state == "cancelled"
+
+
+def test_an_open_engine_has_its_jobs_and_no_workers(tmp_path: Path) -> None:
+    engine = MappingEngine(ServiceSettings(root=tmp_path / "root", workers=1))
+    engine.open()
+    job = engine.submit(spec(tmp_path))
+    assert engine.counts().workers == 0
+    engine.stop()
+    again = MappingEngine(ServiceSettings(root=tmp_path / "root", workers=1))
+    again.open()
+    assert again.position(job.id) == 0
+    again.stop()
 
 
 def test_uploads_of_a_job_are_deleted_when_it_ends(started: Engines, tmp_path: Path) -> None:
@@ -184,3 +254,16 @@ def test_a_waiting_caller_returns_when_the_engine_stops(started: Engines, tmp_pa
         engine.stop()
         assert waiting.result().state == "queued"
     assert not engine.ready
+
+
+def test_waiting_callers_return_before_the_engine_stops(started: Engines, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    engine = started()
+    job = engine.submit(spec(tmp_path))
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(engine.wait, job.id, 600.0)
+        engine.release_waiting()
+        assert waiting.result().state == "queued"
+    assert engine.wait(job.id, 600.0).state == "queued", "nobody begins to wait any more"
+    assert engine.position(job.id) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_a_bad_scene_fails_with_the_sentence_of_the_command(engine: MappingEngin
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_worker_that_is_killed_costs_one_job(stage: str, engine: MappingEngine, scene: Path, tmp_path: Path) -> None:
-    restarts = engine.counts().restarts
+    restarts = engine.counts().restarts.get("worker_ended", 0)
     job = engine.submit(spec(tmp_path / "a", scene, f"killed-at-{stage}"))
     after = engine.submit(spec(tmp_path / "b", scene))
     ended = engine.wait(job.id, LONG)
@@ -121,7 +122,7 @@ def test_a_worker_that_is_killed_costs_one_job(stage: str, engine: MappingEngine
     )
     assert not ended.spec.out.exists()
     assert engine.wait(after.id, LONG).state == "done"
-    assert engine.counts().restarts == restarts + 1
+    assert engine.counts().restarts["worker_ended"] == restarts + 1
 
 
 def test_a_running_job_is_cancelled_and_the_next_one_is_mapped(
@@ -164,6 +165,7 @@ def test_figures_for_the_metrics_count_every_end(engine: MappingEngine) -> None:
     assert counts.cancelled == sum(job.state == "cancelled" for job in ended)
     assert sum(counts.failed.values()) == sum(job.state == "failed" for job in ended)
     assert (counts.queued, counts.running) == (0, 0)
+    assert counts.restarts == {"worker_ended": len(STAGES), "cancelled": 1, "memory_limit": 1}
 
 
 def test_a_job_that_takes_too_long_is_stopped(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,12 +194,19 @@ def test_a_map_that_cannot_be_published_fails_its_job(scene: Path, tmp_path: Pat
     assert not job.spec.out.exists()
 
 
-def test_a_model_that_cannot_be_loaded_is_a_problem_of_the_service(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_a_problem_of_the_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     engine = MappingEngine(ServiceSettings(root=tmp_path / "root", workers=1, checkpoint=tmp_path / "none"))
     engine.start()
     try:
         assert not engine.wait_until_ready(LONG)
         assert engine.problem is not None
         assert str(tmp_path / "none") in engine.problem
+        while engine.counts().restarts.get("not_started", 0) < 2:
+            time.sleep(0.1)
+        # Each worker that is started says it; the log has it once.
+        said = [record.message for record in caplog.records if str(tmp_path / "none") in record.message]
+        assert said == [f"the workers cannot begin: {engine.problem}"]
     finally:
         engine.stop()

@@ -177,3 +177,12 @@ def test_no_page_of_the_framework_is_served(tmp_path):
     client = client_of(tmp_path)
     for path in ("/docs", "/redoc", "/docs/oauth2-redirect"):
         problem_of(client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080"])
+def test_names_of_the_loopback_are_always_accepted(host, tmp_path):
+    client = client_of(tmp_path, token=SecretStr(TOKEN), host="0.0.0.0", hosts=("maps.example",))
+    assert client.get("/health", headers={"Host": host}).status_code == 200
+    assert client.get("/health", headers={"Host": "maps.example"}).status_code == 200
+    for other in ("rebinding.example", "127.0.0.1.rebinding.example", "localhost.rebinding.example"):
+        problem_of(client.get("/health", headers={"Host": other}), 400, "unknown_host")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from datetime import timedelta
@@ -196,3 +197,12 @@ class JobStates(RuleBasedStateMachine):
 
 TestJobStates = JobStates.TestCase
 TestJobStates.settings = settings(max_examples=40, stateful_step_count=20)
+
+
+def test_a_job_of_an_earlier_release_has_no_names_of_uploads(store: JobStore) -> None:
+    job = store.add(spec())
+    record = job.model_dump(mode="json")
+    for key in ("source_uris", "pre_uris"):
+        del record["spec"][key]
+    store._database.execute("UPDATE jobs SET record = ?", (json.dumps(record),))
+    assert store.open_jobs() == [job]

@@ -29,6 +29,7 @@ from drshym_pipeline.service.settings import ServiceSettings
 from tests.examples import examples
 
 AddMap = Callable[..., ServedScene]
+LIMITS_OF_DAYS = Limits(quota_bytes=1 << 40, keep_seconds=30 * DAY, keep_upload_seconds=DAY)
 LIMITS = Limits(quota_bytes=100, keep_seconds=30 * DAY, keep_upload_seconds=DAY)
 NOW = 1_800_000_000.0
 
@@ -273,3 +274,17 @@ def test_a_running_job_keeps_its_folder(catalogue: SceneCatalogue, lake_map: Pat
     assert swept(catalogue, ALL, active=[folder]) == set()
     catalogue.publish(scene, "job1")
     assert swept(catalogue, ALL, just_made=[folder]) == set()
+
+
+def test_a_scene_without_any_map_loses_its_id_unless_a_job_has_it(tmp_path: Path, add_map: AddMap):
+    catalogue = SceneCatalogue(tmp_path / "root", None)
+    kept = add_map(catalogue, "1")
+    _, waiting = catalogue.new_folder("S1_waiting", "b" * 64, "2")
+    _, failed = catalogue.new_folder("S1_failed", "c" * 64, "3")
+    for folder in (waiting, failed):
+        folder.rmdir()
+    sweep(catalogue, tmp_path / "root" / "uploads", LIMITS_OF_DAYS, active=[waiting])
+    assert sorted(folder.name for folder in catalogue.folder.iterdir()) == [kept.id, "S1_waiting"]
+    sweep(catalogue, tmp_path / "root" / "uploads", LIMITS_OF_DAYS)
+    assert [folder.name for folder in catalogue.folder.iterdir()] == [kept.id]
+    assert catalogue.new_folder("S1_failed", "d" * 64, "4")[0] == "S1_failed"

@@ -103,3 +103,43 @@ def test_a_waiting_job_can_be_cancelled_and_a_finished_one_not(client, folder):
     done = await_job(client, first.headers["location"])
     assert done["state"] == "done"
     problem_of(client.delete(first.headers["location"]), 409, "job_ended")
+
+
+def test_a_map_of_an_upload_names_the_files_of_the_user(client, folder):
+    now = write_lake_scene(folder / "named" / "now.tif", shape=(64, 64))
+    before = write_lake_scene(folder / "named" / "before.tif", shape=(64, 64), lake=0.1, seed=3)
+    sent = client.post(
+        "/v1/segment/upload",
+        files=[file_part(now, "my flood.tif"), file_part(before, field="pre_file")],
+        data={"options": json.dumps(SMALL_TILES), "name": "named"},
+    )
+    found = sent.raise_for_status().json()
+    record = client.get(found["outputs"]["links"]["record"]).json()
+    assert record["source_uris"] == ["upload:my%20flood.tif"]
+    with rasterio.open(found["outputs"]["mask_uri"].removeprefix("file://")) as mask:
+        tags = mask.tags()
+    assert tags["DRSHYM_SOURCE"] == "upload:my%20flood.tif"
+    assert tags["DRSHYM_PRE_EVENT_SOURCE"] == "upload:before.tif"
+    report = client.get(found["outputs"]["links"]["report"]).text
+    assert "/uploads/" not in json.dumps(record) + str(tags) + report
+
+
+def test_a_refused_scene_leaves_its_id_to_others(client, settings, folder):
+    bad = folder / "scenes" / "taken.tif"
+    with rasterio.open(write_lake_scene(folder / "whole.tif", shape=(64, 64))) as whole:
+        values, profile = whole.read(1), {**whole.profile, "count": 1, "crs": None}
+    with rasterio.open(bad, "w", **profile) as target:
+        target.write(values, 1)
+    problem_of(ask_for(client, str(bad)), 422, "scene_refused")
+    assert not (settings.root / "scenes" / "taken").exists()
+
+
+def test_a_finished_job_says_when_its_map_was_replaced_or_deleted(client, folder):
+    scene = write_lake_scene(folder / "scenes" / "again.tif", shape=(64, 64))
+    first, second = (ask_for(client, str(scene), wait=False).headers["location"] for _ in range(2))
+    assert await_job(client, second)["result"]["scene_id"] == "again"
+    replaced = client.get(first).json()
+    assert (replaced["state"], replaced["result"]) == ("done", None)
+    assert replaced["note"].endswith("/v1/scenes/again")
+    client.delete("/v1/scenes/again").raise_for_status()
+    assert client.get(second).json()["note"].startswith("The map was deleted.")
