@@ -77,6 +77,7 @@ class JobSpec(Record):
         identity: SHA-256 of what the scene is.
         out: The folder for the products; no other job has it. It is deleted when the job fails or is cancelled.
         uploads: Folders that are deleted when the job has ended.
+        shown_names: The names that the user gave to uploaded files, by the paths of the stored ones.
     """
 
     scene_name: str
@@ -86,6 +87,7 @@ class JobSpec(Record):
     identity: str
     out: Path
     uploads: tuple[Path, ...] = ()
+    shown_names: dict[str, str] = Field(default_factory=dict)
 
 
 class Job(Record):

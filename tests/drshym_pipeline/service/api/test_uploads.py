@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from drshym_pipeline.service.uploads import base_name, stored_name
+from drshym_pipeline.service.upload_form import base_name, stored_name
 from tests.http_service import SMALL_TILES, ask_for, await_job, file_part, problem_of
 from tests.small_scenes import write_lake_scene
 
