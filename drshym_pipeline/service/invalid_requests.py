@@ -85,10 +85,12 @@ def expected_value(error: Mapping[str, Any]) -> str:
 
 
 def shown_value(value: Any) -> str:
-    """Return a value as JSON, for a message; a long one is cut."""
+    """Return a value for a message: a text in quotes, all else as JSON; a long one is cut."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     if not text.isprintable():
         text = json.dumps(value, default=str)
+    if isinstance(value, str):
+        text = f"'{text[1:-1]}'"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 

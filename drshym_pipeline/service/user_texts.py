@@ -24,9 +24,9 @@ _OPTIONS: Final = tuple(
             r'choose with --bands ([\d,]+) \(VV first\), or with "bands": \[[\d,]+\] in the side-car',
             r"give its bands \1 as two files with VV and VH in their names, or VV alone",
         ),
+        (r"Leave --units out, or correct the side-car", 'Leave the option "units" out'),
         (r"pass --units (\w+)", r'give the option "units": "\1"'),
         (r"--units (\w+)", r'"units": "\1"'),
-        (r"Leave --units out, or correct the side-car", 'Leave the option "units" out'),
         (
             r'; to map this one all the same, give --any-spacing, or write \{"any_spacing": true\} into its side-car',
             "",
