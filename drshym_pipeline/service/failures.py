@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from drshym_pipeline.errors import InputError, UnavailableError, one_line
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
 from drshym_pipeline.service.jobs import JobFailure
 
 _DISK_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT}
@@ -29,6 +30,8 @@ def failure_of(error: BaseException, scene_name: str, out: Path) -> JobFailure:
         scene_name: Name of the scene.
         out: The folder for the products; the space on its disk is looked at.
     """
+    if isinstance(error, TooManyPixelsError):
+        return JobFailure(kind="input", code="scene_too_large", detail=one_line(error))
     if isinstance(error, InputError):
         return JobFailure(kind="input", code="scene_refused", detail=one_line(error))
     if isinstance(error, UnavailableError):

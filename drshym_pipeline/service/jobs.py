@@ -25,6 +25,7 @@ from drshym_pipeline.service.schemas import JobState, SegmentOptions
 FailureKind: TypeAlias = Literal["input", "fault", "cancelled", "time", "memory", "crash"]
 FailureCode: TypeAlias = Literal[
     "scene_refused",
+    "scene_too_large",
     "input_unavailable",
     "fault",
     "disk_full",
@@ -78,6 +79,7 @@ class JobSpec(Record):
         out: The folder for the products; no other job has it. It is deleted when the job fails or is cancelled.
         uploads: Folders that are deleted when the job has ended.
         shown_names: The names that the user gave to uploaded files, by the paths of the stored ones.
+        most_pixels: The largest number of pixels of one band, which is checked again when a zip is unpacked.
     """
 
     scene_name: str
@@ -88,6 +90,7 @@ class JobSpec(Record):
     out: Path
     uploads: tuple[Path, ...] = ()
     shown_names: dict[str, str] = Field(default_factory=dict)
+    most_pixels: int | None = None
 
 
 class Job(Record):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
 from drshym_pipeline.service.access import resolve_uri
 from drshym_pipeline.service.engine import MappingEngine
 from drshym_pipeline.service.invalid_requests import shown_value
@@ -60,8 +61,8 @@ def addressed_scene(request: SegmentRequest, settings: ServiceSettings, sizes: S
 
     Raises:
         ForbiddenError: An address is outside the configured folders.
-        InputError: A file is missing or is no scene.
-        ProblemError: The scene is too large.
+        InputError: A file is missing, is no scene, or is too large.
+        ProblemError: Its size could not be looked up.
     """
     given = _addressed(request.image_uri, settings)
     sources = _ordered(given, [path.name for path in given])
@@ -82,8 +83,8 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings, 
         sizes: Looks up the size of the scene.
 
     Raises:
-        ProblemError: There is no file, a name cannot be used, or the scene is too large.
-        InputError: A file is no scene; it is named as the user does.
+        ProblemError: There is no file, a name cannot be used, or the size could not be looked up.
+        InputError: A file is no scene, or is too large; it is named as the user does.
     """
     from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
 
@@ -104,6 +105,8 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings, 
             for found in (files, before)
             if found
         )
+    except TooManyPixelsError:  # it has the user's name
+        raise
     except InputError as error:
         raise as_user_names(error, upload) from error
     identity = sha256_json({"files": [file.sha256 for file in files]})
@@ -111,8 +114,17 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings, 
     return SceneToMap(sources, pre, own, identity, pixels, (upload.folder,), upload.shown_names)
 
 
-def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, catalogue: SceneCatalogue) -> Job:
+def submit(
+    scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, catalogue: SceneCatalogue, most_pixels: int
+) -> Job:
     """Put a scene into the queue.
+
+    Args:
+        scene: The scene.
+        options: How it is mapped.
+        engine: Has the queue.
+        catalogue: Makes the folder of the map.
+        most_pixels: The largest number of pixels of one band; a worker checks it again when a zip is unpacked.
 
     Raises:
         QueueFullError: The queue is full.
@@ -131,6 +143,7 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
         out=out,
         uploads=scene.uploads,
         shown_names=scene.shown_names,
+        most_pixels=most_pixels,
     )
     try:
         return engine.submit(spec, out.name)
@@ -179,13 +192,11 @@ def _checked_pixels(sources: Sequence[Path], name: str, settings: ServiceSetting
     """Return the pixels of one band of a scene.
 
     Raises:
+        TooManyPixelsError: The scene has more pixels than the service maps.
         InputError: A file is no GeoTIFF, a folder or zip is no product.
-        ProblemError: The scene has more pixels than the service maps, or its size could not be looked up.
+        ProblemError: Its size could not be looked up.
     """
     pixels = sizes.pixels(sources, name)
     if pixels > settings.scene_pixels:
-        raise ProblemError(
-            "scene_too_large",
-            f"{name}: has {pixels} pixels, and this service maps at most {settings.scene_pixels}. Cut it into parts.",
-        )
+        raise TooManyPixelsError(name, pixels, settings.scene_pixels)
     return pixels

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from drshym_pipeline.errors import DrShymError
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
 from drshym_pipeline.service.invalid_requests import describe_invalid
 from drshym_pipeline.service.schemas import ProblemDetail
 from drshym_pipeline.service.user_texts import in_request_words
@@ -165,7 +166,8 @@ async def handle_problem(_: Request, error: Exception) -> Response:
 
 async def handle_input_error(_: Request, error: Exception) -> Response:
     """Return the answer for an `InputError`, with its own sentence in the words of a user of the service."""
-    return problem_response("scene_refused", in_request_words(str(error)))
+    code = "scene_too_large" if isinstance(error, TooManyPixelsError) else "scene_refused"
+    return problem_response(code, in_request_words(str(error)))
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:

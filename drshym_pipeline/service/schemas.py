@@ -50,7 +50,9 @@ class SegmentOptions(Record):
     )
     explain: StrictBool = Field(default=True, description="the overlay, which explains the map as a picture")
     units: Units | None = Field(default=None, description="unit of the pixel values, if it cannot be recognised")
-    threshold: Number | None = Field(default=None, gt=0.0, lt=1.0, description="instead of the model's threshold")
+    threshold: Annotated[Number, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None, description="instead of the model's threshold"
+    )
     min_area_ha: Annotated[MinAreaHa, BeforeValidator(_number)] = Field(
         default=0.0,
         description="water areas below this size become dry, in hectares; in steps of 0.1",

@@ -32,6 +32,7 @@ _OPTIONS: Final = tuple(
             "",
         ),
         (r", or give --no-denoise", ""),
+        (r" \(--pre\)", ""),
         (r"as --pre, or leave --pre out", "as the scene from before, or leave it out"),
         (r", or leave --pre out", ", or leave the scene from before out"),
         (r"Choose another --out(?:, or replace it with --overwrite)?", "Tell the operator of the service"),

@@ -217,6 +217,7 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             overlap=spec.options.overlap,
             threshold=spec.options.threshold,
             min_area_ha=spec.options.min_area_ha,
+            most_pixels=spec.most_pixels,
             backscatter=True,  # the page shows it, and its values at a click
             progress=_Reporter(order.job_id, connection),
         )

@@ -168,7 +168,7 @@ async def segment_upload(request: Request, service: RunningService) -> Response:
             wait = _flag(texts.get("wait", "true"))
             name = texts.get("name")
             scene = await run_in_threadpool(uploaded_scene, upload, name, service.settings, service.sizes)
-            job = await run_in_threadpool(submit, scene, options, service.engine, service.catalogue)
+            job = await _submitted(scene, options, service)
     # From here on the files belong to the job.
     return await _answered(job, scene.pixels, wait, service)
 
@@ -186,8 +186,13 @@ def _flag(text: str) -> bool:
     )
 
 
+async def _submitted(scene: SceneToMap, options: SegmentOptions, service: Service) -> Job:
+    most = service.settings.scene_pixels
+    return await run_in_threadpool(submit, scene, options, service.engine, service.catalogue, most)
+
+
 async def _mapped(scene: SceneToMap, options: SegmentOptions, wait: bool, service: Service) -> Response:
-    job = await run_in_threadpool(submit, scene, options, service.engine, service.catalogue)
+    job = await _submitted(scene, options, service)
     return await _answered(job, scene.pixels, wait, service)
 
 

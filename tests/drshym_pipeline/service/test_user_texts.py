@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from drshym_pipeline.arrays.array_errors import in_python
 from drshym_pipeline.service.jobs import JobSpec
 from drshym_pipeline.service.user_texts import for_user, in_request_words, with_shown_names
 
@@ -93,3 +94,8 @@ def test_the_sentence_about_a_job_has_no_folder_of_the_service():
         'a?b.tif: bad. Leave the option "units" out.'
     )
     assert for_user("/root/scenes/s/2/x.SAFE/measurement/y.tiff: bad.", spec) == "x.SAFE/measurement/y.tiff: bad."
+
+
+def test_the_same_advice_has_the_words_of_python_for_arrays():
+    assert in_python("Leave --units out, or correct the side-car", []) == "Leave units out"
+    assert in_python("pass --units power", []) == 'pass units="power"'
