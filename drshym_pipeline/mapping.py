@@ -86,6 +86,7 @@ def map_scene(
     pre_known: KnownScene = KnownScene(),
     overwrite: bool = False,
     backscatter: bool = False,
+    most_pixels: int | None = None,
     progress: Progress = silent,
 ) -> MapRecord:
     """Map one scene: all steps in a work folder, then move the products to `out`.
@@ -120,6 +121,7 @@ def map_scene(
         overwrite: Replace products of another scene that have the same names.
         backscatter: Write the backscatter on the grid of the map too, and with `pre` that of the scene from before. The
             other products do not depend on it.
+        most_pixels: A scene with more pixels of one band is refused; None without a limit.
         progress: Called by every stage.
 
     Raises:
@@ -144,7 +146,9 @@ def map_scene(
         probabilities, products = work / "probabilities.zarr", work / "products"
 
         def described(files: Sequence[Path], folder: Path, **options: Any) -> tuple[SceneMeta, PredictionPlan]:
-            meta, note = _describe(files, folder, denoise=denoise, progress=progress, **options)
+            meta, note = _describe(
+                files, folder, denoise=denoise, most_pixels=most_pixels, progress=progress, **options
+            )
             plan = plan_prediction(
                 meta,
                 TileGrid(meta.height, meta.width, tile, overlap),
@@ -249,6 +253,7 @@ def _describe(
     folder: Path,
     *,
     denoise: bool,
+    most_pixels: int | None,
     progress: Progress,
     known: KnownScene,
     scene_id: str | None = None,
@@ -261,11 +266,14 @@ def _describe(
         The description of the scene and its side-car.
     """
     from drshym_pipeline.sar.ingest import describe_scene
+    from drshym_pipeline.sar.pixel_limit import check_pixels
     from drshym_pipeline.sar.sidecar import sidecar_of
     from drshym_pipeline.sar.source_files import open_sources
 
     note = sidecar_of(sources)
     with open_sources(sources, folder) as opened:
+        if most_pixels is not None:
+            check_pixels(sources[0], opened.files, most_pixels)
         meta = describe_scene(
             opened.files,
             scene_id=scene_id or opened.name,

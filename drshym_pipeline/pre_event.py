@@ -37,6 +37,7 @@ from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.sar.named_times import acquired_text, is_before
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
 from drshym_pipeline.stitching import stitch_rows
 from drshym_pipeline.storage import plain_name, to_uri
 
@@ -99,6 +100,8 @@ def as_pre_event() -> Iterator[None]:
     """
     try:
         yield
+    except TooManyPixelsError:  # a limit of the caller, and no fault of the scene as a reference
+        raise
     except InputError as error:
         problem = f"cannot be used as the pre-event scene (--pre): {error.problem}"
         raise InputError(error.subject, problem, error.remedy) from error

@@ -21,8 +21,8 @@ _IN_PYTHON: Final = tuple(
             r"choose with bands=[\1] (VV first)",
         ),
         (r"--bands ([\d,]+)", r"bands=[\1]"),
-        (r"--units (\w+)", r'units="\1"'),
         (r"Leave --units out, or correct the side-car", "Leave units out"),
+        (r"--units (\w+)", r'units="\1"'),
         (r'give --any-spacing, or write \{"any_spacing": true\} into its side-car', "give any_spacing=True"),
         (r"rio edit-info --crs EPSG:n FILE", 'array.rio.write_crs("EPSG:n")'),
         (

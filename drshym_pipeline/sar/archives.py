@@ -17,7 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from drshym_pipeline.errors import InputError, one_line
+from drshym_pipeline.sar.product_tables import MEASUREMENT_FOLDER
 from drshym_pipeline.sar.safe_product import choose_images, is_safe_name, needed_files
+from drshym_pipeline.sar.tiff_size import tiff_size
 from drshym_pipeline.storage import temporary_directory
 
 MAX_ENTRIES: Final = 2_000  # a product has some fifty files
@@ -72,9 +74,11 @@ def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
 def _product_of(path: Path, entries: list[zipfile.ZipInfo]) -> str:
     """Return the name of the one SAFE folder of a zip."""
     tops = sorted({entry.filename.split("/")[0] for entry in entries})
+    if not tops:
+        raise InputError(path, "contains no .SAFE folder", _ALONE)
     others = [top for top in tops if not is_safe_name(top)]
     if len(tops) != 1 or others:
-        shown = ", ".join((others or tops)[:3]) or "nothing"
+        shown = ", ".join((others or tops)[:3])
         problem = "contains more than one product" if not others else "does not contain one .SAFE folder alone"
         raise InputError(path, f"{problem} ({shown})", _ALONE)
     if any(entry.filename == tops[0] for entry in entries):
@@ -137,13 +141,51 @@ def unpacked(path: Path, parent: Path) -> Iterator[tuple[Path, list[Path]]]:
         InputError: The zip cannot be used.
     """
     with temporary_directory(parent) as folder:
-        try:
-            with path.open("rb") as handle:
-                _check_directory(path, handle)
-                with zipfile.ZipFile(handle) as archive:
-                    names = _needed(path, archive)
-                    for name, entry in names.items():
-                        _write(path, archive, entry, folder / name)
-        except _DAMAGED as error:
-            raise _damaged(path, error) from error
-        yield folder, [folder / name for name in names if name.parent.name == "measurement"]
+        with _opened(path) as archive:
+            names = _needed(path, archive)
+            for name, entry in names.items():
+                _write(path, archive, entry, folder / name)
+        yield folder, [folder / name for name in names if _is_image(name)]
+
+
+def packed_sizes(path: Path) -> list[tuple[int, int]]:
+    """Return the width and height in pixels of the images of a product in a zip, which is not unpacked.
+
+    Only the headers of the images are read: at once if they are at the beginning, as in most files.
+
+    Args:
+        path: A zip as for `unpacked`.
+
+    Raises:
+        InputError: The zip cannot be used, or an image in it is no TIFF.
+    """
+    sizes = []
+    with _opened(path) as archive:
+        for name, entry in _needed(path, archive).items():
+            if not _is_image(name):
+                continue
+            with archive.open(entry) as image:
+                try:
+                    size = tiff_size(image)
+                except ValueError as error:
+                    raise InputError(str(name), f"damaged or cut short ({error})", _AGAIN) from error
+            if size is None:
+                raise InputError(str(name), "not a TIFF", "Give a GeoTIFF with Sentinel-1 backscatter")
+            sizes.append(size)
+    return sizes
+
+
+def _is_image(name: PurePosixPath) -> bool:
+    return name.parent.name == MEASUREMENT_FOLDER
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip. Damage that is found inside the block is reported as an error of this file."""
+    try:
+        with path.open("rb") as handle:
+            _check_directory(path, handle)
+            with zipfile.ZipFile(handle) as archive:
+                yield archive
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error

@@ -92,6 +92,8 @@ def check_location(path: Path) -> Path:
         there = path.exists()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "Check the permissions of its folder") from error
+    if not there and path.is_symlink():
+        raise InputError(path, "is a broken link", "Give the path of the file itself")
     if not there:
         raise InputError(path, "the file does not exist", "Check the path")
     if not path.is_file():

@@ -26,6 +26,7 @@ _PRODUCT_ZIP = re.compile(  # not the zip of a map's light products, whose name 
 _FILE = re.compile(r"^s1[a-d]-[a-z0-9]{2,3}-(?P<kind>grd|slc|ocn|raw|eta)-", re.IGNORECASE)
 _OWN_FOLDERS: Final = ("preview", "annotation", "support")  # may contain pictures of the product
 _USE_GRD = "Use the GRD product of the same pass"
+_UNNAMED: Final = "no polarisation"
 _AGAIN = "Download the product, or unpack it, again"
 
 
@@ -122,10 +123,13 @@ def choose_images(subject: Path, product: str, files: Sequence[PurePosixPath]) -
         raise InputError(subject, f"contains no image ({MEASUREMENT_FOLDER}/*.tiff)", _AGAIN)
     by_name: dict[str, list[PurePosixPath]] = {}
     for image in images:
-        for polarisation in named_polarisations(image.stem) or ("no polarisation",):
+        for polarisation in named_polarisations(image.stem) or (_UNNAMED,):
             by_name.setdefault(polarisation, []).append(image)
     if "VV" not in by_name:
-        found = " and ".join(sorted(by_name))
+        found = " and ".join(sorted(set(by_name) - {_UNNAMED}))
+        if not found:
+            problem = f"no image of VV was found in {MEASUREMENT_FOLDER}/ (there is {images[0].name})"
+            raise InputError(subject, problem, "Give the images their original names again")
         raise InputError(subject, f"contains {found}, and no VV", "Use a product with VV (1SDV or 1SSV in its name)")
     chosen = [by_name[name] for name in ("VV", "VH") if name in by_name]
     if double := next((found for found in chosen if len(found) > 1), None):

@@ -62,6 +62,8 @@ def resolve_uri(uri: str, roots: Sequence[Path]) -> Path:
         raise MissingSceneError(path, "the file does not exist", "Check the address")
     if path.is_dir():
         _check_links(path, allowed)
+    elif path.is_symlink():  # it leads to itself, so it could not be resolved
+        raise InputError(path, "is a broken link", "Give the address of the file itself")
     elif not path.is_file():
         raise InputError(path, "is neither a file nor a folder", "Give the address of a GeoTIFF or a SAFE product")
     return path

@@ -35,7 +35,7 @@ from drshym_pipeline.service.problems import (
     problem_response,
 )
 from drshym_pipeline.service.routes import jobs, layers, scenes, segment, status
-from drshym_pipeline.service.routes.checks import refuse_unknown_parameters
+from drshym_pipeline.service.routes.checks import head_routes, refuse_unknown_parameters
 from drshym_pipeline.service.settings import ServiceSettings
 from drshym_pipeline.version import __version__
 
@@ -121,10 +121,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         },
     )
     app.state.service = service
-    modules = (segment, jobs, scenes, layers, status)
-    app.state.routes = [route for module in modules for route in module.router.routes]
-    for module in modules:
-        app.include_router(module.router)
+    routers = [module.router for module in (segment, jobs, scenes, layers, status)]
+    routers += [head_routes(router) for router in routers]
+    app.state.routes = [route for router in routers for route in router.routes]
+    for router in routers:
+        app.include_router(router)
     add_page(app)
     if settings.token is not None:
         _describe_token(app)

@@ -23,6 +23,7 @@ from drshym_pipeline.service.limiting import RequestRate, UploadGate
 from drshym_pipeline.service.map_tiles import TileServer
 from drshym_pipeline.service.problems import ProblemError
 from drshym_pipeline.service.retention import Limits, stored_maps, sweep
+from drshym_pipeline.service.scene_sizes import SceneSizes
 from drshym_pipeline.service.scenes import SceneCatalogue, ServedScene
 from drshym_pipeline.service.settings import ServiceSettings
 
@@ -53,6 +54,7 @@ class Service:
         self.catalogue = SceneCatalogue(settings.root, settings.store)
         self.engine = MappingEngine(settings, self._publish, self._discard)
         self.tiles = TileServer()
+        self.sizes = SceneSizes()
         self.started = False
         self.waiting = CapacityLimiter(_MOST_WAITING)
         self._end, self._map_made = threading.Event(), threading.Event()
@@ -69,10 +71,11 @@ class Service:
         self.engine.open()
 
     def start(self) -> None:
-        """Make the folders and start the engine, the map tiles and the retention."""
+        """Make the folders and start the engine, the helper processes and the retention."""
         self.engine.start()
         self.uploads.mkdir(parents=True, exist_ok=True)
         self.tiles.start()
+        self.sizes.start()
         self._sweeper.start()
         self.started = True
 
@@ -82,6 +85,7 @@ class Service:
         self._map_made.set()
         self.engine.stop()
         self.tiles.stop()
+        self.sizes.stop()
         if self._sweeper.is_alive():
             self._sweeper.join()
 

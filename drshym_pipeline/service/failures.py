@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from drshym_pipeline.errors import InputError, UnavailableError, one_line
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
 from drshym_pipeline.service.jobs import JobFailure, JobSpec
 
 _DISK_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT}
@@ -45,6 +46,8 @@ def failure_of(error: BaseException, spec: JobSpec) -> JobFailure:
         spec: The job. The sizes of its files and the space on the disk of its products are looked at.
     """
     scene_name = spec.scene_name
+    if isinstance(error, TooManyPixelsError):
+        return JobFailure(kind="input", code="scene_too_large", detail=one_line(error))
     if isinstance(error, InputError):
         return JobFailure(kind="input", code="scene_refused", detail=one_line(error))
     if isinstance(error, UnavailableError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import Request, Response
+from starlette.datastructures import Headers
 from starlette.responses import FileResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -31,6 +32,7 @@ _TYPES: Final = {
 # A page of a map has styles and pictures inside, and no script. `sandbox` keeps it apart from the service's own page.
 _REPORT_POLICY: Final = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _CHUNK: Final = 1 << 20
+_MOST_DIGITS: Final = 20
 # Files of a map are immutable, but their address is not: the next map of the scene has the same names.
 _REVALIDATE: Final = "private, no-cache"
 
@@ -39,42 +41,70 @@ class _RangedFile(FileResponse):
     """A file with ranges whose errors are problems like all others."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        range_header = dict(scope["headers"]).get(b"range", b"").decode("latin-1")
-        if range_header and not _is_usable(range_header):
-            # A range that cannot be understood is ignored, as the standard of HTTP says.
-            scope = {**scope, "headers": [item for item in scope["headers"] if item[0] != b"range"]}
-        elif range_header and self._is_outside(range_header, scope):
-            size = self.headers["content-length"]
+        given = Headers(scope=scope).getlist("range")
+        size = int(self.headers["content-length"])
+        # A range that cannot be understood is ignored, as the standard of HTTP says; so are several headers.
+        ranges = _ranges(given[0]) if len(given) == 1 and self._may_be_partial(scope) else None
+        others = [item for item in scope["headers"] if item[0] != b"range"]
+        if ranges is None:
+            await super().__call__({**scope, "headers": others}, receive, send)
+        elif inside := _inside(ranges, size):
+            text = "bytes=" + ",".join(f"{first}-{last}" for first, last in inside)
+            await super().__call__({**scope, "headers": [*others, (b"range", text.encode())]}, receive, send)
+        else:
             response = problem_response(
                 "range_not_satisfiable",
                 f"The file has {size} bytes, and the range is outside of it. Ask for a range inside.",
                 {"Content-Range": f"bytes */{size}"},
             )
             await response(scope, receive, send)
-            return
-        await super().__call__(scope, receive, send)
 
-    def _is_outside(self, range_header: str, scope: Scope) -> bool:
-        condition = dict(scope["headers"]).get(b"if-range")
-        if condition is not None and not self._should_use_range(condition.decode("latin-1")):
-            return False
-        size = int(self.headers["content-length"])
-        return any(not 0 <= start < size for start, _ in self._parse_ranges(range_header.split("=", 1)[1], size))
+    def _may_be_partial(self, scope: Scope) -> bool:
+        condition = Headers(scope=scope).get("if-range")
+        return condition is None or self._should_use_range(condition)
 
 
-def _is_usable(header: str) -> bool:
-    """Return whether a header `Range` asks for bytes in the form `first-last`, `first-` or `-length`."""
-    unit, sign, ranges = header.partition("=")
+def _ranges(header: str) -> list[tuple[int | None, int | None]] | None:
+    """Return the ranges of a header `Range`: first and last byte, or None and the length at the end of the file.
+
+    Returns:
+        None if it does not ask for bytes in the form `first-last`, `first-` or `-length`.
+    """
+    unit, sign, text = header.partition("=")
     if unit.strip().lower() != "bytes" or not sign:
-        return False
-    for part in ranges.split(","):
-        first, dash, last = (text.strip() for text in part.partition("-"))
-        numbers = [text for text in (first, last) if text]
-        if not dash or not numbers or not all(text.isascii() and text.isdecimal() for text in numbers):
-            return False
-        if len(numbers) == 2 and int(first) > int(last):
-            return False
-    return True
+        return None
+    found: list[tuple[int | None, int | None]] = []
+    for part in text.split(","):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        if (
+            not dash
+            or not (first or last)
+            or not all(word.isascii() and word.isdecimal() for word in (first, last) if word)
+        ):
+            return None
+        start, end = (_position(word) if word else None for word in (first, last))
+        if start is not None and end is not None and start > end:
+            return None
+        found.append((start, end))
+    return found
+
+
+def _position(digits: str) -> int:
+    """Return a number of decimal digits. One with very many digits, which Python does not read, is beyond any file."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+
+
+def _inside(ranges: Iterable[tuple[int | None, int | None]], size: int) -> list[tuple[int, int]]:
+    """Return the first and last byte of those ranges that begin inside a file of this size."""
+    found = []
+    for first, last in ranges:
+        if first is None:
+            start, end = max(size - (last or 0), 0), size - 1
+        else:
+            start, end = first, size - 1 if last is None else min(last, size - 1)
+        if start <= end:
+            found.append((start, end))
+    return found
 
 
 def file_response(request: Request, path: Path, *, attachment: bool) -> Response:
@@ -149,9 +179,11 @@ def _zipped(files: Iterable[Path]) -> Iterator[bytes]:
     yield pipe.take()
 
 
-def archive_response(name: str, files: Iterable[Path]) -> Response:
-    """Return a zip of files under a name for the file of the user."""
+def archive_response(request: Request, name: str, files: Iterable[Path]) -> Response:
+    """Return a zip of files under a name for the file of the user; for HEAD its headers alone."""
     from urllib.parse import quote
 
     headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}", "Cache-Control": _REVALIDATE}
-    return StreamingResponse(_zipped(files), media_type="application/zip", headers=headers)
+    if request.method == "HEAD":
+        return StreamingResponse(iter(()), media_type=_TYPES[".zip"], headers=headers)
+    return StreamingResponse(_zipped(files), media_type=_TYPES[".zip"], headers=headers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -31,6 +32,8 @@ _OPEN_FOLDER: Final = "/static/"
 _UPLOADS: Final = "/v1/segment/upload"
 _MOST_BODY_BYTES: Final = 1 << 20  # of all requests but uploads, which count their bytes themselves
 _UNCOUNTED: Final = ("/health", "/ready")
+_HOST: Final = re.compile(r"(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE | re.ASCII)
+_HIGHEST_PORT: Final = 65_535
 _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 # Everything comes from the service itself, and nothing is written inside the page. Pictures that were fetched with the
 # token are blobs.
@@ -88,7 +91,7 @@ class Guards:
             if refused is not None:
                 await refused(scope, receive, guarded)
             else:
-                await self._app(scope, receive if scope["path"] == _UPLOADS else _limited(receive), guarded)
+                await self._app(scope, self._checked(scope, receive), guarded)
         except ClientDisconnect:
             pass
         except asyncio.CancelledError:  # the service stops, and the request has taken too long for that
@@ -107,9 +110,19 @@ class Guards:
             level = logging.DEBUG if scope["path"] in _UNCOUNTED else logging.INFO
             _access.log(level, "%s %s %s %.0f ms", _client(scope), _line(scope), _status_text(status), 1000 * seconds)
 
+    def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        """Return the function that receives the body of a request within the limits; uploads have their own."""
+        if scope["path"] == _UPLOADS:
+            return receive
+        return _limited(receive, None if scope["method"] in _SAFE_METHODS else self._settings.body_seconds)
+
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer for a request that no route gets to see, None for all others."""
         headers = Headers(scope=scope)
+        if not _is_readable_host(headers.getlist("host")):
+            return problem_response(
+                "malformed_request", "The header Host must be given once, as a name or address with or without a port."
+            )
         if not self._is_own_host(headers.get("host")):
             return problem_response(
                 "unknown_host",
@@ -119,7 +132,7 @@ class Guards:
         length = headers.get("content-length", "")
         if scope["path"] != _UPLOADS and length.isdecimal() and int(length) > _MOST_BODY_BYTES:
             return problem_response("too_large", "The body of the request is too large. Send large files as an upload.")
-        if scope["method"] not in _SAFE_METHODS and not self._is_own_origin(headers):
+        if scope["method"] not in _SAFE_METHODS and not self._is_own_origin(scope["scheme"], headers):
             return problem_response(
                 "foreign_origin", "The request was sent by a page of another site. Send it from the service's own page."
             )
@@ -130,12 +143,13 @@ class Guards:
         path = scope["path"]
         if path in _UNCOUNTED or path.startswith(_OPEN_FOLDER):
             return None
-        seconds = self._rate.seconds_to_wait(_client(scope), picture=path.endswith(".png"))
+        picture = path.endswith(".png")
+        seconds = self._rate.seconds_to_wait(_client(scope), picture=picture)
         if seconds is None:
             return None
         return problem_response(
             "too_many_requests",
-            f"More than {self._rate.text} requests came from this address. Try again in {seconds} s.",
+            f"This address has sent more than {self._rate.text(picture=picture)}. Try again in {seconds} s.",
             {"Retry-After": str(seconds)},
         )
 
@@ -167,24 +181,48 @@ class Guards:
         # On other addresses each request needs the token, which such a page does not know.
         return not self._settings.hosts
 
-    def _is_own_origin(self, headers: Headers) -> bool:
+    def _is_own_origin(self, request_scheme: str, headers: Headers) -> bool:
         """Return whether a request that changes something comes from the service's own page, or from no page."""
         origin = headers.get("origin")
         if origin is None:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        scheme, _, place = origin.partition("://")
-        if scheme not in ("http", "https"):
-            return False
-        return place.lower() == (headers.get("host") or "").lower() or host_name(place) in self._settings.hosts
+        scheme, _, place = origin.lower().partition("://")
+        if scheme == request_scheme and place == (headers.get("host") or "").lower():
+            return True
+        # A proxy has TLS for its names, and the service may not be told so.
+        return scheme == "https" and host_name(place) in self._settings.hosts
 
 
-def _limited(receive: Receive) -> Receive:
-    """Return a function that receives the body of a request until it is too large."""
-    total = 0
+def _is_readable_host(values: list[str]) -> bool:
+    """Return whether a request has at most one header `Host`, with a name and perhaps a port and nothing else."""
+    if len(values) > 1:
+        return False
+    found = _HOST.fullmatch(values[0].strip()) if values and values[0].strip() else None
+    return not values or not values[0].strip() or (found is not None and int(found["port"] or 0) <= _HIGHEST_PORT)
+
+
+def _limited(receive: Receive, seconds: float | None) -> Receive:
+    """Return a function that receives the body of a request until it is too large or too late.
+
+    Args:
+        receive: Receives the next part of the body.
+        seconds: The time limit for all of the body; None without a limit.
+    """
+    total, has_ended = 0, seconds is None
+    last: float | None = None
 
     async def received() -> Message:
-        nonlocal total
-        message = await receive()
+        nonlocal total, has_ended, last
+        if has_ended:  # what follows is the end of the connection, for which a long answer may wait
+            message = await receive()
+        else:
+            last = last or time.monotonic() + (seconds or 0.0)
+            try:
+                async with asyncio.timeout(max(last - time.monotonic(), 0.0)):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, headers={"Connection": "close"}) from error
+            has_ended = not message.get("more_body", False)
         total += len(message.get("body", b""))
         if total > _MOST_BODY_BYTES:
             # The framework passes on this kind of error while it reads a body; it hides all others.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from drshym_pipeline.service.answers import job_answer
 from drshym_pipeline.service.context import Service
 from drshym_pipeline.service.jobs import Job
-from drshym_pipeline.service.mapping_requests import without_own_folders
 from drshym_pipeline.service.problems import ProblemError
 from drshym_pipeline.service.schemas import JobAnswer
+from drshym_pipeline.service.user_texts import for_user
 
 
 def answer_of(job: Job, service: Service) -> JobAnswer:
@@ -24,8 +24,8 @@ def failure_problem(job: Job) -> ProblemError:
 
 
 def _for_users(job: Job) -> Job:
-    """Return a job whose failure names uploaded files without their place on this machine."""
+    """Return a job whose failure is in the words of its user."""
     if job.failure is None:
         return job
-    detail = without_own_folders(job.failure.detail, job.spec)
+    detail = for_user(job.failure.detail, job.spec)
     return job.model_copy(update={"failure": job.failure.model_copy(update={"detail": detail})})

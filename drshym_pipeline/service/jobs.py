@@ -25,6 +25,7 @@ from drshym_pipeline.service.schemas import JobState, SegmentOptions
 FailureKind: TypeAlias = Literal["input", "fault", "cancelled", "time", "memory", "crash"]
 FailureCode: TypeAlias = Literal[
     "scene_refused",
+    "scene_too_large",
     "input_unavailable",
     "fault",
     "disk_full",
@@ -79,6 +80,8 @@ class JobSpec(Record):
         uploads: Folders that are deleted when the job has ended.
         source_uris: Where the files came from, for the record of the map; their own addresses when empty.
         pre_uris: The same for the files from before the event.
+        shown_names: The names that the user gave to uploaded files, by the paths of the stored ones.
+        most_pixels: The largest number of pixels of one band, which is checked again when a zip is unpacked.
     """
 
     scene_name: str
@@ -90,6 +93,8 @@ class JobSpec(Record):
     uploads: tuple[Path, ...] = ()
     source_uris: tuple[str, ...] = ()
     pre_uris: tuple[str, ...] = ()
+    shown_names: dict[str, str] = Field(default_factory=dict)
+    most_pixels: int | None = None
 
 
 class Job(Record):

@@ -35,7 +35,9 @@ class RequestRate:
         try:
             self._rate = parse(rate)
         except ValueError as error:
-            raise InputError("rate", f"cannot be {rate!r}", "Give a number per time, such as 600/minute") from error
+            raise InputError(
+                "DRSHYM_SERVICE_RATE", f"cannot be {rate!r}", "Give a number per time, such as 600/minute"
+            ) from error
         per = self._rate
         self._pictures: RateLimitItem = type(per)(per.amount * _PICTURES_PER_REQUEST, per.multiples, "pictures")
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
@@ -52,10 +54,11 @@ class RequestRate:
             return None
         return max(math.ceil(self._limiter.get_window_stats(item, client).reset_time - time.time()), 1)
 
-    @property
-    def text(self) -> str:
-        """The rate as text, such as `600 per 1 minute`."""
-        return str(self._rate)
+    def text(self, *, picture: bool) -> str:
+        """Return how much is allowed as text, such as `600 requests in 1 minute`."""
+        item, what = (self._pictures, "requests for pictures") if picture else (self._rate, "requests")
+        unit = item.GRANULARITY.name
+        return f"{item.amount} {what} in {item.multiples} {unit}{'' if item.multiples == 1 else 's'}"
 
 
 class UploadGate:

@@ -1,35 +1,34 @@
 """From the addresses or the uploaded files of a request to a job in the queue.
 
-The reader of scenes decides what can be mapped; here only the header of each GeoTIFF is read, for the number of its
-pixels. Errors about uploaded files name them as the user does.
+The reader of scenes decides what can be mapped; here only the number of pixels is asked for, from a process that reads
+the header of each image. Errors about uploaded files name them as the user does.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Final
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.sar.safe_open import open_scene_file
-from drshym_pipeline.sar.safe_product import is_zip_name, product_folder, product_images
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
+from drshym_pipeline.sar.safe_product import product_folder
 from drshym_pipeline.sar.scene_groups import pair_files
 from drshym_pipeline.sar.scene_names import is_scene_id, scene_id
 from drshym_pipeline.service.access import resolve_uri
 from drshym_pipeline.service.engine import MappingEngine
+from drshym_pipeline.service.invalid_requests import shown_value
 from drshym_pipeline.service.jobs import Job, JobSpec, new_job_id
 from drshym_pipeline.service.problems import ProblemError
+from drshym_pipeline.service.scene_sizes import SceneSizes
 from drshym_pipeline.service.scenes import SceneCatalogue
 from drshym_pipeline.service.schemas import ImageUris, SegmentOptions, SegmentRequest
 from drshym_pipeline.service.settings import ServiceSettings
-from drshym_pipeline.service.uploads import PRE_FIELD, SCENE_FIELD, Upload, UploadedFile
-from drshym_pipeline.storage import TEMPORARY_PREFIX, sha256_json, upload_uri
+from drshym_pipeline.service.upload_form import PRE_FIELD, SCENE_FIELD, UploadedFile
+from drshym_pipeline.service.uploads import Upload
+from drshym_pipeline.service.user_texts import with_shown_names
+from drshym_pipeline.storage import sha256_json, upload_uri
 from drshym_pipeline.tiling import TileGrid
-
-_BYTES_PER_PIXEL: Final = 4  # of a zip, whose pixels are not known before it is unpacked
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class SceneToMap:
         uploads: Folders that are deleted when the job has ended.
         source_uris: Where its files came from, for the record of the map; their own addresses when empty.
         pre_uris: The same for the files of the scene from before the event.
+        shown_names: The names that the user gave to uploaded files, by the paths of the stored ones.
     """
 
     sources: tuple[Path, ...]
@@ -55,36 +55,43 @@ class SceneToMap:
     uploads: tuple[Path, ...] = ()
     source_uris: tuple[str, ...] = ()
     pre_uris: tuple[str, ...] = ()
+    shown_names: dict[str, str] = field(default_factory=dict)
 
 
-def addressed_scene(request: SegmentRequest, settings: ServiceSettings) -> SceneToMap:
+def addressed_scene(request: SegmentRequest, settings: ServiceSettings, sizes: SceneSizes) -> SceneToMap:
     """Return the scene that a request names by its addresses.
+
+    Args:
+        request: The request.
+        settings: The folders that may be read, and the limits.
+        sizes: Looks up the size of the scene.
 
     Raises:
         ForbiddenError: An address is outside the configured folders.
-        InputError: A file is missing or is no scene.
-        ProblemError: The scene is too large.
+        InputError: A file is missing, is no scene, or is too large.
+        ProblemError: Its size could not be looked up.
     """
     given = _addressed(request.image_uri, settings)
     sources = _ordered(given, [path.name for path in given])
     before = () if request.pre_image_uri is None else _addressed(request.pre_image_uri, settings)
     pre = _ordered(before, [path.name for path in before])
     identity = sha256_json({"addresses": [str(path) for path in sources]})
-    pixels = _checked_pixels(sources, settings) + _checked_pixels(pre, settings)
+    pixels = sum(_checked_pixels(files, files[0].name, settings, sizes) for files in (sources, pre) if files)
     return SceneToMap(sources, pre, _name_of(sources), identity, pixels)
 
 
-def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings) -> SceneToMap:
+def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings, sizes: SceneSizes) -> SceneToMap:
     """Return the scene of an upload.
 
     Args:
         upload: The upload.
         name: The name that the user wants for the scene; taken from the files when None.
         settings: The limits.
+        sizes: Looks up the size of the scene.
 
     Raises:
-        ProblemError: There is no file, a name cannot be used, or the scene is too large.
-        InputError: A file is no scene; it is named as the user does.
+        ProblemError: There is no file, a name cannot be used, or the size could not be looked up.
+        InputError: A file is no scene, or is too large; it is named as the user does.
     """
     files = _ordered_files(upload.named(SCENE_FIELD))
     if not files:
@@ -93,23 +100,38 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings) 
     if name is not None and not is_scene_id(name):
         raise ProblemError(
             "invalid_request",
-            f"form: name: {name[:80]!r} cannot be the name of a scene. Use letters, digits, '_', '-' and '.', at most "
-            "200 bytes, and begin with a letter or digit.",
+            f"form: name: {shown_value(name)} cannot be the name of a scene. Use letters, digits, '_', '-' and '.', at "
+            "most 200 bytes, and begin with a letter or digit.",
         )
     sources, pre = (tuple(file.path for file in found) for found in (files, before))
     try:
-        pixels = _checked_pixels(sources, settings) + _checked_pixels(pre, settings)
+        pixels = sum(
+            _checked_pixels([file.path for file in found], found[0].name, settings, sizes)
+            for found in (files, before)
+            if found
+        )
+    except TooManyPixelsError:  # it has the user's name
+        raise
     except InputError as error:
         raise as_user_names(error, upload) from error
     identity = sha256_json({"files": [file.sha256 for file in files]})
     own = name or scene_id([PurePath(file.name) for file in files])
     # The files are deleted when they are mapped, so the record of the map has the names that the user gave.
     uris, pre_uris = (tuple(upload_uri(file.name) for file in found) for found in (files, before))
-    return SceneToMap(sources, pre, own, identity, pixels, (upload.folder,), uris, pre_uris)
+    return SceneToMap(sources, pre, own, identity, pixels, (upload.folder,), uris, pre_uris, upload.shown_names)
 
 
-def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, catalogue: SceneCatalogue) -> Job:
+def submit(
+    scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, catalogue: SceneCatalogue, most_pixels: int
+) -> Job:
     """Put a scene into the queue.
+
+    Args:
+        scene: The scene.
+        options: How it is mapped.
+        engine: Has the queue.
+        catalogue: Makes the folder of the map.
+        most_pixels: The largest number of pixels of one band; a worker checks it again when a zip is unpacked.
 
     Raises:
         QueueFullError: The queue is full.
@@ -127,6 +149,8 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
         identity=scene.identity,
         out=out,
         uploads=scene.uploads,
+        shown_names=scene.shown_names,
+        most_pixels=most_pixels,
     )
     try:
         return engine.submit(spec, out.name)
@@ -137,28 +161,8 @@ def submit(scene: SceneToMap, options: SegmentOptions, engine: MappingEngine, ca
 
 def as_user_names(error: InputError, upload: Upload) -> InputError:
     """Return an error about an uploaded file with the name that the user gave to the file."""
-    names = {str(file.path): file.name for file in upload.files}
-    return InputError(
-        _replaced(error.subject, names, upload.folder),
-        _replaced(error.problem, names, upload.folder),
-        _replaced(error.remedy, names, upload.folder),
-    )
-
-
-def without_own_folders(text: str, spec: JobSpec) -> str:
-    """Return a text in which uploaded and unpacked files have no folder of the service before their names."""
-    for folder in spec.uploads:
-        text = _replaced(text, {}, folder)
-    temporary = rf"(?:{re.escape(TEMPORARY_PREFIX)}[^/]*/)*"
-    return re.sub(rf"{re.escape(str(spec.out))}/{temporary}", "", text)
-
-
-def _replaced(text: str, names: Mapping[str, str], folder: Path) -> str:
-    for path, name in names.items():
-        text = text.replace(path, name)
-    for field in (SCENE_FIELD, PRE_FIELD):
-        text = text.replace(f"{folder / field}{os.sep}", "")
-    return text
+    texts = (error.subject, error.problem, error.remedy)
+    return InputError(*(with_shown_names(text, upload.shown_names) for text in texts))
 
 
 def _addressed(uris: ImageUris, settings: ServiceSettings) -> tuple[Path, ...]:
@@ -186,29 +190,15 @@ def _name_of(sources: Sequence[Path]) -> str:
     return scene_id(list(sources) if folder is None else [folder])
 
 
-def _checked_pixels(sources: Sequence[Path], settings: ServiceSettings) -> int:
+def _checked_pixels(sources: Sequence[Path], name: str, settings: ServiceSettings, sizes: SceneSizes) -> int:
     """Return the pixels of one band of a scene.
 
     Raises:
-        InputError: A file is no GeoTIFF, a folder is no product.
-        ProblemError: The scene has more pixels than the service maps.
+        TooManyPixelsError: The scene has more pixels than the service maps.
+        InputError: A file is no GeoTIFF, a folder or zip is no product.
+        ProblemError: Its size could not be looked up.
     """
-    pixels = max(map(_pixels, _images(sources)), default=0)
+    pixels = sizes.pixels(sources, name)
     if pixels > settings.scene_pixels:
-        raise ProblemError(
-            "scene_too_large",
-            f"The scene has {pixels} pixels, and this service maps at most {settings.scene_pixels}. Cut it into parts.",
-        )
+        raise TooManyPixelsError(name, pixels, settings.scene_pixels)
     return pixels
-
-
-def _images(sources: Sequence[Path]) -> Sequence[Path]:
-    folder = product_folder(sources[0]) if len(sources) == 1 else None
-    return sources if folder is None else product_images(folder)
-
-
-def _pixels(path: Path) -> int:
-    if is_zip_name(path.name):
-        return path.stat().st_size // _BYTES_PER_PIXEL
-    with open_scene_file(path) as dataset:
-        return int(dataset.width) * int(dataset.height)

@@ -6,13 +6,12 @@ lists them. A text never contains a traceback. A fault of the program has an id 
 
 from __future__ import annotations
 
-import difflib
 import errno
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +20,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from drshym_pipeline.errors import DrShymError
+from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
+from drshym_pipeline.service.invalid_requests import describe_invalid
 from drshym_pipeline.service.schemas import ProblemDetail
+from drshym_pipeline.service.user_texts import in_request_words
 
 PROBLEM_JSON: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:drshym:problem:"
@@ -51,7 +53,7 @@ PROBLEMS: Final[dict[str, ProblemKind]] = {
     "no_web_map": ProblemKind(404, "A web map cannot show the scene"),
     "outside_scene": ProblemKind(404, "The place is outside the scene"),
     "method_not_allowed": ProblemKind(405, "The method is not allowed here"),
-    "upload_stalled": ProblemKind(408, "The upload stopped"),
+    "upload_stalled": ProblemKind(408, "The request arrived too slowly"),
     "job_ended": ProblemKind(409, "The job has ended"),
     "cancelled": ProblemKind(409, "The job was cancelled"),
     "read_only_scene": ProblemKind(409, "The scene is read-only"),
@@ -77,6 +79,7 @@ _BY_STATUS: Final = {
     400: "malformed_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "upload_stalled",
     413: "too_large",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",
@@ -85,6 +88,7 @@ _DETAILS: Final = {
     "not_found": "There is nothing at this address. /openapi.json lists all addresses.",
     "method_not_allowed": "This address does not support this method. The header Allow lists those that it supports.",
     "malformed_request": "The request cannot be read. Check its headers and its body.",
+    "upload_stalled": "The body of the request arrived too slowly. Send it again.",
     "too_large": "The body of the request is larger than this address accepts.",
 }
 
@@ -161,8 +165,9 @@ async def handle_problem(_: Request, error: Exception) -> Response:
 
 
 async def handle_input_error(_: Request, error: Exception) -> Response:
-    """Return the answer for an `InputError`, with its own sentence."""
-    return problem_response("scene_refused", str(error))
+    """Return the answer for an `InputError`, with its own sentence in the words of a user of the service."""
+    code = "scene_too_large" if isinstance(error, TooManyPixelsError) else "scene_refused"
+    return problem_response(code, in_request_words(str(error)))
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:
@@ -195,58 +200,3 @@ def _body_model(request: Request) -> type[BaseModel] | None:
     field = getattr(request.scope.get("route"), "body_field", None)
     model = getattr(getattr(field, "field_info", None), "annotation", None)
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
-
-
-def describe_invalid(errors: Sequence[Any], model: type[BaseModel] | None) -> str:
-    """Return one sentence about the first fault of a request.
-
-    Args:
-        errors: The faults as pydantic reports them; the first part of `loc` is the place (body, query, path).
-        model: The model of the body, whose keys are named when one is not known.
-    """
-    # A union reports the faults of all its members. An unknown key is the most useful of all faults.
-    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    place, *path = first["loc"] or ("body",)
-    name = ".".join([*(str(part) for part in path[:-1] if not _is_type_tag(part)), *map(str, path[-1:])])
-    if path and _is_type_tag(path[-1]) and first["type"] != "extra_forbidden":
-        name = name.rpartition(".")[0]
-    if first["type"] == "json_invalid":
-        return f"{place}: not valid JSON ({first.get('ctx', {}).get('error', 'unreadable')}). Correct it."
-    if first["type"] == "extra_forbidden":
-        return f"{place}: unknown key '{name}'. {_known_keys_text(model, path)}"
-    if not name:
-        return f"{place}: {_lowered(first['msg'])}. /openapi.json describes it."
-    if first["type"] == "missing":
-        return f"{place}: the key '{name}' is missing. Add it."
-    if name == "domain" and first["type"] == "literal_error":
-        known = str(first.get("ctx", {}).get("expected", "'flood_sar'"))
-        return f"{place}: the domain {_shown(first['input'])} is not known. This service maps {known}."
-    return f"{place}: {name}: {_lowered(first['msg'])}, got {_shown(first.get('input'))}. Correct the value."
-
-
-def _is_type_tag(part: Any) -> bool:
-    """Return whether a part of a place is the name of a type that pydantic tried, and no key."""
-    return isinstance(part, str) and (part == "str" or not part.isidentifier())
-
-
-def _lowered(text: str) -> str:
-    text = text.removeprefix("Value error, ").rstrip(".")
-    return text[:1].lower() + text[1:]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _known_keys_text(model: type[BaseModel] | None, path: Sequence[Any]) -> str:
-    current: Any = model
-    for part in path[:-1]:
-        field = getattr(current, "model_fields", {}).get(part)
-        types = () if field is None else (field.annotation, *get_args(field.annotation))
-        current = next((found for found in types if hasattr(found, "model_fields")), None)
-    known = list(getattr(current, "model_fields", {}))
-    if not known:
-        return "Leave it out."
-    near = difflib.get_close_matches(str(path[-1]), known, n=1)
-    return f"Did you mean '{near[0]}'?" if near else f"Known keys here: {', '.join(known)}."

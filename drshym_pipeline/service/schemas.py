@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StrictBool, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from drshym_pipeline.records import MinAreaHa, Record, Units
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
@@ -18,6 +19,17 @@ JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"
 SceneOrigin: TypeAlias = Literal["service", "lineage"]
 ImageUri: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 ImageUris: TypeAlias = ImageUri | Annotated[tuple[ImageUri, ...], Field(min_length=1, max_length=2)]
+
+
+def _number(value: Any) -> Any:
+    """Refuse what is no number in JSON: pydantic would read `true` as 1, and texts as numbers."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("number_type", "must be a number")
+    return value
+
+
+WholeNumber: TypeAlias = Annotated[int, BeforeValidator(_number)]
+Number: TypeAlias = Annotated[float, BeforeValidator(_number)]
 
 SMALLEST_TILE, LARGEST_TILE = 64, 2048
 
@@ -30,12 +42,18 @@ class SegmentOptions(Record):
     for requests of the original system.
     """
 
-    tile: int = Field(default=DEFAULT_TILE, ge=SMALLEST_TILE, le=LARGEST_TILE, description="tile side in pixels")
-    overlap: int = Field(default=DEFAULT_OVERLAP, ge=0, le=LARGEST_TILE // 2, description="overlap of tiles in pixels")
-    explain: bool = Field(default=True, description="the overlay, which explains the map as a picture")
+    tile: WholeNumber = Field(
+        default=DEFAULT_TILE, ge=SMALLEST_TILE, le=LARGEST_TILE, description="tile side in pixels"
+    )
+    overlap: WholeNumber = Field(
+        default=DEFAULT_OVERLAP, ge=0, le=LARGEST_TILE // 2, description="overlap of tiles in pixels"
+    )
+    explain: StrictBool = Field(default=True, description="the overlay, which explains the map as a picture")
     units: Units | None = Field(default=None, description="unit of the pixel values, if it cannot be recognised")
-    threshold: float | None = Field(default=None, gt=0.0, lt=1.0, description="instead of the model's threshold")
-    min_area_ha: MinAreaHa = Field(
+    threshold: Annotated[Number, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None, description="instead of the model's threshold"
+    )
+    min_area_ha: Annotated[MinAreaHa, BeforeValidator(_number)] = Field(
         default=0.0,
         description="water areas below this size become dry, in hectares; in steps of 0.1",
         json_schema_extra={"minimum": 0, "maximum": 10, "multipleOf": 0.1},
@@ -54,7 +72,7 @@ class SegmentRequest(Record):
     image_uri: ImageUris
     pre_image_uri: ImageUris | None = None
     options: SegmentOptions = SegmentOptions()
-    wait: bool = True
+    wait: StrictBool = True
 
 
 class SegmentOutputs(Record):

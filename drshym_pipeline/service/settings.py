@@ -87,3 +87,10 @@ class ServiceSettings(BaseSettings):
     keep_upload_hours: float = Field(default=24.0, gt=0, description="age after which an unused upload is deleted")
     rate: str = Field(default="600/minute", description="requests per client, in the notation of the library limits")
     uploads_at_once: int = Field(default=8, ge=1, description="uploads that are received at the same time")
+    upload_seconds: float = Field(
+        default=60.0, gt=0, description="longest pause of an upload, and time after which upload_rate counts"
+    )
+    upload_rate: int = Field(
+        default=16 << 10, ge=0, description="lowest mean rate of an upload, in bytes per second; 0 for no limit"
+    )
+    body_seconds: float = Field(default=30.0, gt=0, description="time in which the body of another request must arrive")

@@ -1,61 +1,32 @@
-"""Uploads: the parts of a `multipart/form-data` body are written to the disk as they arrive.
+"""Uploads: the body of a request is received into a folder, within limits of bytes and of time.
 
-Nothing but one block of a file is ever in memory. The bytes are counted as they arrive, whatever the headers say. When
-the upload does not end well, for any reason, its folder is deleted. The name that a user gives to a file is kept for
-messages; the name on the disk is made of it by the rules for scene names and never leads out of the upload's folder.
+Nothing but one block of a file is ever in memory. When the upload does not end well, for any reason, its folder is
+deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import hashlib
-import os
 import shutil
+import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Final
+from pathlib import Path
+from typing import Final
 
 import anyio
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from drshym_pipeline.sar.scene_names import safe_file_stem
 from drshym_pipeline.service.problems import ProblemError
+from drshym_pipeline.service.upload_form import UploadedFile, UploadForm, too_large
 
-SCENE_FIELD: Final = "file"
-PRE_FIELD: Final = "pre_file"
-FILE_FIELDS: Final = (SCENE_FIELD, PRE_FIELD)
-TEXT_FIELDS: Final = ("options", "name", "wait", "domain")
-_MOST_FILES: Final = 2  # per field: one per polarisation
-_MOST_TEXT: Final = 1 << 16
 _FORM_BYTES: Final = 1 << 20  # texts, headers and boundaries, beside the files
 _BLOCK: Final = 1 << 20
-_STALLED_SECONDS: Final = 60.0
-_EXTENSIONS: Final = (".tif", ".tiff", ".zip")
-_LONGEST_STEM: Final = 180
-
-
-@dataclass(frozen=True)
-class UploadedFile:
-    """A file that has arrived.
-
-    Args:
-        field: The field of the form: `file` or `pre_file`.
-        name: The name that the user's file has, without folders.
-        path: Where it is.
-        sha256: The hash of its bytes.
-    """
-
-    field: str
-    name: str
-    path: Path
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -76,172 +47,10 @@ class Upload:
         """Return the files of one field."""
         return tuple(file for file in self.files if file.field == field)
 
-
-@dataclass
-class _OpenFile:
-    field: str
-    name: str
-    path: Path
-    handle: IO[bytes]
-    digest: hashlib._Hash = dataclasses.field(default_factory=hashlib.sha256)
-
-
-def _invalid(detail: str) -> ProblemError:
-    return ProblemError("invalid_request", detail)
-
-
-def base_name(filename: str) -> str:
-    """Return the last part of a name that a browser sent, with the separators of any system.
-
-    Control characters are left out, because the name is shown in messages and logs.
-    """
-    last = filename.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return "".join(letter for letter in last if letter.isprintable())
-
-
-def stored_name(name: str) -> str:
-    """Return the name of a file on the disk for the name that the user gave.
-
-    Polarisations, dates and units in it stay readable. The extension is one of a scene, so that no upload can be a
-    side-car or a table of another one.
-    """
-    path = PurePosixPath(name)
-    extension = path.suffix.lower()
-    stem = path.stem if extension in _EXTENSIONS else name
-    return safe_file_stem(stem, _LONGEST_STEM) + (extension if extension in _EXTENSIONS else ".tif")
-
-
-class _Form:
-    """Takes the parts of a form apart as they arrive.
-
-    The parser calls it for each piece; it only notes what is to be written, because writing is the task of a thread.
-
-    Args:
-        folder: The folder of the upload.
-        boundary: What separates the parts.
-        most: The largest number of bytes of all files together.
-    """
-
-    def __init__(self, folder: Path, boundary: bytes, most: int) -> None:
-        self._folder = folder
-        self._most = most
-        self._written = 0
-        self._header = b""
-        self._value = b""
-        self._disposition = b""
-        self._text: tuple[str, bytearray] | None = None
-        self._file: _OpenFile | None = None
-        self._complete = False
-        self.files: list[UploadedFile] = []
-        self.texts: dict[str, str] = {}
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._on_header,
-                "on_header_value": self._on_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers,
-                "on_part_data": self._on_data,
-                "on_part_end": self._on_part_end,
-                "on_end": self._on_end,
-            },
-        )
-
-    def write(self, block: bytes) -> None:
-        """Take one block of the body; called in a thread, because it writes to the disk."""
-        self._parser.write(block)
-
-    def finish(self) -> None:
-        """Check that the form is whole."""
-        self._parser.finalize()
-        if not self._complete:
-            raise ProblemError("malformed_request", "The form ends before its last boundary. Send it again.")
-
-    def close(self) -> None:
-        """Close a file that has not arrived as a whole."""
-        if self._file is not None:
-            self._file.handle.close()
-
-    def _begin(self) -> None:
-        self._disposition = b""
-
-    def _on_header(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _on_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._header = self._value = b""
-
-    def _on_headers(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        if name in FILE_FIELDS:
-            self._open(name, options.get(b"filename", b"").decode("utf-8", "replace"))
-        elif name in TEXT_FIELDS:
-            if name in self.texts:
-                raise _invalid(f"form: the field '{name}' is given twice. Give it once.")
-            self._text = name, bytearray()
-        else:
-            known = ", ".join((*FILE_FIELDS, *TEXT_FIELDS))
-            raise _invalid(f"form: unknown field {name!r}. Known fields: {known}.")
-
-    def _open(self, field_name: str, filename: str) -> None:
-        name = base_name(filename)
-        if not name:
-            raise _invalid(f"form: the field '{field_name}' must be a file with a name. Choose a file.")
-        same = [file for file in self.files if file.field == field_name]
-        if len(same) >= _MOST_FILES:
-            raise _invalid(f"form: the field '{field_name}' is given {_MOST_FILES + 1} times. Give one scene.")
-        path = self._folder / field_name / stored_name(name)
-        if any(file.path == path for file in same):
-            raise _invalid(f"form: two files have the name {name!r}. Give the VV and the VH file of one scene.")
-        path.parent.mkdir(exist_ok=True)
-        self._file = _OpenFile(field_name, name, path, path.open("xb"))
-
-    def _on_data(self, data: bytes, start: int, end: int) -> None:
-        if self._file is not None:
-            self._written += end - start
-            if self._written > self._most:
-                raise too_large(self._most)
-            self._file.digest.update(data[start:end])
-            self._file.handle.write(data[start:end])
-        elif self._text is not None:
-            if len(self._text[1]) + end - start > _MOST_TEXT:
-                raise _invalid(f"form: the field '{self._text[0]}' has more than {_MOST_TEXT} bytes. Shorten it.")
-            self._text[1].extend(data[start:end])
-
-    def _on_part_end(self) -> None:
-        if self._file is not None:
-            done, self._file = self._file, None
-            # A job that waits survives a power cut, so its files must too.
-            with done.handle as handle:
-                handle.flush()
-                os.fsync(handle.fileno())
-            self.files.append(UploadedFile(done.field, done.name, done.path, done.digest.hexdigest()))
-        elif self._text is not None:
-            name, content = self._text
-            self._text = None
-            try:
-                self.texts[name] = content.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise _invalid(f"form: the field '{name}' is not UTF-8. Send it as UTF-8.") from error
-
-    def _on_end(self) -> None:
-        self._complete = True
-
-
-def too_large(most: int) -> ProblemError:
-    """Return the answer for an upload that has too many bytes."""
-    return ProblemError(
-        "too_large",
-        f"The upload has more than {most} bytes. Cut the scene into parts, or ask the operator for a larger limit.",
-        {"Connection": "close"},
-    )
+    @property
+    def shown_names(self) -> dict[str, str]:
+        """The names that the user gave to the files, by the paths of the stored ones."""
+        return {str(file.path): file.name for file in self.files}
 
 
 def _boundary(request: Request, most: int) -> bytes:
@@ -264,57 +73,95 @@ def _boundary(request: Request, most: int) -> bytes:
     return boundary
 
 
-async def _receive(request: Request, form: _Form, most: int) -> None:
+@dataclass(frozen=True)
+class UploadLimits:
+    """What an upload may be.
+
+    Args:
+        most: The largest number of bytes of all files together.
+        seconds: The longest pause, and the time after which the mean rate counts.
+        rate: The lowest mean rate in bytes per second.
+    """
+
+    most: int
+    seconds: float
+    rate: int
+
+
+def _stalled(limits: UploadLimits) -> ProblemError:
+    return ProblemError(
+        "upload_stalled",
+        f"The upload arrived too slowly: no byte for {limits.seconds:g} s, or fewer than {limits.rate} bytes per "
+        "second on the whole. Send it again over a better connection.",
+        {"Connection": "close"},
+    )
+
+
+async def _chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes]:
+    """Yield the body of a request as it arrives, while it arrives fast enough.
+
+    The time for which the service itself is busy with the bytes does not count.
+    """
+    stream = request.stream()
+    total, waited = 0, 0.0
+    while True:
+        started = time.monotonic()
+        # A connection that sends a byte now and then is ended as soon as it is too slow on the whole.
+        allowed = limits.seconds
+        if limits.rate:
+            allowed = min(allowed, max(limits.seconds, total / limits.rate) - waited)
+        try:
+            async with asyncio.timeout(max(allowed, 0.0)):
+                chunk = await anext(stream, None)
+        except TimeoutError as error:
+            raise _stalled(limits) from error
+        if chunk is None:
+            return
+        waited += time.monotonic() - started
+        total += len(chunk)
+        yield chunk
+
+
+async def _receive(request: Request, form: UploadForm, limits: UploadLimits) -> None:
     """Write the body of a request through a form, in blocks of about one MiB."""
     waiting = bytearray()
     total = 0
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(_STALLED_SECONDS):
-                chunk = await anext(stream, None)
-        except TimeoutError as error:
-            raise ProblemError(
-                "upload_stalled",
-                f"No byte of the upload arrived for {_STALLED_SECONDS:.0f} s. Send it again.",
-                {"Connection": "close"},
-            ) from error
-        if chunk is None:
-            break
-        total += len(chunk)
-        if total > most + _FORM_BYTES:
-            raise too_large(most)
-        waiting += chunk
-        if len(waiting) >= _BLOCK:
-            await run_in_threadpool(form.write, bytes(waiting))
-            waiting.clear()
+    async with aclosing(_chunks(request, limits)) as chunks:
+        async for chunk in chunks:
+            total += len(chunk)
+            if total > limits.most + _FORM_BYTES:
+                raise too_large(limits.most)
+            waiting += chunk
+            if len(waiting) >= _BLOCK:
+                await run_in_threadpool(form.write, bytes(waiting))
+                waiting.clear()
     await run_in_threadpool(form.write, bytes(waiting))
     await run_in_threadpool(form.finish)
 
 
 @asynccontextmanager
-async def received_upload(request: Request, folder: Path, most: int) -> AsyncIterator[Upload]:
+async def received_upload(request: Request, folder: Path, limits: UploadLimits) -> AsyncIterator[Upload]:
     """Receive the upload of a request. If the block raises, everything that has arrived is deleted.
 
     Args:
         request: The request, whose body has not been read.
         folder: The folder of all uploads.
-        most: The largest number of bytes of all files together.
+        limits: What the upload may be.
 
     Raises:
-        ProblemError: The body is no form, is too large, has fields that are not known, or stops.
+        ProblemError: The body is no form, is too large, has fields that are not known, or is too slow.
         ClientDisconnect: The client went away.
     """
-    boundary = _boundary(request, most)
+    boundary = _boundary(request, limits.most)
     own = folder / uuid.uuid4().hex
     await run_in_threadpool(own.mkdir, parents=True)
     try:
         try:
-            form = _Form(own, boundary, most)
+            form = UploadForm(own, boundary, limits.most)
         except FormParserError as error:
             raise ProblemError("malformed_request", "The boundary of the form is too long. Shorten it.") from error
         try:
-            await _receive(request, form, most)
+            await _receive(request, form, limits)
         except FormParserError as error:
             raise ProblemError("malformed_request", "The form cannot be read. Send it again.") from error
         finally:

@@ -227,6 +227,7 @@ def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection
             min_area_ha=spec.options.min_area_ha,
             known=KnownScene(spec.source_uris),
             pre_known=KnownScene(spec.pre_uris),
+            most_pixels=spec.most_pixels,
             backscatter=True,  # the page shows it, and its values at a click
             progress=_Reporter(order.job_id, connection),
         )

@@ -117,7 +117,16 @@ def make_vh_alone(folder: Path) -> Path:
     return safe
 
 
+def make_unnamed(folder: Path) -> Path:
+    safe = write_safe(folder)
+    vv, vh = product_images(safe)
+    vh.unlink()
+    vv.rename(vv.with_name("image.tiff"))
+    return safe
+
+
 WRONG = [
+    (make_unnamed, "no image of VV was found in measurement/ (there is image.tiff)", "original names again"),
     (make_horizontal, "contains HH and HV, and no VV", "1SDV or 1SSV"),
     (make_slc, "is an SLC product", "GRD product of the same pass"),
     (make_renamed_slc, "is an SLC product", "GRD product of the same pass"),
@@ -142,6 +151,10 @@ def test_a_product_that_is_no_scene_is_refused_by_name(
 def test_the_remedies_of_a_refused_product_work(tmp_path: Path):
     good = write_safe(tmp_path / "good")
     assert len(opened(good, tmp_path)) == 2, "the GRD product, a product with VV, the product unpacked again"
+    unnamed = make_unnamed(tmp_path / "unnamed")
+    image = unnamed / "measurement" / "image.tiff"
+    image.rename(image.with_name(product_images(good)[0].name))
+    assert len(opened(unnamed, tmp_path)) == 1, "the original names"
     double = make_double(tmp_path / "double")
     with open_sources([double / "measurement" / product_images(good)[0].name], tmp_path) as found:
         assert describe_scene(found.files).mode == "vv", "one of its images"
@@ -237,6 +250,7 @@ def fewest(patch: pytest.MonkeyPatch, name: str, value: int) -> None:
 BAD_ZIPS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], Any], str]] = {
     "cut short": (lambda path, _: path.write_bytes(path.read_bytes()[:-2000]), "cut short"),
     "empty": (lambda path, _: path.write_bytes(b""), "cut short"),
+    "nothing in it": (lambda path, _: zipfile.ZipFile(path, "w").close(), "contains no .SAFE folder"),
     "no zip": (lambda path, _: path.write_bytes(b"no zip at all" * 100), "no zip"),
     "another file": (lambda path, _: with_entry(path, "readme.txt"), "does not contain one .SAFE folder alone"),
     "macOS": (lambda path, _: with_entry(path, "__MACOSX/x"), "does not contain one .SAFE folder alone"),

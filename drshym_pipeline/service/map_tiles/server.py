@@ -10,17 +10,12 @@ from cachetools import LRUCache
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import MapGrid
+from drshym_pipeline.service.helper_process import ProcessEndedError, TimeLimitError
 from drshym_pipeline.service.map_tiles.drawing import DrawRequest, ReadRequest
 from drshym_pipeline.service.map_tiles.errors import TileServerError
 from drshym_pipeline.service.map_tiles.layers import find_layer, layer_answers
 from drshym_pipeline.service.map_tiles.points import point_answer, point_pixels, point_place
-from drshym_pipeline.service.map_tiles.process import (
-    Failure,
-    ProcessEndedError,
-    TileProcess,
-    TimeLimitError,
-    named_file,
-)
+from drshym_pipeline.service.map_tiles.process import Failure, TileProcess, named_file
 from drshym_pipeline.service.map_tiles.scene import TileScene
 from drshym_pipeline.service.map_tiles.tilejson import tilejson_of
 from drshym_pipeline.service.map_tiles.web_map import check_tile, grid_of, place_of, tile_grid

@@ -6,10 +6,12 @@ import difflib
 import re
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Path, Request
+from fastapi import APIRouter, Path, Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
-from drshym_pipeline.service.problems import ProblemError, describe_invalid
+from drshym_pipeline.service.invalid_requests import describe_invalid, shown_value
+from drshym_pipeline.service.problems import ProblemError
 
 ANY_REQUEST: Final = ("malformed_request", "unknown_host", "token_needed", "invalid_request", "too_many_requests")
 """Codes of the errors that every route may answer with."""
@@ -25,6 +27,23 @@ _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5}
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
+def head_routes(router: APIRouter) -> APIRouter:
+    """Return a route for HEAD beside each one for GET. The server sends its headers alone."""
+    added = APIRouter()
+    for route in router.routes:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            added.add_api_route(
+                route.path,
+                route.endpoint,
+                methods=["HEAD"],
+                response_class=route.response_class,
+                response_model=route.response_model,
+                dependencies=route.dependencies,
+                include_in_schema=False,
+            )
+    return added
+
+
 def refuse_unknown_parameters(request: Request) -> None:
     """Refuse a parameter in the address that the route does not have.
 
@@ -37,10 +56,8 @@ def refuse_unknown_parameters(request: Request) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             names = f"Known parameters: {', '.join(known)}." if known else "This address has no parameters."
-            raise ProblemError(
-                "invalid_request",
-                f"query: unknown parameter {name[:80]!r}. {f'Did you mean {near[0]!r}?' if near else names}",
-            )
+            advice = f"Did you mean '{near[0]}'?" if near else names
+            raise ProblemError("invalid_request", f"query: unknown parameter {shown_value(name)}. {advice}")
 
 
 def own_address(request: Request) -> str:

@@ -93,15 +93,13 @@ def delete_scene(id: SceneId, service: RunningService) -> None:
         raise ProblemError("unknown_scene", "The scene was deleted in the meantime.")
 
 
-@router.api_route(
+@router.get(
     "/v1/scenes/{id}/files/{name}",
-    methods=["GET"],
     operation_id="get_file",
     summary="Read a file of a map",
     response_class=Response,
     responses={**_FILE, **error_responses(*_ERRORS, "unknown_scene", "unknown_file", "range_not_satisfiable")},
 )
-@router.head("/v1/scenes/{id}/files/{name}", include_in_schema=False)
 def get_file(id: SceneId, name: FileName, request: Request, service: RunningService) -> Response:
     """Return a file of a map, or a part of it. GDAL and QGIS read GeoTIFFs in this way."""
     scene = service.scene(id)
@@ -110,15 +108,13 @@ def get_file(id: SceneId, name: FileName, request: Request, service: RunningServ
     return file_response(request, scene.folder / name, attachment=not name.endswith((".png", ".html", ".txt")))
 
 
-@router.api_route(
+@router.get(
     "/v1/scenes/{id}/thumbnail.png",
-    methods=["GET"],
     operation_id="get_thumbnail",
     summary="Show the small picture of a map",
     response_class=Response,
     responses={**_PICTURE, **error_responses(*_ERRORS, "unknown_scene", "unknown_file", "range_not_satisfiable")},
 )
-@router.head("/v1/scenes/{id}/thumbnail.png", include_in_schema=False)
 def get_thumbnail(id: SceneId, request: Request, service: RunningService) -> Response:
     """Return the small picture of a map."""
     path = service.scene(id).file("thumbnail")
@@ -137,7 +133,7 @@ def get_thumbnail(id: SceneId, request: Request, service: RunningService) -> Res
         **error_responses(*_ERRORS, "unknown_scene"),
     },
 )
-def get_archive(id: SceneId, service: RunningService) -> Response:
+def get_archive(id: SceneId, request: Request, service: RunningService) -> Response:
     """Return all files of a map in one zip."""
     scene = service.scene(id)
-    return archive_response(f"{id}.zip", [scene.folder / name for name in served_files(scene).values()])
+    return archive_response(request, f"{id}.zip", [scene.folder / name for name in served_files(scene).values()])

@@ -12,13 +12,14 @@ from starlette.responses import JSONResponse
 
 from drshym_pipeline.service.answers import job_path, segment_response
 from drshym_pipeline.service.context import RunningService, Service
+from drshym_pipeline.service.invalid_requests import shown_value
 from drshym_pipeline.service.job_answers import answer_of, failure_problem
 from drshym_pipeline.service.jobs import Job
 from drshym_pipeline.service.mapping_requests import SceneToMap, addressed_scene, submit, uploaded_scene
 from drshym_pipeline.service.problems import ProblemError, error_responses
 from drshym_pipeline.service.routes.checks import ANY_REQUEST, FAULTS, FROM_PAGE, parsed_text, require_json
 from drshym_pipeline.service.schemas import JobAnswer, SegmentOptions, SegmentRequest, SegmentResponse
-from drshym_pipeline.service.uploads import received_upload
+from drshym_pipeline.service.uploads import UploadLimits, received_upload
 
 router = APIRouter(tags=["mapping"])
 
@@ -27,6 +28,7 @@ _ERRORS: Final = (
     *FROM_PAGE,
     *FAULTS,
     "method_not_allowed",
+    "upload_stalled",
     "too_large",
     "scene_too_large",
     "unsupported_media_type",
@@ -105,8 +107,9 @@ _FORM: Final[dict[str, Any]] = {
                         "name": {
                             "type": "string",
                             "minLength": 1,
-                            "maxLength": 100,
-                            "description": "name of the scene; taken from the files by default",
+                            "maxLength": 200,
+                            "description": "name of the scene: letters, digits, '_', '-' and '.', at most 200 bytes; "
+                            "taken from the files by default",
                         },
                         "wait": {
                             "type": "string",
@@ -139,7 +142,7 @@ async def segment(body: SegmentRequest, service: RunningService) -> Response:
 
     Small scenes are answered with the map. Other scenes become a job (202).
     """
-    scene = await run_in_threadpool(addressed_scene, body, service.settings)
+    scene = await run_in_threadpool(addressed_scene, body, service.settings, service.sizes)
     return await _mapped(scene, body.options, body.wait, service)
 
 
@@ -148,35 +151,48 @@ async def segment(body: SegmentRequest, service: RunningService) -> Response:
     operation_id="segment_upload",
     summary="Map an uploaded scene",
     response_model=SegmentResponse,
-    responses={**_ACCEPTED, **error_responses(*_ERRORS, "upload_stalled", "too_many_uploads")},
+    responses={**_ACCEPTED, **error_responses(*_ERRORS, "too_many_uploads")},
     openapi_extra=_FORM,
 )
 async def segment_upload(request: Request, service: RunningService) -> Response:
     """Map a scene from the files of a form. The files are deleted when the job has ended."""
     with service.gate.admitted():
-        async with received_upload(request, service.uploads, service.settings.upload_bytes) as upload:
+        async with received_upload(request, service.uploads, _upload_limits(service)) as upload:
             texts = upload.texts
             if texts.get("domain", "flood_sar") != "flood_sar":
                 raise ProblemError(
                     "invalid_request",
-                    f"form: the domain {texts['domain'][:80]!r} is not known. This service maps 'flood_sar'.",
+                    f"form: the domain {shown_value(texts['domain'])} is not known. This service maps 'flood_sar'.",
                 )
             options = parsed_text(SegmentOptions, "options", texts.get("options", "{}"))
             wait = _flag(texts.get("wait", "true"))
-            scene = await run_in_threadpool(uploaded_scene, upload, texts.get("name"), service.settings)
-            job = await run_in_threadpool(submit, scene, options, service.engine, service.catalogue)
+            name = texts.get("name")
+            scene = await run_in_threadpool(uploaded_scene, upload, name, service.settings, service.sizes)
+            job = await _submitted(scene, options, service)
     # From here on the files belong to the job.
     return await _answered(job, scene.pixels, wait, service)
+
+
+def _upload_limits(service: Service) -> UploadLimits:
+    settings = service.settings
+    return UploadLimits(settings.upload_bytes, settings.upload_seconds, settings.upload_rate)
 
 
 def _flag(text: str) -> bool:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    raise ProblemError("invalid_request", f"form: wait: must be true or false, got {text[:80]!r}. Correct the value.")
+    raise ProblemError(
+        "invalid_request", f"form: wait: must be true or false, got {shown_value(text)}. Correct the value."
+    )
+
+
+async def _submitted(scene: SceneToMap, options: SegmentOptions, service: Service) -> Job:
+    most = service.settings.scene_pixels
+    return await run_in_threadpool(submit, scene, options, service.engine, service.catalogue, most)
 
 
 async def _mapped(scene: SceneToMap, options: SegmentOptions, wait: bool, service: Service) -> Response:
-    job = await run_in_threadpool(submit, scene, options, service.engine, service.catalogue)
+    job = await _submitted(scene, options, service)
     return await _answered(job, scene.pixels, wait, service)
 
 

@@ -72,14 +72,16 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_back(tmp_path):
     for _ in range(3):
         problem_of(client.get("/v1/jobs"), 503, "not_ready")
     refused = client.get("/v1/jobs")
-    problem_of(refused, 429, "too_many_requests")
+    said = problem_of(refused, 429, "too_many_requests")
+    assert said.startswith("This address has sent more than 3 requests in 1 minute. Try again in ")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert client.get("/health").status_code == 200
     assert client.get("/static/main.js").status_code == 200
     # Pictures are counted apart, because a map asks for many of them.
     for _ in range(30):
         problem_of(client.get("/v1/scenes/x/tiles/mask/0/0/0.png"), 503, "not_ready")
-    problem_of(client.get("/v1/scenes/x/tiles/mask/0/0/0.png"), 429, "too_many_requests")
+    said = problem_of(client.get("/v1/scenes/x/tiles/mask/0/0/0.png"), 429, "too_many_requests")
+    assert "more than 30 requests for pictures in 1 minute" in said
 
 
 def test_an_address_that_a_client_claims_to_have_does_not_count(tmp_path):
@@ -89,7 +91,9 @@ def test_an_address_that_a_client_claims_to_have_does_not_count(tmp_path):
 
 
 def test_a_rate_that_cannot_be_understood_is_an_error_at_the_start(tmp_path):
-    with pytest.raises(InputError, match="600/minute"):
+    with pytest.raises(
+        InputError, match=r"DRSHYM_SERVICE_RATE: cannot be 'often'\. Give a number per time, such as 600/minute"
+    ):
         create_app(ExplicitSettings(root=tmp_path, rate="often"))
 
 
@@ -139,12 +143,42 @@ def test_on_the_loopback_address_other_names_are_refused(tmp_path, host):
     problem_of(client_of(tmp_path).get("/health", headers={"Host": host}), 400, "unknown_host")
 
 
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        ["127.0.0.1:99999"],
+        ["127.0.0.1:65536"],
+        ["127.0.0.1:x"],
+        ["127.0.0.1:"],
+        ["user@127.0.0.1"],
+        ["user:password@127.0.0.1:8080"],
+        ["evil.example@127.0.0.1"],
+        ["127.0.0.1", "127.0.0.1"],
+        ["127.0.0.1", "evil.example"],
+        ["127.0.0.1/x"],
+    ],
+)
+def test_a_host_that_cannot_be_read_is_refused(tmp_path, hosts):
+    sent = client_of(tmp_path).get("/health", headers=[("Host", host) for host in hosts])
+    problem_of(sent, 400, "malformed_request")
+
+
+@pytest.mark.parametrize("origin", ["https://127.0.0.1:8080", "ftp://127.0.0.1:8080", "http://127.0.0.1", "null", ""])
+def test_an_origin_of_another_scheme_or_port_is_foreign(tmp_path, origin):
+    client = client_of(tmp_path)
+    problem_of(client.post("/v1/segment", json={}, headers={"Origin": origin}), 403, "foreign_origin")
+    own = client.post("/v1/segment", json={}, headers={"Origin": "http://127.0.0.1:8080"})
+    problem_of(own, 503, "not_ready")
+
+
 def test_names_of_a_proxy_are_accepted_when_they_are_configured(tmp_path):
     client = client_of(tmp_path, hosts=("maps.example",))
     assert client.get("/health", headers={"Host": "maps.example"}).status_code == 200
     problem_of(client.get("/health", headers={"Host": "evil.example"}), 400, "unknown_host")
     sent = client.post("/v1/segment", json={}, headers={"Origin": "https://maps.example"})
     problem_of(sent, 503, "not_ready")
+    sent = client.post("/v1/segment", json={}, headers={"Origin": "http://maps.example"})
+    problem_of(sent, 403, "foreign_origin")
 
 
 def test_the_description_names_every_error_of_every_route(tmp_path):
@@ -161,10 +195,10 @@ def test_the_description_names_every_error_of_every_route(tmp_path):
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/v1/jobs/x", "DELETE, GET"),
-        ("/v1/scenes/x", "DELETE, GET"),
+        ("/v1/jobs/x", "DELETE, GET, HEAD"),
+        ("/v1/scenes/x", "DELETE, GET, HEAD"),
         ("/v1/scenes/x/files/y", "GET, HEAD"),
-        ("/health", "GET"),
+        ("/health", "GET, HEAD"),
     ],
 )
 def test_a_method_that_is_not_allowed_is_answered_with_all_that_are(tmp_path, path, methods):

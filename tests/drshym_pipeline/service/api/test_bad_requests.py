@@ -6,8 +6,13 @@ import json
 
 import pytest
 
-from tests.http_service import ask_for, problem_of
+from tests.http_service import SMALL_TILES, ask_for, await_job, problem_of
 from tests.small_scenes import write_lake_scene
+
+
+def _with_options(**options: object) -> dict[str, object]:
+    return {"domain": "flood_sar", "image_uri": "x", "options": options}
+
 
 BAD_BODIES = {
     "another domain": ({"domain": "crops", "image_uri": "x"}, "the domain 'crops' is not known"),
@@ -26,14 +31,45 @@ BAD_BODIES = {
         {"domain": "flood_sar", "image_uri": "x", "options": {"min_area_ha": 0.55}},
         "options.min_area_ha",
     ),
-    "a list": ([], "dictionary"),
+    "a list": ([], "body: must be an object with keys, such as {"),
+    "nothing": (None, "body: nothing was sent. Send a JSON object."),
+    "a tile as digits": (_with_options(tile="512"), "options.tile: must be a number, got '512'"),
+    "a tile as true": (_with_options(tile=True), "options.tile: must be a number, got true"),
+    "half a tile": (_with_options(tile=512.5), "options.tile: must be a whole number, got 512.5"),
+    "an overlap as false": (_with_options(overlap=False), "options.overlap: must be a number, got false"),
+    "an overlap of null": (_with_options(overlap=None), "options.overlap: must be a number, got null"),
+    "a threshold as text": (_with_options(threshold="0.5"), "options.threshold: must be a number, got '0.5'"),
+    "a minimum area of true": (_with_options(min_area_ha=True), "options.min_area_ha: must be a number, got true"),
+    "explain as text": (_with_options(explain="no"), "options.explain: must be true or false, got 'no'"),
+    "explain as a number": (_with_options(explain=1), "options.explain: must be true or false, got 1"),
+    "a unit that is not known": (_with_options(units="dB"), "options.units: must be 'db'"),
+    "wait as text": ({"domain": "flood_sar", "image_uri": "x", "wait": "no"}, "wait: must be true or false, got 'no'"),
+    "options as a list": ({"domain": "flood_sar", "image_uri": "x", "options": []}, "options: must be an object"),
+    "three addresses": (
+        {"domain": "flood_sar", "image_uri": ["a", "b", "c"]},
+        "image_uri: must be an address of 1 to 2,048 characters, or a list of one or two such addresses, got [",
+    ),
+    "no address before": (
+        {"domain": "flood_sar", "image_uri": "x", "pre_image_uri": []},
+        "pre_image_uri: must be an address of 1 to 2,048 characters, or a list of one or two such addresses, got []",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
 def test_a_body_with_a_fault_is_refused_with_the_name_of_the_key(client, name):
     body, said = BAD_BODIES[name]
-    assert said in problem_of(client.post("/v1/segment", json=body), 422, "invalid_request")
+    content = b"" if body is None else json.dumps(body)
+    sent = client.post("/v1/segment", content=content, headers={"Content-Type": "application/json"})
+    detail = problem_of(sent, 422, "invalid_request")
+    assert said in detail
+    for word in ("input should", "dictionary", "field required", "None", "True", "False", "tuple", "string", "integer"):
+        assert word not in detail
+
+
+def test_a_whole_number_is_a_number(client, scene):
+    sent = ask_for(client, str(scene), options={"tile": 64.0, "overlap": 16, "threshold": 0.5, "min_area_ha": 1})
+    assert sent.raise_for_status().json()["provenance"]["threshold"] == 0.5
 
 
 def test_a_body_that_is_no_json_is_refused(client):
@@ -41,7 +77,10 @@ def test_a_body_that_is_no_json_is_refused(client):
     assert "body: not valid JSON" in problem_of(sent, 422, "invalid_request")
     nan = b'{"domain": "flood_sar", "image_uri": "x", "options": {"threshold": NaN}}'
     sent = client.post("/v1/segment", content=nan, headers={"Content-Type": "application/json"})
-    problem_of(sent, 422, "invalid_request")
+    assert "got NaN" in problem_of(sent, 422, "invalid_request")
+    infinite = nan.replace(b"NaN", b"1e999")
+    sent = client.post("/v1/segment", content=infinite, headers={"Content-Type": "application/json"})
+    assert "got Infinity" in problem_of(sent, 422, "invalid_request")
 
 
 def test_a_body_of_another_type_is_refused(client):
@@ -118,6 +157,25 @@ def test_a_scene_that_fails_in_the_worker_gets_the_sentence_of_the_command(clien
     said = problem_of(ask_for(client, str(bad)), 422, "scene_refused")
     assert main(["segment", str(bad), "--out", str(folder / "maps"), "--checkpoint", str(settings.checkpoint)]) == 2
     assert f"error: {said}\n" in capsys.readouterr().err
+
+
+def test_a_remedy_names_keys_of_the_request_and_no_options_of_the_command(client, folder):
+    scene = write_lake_scene(folder / "scenes" / "in_db.tif", shape=(64, 64))
+    said = problem_of(ask_for(client, str(scene), pre_image_uri=str(scene)), 422, "scene_refused")
+    assert "--" not in said
+    assert said.endswith("as the scene from before, or leave it out.")
+    said = problem_of(ask_for(client, str(scene), options={**SMALL_TILES, "units": "power"}), 422, "scene_refused")
+    assert said.endswith('Leave the option "units" out.')
+    assert ask_for(client, str(scene)).status_code == 200, "both remedies"
+    first = ask_for(client, str(scene), pre_image_uri=str(scene), wait=False)
+    job = await_job(client, first.headers["location"])
+    assert "--" not in job["problem"]["detail"]
+
+
+def test_a_link_to_itself_is_a_broken_link(client, folder):
+    link = folder / "scenes" / "itself.tif"
+    link.symlink_to(link)
+    assert problem_of(ask_for(client, str(link)), 422, "scene_refused").startswith(f"{link}: is a broken link.")
 
 
 def test_an_overlap_that_does_not_fit_the_tile_is_refused(client, scene):

@@ -73,8 +73,41 @@ def test_a_range_outside_the_file_is_a_problem_and_a_strange_one_is_ignored(clie
     outside = client.get(path, headers={"Range": f"bytes={size}-"})
     problem_of(outside, 416, "range_not_satisfiable")
     assert outside.headers["content-range"] == f"bytes */{size}"
-    for header in ("lines=1-2", "bytes=9-4", "bytes=x-y", "bytes"):
+    for header in ("lines=1-2", "bytes=9-4", "bytes=x-y", "bytes", "bytes=", "bytes=-", "bytes=1-2,x"):
         assert client.get(path, headers={"Range": header}).status_code == 200
+
+
+@pytest.mark.parametrize("header", [f"bytes={'9' * 5000}-", f"bytes={'9' * 30}-{'9' * 40}", "bytes=-0"])
+def test_a_range_beyond_any_file_is_a_problem(client, answer, header):
+    sent = client.get(answer["outputs"]["links"]["mask"], headers={"Range": header})
+    problem_of(sent, 416, "range_not_satisfiable")
+
+
+def test_of_several_ranges_those_inside_the_file_are_sent(client, answer):
+    path = answer["outputs"]["links"]["mask"]
+    whole = client.get(path).content
+    for header in ("bytes=0-9,999999999-", f"bytes={'9' * 5000}-,0-9", "bytes=-0,0-9"):
+        part = client.get(path, headers={"Range": header})
+        assert (part.status_code, part.content) == (206, whole[:10])
+    long = client.get(path, headers={"Range": f"bytes=-{'9' * 5000}"})
+    assert (long.status_code, long.content) == (206, whole)
+    several = client.get(path, headers={"Range": "bytes=0-9,20-29,999999999-"})
+    assert several.status_code == 206
+    assert several.headers["content-type"].startswith("multipart/byteranges")
+    assert whole[:10] in several.content
+    assert whole[20:30] in several.content
+
+
+def test_every_address_that_can_be_read_answers_head(client, answer):
+    links = ("files/S1_scene_001_mask.tif", "thumbnail.png", "archive.zip", "images/mask.png", "tiles/mask.json")
+    scene = [f"/v1/scenes/S1_scene_001/{link}" for link in (*links, "tiles/mask/0/0/0.png", "point?row=1&column=1")]
+    for path in ("/health", "/ready", "/metrics", "/v1/model", "/v1/jobs", "/v1/scenes", "/", *scene):
+        sent, whole = client.head(path), client.get(path)
+        assert (sent.status_code, sent.content) == (200, b""), path
+        assert sent.headers["content-type"] == whole.headers["content-type"]
+    problem = client.head("/v1/scenes/none")
+    assert (problem.status_code, problem.content) == (404, b"")
+    assert client.head("/health", params={"x": 1}).status_code == 422
 
 
 def test_all_files_come_in_one_zip(client, answer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import struct
 import time
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from drshym_pipeline.service.uploads import base_name, stored_name
+from drshym_pipeline.service.upload_form import base_name, stored_name
 from tests.http_service import SMALL_TILES, ask_for, await_job, file_part, problem_of
 from tests.small_scenes import write_lake_scene
 
@@ -54,6 +55,7 @@ BAD_FILES = {
     "HTML": ("scene.tif", b"<!doctype html><title>Login</title>", "scene.tif: not a TIFF"),
     "HTML as a zip": ("product.zip", b"<!doctype html><title>Login</title>", "product.zip: no zip, or cut short"),
     "a picture": ("scene.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "scene.png: not a TIFF"),
+    "a name with signs": ("a?b<c>.tif", b"no TIFF", "a?b<c>.tif: not a TIFF"),
     "only the header of a TIFF": ("scene.tif", b"II*\0", "scene.tif: damaged or cut short"),
     "a zip of something else": ("data.zip", zip_of(**{"readme.txt": b"hello"}), "data.zip: does not contain one .SAFE"),
     "a zip of two products": (
@@ -73,6 +75,12 @@ BAD_FILES = {
     ),
     "a zip of zeros": ("zeros.zip", _ZEROS, f"{_PRODUCT}/measurement/s1a-iw-grd-vv-x-001.tiff: not a TIFF"),
     "a zip bomb": ("bomb.zip", claiming(_ZEROS, 0xF0000000), "bomb.zip: "),
+    "a zip with nothing in it": ("empty.zip", zip_of(), "empty.zip: contains no .SAFE folder. Give a zip"),
+    "a product whose image has another name": (
+        "product.zip",
+        zip_of(**{f"{_PRODUCT}/measurement/image.tiff": b"II*\0"}),
+        "product.zip: no image of VV was found in measurement/ (there is image.tiff).",
+    ),
     "a zip in a zip": (
         "nested.zip",
         zip_of(**{f"{_PRODUCT}.zip": zip_of(**{f"{_PRODUCT}/manifest.safe": b"x"})}),
@@ -88,6 +96,49 @@ def test_a_file_that_is_no_scene_is_refused_by_the_name_that_the_user_gave(clien
     assert detail.startswith(said)
     assert str(settings.root) not in detail
     assert nothing_is_left(settings)
+
+
+def test_a_zip_has_the_size_of_its_images_and_not_of_its_bytes(client, settings):
+    directory = struct.pack("<HHHIIHHII", 2, 256, 4, 1, 500, 257, 4, 1, 400)
+    image = b"II*\0" + struct.pack("<I", 8) + directory + bytes(100)
+    large = zip_of(**{f"{_PRODUCT}/measurement/s1a-iw-grd-vv-x-001.tiff": image})
+    assert len(large) < 1000
+    said = problem_of(upload(client, [("file", ("large.zip", large))]), 413, "scene_too_large")
+    assert said == f"large.zip: has 200000 pixels, more than the limit of {settings.scene_pixels}. Cut it into parts."
+    assert nothing_is_left(settings)
+
+
+def test_a_failure_in_the_worker_names_the_file_as_the_user_does(client, settings, tmp_path):
+    path = write_lake_scene(tmp_path / "no_vv.tif", shape=(64, 64), bands=("VH",))
+    for name in ("scene?1.tif", "scene.png", "no vv (1).tif"):
+        said = problem_of(upload(client, [file_part(path, name)]), 422, "scene_refused")
+        assert said.startswith(f"{name}: it contains only VH")
+        job = upload(client, [file_part(path, name)], wait="false").headers["location"]
+        assert await_job(client, job)["problem"]["detail"] == said
+
+
+def test_files_whose_names_differ_in_signs_only_are_two_files(client, settings, tmp_path):
+    bands = [write_lake_scene(tmp_path / f"{band}.tif", shape=(64, 64), bands=(band,)) for band in ("VV", "VH")]
+    parts = [file_part(path, name) for path, name in zip(bands, ("a?b.tif", "a*b.tif"), strict=True)]
+    answer = upload(client, parts).raise_for_status().json()
+    assert client.get(answer["outputs"]["links"]["record"]).json()["modality"] == "sentinel1_sar_vv_vh"
+    other = write_lake_scene(tmp_path / "other.tif", shape=(32, 64), bands=("VH",))
+    said = problem_of(upload(client, [parts[0], file_part(other, "a*b.tif")]), 422, "scene_refused")
+    assert "a?b.tif" in said
+    assert "a*b.tif" in said
+    assert "a_b" not in said
+
+
+@pytest.mark.parametrize(("name", "status"), [("x" * 200, 200), ("x" * 201, 422), ("ü" * 101, 422)])
+def test_the_name_of_a_scene_may_be_as_long_as_described(client, scene, name, status):
+    form = client.get("/openapi.json").json()["paths"]["/v1/segment/upload"]["post"]["requestBody"]
+    described = form["content"]["multipart/form-data"]["schema"]["properties"]["name"]
+    assert described["maxLength"] == 200
+    assert "at most 200 bytes" in described["description"]
+    sent = upload(client, [file_part(scene)], name=name)
+    assert sent.status_code == status
+    if status == 422:
+        assert "at most 200 bytes" in problem_of(sent, 422, "invalid_request")
 
 
 def test_a_scene_that_is_cut_short_is_refused(client, settings, scene):
@@ -177,7 +228,11 @@ def test_an_upload_that_is_shorter_than_it_says_leaves_nothing(client, settings)
 
 
 def test_an_upload_that_says_it_is_huge_is_refused_before_it_arrives(client, settings):
-    received = raw(client, f"{_FORM}\r\nContent-Length: {1 << 50}", b"", close=False)
+    # The uploads of other tests, whose connections are closed, may not have ended yet.
+    while (received := raw(client, f"{_FORM}\r\nContent-Length: {1 << 50}", b"", close=False)).startswith(
+        b"HTTP/1.1 429"
+    ):
+        time.sleep(0.05)
     assert received.startswith(b"HTTP/1.1 413")
     assert nothing_is_left(settings)
 

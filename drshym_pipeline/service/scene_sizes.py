@@ -1,0 +1,177 @@
+"""How many pixels a scene has, looked up in other processes.
+
+The service itself never opens a raster: a file that lets the raster library crash or hang ends a process of this
+module, and its request gets an error. The next request gets a new process.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from drshym_pipeline.errors import InputError
+from drshym_pipeline.service.helper_process import READY, HelperProcess, ProcessEndedError, TimeLimitError
+from drshym_pipeline.service.problems import ProblemError
+
+_PROCESSES: Final = 2  # one that hangs does not stop the other
+_SECONDS: Final = 60.0  # in a zip, an image may have its header at the end
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """An error that is no fault of the file, as a traceback."""
+
+    text: str
+
+
+def _serve(connection: Connection) -> None:
+    """Answer each list of files with the pixels of its largest image, or the error, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the service stops this one itself
+    from drshym_pipeline.sar import safe_open  # noqa: F401  # loaded before the first request
+
+    connection.send(READY)
+    while True:
+        try:
+            sources: Sequence[Path] = connection.recv()
+        except (EOFError, OSError):
+            return
+        answer: int | InputError | _Fault
+        try:
+            answer = largest_image(sources)
+        except InputError as error:
+            answer = error
+        except Exception:
+            answer = _Fault(traceback.format_exc())
+        connection.send(answer)
+
+
+def largest_image(sources: Sequence[Path]) -> int:
+    """Return the pixels of one band of the largest image of a scene.
+
+    Args:
+        sources: Its files, or one SAFE folder or one zip.
+
+    Raises:
+        InputError: A file is no GeoTIFF, a folder or zip is no product.
+    """
+    from drshym_pipeline.sar.archives import packed_sizes
+    from drshym_pipeline.sar.safe_open import open_scene_file
+    from drshym_pipeline.sar.safe_product import is_zip_name, product_folder, product_images
+
+    folder = product_folder(sources[0]) if len(sources) == 1 else None
+    sizes: list[tuple[int, int]] = []
+    for path in sources if folder is None else product_images(folder):
+        if folder is None and is_zip_name(path.name):
+            sizes += packed_sizes(path)
+        else:
+            with open_scene_file(path) as dataset:
+                sizes.append((dataset.width, dataset.height))
+    return max((width * height for width, height in sizes), default=0)
+
+
+class SceneSizes:
+    """Looks up sizes. Its calls block and may come from several threads.
+
+    Args:
+        processes: The number of processes.
+        seconds: The time limit of one scene, and of its wait for a process.
+    """
+
+    def __init__(self, processes: int = _PROCESSES, seconds: float = _SECONDS) -> None:
+        self._count, self._seconds = processes, seconds
+        self._free: queue.Queue[HelperProcess] = queue.Queue()
+        self._all: set[HelperProcess] = set()
+        self._lock = threading.Lock()
+        self._running = False
+
+    def start(self) -> None:
+        """Start the processes."""
+        self._running = True
+        for _ in range(self._count):
+            self._add()
+
+    def stop(self) -> None:
+        """End the processes. Requests that are being answered fail."""
+        with self._lock:
+            self._running = False
+            processes = list(self._all)
+            self._all.clear()
+        for process in processes:
+            process.stop()
+
+    def processes(self) -> list[int]:
+        """Return the ids of the processes."""
+        with self._lock:
+            return [process.pid for process in self._all if process.pid is not None]
+
+    def pixels(self, sources: Sequence[Path], name: str) -> int:
+        """Return the pixels of one band of the largest image of a scene.
+
+        Args:
+            sources: Its files, or one SAFE folder or one zip.
+            name: What an error calls the scene.
+
+        Raises:
+            InputError: A file is no GeoTIFF, a folder or zip is no product.
+            ProblemError: The process that looked at the scene has ended, or it took too long.
+        """
+        process = self._take()
+        try:
+            answer = process.ask(tuple(sources), self._seconds)
+        except (ProcessEndedError, TimeLimitError) as error:
+            self._replace(process)
+            if isinstance(error, TimeLimitError):
+                text = f"{name}: its header was not read within {self._seconds:g} seconds. Copy the file again."
+                raise ProblemError("time_limit", text) from error
+            text = f"{name}: the process that read its header ended. Look for damage in the file, then send it again."
+            raise ProblemError("worker_ended", text) from error
+        except BaseException:
+            self._replace(process)  # an answer may still be on its way, which no other request may get
+            raise
+        self._free.put(process)
+        if isinstance(answer, InputError):
+            raise answer
+        if isinstance(answer, _Fault):
+            raise RuntimeError(answer.text)
+        return int(answer)
+
+    def _take(self) -> HelperProcess:
+        """Return a process that runs. One that has ended while it was idle is replaced first."""
+        while self._running:
+            try:
+                process = self._free.get(timeout=self._seconds)
+            except queue.Empty:
+                break
+            if process.alive:
+                return process
+            self._replace(process)
+        raise ProblemError(
+            "not_ready", "The service looks at other scenes. Try again in some seconds.", {"Retry-After": "5"}
+        )
+
+    def _add(self) -> None:
+        process = HelperProcess(_serve, "drshym-sizes")
+        with self._lock:
+            if self._running:
+                self._all.add(process)
+                self._free.put(process)
+                return
+        process.stop()
+
+    def _replace(self, process: HelperProcess) -> None:
+        with self._lock:
+            self._all.discard(process)
+            running = self._running
+        process.stop()
+        if running:
+            _log.warning("a process that looks up sizes of scenes is replaced")
+            self._add()
