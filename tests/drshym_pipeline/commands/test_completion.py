@@ -19,7 +19,7 @@ PROGRAMS = Path(sys.executable).parent
 
 
 def completed(setup: str, typed: str, expected: str) -> str:
-    """Type a text and Tab in a new zsh; return what the terminal shows, when it shows what is expected or in the end."""
+    """Type a text and Tab in a new zsh; return what the terminal shows."""
     process, terminal = pty.fork()
     if process == 0:
         variables = {"TERM": "dumb", "PS1": "> ", "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}

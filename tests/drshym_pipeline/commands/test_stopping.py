@@ -1,4 +1,4 @@
-"""A command that is stopped by Ctrl+C or SIGTERM: one error line, one document, exit code 1, and nothing left behind."""
+"""A command that is stopped by Ctrl+C or SIGTERM: one error line, one document, exit code 1."""
 
 from __future__ import annotations
 
