@@ -88,9 +88,9 @@ USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 8080
 
-# The slim image has no curl. The start loads the model in every worker, which takes a while on a busy machine.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['DRSHYM_SERVICE_PORT']}/health\", timeout=8)"]
+# The slim image has no curl. /ready answers when every worker has loaded the model, which may take minutes.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=300s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['DRSHYM_SERVICE_PORT']}/ready\", timeout=8)"]
 
 # Listening on all addresses needs DRSHYM_SERVICE_TOKEN; without it the command ends with an error that says so.
 CMD ["drshym", "serve"]

@@ -49,7 +49,7 @@ def map_scene(
     limits: TerrainLimits | None = None,
     scene_id: str | None = None,
     units: Units | None = None,
-    bands: Sequence[int] = (),
+    bands: Sequence[int] | str = (),
     denoise: bool = True,
     tile: int = DEFAULT_TILE,
     overlap: int = DEFAULT_OVERLAP,
@@ -78,7 +78,8 @@ def map_scene(
         scene_id: The scene's name; taken from the file names by default.
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
             `intensity` (the square of `dn`).
-        bands: The numbers of the bands to read, VV first, if their names do not say which they are: `(1,)` or `(1, 2)`.
+        bands: The numbers of the bands to read, VV first, if their names do not say which they are: `(1,)`, `(1, 2)` or
+            the text `1,2`.
         denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
@@ -102,16 +103,16 @@ def map_scene(
         InputError: The scene, the model or an option cannot be used; the error says what to do.
         UnavailableError: The bucket of `ancillary` cannot be read now; the error says why.
     """
+    from drshym_pipeline.arrays.array_errors import errors_in_python
+    from drshym_pipeline.arrays.function_options import check_model, check_path, check_paths, checked_options
     from drshym_pipeline.mapping import map_scene as map_in_stages
     from drshym_pipeline.model.choice import choose_model
 
-    chosen = choose_model(model)
-    return map_in_stages(
-        _files(path),
-        Path(out),
-        chosen.bundle,
-        chosen.reference,
-        pre=_files(pre),
+    check_paths("path", path)
+    check_path("out", out)
+    check_paths("pre", pre := () if pre is None else pre)
+    check_model(model)
+    options = checked_options(
         ancillary=ancillary,
         limits=limits,
         scene_id=scene_id,
@@ -129,6 +130,9 @@ def map_scene(
         overwrite=overwrite,
         progress=progress,
     )
+    with errors_in_python():
+        chosen = choose_model(model)
+        return map_in_stages(_files(path), Path(out), chosen.bundle, chosen.reference, pre=_files(pre), **options)
 
 
 def segment(
@@ -137,9 +141,9 @@ def segment(
     *,
     model: ModelBundle | str | os.PathLike[str] | None = None,
     scene_id: str | None = None,
-    acquired: datetime | None = None,
+    acquired: datetime | str | None = None,
     units: Units | None = None,
-    bands: Sequence[int] = (),
+    bands: Sequence[int] | str = (),
     denoise: bool = True,
     threshold: float | None = None,
     ancillary: str | os.PathLike[str] | None = None,
@@ -163,8 +167,8 @@ def segment(
         pre: A scene from before the event, as for `scene`. With it flood is separated from water that was there before.
         model: A loaded model, or the directory of a sealed one. By default as in `load_model`.
         scene_id: The scene's name; by default that of the file, or of the file that the array was read from.
-        acquired: When the scene was acquired; a time without a zone is UTC. By default as the name of the file says, or
-            the coordinate `time` of the array.
+        acquired: When the scene was acquired, also as ISO text; a time without a zone is UTC. By default as the name of
+            the file says, or the coordinate `time` of the array.
         units: The unit of the pixel values, if it cannot be recognised; as for `map_scene`.
         bands: The numbers of the bands to read, VV first, if their names do not say which they are.
         denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
@@ -188,13 +192,12 @@ def segment(
     Raises:
         InputError: The scene, the model or an option cannot be used; the error says what to do.
     """
+    from drshym_pipeline.arrays.function_options import check_model, checked_options
     from drshym_pipeline.arrays.segmenting import segment_scene
     from drshym_pipeline.model.choice import choose_model
 
-    return segment_scene(
-        scene,
-        pre,
-        choose_model(model),
+    check_model(model)
+    options = checked_options(
         acquired=acquired,
         bands=bands,
         scene_id=scene_id,
@@ -212,6 +215,7 @@ def segment(
         min_area_ha=min_area_ha,
         progress=progress,
     )
+    return segment_scene(scene, pre, choose_model(model), **options)
 
 
 def _files(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:

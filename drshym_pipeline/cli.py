@@ -9,12 +9,9 @@ used is reported in one line.
 from __future__ import annotations
 
 import io
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated
 
 import click
@@ -30,6 +27,7 @@ from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
 from drshym_pipeline.commands.serving import serve
 from drshym_pipeline.commands.simulating import simulate
 from drshym_pipeline.commands.status import status
+from drshym_pipeline.commands.stopping import StoppedError, stopping_signals
 from drshym_pipeline.commands.tiles import export_stitched, tile
 from drshym_pipeline.commands.training import train
 from drshym_pipeline.console import error_line
@@ -78,23 +76,6 @@ app.command(epilog=EXIT_CODES_HELP)(serve)
 app.command()(completion)
 
 
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Treat SIGTERM, which `timeout` and service managers send, as Ctrl+C: remove temporary files and say so."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     # An image with control points has no transform. Each place that opens one silences rasterio for itself, but
@@ -103,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A scene's name may have letters that the terminal's encoding lacks; stderr prints them in this way already.
         sys.stdout.reconfigure(errors="backslashreplace")
-    with _terminated_like_interrupted():
+    with stopping_signals():
         return _run(arguments)
 
 
@@ -121,7 +102,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         error_line(error.format_message())
         return ExitCode.INPUT
     except (KeyboardInterrupt, click.Abort):
-        error_line("stopped")
+        error_line(StoppedError())
         return ExitCode.FAULT
     except DrShymError as error:
         error_line(error)

@@ -27,7 +27,7 @@ from drshym_pipeline.records import (
     TerrainLimits,
     describe_validation,
 )
-from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
+from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, LARGEST_TILE
 
 SEED = 42
 HOME_FOLDER = ".dagster"
@@ -358,6 +358,8 @@ def _place_text(value: Any) -> Any:
     if not isinstance(value, str | os.PathLike):
         return value
     text = os.fspath(value)
+    if not text.strip():  # `Path` makes the current folder of it
+        raise ValueError("must not be empty")
     return text if is_address(text) else str(Path(text))
 
 
@@ -399,7 +401,7 @@ class PipelineSettings(BaseSettings):
     mlflow_uri: str | None = None
     mlflow_ui: str = "http://127.0.0.1:5000"
     dagster_ui: str = "http://127.0.0.1:3000"
-    tile: int = Field(default=DEFAULT_TILE, ge=1)
+    tile: int = Field(default=DEFAULT_TILE, ge=1, le=LARGEST_TILE)
     overlap: int = Field(default=DEFAULT_OVERLAP, ge=0)
     batch_size: int | None = Field(default=None, ge=1)
     precision: PrecisionOption = "auto"

@@ -20,6 +20,8 @@ from drshym_pipeline.errors import InputError
 
 DEFAULT_TILE = 512
 DEFAULT_OVERLAP = 64
+# The memory of a map grows with the square of the tile: a tile of this size needs some gigabytes.
+LARGEST_TILE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class TileGrid:
     Args:
         height: Scene height in pixels.
         width: Scene width in pixels.
-        tile: Tile side in pixels.
+        tile: Tile side in pixels, at most `LARGEST_TILE`.
         overlap: Overlap of neighbouring tiles in pixels, smaller than the tile.
 
     Raises:
@@ -146,8 +148,10 @@ class TileGrid:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise InputError("scene", f"has no pixels ({self.height} x {self.width})", "Check the source file")
-        if self.tile < 1:
-            raise InputError("tile", f"must be at least 1 pixel, got {self.tile}", "Choose a tile size such as 512")
+        if not 1 <= self.tile <= LARGEST_TILE:
+            raise InputError(
+                "tile", f"must be from 1 to {LARGEST_TILE} pixels, got {self.tile}", "Choose a tile size such as 512"
+            )
         if self.overlap < 0:
             raise InputError("overlap", f"must not be negative, got {self.overlap}", "Choose an overlap such as 64")
         if self.overlap >= self.tile:

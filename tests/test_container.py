@@ -226,7 +226,7 @@ def test_the_health_check_of_the_image_recognises_a_service_that_answers(status:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             assert status is not None
-            self.send_response(status if self.path == "/health" else 404)
+            self.send_response(status if self.path == "/ready" else 404)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -287,7 +287,17 @@ def test_the_service_needs_a_token_from_the_environment():
     token = services()["service"]["environment"]["DRSHYM_SERVICE_TOKEN"]
     assert re.fullmatch(r"\$\{DRSHYM_SERVICE_TOKEN:\?.+\}", token)
     names = {name for found in services().values() for name in found.get("environment", {})}
-    assert {name.removeprefix("DRSHYM_SERVICE_").lower() for name in names} <= ServiceSettings.model_fields.keys()
+    own = {name.removeprefix("DRSHYM_SERVICE_") for name in names if name.startswith("DRSHYM_SERVICE_")}
+    assert {name.lower() for name in own} <= ServiceSettings.model_fields.keys()
+
+
+def test_a_bucket_of_tiles_can_be_used_and_its_copies_can_be_written():
+    found = services()["service"]["environment"]
+    assert found["DRSHYM_ANCILLARY_CACHE"].startswith("/data/")  # the folder of Dagster is read-only there
+    assert "DRSHYM_SERVICE_CHECKPOINT" in found
+    wanted = {"DRSHYM_ANCILLARY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"}
+    assert wanted <= found.keys()
+    assert wanted <= services()["daemon"]["environment"].keys()
 
 
 def test_the_service_reads_the_maps_of_dagster_and_cannot_change_them():

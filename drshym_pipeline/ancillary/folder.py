@@ -62,9 +62,10 @@ class AncillaryFolder(TileStore):
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
+            reason = "is not a folder" if root.exists() else "the folder does not exist"
             raise InputError(
                 root,
-                "is not a folder, so it has no reference water and no elevation",
+                f"{reason}, so there is no reference water and no elevation",
                 "Give the folder of the tiles as --ancillary or DRSHYM_ANCILLARY, or leave both out",
             )
         self._folder = root.absolute()

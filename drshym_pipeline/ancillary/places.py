@@ -11,7 +11,7 @@ from drshym_pipeline.ancillary.tile_store import TileStore
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import PipelineSettings, is_address
 
-_COLLAPSED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+_COLLAPSED = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/(?P<rest>[^/].*)")
 
 
 def open_tiles(place: str | os.PathLike[str]) -> TileStore:
@@ -25,11 +25,17 @@ def open_tiles(place: str | os.PathLike[str]) -> TileStore:
         UnavailableError: The bucket cannot be asked now.
     """
     text = os.fspath(place)
+    if not text.strip():  # `Path` makes the current folder of it
+        raise InputError("--ancillary", "is empty", "Give a folder or an address of tiles, or leave it out")
     if not is_address(text):
         folder = Path(text)
-        if _COLLAPSED.match(text) and not folder.is_dir():
+        if (address := _COLLAPSED.fullmatch(text)) and not folder.is_dir():
+            whole = f"{address['scheme']}://{address['rest']}"
+            given = "" if isinstance(place, str) else " as text, not as a Path"  # `Path` takes a slash out
             raise InputError(
-                text, "is not a folder, and an address lost a slash in it", "Give an address as text, not as a Path"
+                text,
+                "is not a folder, and as an address it lacks a slash",
+                f"Write the address with two slashes{given}: {whole}",
             )
         return AncillaryFolder(folder)
     from drshym_pipeline.ancillary.bucket import AncillaryBucket

@@ -1,37 +1,52 @@
-"""Messages about arrays: the name of the array instead of that of its temporary file, and the options of Python."""
+"""Messages in Python: its options instead of those of the command, and the names of arrays.
+
+An error of the science names the options as the command has them, such as `--units dn`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from drshym_pipeline.arrays.array_scene import ArrayScene
-from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import MapRecord
+from drshym_pipeline.errors import ExplainedError
+from drshym_pipeline.records import MapRecord, Units
 from drshym_pipeline.storage import to_uri
 
-# An array has no side-car, and nobody can change its temporary file.
-_IN_PYTHON: Final = tuple(
-    (re.compile(pattern), text)
-    for pattern, text in (
-        (
-            r'choose with --bands ([\d,]+) \(VV first\), or with "bands": \[[\d,]+\] in the side-car',
-            r"choose with bands=[\1] (VV first)",
-        ),
-        (r"--bands ([\d,]+)", r"bands=[\1]"),
-        (r"Leave --units out, or correct the side-car", "Leave units out"),
-        (r"--units (\w+)", r'units="\1"'),
-        (r'give --any-spacing, or write \{"any_spacing": true\} into its side-car', "give any_spacing=True"),
-        (r"rio edit-info --crs EPSG:n FILE", 'array.rio.write_crs("EPSG:n")'),
-        (
-            r"run: rio edit-info --nodata (\S+) \S+?(?=\.?(?:$|\s))",
-            r"write the number into it: array.rio.write_nodata(\1)",
-        ),
-        (r"as --pre, or leave --pre out", "as pre, or leave pre out"),
-        (r"--(bands|units|pre)\b", r"\1"),
-    )
+_OPTIONS: Final = (
+    *("out", "overwrite", "units", "bands", "pre", "ancillary", "denoise", "tile", "overlap", "threshold"),
+    "precision",
+)
+
+
+def _rules(*rules: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), text) for pattern, text in rules)
+
+
+# An array has no side-car, and nobody can change its temporary file. These rules come first.
+_OF_ARRAYS: Final = _rules(
+    (r', or with "bands": \[[\d,]+\] in the side-car', ""),
+    (r"Leave --units out, or correct the side-car", "Leave --units out"),
+    (r'give --any-spacing, or write \{"any_spacing": true\} into its side-car', "give --any-spacing"),
+    (r"rio edit-info --crs EPSG:n FILE", 'array.rio.write_crs("EPSG:n")'),
+    (
+        r"run: rio edit-info --nodata (\S+) \S+?(?=\.?(?:$|\s))",
+        r"write the number into it: array.rio.write_nodata(\1)",
+    ),
+)
+# The options of the command as those of the functions, with their values.
+_IN_PYTHON: Final = _rules(
+    (rf"--units ({'|'.join(get_args(Units))})\b", r'units="\1"'),
+    (r"--bands (\d+)(?![\d,])", r"bands=[\1]"),
+    (r"--bands (\d+),(\d+)", r"bands=[\1, \2]"),
+    (r"(?<=[Gg]ive )--any-spacing\b", "any_spacing=True"),
+    (r"--no-denoise\b", "denoise=False"),
+    (r"with --overwrite\b", "with overwrite=True"),
+    (r"as --ancillary or DRSHYM_ANCILLARY, or leave both out", "as ancillary, or leave it out"),
+    (r"--any-spacing\b", "any_spacing"),
+    (rf"(?<![\w./-])--({'|'.join(_OPTIONS)})\b", r"\1"),  # not in a path
 )
 
 
@@ -40,7 +55,7 @@ def in_python(text: str, scenes: Sequence[ArrayScene]) -> str:
 
     Args:
         text: The message.
-        scenes: The arrays that were written as files.
+        scenes: The arrays that were written as files; none if the scene is a file.
     """
     labels: dict[str, str] = {}
     for scene in scenes:
@@ -51,7 +66,7 @@ def in_python(text: str, scenes: Sequence[ArrayScene]) -> str:
     if labels:
         longest_first = "|".join(map(re.escape, sorted(labels, key=len, reverse=True)))
         text = re.sub(longest_first, lambda found: labels[found.group()], text)
-    for pattern, replacement in _IN_PYTHON:
+    for pattern, replacement in (*(_OF_ARRAYS if scenes else ()), *_IN_PYTHON):
         text = pattern.sub(replacement, text)
     return text
 
@@ -71,16 +86,17 @@ def record_in_python(record: MapRecord, scenes: Sequence[ArrayScene]) -> MapReco
 
 
 @contextmanager
-def named_as_arrays(scenes: Sequence[ArrayScene]) -> Iterator[None]:
-    """Name the arrays in every error of the block about an input.
+def errors_in_python(scenes: Sequence[ArrayScene] = ()) -> Iterator[None]:
+    """Name the options of Python, and the arrays, in every error of the block that a user reads.
+
+    Args:
+        scenes: The arrays that were written as files; more may be added in the block.
 
     Raises:
-        InputError: The same error.
+        ExplainedError: The same error, of the same type.
     """
     try:
         yield
-    except InputError as error:
-        if not scenes:
-            raise
-        texts = (in_python(text, scenes) for text in (error.subject, error.problem, error.remedy))
-        raise InputError(*texts) from error
+    except ExplainedError as error:
+        texts = [in_python(text, scenes) for text in (error.subject, error.problem, error.remedy)]
+        raise type(error)(*texts) from error

@@ -9,11 +9,11 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from drshym_pipeline.arrays.array_errors import named_as_arrays, record_in_python
+from drshym_pipeline.arrays.array_errors import errors_in_python, record_in_python
 from drshym_pipeline.arrays.array_scene import ArrayScene, write_array
 from drshym_pipeline.arrays.map_dataset import map_dataset
 from drshym_pipeline.errors import InputError
@@ -45,7 +45,7 @@ def segment_scene(
         scene: The scene; see `api.segment`.
         pre: A scene from before the event; None without one.
         model: The model.
-        acquired: When the scene was acquired; as its name or the array says when None.
+        acquired: When the scene was acquired, in UTC; as its name or the array says when None.
         bands: The numbers of the bands to read, VV first; found from their names when empty.
         options: More options of `mapping.map_scene`.
 
@@ -58,12 +58,11 @@ def segment_scene(
     register_all_drivers()
     with scratch_directory(Path(tempfile.gettempdir())) as work, ExitStack() as stack:
         written: list[ArrayScene] = []
-        stack.enter_context(named_as_arrays(written))
+        stack.enter_context(errors_in_python(written))
         sources, known = _sources(given, work / "scene", written, bands)
         pre_sources, pre_known = _sources(before, work / "pre", written)
         if acquired is not None:
-            utc = acquired.astimezone(UTC) if acquired.tzinfo is not None else acquired.replace(tzinfo=UTC)
-            known = KnownScene(known.source_uris, utc)
+            known = KnownScene(known.source_uris, acquired)
         record = map_scene(
             sources,
             work / "map",

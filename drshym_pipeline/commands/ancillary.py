@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+from typing import Annotated, Any, Final
 
 import typer
+
+from drshym_pipeline.errors import InputError
+
+VARIABLE: Final = "DRSHYM_ANCILLARY"
 
 AncillaryOption = Annotated[
     str | None,
     typer.Option(
         "--ancillary",
-        envvar="DRSHYM_ANCILLARY",
+        envvar=VARIABLE,
         help="Folder or s3:// address of tiles of long-term water maps and elevation, to separate flood and to exclude "
         "steep ground.",
     ),
@@ -25,6 +30,8 @@ def ancillary_options(place: str | None) -> dict[str, Any]:
         UnavailableError: The bucket cannot be asked now.
     """
     if place is None:
+        if VARIABLE in os.environ:  # the reader of options takes an empty variable for one that is not set
+            raise InputError(VARIABLE, "is empty", "Set it to a folder or an address of tiles, or unset it")
         return {}
     from drshym_pipeline.ancillary.places import open_tiles
     from drshym_pipeline.settings import PipelineSettings

@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import click
 import typer
-from typer.core import TyperCommand, TyperOption
+from click.shell_completion import CompletionItem
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from drshym_pipeline.commands.examples import EXAMPLES
 from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
+from drshym_pipeline.commands.option_names import with_option_name
+from drshym_pipeline.commands.stopping import stoppable
 from drshym_pipeline.console import Printing, printing_as
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.records import Record
@@ -48,11 +51,13 @@ class Command(TyperCommand):
         as_json, quiet, no_progress = (bool(ctx.params.pop(name)) for name in _OPTIONS)
         with printing_as(Printing(json=as_json, quiet=quiet, progress=not no_progress)):
             try:
-                result = super().invoke(ctx)
+                with stoppable():
+                    result = super().invoke(ctx)
             except DrShymError as error:
+                named = with_option_name(error)
                 if as_json:
-                    _print_refusal(str(self.name), error)
-                raise
+                    _print_refusal(str(self.name), named)
+                raise named from error
             if not isinstance(result, Record):
                 return result
             if as_json:
@@ -61,17 +66,44 @@ class Command(TyperCommand):
                 print_document(result)
             return None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the options that begin with a text, spelled as the user spells them."""
+        return _spelled(super().shell_complete(ctx, with_hyphens(incomplete)), incomplete)
+
+
+class CommandGroup(TyperGroup):
+    """All commands; an interrupt before or after a command is the same error as one while it runs."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Find the command, read its options and run it."""
+        with stoppable():
+            return super().invoke(ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with a text, spelled as the user spells them."""
+        return _spelled(super().shell_complete(ctx, with_hyphens(incomplete)), incomplete)
+
 
 class CommandLine(typer.Typer):
     """A command line whose commands are `Command`s, and whose names may be written with `_` instead of `-`."""
 
     def __init__(self, name: str, **settings: Any) -> None:
         context = {"help_option_names": ["-h", "--help"], "token_normalize_func": with_hyphens}
-        super().__init__(name=name, context_settings=context, **settings)
+        super().__init__(name=name, cls=CommandGroup, context_settings=context, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """Return a decorator that registers a function as a command."""
         return super().command(name, **{"cls": Command, **settings})
+
+
+def _spelled(found: list[CompletionItem], incomplete: str) -> list[CompletionItem]:
+    """Return completions with `_` instead of `-` if the user has begun like this; a shell compares the spelling."""
+    if "_" not in incomplete:
+        return found
+    for item in found:
+        hyphens = "--" if item.value.startswith("--") else ""
+        item.value = hyphens + item.value.removeprefix("--").replace("-", "_")
+    return found
 
 
 def _epilog(name: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from drshym_pipeline.commands.exit_codes import ExitCode
+from drshym_pipeline.commands.stopping import RUN_AGAIN, StoppedError
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.records import SCHEMA_VERSION, Record
 
@@ -42,6 +43,8 @@ def failure_of(command: str, error: DrShymError) -> SceneFailed:
     """Return the entry for an error that ended a command."""
     if isinstance(error, InputError):
         return SceneFailed(file=error.subject, problem=error.problem, remedy=error.remedy, kind="input")
+    if isinstance(error, StoppedError):
+        return SceneFailed(file=command, problem="the command was stopped", remedy=RUN_AGAIN, kind="stopped")
     remedy = "Repair what the message names, then run the command again"
     return SceneFailed(file=command, problem=str(error), remedy=remedy, kind="fault")
 

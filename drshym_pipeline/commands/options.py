@@ -52,7 +52,9 @@ OverwriteOption = Annotated[
 VVOption = Annotated[
     Path | None, typer.Option("--vv", help="The VV file of a scene that has one file per polarisation.", readable=False)
 ]
-VHOption = Annotated[Path | None, typer.Option("--vh", help="The VH file that belongs to --vv.", readable=False)]
+VHOption = Annotated[
+    Path | None, typer.Option("--vh", help="The VH file of a scene that has one file per polarisation.", readable=False)
+]
 PresentOnlyOption = Annotated[
     bool, typer.Option("--present-only", help="Score the chips of a partial copy; the card says how many are missing.")
 ]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import typer
 
 from drshym_pipeline.commands.exit_codes import ExitCode
+from drshym_pipeline.commands.option_names import with_option_name
+from drshym_pipeline.commands.stopping import RUN_AGAIN, StoppedError
 from drshym_pipeline.console import (
     Display,
     error_line,
@@ -106,6 +108,7 @@ class Outcome:
         """Record and report an input that cannot be used, or cannot be reached now."""
         from drshym_pipeline.commands.document_base import SceneFailed
 
+        error = with_option_name(error)
         error_line(error)
         named = tuple(str(source.absolute()) for source in sources)
         self.failures.append(
@@ -139,16 +142,23 @@ class Outcome:
             )
         )
 
-    def stop(self, groups: Sequence[Sequence[Path]]) -> None:
-        """Record and report the scenes that were not mapped because the user stopped the command."""
-        from drshym_pipeline.commands.document_base import SceneFailed
+    def stop(self, groups: Sequence[Sequence[Path]] = ()) -> None:
+        """Record and report that the user stopped the command.
 
+        Args:
+            groups: The scenes that were not mapped; empty if none was begun.
+        """
+        from drshym_pipeline.commands.document_base import SceneFailed, failure_of
+
+        if not groups:
+            error_line(StoppedError())
+            self.failures.append(failure_of(self.command, StoppedError()))
+            return
         error_line(f"stopped: {len(groups)} {'scene was' if len(groups) == 1 else 'scenes were'} not mapped")
         for sources in groups:
             named = tuple(str(source.absolute()) for source in sources)
-            remedy = "Run the command again"
             self.failures.append(
-                SceneFailed(sources=named, file=named[0], problem=STOPPED, remedy=remedy, kind="stopped")
+                SceneFailed(sources=named, file=named[0], problem=STOPPED, remedy=RUN_AGAIN, kind="stopped")
             )
 
     @property
@@ -240,6 +250,8 @@ def shown_outcome(command: MappingCommand) -> Iterator[Outcome]:
         yield outcome
     except (InputError, UnavailableError) as error:
         outcome.refuse(error)
+    except KeyboardInterrupt:  # outside the jobs, such as while the model is loaded
+        outcome.stop()
     if printing().json:
         outcome.print_document()
     else:

@@ -115,6 +115,13 @@ class CompletionDocument(CommandDocument):
     script: str | None = None
 
 
+class ServeDocument(CommandDocument):
+    """What `drshym serve --json` prints when it starts, in one line: the address that it listens on."""
+
+    command: Literal["serve"] = "serve"
+    address: str | None = None
+
+
 DOCUMENTS: Final[dict[str, type[CommandDocument]]] = {
     "simulate": SimulateDocument,
     "tile": TileDocument,
@@ -125,4 +132,5 @@ DOCUMENTS: Final[dict[str, type[CommandDocument]]] = {
     "register": RegisterDocument,
     "convert-checkpoint": ConvertDocument,
     "completion": CompletionDocument,
+    "serve": ServeDocument,
 }

@@ -17,7 +17,7 @@ import typer
 
 from drshym_pipeline.commands.ancillary import AncillaryOption, ancillary_options
 from drshym_pipeline.commands.options import CheckpointOption
-from drshym_pipeline.console import result_line
+from drshym_pipeline.console import printing, result_line
 from drshym_pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -204,6 +204,20 @@ def address_text(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _print_address(address: str) -> None:
+    """Print where the service listens, also with `--quiet`: with `--port 0` nothing else says it.
+
+    With `--json` it is a document in one line, which a program can read while the service runs.
+    """
+    if printing().json:
+        from drshym_pipeline.commands.result_documents import ServeDocument
+
+        sys.stdout.write(ServeDocument(address=address).model_dump_json() + "\n")
+    else:
+        sys.stdout.write(f"The service listens on {address} (Ctrl+C stops it).\n")
+    sys.stdout.flush()
+
+
 def _serve(settings: ServiceSettings) -> None:
     """Serve until the process gets SIGINT or SIGTERM.
 
@@ -232,7 +246,7 @@ def _serve(settings: ServiceSettings) -> None:
 
 def _print_start(settings: ServiceSettings, listener: socket.socket) -> None:
     """Print where the service is and what it may be used for."""
-    result_line(f"The service listens on {address_text(listener)} (Ctrl+C stops it).")
+    _print_address(address_text(listener))
     result_line(f"Its maps are in {settings.root.absolute()}.")
     if not settings.input_roots:
         result_line("It maps uploads only. --input-root FOLDER allows image_uri for the scenes of a folder.")

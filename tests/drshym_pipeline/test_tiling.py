@@ -82,7 +82,7 @@ def test_overlap_not_smaller_than_tile_is_refused() -> None:
         TileGrid(100, 100, 64, 64)
 
 
-@pytest.mark.parametrize(("tile", "overlap"), [(0, 0), (8, -1)])
+@pytest.mark.parametrize(("tile", "overlap"), [(0, 0), (8, -1), (4097, 64), (100_000, 64)])
 def test_tile_and_overlap_out_of_range_are_refused(tile: int, overlap: int) -> None:
     with pytest.raises(InputError):
         TileGrid(100, 100, tile, overlap)
