@@ -88,7 +88,7 @@ USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 8080
 
-# The slim image has no curl. /ready answers when every worker has loaded the model, which may take minutes.
+# The slim image has no curl. /ready answers when every worker has loaded the model: a while on a busy machine.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=300s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['DRSHYM_SERVICE_PORT']}/ready\", timeout=8)"]
 

@@ -20,7 +20,7 @@ from drshym_pipeline.errors import InputError
 
 DEFAULT_TILE = 512
 DEFAULT_OVERLAP = 64
-# The memory of a map grows with the square of the tile: a tile of this size needs some gigabytes.
+# The memory of a map grows with the square of the tile, so a larger one could end the process.
 LARGEST_TILE = 4096
 
 

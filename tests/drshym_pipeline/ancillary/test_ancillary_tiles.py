@@ -92,8 +92,11 @@ def test_a_tile_is_found_flat_and_in_the_folders_of_its_bucket(tmp_path, start):
 
 
 def test_a_folder_that_does_not_exist_is_refused_with_what_to_do(tmp_path):
-    with pytest.raises(InputError, match=r"is not a folder.*--ancillary or DRSHYM_ANCILLARY, or leave both out"):
+    with pytest.raises(InputError, match=r"does not exist.*--ancillary or DRSHYM_ANCILLARY, or leave both out"):
         AncillaryFolder(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is not a folder"):
+        AncillaryFolder(tmp_path / "file")
 
 
 def test_a_file_is_hashed_once_as_long_as_it_is_not_changed(tmp_path, monkeypatch):

@@ -181,7 +181,7 @@ def test_a_secret_in_an_address_is_refused_and_not_shown() -> None:
 
 
 def test_an_address_that_lost_a_slash_as_a_path_is_refused(tmp_path, monkeypatch) -> None:
-    with pytest.raises(InputError, match="Give an address as text, not as a Path"):
+    with pytest.raises(InputError, match="with two slashes as text, not as a Path: s3://tiles/x"):
         open_tiles(Path("s3://tiles/x"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s3:" / "tiles").mkdir(parents=True)
@@ -205,9 +205,12 @@ def test_variables_that_do_not_go_together_are_named(monkeypatch, variables, rea
 
 def test_the_setting_keeps_an_address_and_normalises_a_folder(monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
-    for given, kept in ((f"{ADDRESS}/", f"{ADDRESS}/"), ("a//b/", f"{tmp_path}/a/b"), ("", str(tmp_path))):
+    for given, kept in ((f"{ADDRESS}/", f"{ADDRESS}/"), ("a//b/", f"{tmp_path}/a/b")):
         monkeypatch.setenv("DRSHYM_ANCILLARY", given)
         assert PipelineSettings.from_environment().ancillary_place == kept
+    monkeypatch.setenv("DRSHYM_ANCILLARY", "")
+    with pytest.raises(InputError, match="DRSHYM_ANCILLARY: must not be empty"):
+        PipelineSettings.from_environment()
 
 
 def test_copies_are_in_the_home_folder_or_in_the_cache_of_the_user(monkeypatch, tmp_path) -> None:

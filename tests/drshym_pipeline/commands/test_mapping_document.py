@@ -159,8 +159,8 @@ def test_a_stopped_command_shows_what_was_mapped_and_what_was_not(
         (["segment"], "SCENE"),
         (["segment", "--vh", "x_vh.tif"], "--vh"),
         (["segment", "good.tif", "empty.tif", "--checkpoint", "nowhere"], "nowhere"),
-        (["segment", "good.tif", "empty.tif", "--tile", "64", "--overlap", "64"], "overlap"),
-        (["segment", "good.tif", "empty.tif", "--batch-size", "0"], "batch-size"),
+        (["segment", "good.tif", "empty.tif", "--tile", "64", "--overlap", "64"], "--overlap"),
+        (["segment", "good.tif", "empty.tif", "--batch-size", "0"], "--batch-size"),
         (["predict-folder", "--in", "nowhere"], "nowhere"),
     ],
 )
