@@ -40,7 +40,7 @@ from drshym_pipeline.commands.training import train
 from drshym_pipeline.console import error_line, shown_progress
 from drshym_pipeline.errors import DrShymError, InputError
 from drshym_pipeline.records import counted
-from drshym_pipeline.settings import SEED, SimulatedData
+from drshym_pipeline.settings import SEED, SimulatedData, is_address
 from drshym_pipeline.storage import output_directory
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE
 from drshym_pipeline.version import __version__
@@ -92,7 +92,7 @@ def simulate(
     size: Annotated[int | None, typer.Option("--size", min=64, help="Side in pixels; default 1024 or 256.")] = None,
     hard: Annotated[bool, typer.Option("--hard", help="A scene with wind and look-alikes of water.")] = False,
     ancillary: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--ancillary", help="Folder for the scene's water maps and elevation under the official names."),
     ] = None,
     train_chips: Annotated[int, typer.Option("--train", min=1, help="Training chips.")] = 96,
@@ -103,7 +103,7 @@ def simulate(
     from drshym_pipeline.datasets.simulator.scene import simulate_scene
     from drshym_pipeline.datasets.simulator.writer import write_dataset, write_scene
 
-    if ancillary is not None and ":/" in str(ancillary):  # `Path` takes a slash out of `s3://`
+    if ancillary is not None and is_address(ancillary):
         raise InputError("--ancillary", "is an address, but tiles are written to a folder", "Give a folder")
     if kind == "scene":
         side = size or 1024
@@ -111,8 +111,8 @@ def simulate(
             scene = simulate_scene(seed, side, side, kind="hard" if hard else "standard")
             typer.echo(str(write_scene(out, f"simulated_{seed}", scene)))
         if ancillary is not None:
-            with output_directory(ancillary):
-                for path in write_ancillary_tiles(ancillary, scene):
+            with output_directory(Path(ancillary)):
+                for path in write_ancillary_tiles(Path(ancillary), scene):
                     typer.echo(str(path))
         return
     if ancillary is not None:
