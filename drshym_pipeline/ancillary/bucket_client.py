@@ -1,4 +1,4 @@
-"""Ask a bucket for its objects, and tell "is not there" from "cannot be asked now"."""
+"""Ask a bucket for its objects; an object that is not there is never confused with a bucket that does not answer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _NETWORK: Final = "Check the network, AWS_ENDPOINT_URL and AWS_REGION, then try 
 _RIGHTS: Final = (
     "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and whether they may list and read the bucket, then try again"
 )
-# What the library says, as readers are told.
-_SAID: Final = {
+# Parts of the messages of the library, and the reasons that users read instead.
+_REASONS: Final = {
     "ConnectionRefused": "its server refuses the connection",
     "dns error": "the name of its server is not known",
     "TimedOut": "its server does not answer in time",
@@ -87,7 +87,7 @@ class BucketClient:
         """
         if time.monotonic() - self._checked_at < _REMEMBERED_SECONDS:
             return
-        with self._told(self.address, is_listing=True):
+        with self._errors_explained(self.address, is_listing=True):
             first = next(iter(self._store.list(chunk_size=1)), None)
         if not first:
             raise InputError(self.address, "has no objects", "Correct the address, or upload the tiles below it")
@@ -103,7 +103,7 @@ class BucketClient:
         if known is not None and time.monotonic() - known[0] < _REMEMBERED_SECONDS:
             return known[1]
         try:
-            with self._told(self.url(key)):
+            with self._errors_explained(self.url(key)):
                 found = ObjectFacts.of(self._store.head(key))
         except FileNotFoundError:
             found = None
@@ -122,7 +122,7 @@ class BucketClient:
 
         url = self.url(facts.key)
         try:
-            with self._told(url):
+            with self._errors_explained(url):
                 options: Any = {"if_match": facts.tag} if facts.has_etag else {}
                 answer = self._store.get(facts.key, options=options)
                 found = ObjectFacts.of(answer.meta)
@@ -135,7 +135,7 @@ class BucketClient:
             raise UnavailableError(url, "was changed or removed while it was read", "Try again")
         left = facts.size
         while True:
-            with self._told(url, is_body=True):
+            with self._errors_explained(url, is_body=True):
                 part = next(parts, None)
             if part is None:
                 break
@@ -156,7 +156,7 @@ class BucketClient:
         start = time.monotonic()
         self._heads.clear()  # what is asked for from now on must not be older than the listing
         found: list[ObjectFacts] = []
-        with self._told(self.address, is_listing=True):
+        with self._errors_explained(self.address, is_listing=True):
             for chunk in self._store.list(chunk_size=1000):
                 found += map(ObjectFacts.of, chunk)
                 if len(found) > _MOST_LISTED:
@@ -172,8 +172,8 @@ class BucketClient:
         return self._listed[1]
 
     @contextmanager
-    def _told(self, subject: str, *, is_listing: bool = False, is_body: bool = False) -> Iterator[None]:
-        """Say in one sentence why a bucket could not be asked.
+    def _errors_explained(self, subject: str, *, is_listing: bool = False, is_body: bool = False) -> Iterator[None]:
+        """Raise one sentence that says why a bucket could not be asked.
 
         That an object is not there, or was changed, is left to the caller.
         """
@@ -199,7 +199,7 @@ def _reason(error: BaseException) -> tuple[str, str]:
     if (answer := re.search(r"status code: (\d{3})((?: [A-Za-z]+)*)", text)) is not None:
         code = re.search(r"<Code>(\w+)</Code>", text)
         return answer[1], f"its server answers {answer[1]}{answer[2]}{f' ({code[1]})' if code else ''}"
-    for said, told in _SAID.items():
-        if said in text:
-            return "", told
+    for part, reason in _REASONS.items():
+        if part in text:
+            return "", reason
     return "", one_line(error).partition(" Debug source:")[0].rpartition(" - ")[2].rstrip(".")

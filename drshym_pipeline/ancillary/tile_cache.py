@@ -64,7 +64,7 @@ class TileCache:
         Raises:
             UnavailableError: It cannot be downloaded, has another size, or the folder cannot be written to.
         """
-        with self._told():
+        with self._errors_explained():
             for _ in range(_TRIES):
                 if (held := self._held(name, size)) is not None:
                     return held
@@ -82,7 +82,7 @@ class TileCache:
             copy: Returns the copy.
         """
         place = self.folder / f"{name}{_DIGEST}"
-        with self._told():
+        with self._errors_explained():
             try:
                 known = place.read_text("ascii").strip()
                 os.utime(place)
@@ -168,8 +168,8 @@ class TileCache:
             lock.release()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say in one sentence that the folder cannot be used."""
+    def _errors_explained(self) -> Iterator[None]:
+        """Raise one sentence when the folder cannot be used."""
         try:
             yield
         except OSError as error:

@@ -11,7 +11,7 @@ from drshym_pipeline.commands.options import OutOption
 from drshym_pipeline.console import result_line, shown_progress
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Record
-from drshym_pipeline.settings import SEED, SimulatedData
+from drshym_pipeline.settings import SEED, SimulatedData, is_address
 from drshym_pipeline.storage import output_directory
 
 
@@ -23,7 +23,7 @@ def simulate(
     size: Annotated[int | None, typer.Option("--size", min=64, help="Side in pixels; default 1024 or 256.")] = None,
     hard: Annotated[bool, typer.Option("--hard", help="A scene with wind and look-alikes of water.")] = False,
     ancillary: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--ancillary", help="Folder for the scene's water maps and elevation under the official names."),
     ] = None,
     train_chips: Annotated[int, typer.Option("--train", min=1, help="Training chips.")] = 96,
@@ -33,10 +33,10 @@ def simulate(
     from drshym_pipeline.commands.result_documents import SimulateDocument
     from drshym_pipeline.datasets.simulator.writer import write_dataset
 
-    if ancillary is not None and ":/" in str(ancillary):  # `Path` takes a slash out of `s3://`
+    if ancillary is not None and is_address(ancillary):
         raise InputError("--ancillary", "is an address, but tiles are written to a folder", "Give a folder")
     if kind == "scene":
-        files = _scene(out, seed, size or 1024, ancillary, hard=hard)
+        files = _scene(out, seed, size or 1024, None if ancillary is None else Path(ancillary), hard=hard)
     elif ancillary is not None:
         raise InputError("--ancillary", "is only for one scene", "Leave it out with --kind chips")
     else:

@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bucket(server: S3Server, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3Store:
-    """The bucket with the tiles of the folder; nothing is remembered from test to test."""
+    """The bucket with the tiles of the folder; each answer is asked for again, so that tests see a change at once."""
     for name, value in server.variables().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DRSHYM_HOME", str(tmp_path / "home"))

@@ -41,6 +41,7 @@ def environment(monkeypatch, tmp_path) -> None:
 
 @pytest.fixture
 def nothing_remembered(monkeypatch) -> None:
+    """Every answer is asked for again, so that a test need not wait half a minute to see a change."""
     monkeypatch.setattr(bucket_client, "_REMEMBERED_SECONDS", 0.0)
 
 
@@ -144,6 +145,7 @@ def test_a_bucket_without_objects_is_refused(tmp_path) -> None:
 
 
 def test_an_object_too_large_for_a_tile_and_too_many_objects_are_refused(tmp_path, monkeypatch) -> None:
+    # The real limits are 2 GiB and 200,000 objects: too large for a test.
     monkeypatch.setattr("drshym_pipeline.ancillary.bucket._MOST_TILE_BYTES", 10)
     monkeypatch.setattr(bucket_client, "_MOST_LISTED", 2)
     store = MemoryStore()

@@ -79,3 +79,10 @@ def test_the_command_writes_the_tiles_of_one_scene_only(tmp_path, capsys):
     assert set(capsys.readouterr().out.split()) >= {str(path) for path in (tmp_path / "anc").iterdir()}
     assert main([*options, "--kind", "chips"]) == 2
     assert "--ancillary: is only for one scene" in " ".join(capsys.readouterr().err.split())
+
+
+def test_tiles_are_not_written_to_an_address(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "--out", "out", "--size", "64", "--ancillary", "s3://bucket/layers"]) == 2
+    assert "--ancillary: is an address, but tiles are written to a folder. Give a folder." in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
