@@ -516,6 +516,6 @@ def test_all_scenes_of_a_folder_are_mapped_with_the_layers(now, tmp_path, capsys
 
 def test_a_folder_that_does_not_exist_is_an_error_of_the_command(now, tmp_path, capsys):
     assert main(["segment", str(now), "--out", str(tmp_path / "a"), "--ancillary", str(tmp_path / "none")]) == 2
-    assert f"{tmp_path / 'none'}: is not a folder" in " ".join(capsys.readouterr().err.split())
-    with pytest.raises(InputError, match="is not a folder"):
+    assert f"{tmp_path / 'none'}: the folder does not exist" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(InputError, match="the folder does not exist"):
         map_scene(now, tmp_path / "b", ancillary=tmp_path / "none")

@@ -143,11 +143,18 @@ def test_the_blocking_check_derives_the_mask_again(tmp_path, source, random_bund
     assert "from the probability compared with the threshold 0.47" in fault
 
 
-@pytest.mark.parametrize("wrong", [0.0, 1.0, -0.1, 1.5, math.nan, math.inf, "0.4", True])
+@pytest.mark.parametrize("wrong", [0.0, 1.0, -0.1, 1.5, math.nan, math.inf])
 def test_a_threshold_out_of_range_is_refused_before_the_scene_is_read(tmp_path, random_bundle, wrong):
     with pytest.raises(InputError, match="threshold: must be between 0 and 1") as refused:
         map_scene(tmp_path / "gone.tif", tmp_path / "out", random_bundle, threshold=wrong)
     assert "leave it out" in refused.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", ["0.4", True])
+def test_a_threshold_that_is_no_number_is_refused_before_the_scene_is_read(tmp_path, random_bundle, wrong):
+    with pytest.raises(InputError, match=f"threshold: cannot be {wrong!r}. Give a number."):
+        map_scene(tmp_path / "gone.tif", tmp_path / "out", random_bundle, threshold=wrong)
     assert not (tmp_path / "out").exists()
 
 
@@ -188,4 +195,4 @@ def test_the_command_has_the_option(tmp_path, source, random_bundle, monkeypatch
     assert (mapped["record"]["calibration"]["threshold"], mapped["record"]["model_threshold"]) == (CHOSEN, 0.47)
     assert main([command, *scenes, *options, "--threshold", "1"]) == 2
     (failure,) = json.loads(capsys.readouterr().out)["failures"]
-    assert (failure["file"], failure["sources"]) == ("threshold", [])
+    assert (failure["file"], failure["sources"]) == ("--threshold", [])

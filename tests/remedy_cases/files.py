@@ -143,6 +143,14 @@ def _missing_file(write: Write, patch: pytest.MonkeyPatch) -> Case:
 
 
 @case
+def _broken_link(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    there = whole(write)
+    link = there.paths[0].with_name("S1_link.tif")
+    link.symlink_to("S1_moved.tif")
+    return Case(Request([link]), "Give the path of the file itself", [there])
+
+
+@case
 def _folder(write: Write, patch: pytest.MonkeyPatch) -> Case:
     there = whole(write)
     return Case(Request([there.paths[0].parent]), "Give the path of one GeoTIFF", [there])

@@ -405,7 +405,7 @@ def test_a_folder_of_layers_that_is_gone_fails_the_scene_with_one_sentence(tmp_p
     assert not result.success
     (event,) = [event for event in result.all_events if event.is_step_failure]
     sentence = str(event.step_failure_data.user_failure_data.description)
-    assert "nowhere: is not a folder" in sentence
+    assert "nowhere: the folder does not exist" in sentence
     assert "DRSHYM_ANCILLARY" in sentence
     assert "re-execute" in sentence
     assert "--ancillary" not in sentence
@@ -421,7 +421,7 @@ def test_a_folder_of_layers_that_is_lost_is_the_reason_of_every_tick(tmp_path: P
     layers.rename(tmp_path / "away")
     for _ in range(2):
         assert lineage.tick("changed_references") == []
-        assert "layers: is not a folder" in str(lineage.message)
+        assert "layers: the folder does not exist" in str(lineage.message)
         assert "DRSHYM_ANCILLARY" in str(lineage.message)
     (tmp_path / "away").rename(layers)
     write_tile(layers, OCCURRENCE, DECADES, everywhere(100))

@@ -114,7 +114,8 @@ function layerRow(layer) {
   const setShown = async (on) => {
     details.hidden = !on;
     // Without the image from before, the left side of the swipe is empty.
-    if (!on && layer.name === BEFORE && byId("swipe").checked) byId("swipe").click();
+    const swipe = byId("panel").querySelector("#swipe");
+    if (!on && layer.name === BEFORE && swipe.checked) swipe.click();
     await open.show(layer.name, on);
     await open.setOpacity(layer.name, slider.value / 100);
   };

@@ -60,7 +60,7 @@ def test_a_full_queue_leaves_no_folder_of_a_scene(tmp_path: Path):
         job_of(service, tmp_path)
         refused = SceneToMap((tmp_path / "other.tif",), (), "other", "b" * 64, 1)
         with pytest.raises(QueueFullError):
-            submit(refused, SegmentOptions(), service.engine, service.catalogue)
+            submit(refused, SegmentOptions(), service.engine, service.catalogue, 1 << 20)
         assert [folder.name for folder in service.catalogue.folder.iterdir()] == ["S1_x"]
     finally:
         service.stop()

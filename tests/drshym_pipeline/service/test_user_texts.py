@@ -96,6 +96,6 @@ def test_the_sentence_about_a_job_has_no_folder_of_the_service():
     assert for_user("/root/scenes/s/2/x.SAFE/measurement/y.tiff: bad.", spec) == "x.SAFE/measurement/y.tiff: bad."
 
 
-def test_the_same_advice_has_the_words_of_python_for_arrays():
-    assert in_python("Leave --units out, or correct the side-car", []) == "Leave units out"
+def test_the_same_advice_has_the_words_of_python():
+    assert in_python("Leave --units out, or correct the side-car", []) == "Leave units out, or correct the side-car"
     assert in_python("pass --units power", []) == 'pass units="power"'

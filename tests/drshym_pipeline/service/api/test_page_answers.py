@@ -53,4 +53,4 @@ def test_the_addresses_of_tiles_are_complete_and_those_of_the_request(client, an
 
 @pytest.mark.parametrize("host", ["127.0.0.1:80@other.example", "localhost:80/path", "localhost:1?x", "localhost:x"])
 def test_a_host_with_more_than_a_name_and_a_port_never_gets_into_an_address(client, answer, host):
-    problem_of(client.get("/v1/scenes/S1_scene_001/tiles/mask.json", headers={"Host": host}), 400, "unknown_host")
+    problem_of(client.get("/v1/scenes/S1_scene_001/tiles/mask.json", headers={"Host": host}), 400, "malformed_request")
