@@ -248,8 +248,13 @@ def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent
     # Half of the time is spent waiting for the disk, NumPy releases the interpreter lock, and chips do not depend on
     # each other, so several threads write chips at the same time.
     with ThreadPoolExecutor(_WRITERS) as pool:
-        for done, _ in enumerate(pool.map(lambda plan: _write_chip(root, config, plan), plans), start=1):
-            progress("simulate", done, len(plans))
+        try:
+            for done, _ in enumerate(pool.map(lambda plan: _write_chip(root, config, plan), plans), start=1):
+                progress("simulate", done, len(plans))
+        except BaseException:
+            # Else the end of the block would wait until all other chips are written, also after Ctrl+C.
+            pool.shutdown(cancel_futures=True)
+            raise
     for split in dict.fromkeys(plan.split for plan in plans):
         write_text(root / HAND_SPLITS / split_file(split), "".join(_rows(plans, split)))
     write_json(root / DONE_MARKER, record)

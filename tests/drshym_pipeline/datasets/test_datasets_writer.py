@@ -11,6 +11,7 @@ import rasterio
 from drshym_pipeline.datasets.chips import read_chip
 from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, Sen1Floods11
+from drshym_pipeline.datasets.simulator import writer
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, write_dataset, write_scene
 from drshym_pipeline.errors import InputError
@@ -149,3 +150,19 @@ def test_prepare_refuses_a_set_with_a_chip_missing(tmp_path):
     (root / HAND_SPLITS / "flood_valid_data.csv").write_text("Sim-1_9_S1Hand.tif,Sim-1_9_LabelHand.tif\n")
     with pytest.raises(InputError, match="Sim-1_9"):
         prepare(DataConfig(kind="sen1floods11", root=root), tmp_path)
+
+
+class Interrupted(list):
+    """A list that is interrupted at its end, when all of its items are in the queue of the threads."""
+
+    def __iter__(self):
+        yield from super().__iter__()
+        raise KeyboardInterrupt
+
+
+def test_no_more_chips_are_written_when_the_work_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plans = writer._plan(SimulatedData(train=200, valid=1, test=1, hard=0, size=64))
+    monkeypatch.setattr(writer, "_plan", lambda config: Interrupted(plans))
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "set", SMALL)
+    assert len(list((tmp_path / "set").rglob("*_S1Hand.tif"))) < 100
