@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import signal
+import tempfile
 import threading
 import traceback
 from collections.abc import Sequence
@@ -36,8 +37,7 @@ class _Fault:
 def _serve(connection: Connection) -> None:
     """Answer each list of files with the pixels of its largest image, or the error, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the service stops this one itself
-    from drshym_pipeline.sar import safe_open  # noqa: F401  # loaded before the first request
-
+    _warm_up()
     connection.send(READY)
     while True:
         try:
@@ -52,6 +52,19 @@ def _serve(connection: Connection) -> None:
         except Exception:
             answer = _Fault(traceback.format_exc())
         connection.send(answer)
+
+
+def _warm_up() -> None:
+    """Look up the size of a raster of one pixel, so that the first request does not wait for the raster library."""
+    import rasterio
+    from rasterio.transform import from_origin
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "warm_up.tif"
+        options = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 1, "height": 1}
+        with rasterio.open(path, "w", **options, crs="EPSG:4326", transform=from_origin(0.0, 1.0, 1.0, 1.0)):
+            pass
+        largest_image([path])
 
 
 def largest_image(sources: Sequence[Path]) -> int:

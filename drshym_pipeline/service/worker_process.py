@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from drshym_pipeline.errors import InputError, one_line
+from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapRecord, ModelReference
 from drshym_pipeline.service.failures import failure_of
 from drshym_pipeline.service.jobs import JobFailure, JobSpec
@@ -150,7 +151,6 @@ def _prepare(setup: WorkerSetup) -> ChosenModel:
     """Load the model and map a simulated scene, so that all libraries are loaded and the network is prepared."""
     from rasterio.errors import NotGeoreferencedWarning
 
-    from drshym_pipeline.mapping import map_scene
     from drshym_pipeline.model.choice import choose_model
 
     # The stored backscatter of a scene has no georeference; its record has it. A filter of the whole process also holds
@@ -160,9 +160,11 @@ def _prepare(setup: WorkerSetup) -> ChosenModel:
     _use_threads(setup.cores)
     with temporary_directory(setup.folder) as folder:
         scene = _write_warm_up_scene(folder / "warm_up.tif")
-        # Twice: the first map prepares the network, the second one the memory that all later ones use again.
+        # Twice: the first map prepares the network, the second one the memory that all later ones use again. As a job,
+        # so that all modules of a job are imported; without the layers, which may be in a bucket that is not there now.
         for name in ("first", "second"):
-            map_scene([scene], folder / name, model.bundle, model.reference, backscatter=True)
+            spec = JobSpec(scene_name=scene.stem, sources=(scene,), identity=name, out=folder / name)
+            _map(spec, model, ancillary=None, progress=silent)
     return model
 
 
@@ -205,37 +207,42 @@ def _use_threads(threads: int) -> None:
 
 def _answer(order: WorkOrder, setup: WorkerSetup, model: ChosenModel, connection: Connection) -> Message:
     """Map the scene of an order, and return how it went."""
-    from drshym_pipeline.mapping import KnownScene, map_scene
-    from drshym_pipeline.settings import PipelineSettings
-
     spec = order.spec
     try:
         _use_threads(order.threads)
-        record = map_scene(
-            spec.sources,
-            spec.out,
-            model.bundle,
-            model.reference,
-            pre=spec.pre,
-            ancillary=setup.ancillary,
-            limits=PipelineSettings.from_environment().terrain_limits,
-            scene_id=spec.scene_name,
-            units=spec.options.units,
-            tile=spec.options.tile,
-            overlap=spec.options.overlap,
-            threshold=spec.options.threshold,
-            min_area_ha=spec.options.min_area_ha,
-            known=KnownScene(spec.source_uris),
-            pre_known=KnownScene(spec.pre_uris),
-            most_pixels=spec.most_pixels,
-            backscatter=True,  # the page shows it, and its values at a click
-            progress=_Reporter(order.job_id, connection),
-        )
+        record = _map(spec, model, ancillary=setup.ancillary, progress=_Reporter(order.job_id, connection))
     except Exception as error:
         failure = failure_of(error, spec)
         log = "" if failure.kind == "input" else "".join(traceback.format_exception(error))
         return NotMapped(order.job_id, failure, log)
     return Mapped(order.job_id, record)
+
+
+def _map(spec: JobSpec, model: ChosenModel, *, ancillary: str | None, progress: Progress) -> MapRecord:
+    """Map the scene of a job, and return the record of the map."""
+    from drshym_pipeline.mapping import KnownScene, map_scene
+    from drshym_pipeline.settings import PipelineSettings
+
+    return map_scene(
+        spec.sources,
+        spec.out,
+        model.bundle,
+        model.reference,
+        pre=spec.pre,
+        ancillary=ancillary,
+        limits=PipelineSettings.from_environment().terrain_limits,
+        scene_id=spec.scene_name,
+        units=spec.options.units,
+        tile=spec.options.tile,
+        overlap=spec.options.overlap,
+        threshold=spec.options.threshold,
+        min_area_ha=spec.options.min_area_ha,
+        known=KnownScene(spec.source_uris),
+        pre_known=KnownScene(spec.pre_uris),
+        most_pixels=spec.most_pixels,
+        backscatter=True,  # the page shows it, and its values at a click
+        progress=progress,
+    )
 
 
 class _Reporter:
