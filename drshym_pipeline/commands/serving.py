@@ -110,10 +110,10 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        said = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ")
         # The value is not repeated, because it may be the token.
         raise InputError(
-            names.get(name, f"{prefix}{name}".upper()), said[:1].lower() + said[1:], "Correct the value"
+            names.get(name, f"{prefix}{name}".upper()), message[:1].lower() + message[1:], "Correct the value"
         ) from error
     for name, folder in (
         *(("input_roots", folder) for folder in settings.input_roots),
@@ -231,7 +231,7 @@ def _serve(settings: ServiceSettings) -> None:
     server = Server(app, settings)
     with ExitStack() as held:
         held.callback(app.state.service.stop)
-        # Before anybody is told that the service listens, and before anything is logged.
+        # Before the address is printed, and before anything is logged.
         app.state.service.open()
         listener = held.enter_context(listen(settings.host, settings.port))
         logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)

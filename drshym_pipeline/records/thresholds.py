@@ -1,4 +1,4 @@
-"""What is said about a map whose threshold was chosen by the user."""
+"""The sentences about a map whose threshold was chosen by the user."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Service:
         self.metrics.watch(self._figures)
 
     def open(self) -> None:
-        """Take the folder of the service and read its list of jobs. Call it before others are told of the service.
+        """Take the folder of the service and read its list of jobs. Call it before the address is printed.
 
         Raises:
             InputError: The folder cannot be used.

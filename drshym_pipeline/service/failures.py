@@ -76,14 +76,14 @@ def _is_disk_full(error: BaseException, spec: JobSpec) -> bool:
     causes = list(_causes(error))
     if any(isinstance(cause, OSError) and cause.errno in _DISK_ERRORS for cause in causes):
         return True
-    said = "\n".join(map(str, causes)).lower()
-    if any(text in said for text in _DISK_TEXTS):
+    texts = "\n".join(map(str, causes)).lower()
+    if any(text in texts for text in _DISK_TEXTS):
         return True
     existing = next((folder for folder in (spec.out, *spec.out.parents) if folder.is_dir()), None)
     if existing is None:
         return False
     needed = _FULL_BYTES
-    if any(text in said for text in _WRITE_TEXTS):
+    if any(text in texts for text in _WRITE_TEXTS):
         needed = _LEAST_NEEDED_BYTES + _PART_OF_SOURCES * sum(map(_size, (*spec.sources, *spec.pre)))
     return shutil.disk_usage(existing).free < needed
 

@@ -189,7 +189,7 @@ class Guards:
         scheme, _, place = origin.lower().partition("://")
         if scheme == request_scheme and place == (headers.get("host") or "").lower():
             return True
-        # A proxy has TLS for its names, and the service may not be told so.
+        # A proxy has TLS for its names, and the service may not know it.
         return scheme == "https" and host_name(place) in self._settings.hosts
 
 

@@ -65,8 +65,8 @@ def describe_invalid(errors: Sequence[Any], model: type[BaseModel] | None) -> st
     if first["type"] == "extra_forbidden":
         return f"{place}: unknown key '{name}'. {_known_keys_text(model, path)}"
     if first["type"] == "missing":
-        said = f"the key '{name}' is missing. Add it" if name else "nothing was sent. Send a JSON object"
-        return f"{place}: {said}."
+        problem = f"the key '{name}' is missing. Add it" if name else "nothing was sent. Send a JSON object"
+        return f"{place}: {problem}."
     if name == "domain" and first["type"] == "literal_error":
         known = str(first.get("ctx", {}).get("expected", "'flood_sar'"))
         return f"{place}: the domain {shown_value(first['input'])} is not known. This service maps {known}."

@@ -1,6 +1,6 @@
 """The HTTP server around the application: how it is set up, and how it ends.
 
-When it is told to stop, requests that wait for a map are answered at once with their job, which is begun again at the
+On a stop, requests that wait for a map are answered at once with their job, which is begun again at the
 next start. uvicorn alone would let them wait until it ends them without an answer.
 """
 

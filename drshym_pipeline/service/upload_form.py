@@ -176,7 +176,7 @@ class UploadForm:
         self._file = _OpenFile(field_name, name, path, path.open("xb"))
 
     def _free_name(self, name: str) -> str:
-        """Return a name on the disk that no file of the upload with another name has, so messages can be told apart."""
+        """Return a name on the disk that no file of another name has, so that messages name the right file."""
         others = {file.path.name for file in self.files if file.name != name}
         plain = PurePosixPath(stored_name(name))
         numbered = (f"{plain.stem}_{number}{plain.suffix}" for number in itertools.count(2))

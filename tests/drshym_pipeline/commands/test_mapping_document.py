@@ -189,13 +189,13 @@ def test_a_call_that_cannot_be_parsed_prints_no_document(capfd, arguments):
 def test_the_model_and_the_reason_are_printed_before_a_scene_is_mapped(
     run, tmp_path, scenes, home, checkpoint, random_bundle, monkeypatch, command
 ):
-    told: list[str] = []
+    events: list[str] = []
     (scenes / "bad.tif").unlink()
     (scenes / "empty.tif").unlink()
     whole = mapping.map_scene
 
     def map_scene(*arguments, **options):
-        told.append("mapped")
+        events.append("mapped")
         return whole(*arguments, **options)
 
     monkeypatch.setattr(mapping, "map_scene", map_scene)
@@ -225,7 +225,7 @@ def test_the_model_and_the_reason_are_printed_before_a_scene_is_mapped(
     served = used("served")
     assert (served["choice"], served["source"]) == ("in_service", "registry")
     assert "a reviewer chose version 3" in served["reason"]
-    assert len(told) == 3
+    assert len(events) == 3
 
 
 def test_the_line_about_the_model_comes_before_the_work(tmp_path, scenes, checkpoint):

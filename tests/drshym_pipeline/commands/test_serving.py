@@ -26,11 +26,11 @@ def home(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "maps.example"])
 def test_an_address_that_others_can_reach_needs_a_token(host, capsys):
     assert main(["serve", "--host", host, "--port", "0"]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert host in said
-    assert "DRSHYM_SERVICE_TOKEN" in said
-    assert "TLS" in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert host in message
+    assert "DRSHYM_SERVICE_TOKEN" in message
+    assert "TLS" in message
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.1.2.3"])
@@ -105,17 +105,19 @@ def test_no_value_is_an_empty_list(monkeypatch):
 def test_a_list_that_cannot_be_read_is_refused_with_its_form(name, form, text, monkeypatch, capsys):
     monkeypatch.setenv(f"DRSHYM_SERVICE_{name}", text)
     assert main(["serve", "--port", "0"]) == 2
-    said = capsys.readouterr()
-    assert said.err == (f'error: DRSHYM_SERVICE_{name}: must have the form {form} or ["A", "B"]. Correct the value.\n')
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert printed.err == (
+        f'error: DRSHYM_SERVICE_{name}: must have the form {form} or ["A", "B"]. Correct the value.\n'
+    )
+    assert printed.out == ""
 
 
 @pytest.mark.parametrize("option", ["--input-root", "--store", "--ancillary"])
 def test_a_folder_that_does_not_exist_is_named(option, tmp_path, capsys):
     assert main(["serve", option, str(tmp_path / "none"), "--port", "0"]) == 2
-    said = capsys.readouterr().err
-    assert option in said
-    assert str(tmp_path / "none") in said
+    message = capsys.readouterr().err
+    assert option in message
+    assert str(tmp_path / "none") in message
 
 
 # A worker that has loaded the network needs more than 1 GiB before its first job.
@@ -137,11 +139,11 @@ def test_a_port_in_use_is_said_to_be_in_use(capsys):
 def refusal(capsys, root: Path, *options: str) -> str:
     """Start a service that cannot start, and return the one line that it prints."""
     assert main(["serve", "--root", str(root), "--port", "0", *options]) == 2
-    said = capsys.readouterr()
-    assert said.out == "", "nothing says that the service listens"
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err.removeprefix("error: ").rstrip("\n")
+    printed = capsys.readouterr()
+    assert printed.out == "", "nothing says that the service listens"
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err.removeprefix("error: ").rstrip("\n")
 
 
 def damaged(folder: Path, random_bundle) -> Path:
@@ -186,7 +188,7 @@ def test_a_job_that_cannot_be_read_is_refused(tmp_path, capsys):
 
 def test_a_service_that_cannot_listen_leaves_its_folder_free(tmp_path, capsys):
     with listen("127.0.0.1", 0) as taken:
-        said = refusal(capsys, tmp_path, "--port", str(taken.getsockname()[1]))
-    assert "the service cannot listen there" in said
+        message = refusal(capsys, tmp_path, "--port", str(taken.getsockname()[1]))
+    assert "the service cannot listen there" in message
     with alone_in(tmp_path, "another"):
         pass
