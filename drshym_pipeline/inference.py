@@ -38,6 +38,7 @@ from drshym_pipeline.records import (
 from drshym_pipeline.storage import atomic_directory
 from drshym_pipeline.tile_work import TileWork
 from drshym_pipeline.tiling import TileGrid
+from drshym_pipeline.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
@@ -236,7 +237,7 @@ def predict_scene(
     with (
         atomic_directory(out) as temporary,
         tiles_side_by_side(device, len(grid)) as workers,
-        ThreadPoolExecutor(workers, thread_name_prefix="tiles") as pool,
+        WorkerThreads(workers, "tiles") as pool,
     ):
         array = zarr.create_array(
             store=LocalStore(temporary),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +35,7 @@ from drshym_pipeline.storage import (
     temporary_directory,
 )
 from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
+from drshym_pipeline.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
     from drshym_pipeline.ancillary.tile_store import TileStore
@@ -234,7 +234,7 @@ def _long_term(
     from drshym_pipeline.reference_layers import long_term_reference
 
     # Both read other files and write other rasters, so they are made side by side.
-    with ThreadPoolExecutor(1) as pool:
+    with WorkerThreads(1, "terrain") as pool:
         terrain = pool.submit(
             terrain_exclusion,
             reader.meta.map_grid,

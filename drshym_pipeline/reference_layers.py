@@ -10,7 +10,6 @@ river narrower than a JRC pixel are water before; docs/decisions.md has the reas
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapGrid, ReferenceLayer, ReferenceSources
 from drshym_pipeline.reference import ReferenceWater, new_reference_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
+from drshym_pipeline.worker_threads import WorkerThreads
 
 STAGE: Final = "reference_layers"
 PERMANENT_WATER: Final = 80  # class of WorldCover
@@ -143,7 +143,7 @@ def long_term_reference(
 
 def _values(readers: tuple[LayerReader, ...], grid: MapGrid) -> Iterator[tuple[Block, list[NDArray[np.float32]]]]:
     """Yield the blocks of a map grid with the values of every layer; the layers are read side by side."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with WorkerThreads(_THREADS, "layers") as pool:
         for block in blocks(grid):
             yield block, [pending.result() for pending in [pool.submit(reader.read, block) for reader in readers]]
 

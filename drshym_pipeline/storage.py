@@ -25,6 +25,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from drshym_pipeline.errors import InputError
+from drshym_pipeline.worker_threads import check_needed
 
 _CHUNK = 1 << 20
 _UPLOAD_SCHEME = "upload"
@@ -59,6 +60,7 @@ def temporary_directory(parent: Path) -> Iterator[Path]:
 
     Its path is absolute: GDAL takes the beginning of a relative path such as `s3:x/map.tif` for an address.
     """
+    check_needed()
     folder = Path(tempfile.mkdtemp(prefix=_prefix_of(os.getpid()), dir=parent.absolute()))
     try:
         yield folder
@@ -253,6 +255,7 @@ def sha256_file(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as handle:
         while block := handle.read(_CHUNK):
+            check_needed()
             digest.update(block)
     return digest.hexdigest()
 

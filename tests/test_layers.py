@@ -17,7 +17,8 @@ PACKAGE = ROOT / "drshym_pipeline"
 
 # A module or package of `drshym_pipeline` imports only what is before it in this list.
 ORDER = [
-    "version", "errors", "progress", "prefetch", "records", "tiling", "settings", "storage", "locking", "sar",
+    "version", "errors", "progress", "prefetch", "worker_threads",
+    "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "states", "change", "ancillary", "assessment", "scene_folder", "scene_store", "datasets", "model",
     "training", "stitching", "reprojection", "observation", "tile_work", "inference", "prediction", "map_threshold",
     "reference", "event_scene", "pre_event", "reference_layers", "exclusion", "mapped_scenes", "earlier_maps",

@@ -21,6 +21,7 @@ from drshym_pipeline.ancillary.tile_files import DEGREES, DOWNLOAD, TileWindow, 
 from drshym_pipeline.ancillary.tile_store import Tile, TileStore
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import LayerTile, MapGrid, counted
+from drshym_pipeline.worker_threads import check_needed
 
 _APPROXIMATION: Final = 0.125  # pixels; the largest error of GDAL between computed places
 _WARP_MEGABYTES: Final = 64
@@ -126,6 +127,7 @@ class LayerReader:
 
     def read(self, block: Block) -> NDArray[np.float32]:
         """Return the layer on a block: (rows, columns) float32, NaN where it is not known."""
+        check_needed()
         out = np.full((block.window.height, block.window.width), np.nan, np.float32)
         for cell, turns, touched in block.cells(self.layer.side):
             window = self._window(cell, turns, block, touched=touched)

@@ -7,7 +7,6 @@ The next bands are stitched in the background. Other modules make the intervals,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.scene_folder import EXCLUSION_KIND, REFERENCE_KINDS, Prediction, ProductKind, product_name
 from drshym_pipeline.states import mask_of
 from drshym_pipeline.storage import temporary_directory, write_text
+from drshym_pipeline.worker_threads import WorkerThreads
 
 STAGE = "stitched_scenes"
 _WRITERS = 2
@@ -217,7 +217,7 @@ def draw_map(
         minimum_area = None if small is None else small.result()
         shown = meta.statistics.get("VV")
         # All these products are made from the same finished rasters, so they are made at the same time.
-        with ThreadPoolExecutor(_WRITERS) as pool:
+        with WorkerThreads(_WRITERS, "products") as pool:
             cogs = [pool.submit(rasters.publish, paths["mask"], paths["proba"])]
             if flood is not None:
                 cogs.append(pool.submit(flood.publish, *(paths[kind] for kind in REFERENCE_KINDS)))

@@ -25,6 +25,7 @@ from rasterio.windows import Window as RasterWindow
 from drshym_pipeline.products.connected import CONNECTIVITY, joined, labelled
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.states import FLOODED
+from drshym_pipeline.worker_threads import check_needed
 
 _STRIP_PIXELS = 1 << 21  # so wide and narrow scenes use the same memory, and a small scene has no seam
 MOST_CORNERS = 50_000  # of an unfinished area: an area through a whole scene would fill the memory
@@ -264,6 +265,7 @@ def flood_regions(
     strip_rows = strip_rows or max(1, _STRIP_PIXELS // mask.width)
     seams = _Seams(mask.width)
     for row in range(0, mask.height, strip_rows):
+        check_needed()
         rows = min(strip_rows, mask.height - row)
         window = RasterWindow(0, row, mask.width, rows)
         labels, count = labelled(mask.read(1, window=window) == FLOODED)

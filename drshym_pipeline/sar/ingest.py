@@ -6,7 +6,6 @@ The pixels can be stored as backscatter in the same pass. `scene` stages a descr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from drshym_pipeline.sar.statistics import BackscatterHistogram, ExcludedValues
 from drshym_pipeline.sar.unit_evidence import COUNTS, Claims
 from drshym_pipeline.sar.units import find_units
 from drshym_pipeline.storage import sha256_file, sha256_json, to_uri
+from drshym_pipeline.worker_threads import WorkerThreads
 
 # Part of every version: increased when the same bytes give other dB values than before.
 _READING = 4
@@ -220,7 +220,7 @@ def describe_scene(
         if found.units in COUNTS:
             scene.use_tables(denoise=denoise)
         kept = nullcontext() if backscatter is None else BackscatterWriter(backscatter, len(scene.roles))
-        pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="hash"))
+        pool = stack.enter_context(WorkerThreads(1, "hash"))
         hashes = {str(path): pool.submit(sha256_file, path) for path in scene.files}
         with kept as writer:
             fraction, statistics = _read_all(scene, writer, progress)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import SimulatedData
 from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_json, write_text
+from drshym_pipeline.worker_threads import WorkerThreads
 
 _log = logging.getLogger(__name__)
 
@@ -247,14 +247,9 @@ def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent
     progress("simulate", 0, len(plans))
     # Half of the time is spent waiting for the disk, NumPy releases the interpreter lock, and chips do not depend on
     # each other, so several threads write chips at the same time.
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        try:
-            for done, _ in enumerate(pool.map(lambda plan: _write_chip(root, config, plan), plans), start=1):
-                progress("simulate", done, len(plans))
-        except BaseException:
-            # Else the end of the block would wait until all other chips are written, also after Ctrl+C.
-            pool.shutdown(cancel_futures=True)
-            raise
+    with WorkerThreads(_WRITERS, "chips") as pool:
+        for done, _ in enumerate(pool.map(lambda plan: _write_chip(root, config, plan), plans), start=1):
+            progress("simulate", done, len(plans))
     for split in dict.fromkeys(plan.split for plan in plans):
         write_text(root / HAND_SPLITS / split_file(split), "".join(_rows(plans, split)))
     write_json(root / DONE_MARKER, record)
