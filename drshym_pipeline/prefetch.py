@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -27,7 +27,10 @@ class Prefetched(Generic[ItemT]):
     """An iterable whose items are computed before they are used, in order.
 
     Each iteration has its own thread. The thread ends with the iteration: after the last item, after an exception
-    (which is raised in the place of its item), or when the caller stops the iteration early.
+    (which is raised in the place of its item), or when the iteration is closed. An exception in the body of a loop,
+    such as Ctrl+C, does not close it. So a loop whose items use something that is closed afterwards, such as a raster,
+    is `with closing(iter(Prefetched(...))) as items: for item in items: ...`. GDAL crashes when a thread reads a
+    raster that another one has closed.
 
     Args:
         items: The items; a thread must be able to iterate over them.
@@ -44,7 +47,7 @@ class Prefetched(Generic[ItemT]):
     def __len__(self) -> int:
         return len(self._items)  # type: ignore[arg-type]  # the length of the items, if they have one
 
-    def __iter__(self) -> Iterator[ItemT]:
+    def __iter__(self) -> Generator[ItemT, None, None]:
         made: queue.Queue[tuple[ItemT] | _Failure | None] = queue.Queue(self._depth)
         left = self._left or threading.Event()
 
@@ -58,6 +61,8 @@ class Prefetched(Generic[ItemT]):
             return False
 
         def make() -> None:
+            if left.is_set():
+                return
             try:
                 for item in self._items:
                     if not put((item,)):
@@ -68,12 +73,14 @@ class Prefetched(Generic[ItemT]):
                 put(None)
 
         thread = threading.Thread(target=make, name="prefetch", daemon=True)
-        thread.start()
         try:
+            thread.start()
             while (item := made.get()) is not None:
                 if isinstance(item, _Failure):
                     raise item.error
                 yield item[0]
         finally:
             left.set()
-            thread.join()
+            # An interrupt in `start` comes before or after the thread begins; it then does nothing, because of `left`.
+            if thread.is_alive():
+                thread.join()

@@ -10,6 +10,7 @@ river narrower than a JRC pixel are water before; docs/decisions.md has the reas
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,9 +117,13 @@ def long_term_reference(
     grid = now.meta.map_grid
     readers = _readers(folder)
     sources = work / "layers_of_pixels.tif"
-    with new_reference_raster(raster, grid) as target, _new_bits(sources, now) as bits:
+    with (
+        new_reference_raster(raster, grid) as target,
+        _new_bits(sources, now) as bits,
+        closing(iter(Prefetched(_values(readers, grid), _AHEAD))) as found,
+    ):
         progress(STAGE, 0, grid.height)
-        for block, values in Prefetched(_values(readers, grid), _AHEAD):
+        for block, values in found:
             place = (block.window.rows.indices(grid.height)[:2], block.window.cols.indices(grid.width)[:2])
             target.write(encode(np.fmax.reduce(values)), 1, window=place)
             bits.write(_bits_of(values), 1, window=place)

@@ -7,7 +7,7 @@ The next bands are stitched in the background. Other modules make the intervals,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,11 +197,12 @@ def draw_map(
             excluded=None if exclusion is None else exclusion.raster,
         )
         progress(STAGE, 0, place.height)
-        for band in Prefetched(bands, _AHEAD):
-            statistics.add(band.row, band.stored, band.mask, band.vv)
-            canvas.add(band.row, band.vv, band.mask)
-            rasters.write(band.row, band.stored, band.mask)
-            progress(STAGE, band.row + len(band.mask), place.height)
+        with closing(iter(Prefetched(bands, _AHEAD))) as made:
+            for band in made:
+                statistics.add(band.row, band.stored, band.mask, band.vv)
+                canvas.add(band.row, band.vv, band.mask)
+                rasters.write(band.row, band.stored, band.mask)
+                progress(STAGE, band.row + len(band.mask), place.height)
         has_unseparated = flood is not None and flood.statistics.has_unseparated
         mask, probability = rasters.close(
             statistics.mask_tags(),

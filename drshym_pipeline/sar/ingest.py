@@ -6,7 +6,7 @@ The pixels can be stored as backscatter in the same pass. `scene` stages a descr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -107,21 +107,22 @@ def _read_all(
     count = 0
     alone = [0] * len(bands.bands)
     progress("describe", 0, len(windows))
-    for index, (window, layers) in enumerate(Prefetched(WindowValues(bands, windows), _AHEAD), 1):
-        db = bands.decibels(layers, window)
-        for values, layer, counter in zip(db, layers, excluded, strict=True):
-            counter.add(values, layer)
-        codes = encode_db(db)
-        finite = codes != NOT_OBSERVED_CODE
-        mask = finite.all(axis=0)
-        alone = [total + int(band.sum()) for total, band in zip(alone, finite, strict=True)]
-        count += int(mask.sum())
-        codes[:, ~mask] = NOT_OBSERVED_CODE
-        for histogram, band in zip(histograms, codes, strict=True):
-            histogram.add(band)
-        if writer is not None:
-            writer.write(window, codes)
-        progress("describe", index, len(windows))
+    with closing(iter(Prefetched(WindowValues(bands, windows), _AHEAD))) as read:
+        for index, (window, layers) in enumerate(read, 1):
+            db = bands.decibels(layers, window)
+            for values, layer, counter in zip(db, layers, excluded, strict=True):
+                counter.add(values, layer)
+            codes = encode_db(db)
+            finite = codes != NOT_OBSERVED_CODE
+            mask = finite.all(axis=0)
+            alone = [total + int(band.sum()) for total, band in zip(alone, finite, strict=True)]
+            count += int(mask.sum())
+            codes[:, ~mask] = NOT_OBSERVED_CODE
+            for histogram, band in zip(histograms, codes, strict=True):
+                histogram.add(band)
+            if writer is not None:
+                writer.write(window, codes)
+            progress("describe", index, len(windows))
     for path, dataset in scene.files.items():
         note = check_zero_tail(dataset, path)
         if note is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -72,3 +73,15 @@ def test_the_code_that_computes_items_is_notified_when_the_iteration_ends():
         break
     assert left.is_set()
     assert alive() == 0
+
+
+def test_the_thread_ends_with_a_closed_iteration_whose_loop_is_interrupted() -> None:
+    error = None
+    try:
+        with closing(iter(Prefetched(iter(int, 1), 2))) as numbers:
+            for _ in numbers:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt as interrupt:
+        error = interrupt  # its traceback keeps the loop, and what it iterates over
+    assert alive() == 0
+    assert error is not None
