@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from drshym_pipeline.datasets.simulator.speckle import kernel, speckle
 from drshym_pipeline.datasets.simulator.terrain import smooth_noise
+from drshym_pipeline.worker_threads import check_needed
 
 _LOWEST_POWER = np.float32(10 ** (-4.7))  # products without noise have a floor too: no pixel is darker than -47 dB
 
@@ -41,6 +42,7 @@ def detect(
     Returns:
         (h, w) float32 dB, all finite.
     """
+    check_needed()
     noise = np.float32(10 ** (noise_db / 10))
     power = np.power(np.float32(10), mean_db / np.float32(10))
     for axis, neighbour in enumerate(psf):

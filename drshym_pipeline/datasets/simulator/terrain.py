@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from drshym_pipeline.datasets.simulator.rivers import Line, distance_to, oxbows, raster_of, river_lines, tributary
+from drshym_pipeline.worker_threads import check_needed
 
 _Float = NDArray[np.float32]
 
@@ -37,6 +38,7 @@ def spectral_noise(
     Returns:
         (h, w) float32, mean 0, standard deviation 1.
     """
+    check_needed()  # a large scene takes many seconds, and draws about ten of these fields
     # The field is computed larger and then cut, because the opposite edges of the computed field continue each other.
     height, width = (fft.next_fast_len(int(side * 1.2) + 8, real=True) for side in shape)
     spectrum = fft.rfft2(rng.standard_normal((height, width), dtype=np.float32))

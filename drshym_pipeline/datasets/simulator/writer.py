@@ -22,7 +22,7 @@ from drshym_pipeline.datasets.simulator.scene import SimulatedScene, generator, 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.settings import SimulatedData
-from drshym_pipeline.storage import atomic_path, read_json, sha256_json, write_json, write_text
+from drshym_pipeline.storage import atomic_path, read_json, remove_abandoned, sha256_json, write_json, write_text
 from drshym_pipeline.worker_threads import WorkerThreads
 
 _log = logging.getLogger(__name__)
@@ -242,6 +242,8 @@ def write_dataset(root: Path, config: SimulatedData, progress: Progress = silent
     _refuse_other_content(root, record)
     if (root / DONE_MARKER).is_file():
         return root
+    for folder in (root, *(root / HAND_FOLDER).glob("*")):
+        remove_abandoned(folder)
     write_json(root / STARTED_MARKER, record)
     plans = _plan(config)
     progress("simulate", 0, len(plans))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from drshym_pipeline.datasets.prepare import prepare
 from drshym_pipeline.datasets.sen1floods11 import HAND_FOLDER, HAND_SPLITS, Sen1Floods11
 from drshym_pipeline.datasets.simulator import writer
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
-from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, write_dataset, write_scene
+from drshym_pipeline.datasets.simulator.writer import DONE_MARKER, STARTED_MARKER, write_dataset, write_scene
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.settings import DataConfig, SimulatedData
 
@@ -150,6 +151,18 @@ def test_prepare_refuses_a_set_with_a_chip_missing(tmp_path):
     (root / HAND_SPLITS / "flood_valid_data.csv").write_text("Sim-1_9_S1Hand.tif,Sim-1_9_LabelHand.tif\n")
     with pytest.raises(InputError, match="Sim-1_9"):
         prepare(DataConfig(kind="sen1floods11", root=root), tmp_path)
+
+
+def test_a_set_that_is_continued_has_no_temporary_folder_of_a_killed_process(tmp_path: Path):
+    root = tmp_path / "set"
+    write_dataset(root, SMALL)
+    (root / DONE_MARKER).rename(root / STARTED_MARKER)
+    left = [folder / ".partial-abc123" for folder in (root, root / HAND_FOLDER / "S1Hand")]
+    for folder in left:
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    write_dataset(root, SMALL)
+    assert not any(folder.exists() for folder in left)
 
 
 class Interrupted(list):
