@@ -45,8 +45,17 @@ def register(
     # With --quiet the log lines of MLflow are not shown either; the errors come in the document.
     unseen = subprocess.DEVNULL if printing().quiet else None
     program = [sys.executable, "-m", _PROGRAM, str(bundle.absolute())]
+    # In a group of its own, so Ctrl+C in a terminal does not reach it and it prints no traceback: when this process is
+    # interrupted, `run` ends it.
     done = subprocess.run(
-        program, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=unseen, text=True, check=False
+        program,
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=unseen,
+        text=True,
+        check=False,
+        process_group=0,
     )
     lines = done.stdout.splitlines()
     if not lines:
