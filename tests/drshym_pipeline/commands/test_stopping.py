@@ -11,22 +11,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
+from drshym_pipeline.commands import stopping
 from drshym_pipeline.commands.exit_codes import ExitCode
+from drshym_pipeline.model.bundle import shipped_path
 
 COMMAND = [sys.executable, "-m", "drshym_pipeline"]
 
 
 def stopped(
-    arguments: list[str], number: signal.Signals, ready: Callable[[int], bool]
+    arguments: list[str],
+    number: signal.Signals,
+    ready: Callable[[int], bool],
+    send: Callable[[int, int], None] = os.kill,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command, and send it a signal when it has come so far."""
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Run a command, and send it, or as a terminal does its group, a signal when it has come so far."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
     while process.poll() is None and not ready(process.pid):
         time.sleep(0.01)
     assert process.poll() is None, "the command ended before it could be stopped"
-    process.send_signal(number)
+    send(process.pid, number)
     out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -71,6 +80,103 @@ def test_a_command_can_be_stopped_while_a_library_is_imported(tmp_path, scene_fi
     done = stopped(["segment", str(scene), "--out", str(out), "--json"], number, importing)
     assert_says_so(done, "segment")
     assert not out.exists()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_map_leaves_no_file(tmp_path, number):
+    scenes, layers, out = (tmp_path / name for name in ("scenes", "layers", "out"))
+    simulate = ["simulate", "--size", "512", "--out", str(scenes), "--ancillary", str(layers), "--quiet"]
+    subprocess.run([*COMMAND, *simulate], check=True)
+    arguments = ["segment", str(scenes / "simulated_42.tif"), "--ancillary", str(layers), "--out", str(out), "--json"]
+    done = stopped(arguments, number, lambda _: any(out.rglob("*.tif")))
+    assert_says_so(done, "segment")
+    assert not out.exists()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["process", "group"])
+def test_a_stopped_training_leaves_no_process_and_no_unfinished_file(tmp_path, number, send):
+    recipe = {
+        "name": "endless",
+        "data": {"kind": "simulated", "simulated": {"train": 4, "valid": 3, "test": 2, "hard": 0, "size": 64}},
+        "network": {"encoder": "resnet18", "stem": "full", "decoder_channels": [128, 64, 32, 16, 8]},
+        "training": {"crop": 64, "batch_size": 2, "max_steps": 100_000, "validate_every": 50_000, "workers": 2},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    workers = []
+
+    def has_workers(process: int) -> bool:
+        workers[:] = psutil.Process(process).children(recursive=True)
+        return len(workers) == 2
+
+    out = tmp_path / "out"
+    arguments = ["train", "--config", str(tmp_path / "recipe.yaml"), "--out", str(out), "--json", "--quiet"]
+    done = stopped(arguments, number, has_workers, send)
+    assert_says_so(done, "train")
+    assert not any(worker.is_running() for worker in workers)
+    assert not list(out.rglob(".partial-*"))
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_registration_ends_its_process_and_prints_one_line(tmp_path, number, monkeypatch):
+    monkeypatch.setenv("DRSHYM_HOME", str(tmp_path))
+    started = []
+
+    def has_child(process: int) -> bool:
+        started[:] = psutil.Process(process).children()
+        # From here on, Ctrl+C in the child would print a traceback.
+        return bool(started) and "pydantic_core" in Path(f"/proc/{started[0].pid}/maps").read_text()
+
+    done = stopped(["register", str(shipped_path()), "--json"], number, has_child, os.killpg)
+    assert_says_so(done, "register")
+    assert not started[0].is_running()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_process_and_its_children_at_once(number):
+    code = (
+        "import subprocess, threading\n"
+        "from drshym_pipeline.commands.stopping import stopping_signals\n"
+        "with stopping_signals():\n"
+        "    child = subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "    try:\n"
+        "        print(child.pid, flush=True)\n"
+        "        threading.Event().wait()\n"
+        "    finally:\n"
+        "        print('stopping', flush=True)\n"
+        "        threading.Event().wait()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = psutil.Process(int(process.stdout.readline()))
+    process.send_signal(number)
+    assert process.stdout.readline() == "stopping\n"
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.1)
+    assert process.communicate()[1] == "error: stopped at once\n"
+    assert process.returncode == ExitCode.FAULT
+    child.wait()
+
+
+def test_a_signal_that_comes_twice_in_a_moment_stops_the_command_once(monkeypatch):
+    # As `timeout` sends it: to the process, and to its group.
+    handler = stopping._Interrupt()
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: 5.0)
+    with pytest.raises(KeyboardInterrupt):
+        handler(signal.SIGTERM, None)
+    handler(signal.SIGTERM, None)
+    assert handler.is_requested
+
+
+def test_the_handlers_are_those_of_before_when_no_signal_has_come():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+    with stopping.stopping_signals():
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before
 
 
 def test_a_command_that_a_shell_starts_with_interrupts_ignored_keeps_them_ignored():
