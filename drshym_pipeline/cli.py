@@ -20,7 +20,7 @@ import typer
 from drshym_pipeline.commands.command_line import CommandLine
 from drshym_pipeline.commands.completion import completion
 from drshym_pipeline.commands.converting import convert_checkpoint
-from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, ExitCode
+from drshym_pipeline.commands.exit_codes import EXIT_CODES_HELP, SERVE_EXIT_CODES_HELP, ExitCode
 from drshym_pipeline.commands.mapping import predict_folder, segment
 from drshym_pipeline.commands.registering import register
 from drshym_pipeline.commands.scoring import baseline, benchmark, evaluate
@@ -72,7 +72,7 @@ app.command()(baseline)
 app.command()(simulate)
 app.command("convert-checkpoint")(convert_checkpoint)
 app.command()(status)
-app.command(epilog=EXIT_CODES_HELP)(serve)
+app.command(epilog=SERVE_EXIT_CODES_HELP)(serve)
 app.command()(completion)
 
 

@@ -5,10 +5,12 @@ Access is decided before anything starts: an address that other machines can rea
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -90,7 +92,7 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
         given: The options that the user has given, by the names of the settings.
 
     Raises:
-        InputError: A value is out of its range, or a folder does not exist.
+        InputError: A value is out of its range, a folder does not exist, or a variable has the name of no setting.
     """
     from pydantic import ValidationError
 
@@ -99,6 +101,7 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
 
     home = find_home()
     prefix = str(ServiceSettings.model_config["env_prefix"])
+    _refuse_unknown(prefix, ServiceSettings.model_fields)
     names = {name: _OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given}
     if "root" not in given and f"{prefix}ROOT" not in os.environ:
         given = {**given, "root": home / "service"}
@@ -127,14 +130,30 @@ def service_settings(given: dict[str, Any]) -> ServiceSettings:
     return settings
 
 
+def _refuse_unknown(prefix: str, settings: Iterable[str]) -> None:
+    """Refuse variables of the environment that no setting has: a limit with a wrong name would not be set.
+
+    Raises:
+        InputError: There is one.
+    """
+    known = [name.upper() for name in settings]
+    for name in sorted(os.environ):
+        if name.startswith(prefix) and name.removeprefix(prefix) not in known:
+            near = difflib.get_close_matches(name.removeprefix(prefix), known, n=1)
+            meant = f"Did you mean {prefix}{near[0]}?" if near else "Read the settings in docs/service.md"
+            raise InputError(name, "no setting of the service has this name", meant)
+
+
 def read_token(path: Path) -> str:
     """Return the token in the first line of a file.
 
     Raises:
-        InputError: The file cannot be read, or is empty.
+        InputError: The file cannot be read, or its token is missing or short.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise InputError(path, "the file does not exist", "Give a file with the token in its first line") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             path, "cannot be read as a file with a token", "Write the token into its first line"
@@ -142,7 +161,17 @@ def read_token(path: Path) -> str:
     token = lines[0].strip() if lines else ""
     if not token:
         raise InputError(path, "contains no token", "Write the token into its first line")
+    _check_length(path, token)
     return token
+
+
+def _check_length(source: Path | str, token: str) -> None:
+    if len(token) < _SHORTEST_TOKEN:
+        raise InputError(
+            source,
+            f"the token has fewer than {_SHORTEST_TOKEN} characters",
+            "Use a long random one, such as that of `openssl rand -hex 32`",
+        )
 
 
 def check_access(settings: ServiceSettings) -> None:
@@ -161,12 +190,8 @@ def check_access(settings: ServiceSettings) -> None:
                 f"Set --token-file or {TOKEN_VARIABLE}, and put a proxy with TLS before the service, because it has no "
                 "TLS itself",
             )
-    elif len(settings.token.get_secret_value()) < _SHORTEST_TOKEN:
-        raise InputError(
-            TOKEN_VARIABLE,
-            f"the token has fewer than {_SHORTEST_TOKEN} characters",
-            "Use a long random one, such as that of `openssl rand -hex 32`",
-        )
+    else:
+        _check_length(TOKEN_VARIABLE, settings.token.get_secret_value())
 
 
 def check_model(settings: ServiceSettings) -> None:

@@ -105,6 +105,8 @@ class MappingEngine:
             raise InputError(
                 root, "the list of jobs in it cannot be written", "Make space on the disk, or choose another --root"
             ) from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(root, "is a file, or below a file, and not a folder", "Choose another --root") from error
         except OSError as error:
             raise InputError(
                 root, f"cannot be used as the folder of the service ({error.strerror})", "Choose another --root"

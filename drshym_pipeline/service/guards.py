@@ -104,7 +104,9 @@ class Guards:
                 await response(scope, receive, guarded)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(
+                scope.get("route"), "path", _OPEN_FOLDER if scope["path"].startswith(_OPEN_FOLDER) else "none"
+            )
             self._metrics.note_request(str(scope["method"]), route, status, seconds)
             # Supervisors ask every few seconds.
             level = logging.DEBUG if scope["path"] in _UNCOUNTED else logging.INFO

@@ -174,7 +174,10 @@ def read_tiled_scene(path: Path) -> TiledScene:
         InputError: The file cannot be read, or is not such a record.
     """
     try:
-        value = read_json(path, remedy=CUT_AGAIN)
+        value = read_json(
+            path,
+            remedy=f"Give the record that `drshym tile` wrote (<scene>{META_SUFFIX}). If it is damaged: {CUT_AGAIN}",
+        )
         scene = TiledScene.model_validate(value)
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})", "Give the _meta.json of `drshym tile`") from error

@@ -147,9 +147,14 @@ def place_of(page: Any, layer: str, colour: tuple[int, int, int], side: int = 12
     return place[0], place[1]
 
 
+def pixels_of(png: bytes) -> NDArray[np.uint8]:
+    """Return the pixels of a screenshot: (row, column, RGB)."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
 def colour_at(page: Any, place: tuple[float, float]) -> NDArray[np.uint8]:
     """Return what the window shows at a place: red, green and blue."""
-    picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    picture = pixels_of(page.screenshot())
     return picture[round(place[1]), round(place[0])]
 
 

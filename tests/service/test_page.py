@@ -26,7 +26,7 @@ from drshym_pipeline.states import (
     WATER_COLOURS,
     mask_labels,
 )
-from tests.service.browser import colour_at, counted_pixels, place_of, poor_contrast, wait_for_tiles
+from tests.service.browser import colour_at, counted_pixels, pixels_of, place_of, poor_contrast, wait_for_tiles
 from tests.service.conftest import DESKTOP, PHONE, OpenPage
 from tests.service.running_service import map_upload, running_service
 
@@ -232,7 +232,25 @@ def test_the_swipe_shows_the_scene_from_before_on_its_left(service: str, compare
     page.mouse.move(box["x"] + box["width"] / 4, knob["y"])
     page.mouse.up()
     assert handle.get_attribute("aria-valuenow") == "25"
+    # The values of a pixel at the line are above it, so that no digit is hidden.
+    handle.press("Home")
+    for _ in range(25):
+        handle.press("ArrowRight")
+    line = box["width"] / 2
+    page.mouse.click(box["x"] + line, box["y"] + box["height"] / 2 + 60)
+    values = page.locator(".pixel")
+    values.wait_for()
+    # It appears slowly, and the map may move under it.
+    page.wait_for_function("() => getComputedStyle(document.querySelector('.leaflet-popup')).opacity === '1'")
+    page.wait_for_function("() => !document.querySelector('.leaflet-pan-anim')")
+    with_line = pixels_of(values.screenshot())
+    frame, knob = values.bounding_box(), handle.bounding_box()
+    assert frame["x"] < knob["x"] < knob["x"] + knob["width"] < frame["x"] + frame["width"]
+    assert frame["y"] < knob["y"] + knob["height"]
     page.locator("#swipe").uncheck()
+    np.testing.assert_array_equal(pixels_of(values.screenshot()), with_line)
+    page.locator(".leaflet-popup-close-button").click()
+    values.wait_for(state="detached")
     np.testing.assert_array_equal(colour_at(page, place), now)
     page.locator("#swipe").check()
     page.locator("[data-layer=backscatter_before]").uncheck()

@@ -8,6 +8,7 @@ const { L } = window;
 // The right side is left free, because the buttons of the zoom would cover the popup there.
 const POPUP = { minWidth: 240, autoPanPaddingTopLeft: [12, 12], autoPanPaddingBottomRight: [58, 12] };
 const MOST_WIDTH = 300;
+const VALUES = "values"; // the name of the pane
 const FRAME_WIDTH = 104; // the padding of the popup, and what is free beside it
 const FRAME_HEIGHT = 80;
 
@@ -24,6 +25,11 @@ export class PointReader {
       event.preventDefault();
       this.read(map.getCenter());
     };
+    // The panes of Leaflet lie together below the line of the swipe. This one is above it and moves with them.
+    const pane = map.createPane(VALUES, map.getContainer());
+    const follow = () => L.DomUtil.setPosition(pane, L.DomUtil.getPosition(map.getPane("mapPane")));
+    map.on("move viewreset", follow);
+    follow();
     // Only users of the keyboard need the crosshair. Tab, which moves the focus to the map, is released there.
     this.listeners = {
       keydown: this.entered,
@@ -38,7 +44,7 @@ export class PointReader {
   async read(place) {
     const size = this.map.getSize();
     const most = { maxWidth: Math.min(MOST_WIDTH, size.x - FRAME_WIDTH), maxHeight: size.y - FRAME_HEIGHT };
-    const popup = L.popup({ ...POPUP, ...most }).setLatLng(place);
+    const popup = L.popup({ ...POPUP, ...most, pane: VALUES }).setLatLng(place);
     popup.setContent(element("p", { class: "help" }, "Reading the values ...")).openOn(this.map);
     try {
       const point = await json(`${address("v1", "scenes", this.scene.summary.id, "point")}?${this.query(place)}`);

@@ -57,8 +57,27 @@ def test_a_token_comes_from_a_file_or_from_the_environment(tmp_path, monkeypatch
     file.write_text("\n")
     with pytest.raises(InputError, match="no token"):
         read_token(file)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="none: the file does not exist"):
         read_token(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_token(tmp_path)
+    file.write_text("short\n")
+    with pytest.raises(InputError) as refused:
+        read_token(file)
+    assert str(refused.value).startswith(f"{file}: the token has fewer than 16 characters")
+
+
+def test_a_variable_that_no_setting_has_is_refused(monkeypatch, capsys):
+    monkeypatch.setenv("DRSHYM_SERVICE_QUOTA_BYTE", "5")
+    assert main(["serve", "--port", "0"]) == 2
+    assert capsys.readouterr().err == (
+        "error: DRSHYM_SERVICE_QUOTA_BYTE: no setting of the service has this name. "
+        "Did you mean DRSHYM_SERVICE_QUOTA_BYTES?\n"
+    )
+    monkeypatch.delenv("DRSHYM_SERVICE_QUOTA_BYTE")
+    monkeypatch.setenv("DRSHYM_SERVICE_X", "5")
+    assert main(["serve", "--port", "0"]) == 2
+    assert "Read the settings in docs/service.md" in capsys.readouterr().err
 
 
 def test_the_defaults_are_in_the_home_folder(home, tmp_path, monkeypatch):
@@ -165,7 +184,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_before_the_service_listens(kin
 def test_a_root_that_is_a_file_is_refused(tmp_path, capsys):
     root = tmp_path / "root"
     root.write_text("a file")
-    assert refusal(capsys, root).startswith(f"{root}: cannot be used as the folder of the service (")
+    assert refusal(capsys, root).startswith(f"{root}: is a file, or below a file, and not a folder")
 
 
 def test_a_second_service_in_a_folder_is_refused(tmp_path, capsys):

@@ -135,9 +135,11 @@ def test_a_deleted_scene_is_gone_with_its_files(client, folder):
 
 
 def test_the_page_of_metrics_counts_requests_jobs_and_stages(client, answer):
+    client.get("/static/main.js").raise_for_status()
     page = client.get("/metrics")
     assert page.headers["content-type"].startswith("text/plain")
     assert 'drshym_requests_total{method="POST",route="/v1/segment",status="200"}' in page.text
+    assert 'drshym_requests_total{method="GET",route="/static/",status="200"}' in page.text
     for name in ("drshym_jobs_ended_total{how=", "drshym_workers 1.0", "drshym_queue_length 0.0", "drshym_disk_bytes"):
         assert name in page.text, name
     assert 'drshym_stage_seconds_total{stage="predict"}' in page.text
