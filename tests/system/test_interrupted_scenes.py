@@ -8,14 +8,17 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import rasterio
 from dagster import DagsterRunStatus, RunsFilter
 
-from drshym_pipeline.records import MapRecord
-from drshym_pipeline.storage import TEMPORARY_PREFIX
+from drshym_pipeline.products.expiry import delete_expired
+from drshym_pipeline.records import MapRecord, now
+from drshym_pipeline.scene_store import SceneStore
+from drshym_pipeline.storage import TEMPORARY_PREFIX, process_start
 from tests.system.pipeline_runs import RENAMED, Pipeline, is_asked_to_end, kill, pipeline, quick_home, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -59,14 +62,14 @@ def mask_of(home: Path, partition: str) -> str:
 
 
 def assert_mapped_once(home: Path, partition: str, mask: str | None = None) -> None:
-    """Check that a scene has one finished map with all its files, and that nothing else is left in the store."""
+    """Check that a scene has one finished map with all its files, and that no half-written file of it is left."""
     folder = home / "store" / "scenes" / partition
     assert (folder / "current.json").is_file()
     (report,) = folder.rglob(f"{partition}_report.json")
     record = MapRecord.model_validate_json(report.read_text("utf-8"))
     assert [name for name in record.files.values() if not (report.parent / name).is_file()] == []
     assert mask is None or mask_of(home, partition) == mask, "the map differs from that of an undisturbed run"
-    assert list(folder.parent.rglob(f"{TEMPORARY_PREFIX}*")) == []
+    assert list(folder.rglob(f"{TEMPORARY_PREFIX}*")) == []
     assert not (home / "store" / "failures" / f"{partition}.json").exists()
 
 
@@ -86,7 +89,7 @@ def test_a_scene_whose_process_is_killed_in_a_stage_is_mapped(
 def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: Path, undisturbed: str):
     del undisturbed
     terminate = """mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"""
-    with ThreadPoolExecutor(1) as other, services.held(scene, "S1_terminated", "raw_scenes") as (run, _process):
+    with ThreadPoolExecutor(1) as other, services.held(scene, "S1_terminated", "raw_scenes") as (run, process):
         # Dagster answers only when the run has ended, so the request must not wait for the process that is stopped.
         answer = other.submit(services.ask, terminate, {"id": run.run_id})
         canceling = RunsFilter(run_ids=[run.run_id], statuses=[DagsterRunStatus.CANCELING])
@@ -97,6 +100,11 @@ def test_a_run_that_a_user_terminates_is_not_retried(services: Pipeline, scene: 
     services.drop(scene, "S1_after")
     services.mapped("S1_after", attempts=1)
     assert [each.status for each in services.runs("S1_terminated")] == [DagsterRunStatus.CANCELED]
+    # No later run of the scene deletes what the terminated one left half written, so expiry has to.
+    wait_until(lambda: process_start(process.pid) is None, "the end of the terminated process")
+    week = timedelta(days=7)
+    delete_expired(SceneStore(services.home / "store"), (), now(), keep_predictions=week, keep_maps=week)
+    assert list((services.home / "store" / "scenes" / "S1_terminated").rglob(f"{TEMPORARY_PREFIX}*")) == []
 
 
 def test_a_scene_is_mapped_when_the_daemon_is_killed(services: Pipeline, scene: Path, undisturbed: str):
