@@ -74,8 +74,8 @@ class Service:
         """Make the folders and start the engine, the helper processes and the retention."""
         self.engine.start()
         self.uploads.mkdir(parents=True, exist_ok=True)
-        self.tiles.start()
-        self.sizes.start()
+        self.tiles.pool.start()
+        self.sizes.pool.start()
         self._sweeper.start()
         self.started = True
 
@@ -84,8 +84,8 @@ class Service:
         self._end.set()
         self._map_made.set()
         self.engine.stop()
-        self.tiles.stop()
-        self.sizes.stop()
+        self.tiles.pool.stop()
+        self.sizes.pool.stop()
         if self._sweeper.is_alive():
             self._sweeper.join()
 

@@ -1,4 +1,4 @@
-"""How many pixels a scene has, looked up in other processes.
+"""Look up the number of pixels of a scene in other processes.
 
 The service itself never opens a raster: a file that lets the raster library crash or hang ends a process of this
 module, and its request gets an error. The next request gets a new process.
@@ -7,10 +7,8 @@ module, and its request gets an error. The next request gets a new process.
 from __future__ import annotations
 
 import logging
-import queue
 import signal
 import tempfile
-import threading
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.service.helper_process import READY, HelperProcess, ProcessEndedError, TimeLimitError
+from drshym_pipeline.service.helper_pool import HelperPool, NoFreeProcessError
+from drshym_pipeline.service.helper_process import READY, ProcessEndedError, TimeLimitError
 from drshym_pipeline.service.problems import ProblemError
 
 _PROCESSES: Final = 2  # one that hangs does not stop the other
@@ -100,31 +99,8 @@ class SceneSizes:
     """
 
     def __init__(self, processes: int = _PROCESSES, seconds: float = _SECONDS) -> None:
-        self._count, self._seconds = processes, seconds
-        self._free: queue.Queue[HelperProcess] = queue.Queue()
-        self._all: set[HelperProcess] = set()
-        self._lock = threading.Lock()
-        self._running = False
-
-    def start(self) -> None:
-        """Start the processes."""
-        self._running = True
-        for _ in range(self._count):
-            self._add()
-
-    def stop(self) -> None:
-        """End the processes. Requests that are being answered fail."""
-        with self._lock:
-            self._running = False
-            processes = list(self._all)
-            self._all.clear()
-        for process in processes:
-            process.stop()
-
-    def processes(self) -> list[int]:
-        """Return the ids of the processes."""
-        with self._lock:
-            return [process.pid for process in self._all if process.pid is not None]
+        self._seconds = seconds
+        self.pool = HelperPool(_serve, "drshym-sizes", processes, seconds)
 
     def pixels(self, sources: Sequence[Path], name: str) -> int:
         """Return the pixels of one band of the largest image of a scene.
@@ -137,54 +113,19 @@ class SceneSizes:
             InputError: A file is no GeoTIFF, a folder or zip is no product.
             ProblemError: The process that looked at the scene has ended, or it took too long.
         """
-        process = self._take()
         try:
-            answer = process.ask(tuple(sources), self._seconds)
-        except (ProcessEndedError, TimeLimitError) as error:
-            self._replace(process)
-            if isinstance(error, TimeLimitError):
-                text = f"{name}: its header was not read within {self._seconds:g} seconds. Copy the file again."
-                raise ProblemError("time_limit", text) from error
+            answer = self.pool.ask(tuple(sources))
+        except NoFreeProcessError as error:
+            text = "The service looks at other scenes. Try again in some seconds."
+            raise ProblemError("not_ready", text, {"Retry-After": "5"}) from error
+        except TimeLimitError as error:
+            text = f"{name}: its header was not read within {self._seconds:g} seconds. Copy the file again."
+            raise ProblemError("time_limit", text) from error
+        except ProcessEndedError as error:
             text = f"{name}: the process that read its header ended. Look for damage in the file, then send it again."
             raise ProblemError("worker_ended", text) from error
-        except BaseException:
-            self._replace(process)  # an answer may still be on its way, which no other request may get
-            raise
-        self._free.put(process)
         if isinstance(answer, InputError):
             raise answer
         if isinstance(answer, _Fault):
             raise RuntimeError(answer.text)
         return int(answer)
-
-    def _take(self) -> HelperProcess:
-        """Return a process that runs. One that has ended while it was idle is replaced first."""
-        while self._running:
-            try:
-                process = self._free.get(timeout=self._seconds)
-            except queue.Empty:
-                break
-            if process.alive:
-                return process
-            self._replace(process)
-        raise ProblemError(
-            "not_ready", "The service looks at other scenes. Try again in some seconds.", {"Retry-After": "5"}
-        )
-
-    def _add(self) -> None:
-        process = HelperProcess(_serve, "drshym-sizes")
-        with self._lock:
-            if self._running:
-                self._all.add(process)
-                self._free.put(process)
-                return
-        process.stop()
-
-    def _replace(self, process: HelperProcess) -> None:
-        with self._lock:
-            self._all.discard(process)
-            running = self._running
-        process.stop()
-        if running:
-            _log.warning("a process that looks up sizes of scenes is replaced")
-            self._add()

@@ -1,4 +1,4 @@
-"""A process that draws: how it is started, asked, and stopped."""
+"""What runs in a process that draws: it answers one request after the other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drshym_pipeline.errors import one_line
-from drshym_pipeline.service.helper_process import READY, HelperProcess
+from drshym_pipeline.service.helper_process import READY
 from drshym_pipeline.service.map_tiles.drawing import Drawing, DrawRequest, ReadRequest, drawing_environment
 
 
@@ -20,7 +20,7 @@ class Failure:
     text: str
 
 
-def _serve(connection: Connection) -> None:
+def serve_drawings(connection: Connection) -> None:
     """Answer requests until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the service stops this one itself
     import rio_tiler.reader  # noqa: F401  # loaded before the first request
@@ -38,13 +38,6 @@ def _serve(connection: Connection) -> None:
             except Exception as error:  # the next request is answered all the same
                 answer = Failure(one_line(error))
             connection.send(answer)
-
-
-class TileProcess(HelperProcess):
-    """One process that draws, for one request at a time. It is started before it is asked for the first time."""
-
-    def __init__(self) -> None:
-        super().__init__(_serve, "drshym-tiles")
 
 
 def named_file(request: DrawRequest | ReadRequest) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from typing import Any, Final
 
@@ -10,12 +9,13 @@ from cachetools import LRUCache
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import MapGrid
+from drshym_pipeline.service.helper_pool import HelperPool, NoFreeProcessError
 from drshym_pipeline.service.helper_process import ProcessEndedError, TimeLimitError
 from drshym_pipeline.service.map_tiles.drawing import DrawRequest, ReadRequest
 from drshym_pipeline.service.map_tiles.errors import TileServerError
 from drshym_pipeline.service.map_tiles.layers import find_layer, layer_answers
 from drshym_pipeline.service.map_tiles.points import point_answer, point_pixels, point_place
-from drshym_pipeline.service.map_tiles.process import Failure, TileProcess, named_file
+from drshym_pipeline.service.map_tiles.process import Failure, named_file, serve_drawings
 from drshym_pipeline.service.map_tiles.scene import TileScene
 from drshym_pipeline.service.map_tiles.tilejson import tilejson_of
 from drshym_pipeline.service.map_tiles.web_map import check_tile, grid_of, place_of, tile_grid
@@ -36,30 +36,10 @@ class TileServer:
     """
 
     def __init__(self, processes: int = _PROCESSES, seconds: float = _SECONDS, cache_bytes: int = _CACHE_BYTES) -> None:
-        self._count, self._seconds = processes, seconds
-        self._free: queue.Queue[TileProcess] = queue.Queue()
-        self._all: set[TileProcess] = set()
+        self._seconds = seconds
+        self.pool = HelperPool(serve_drawings, "drshym-tiles", processes, seconds)
         self._lock = threading.Lock()
-        self._running = False
         self._tiles: LRUCache[tuple[Any, ...], bytes] = LRUCache(cache_bytes, getsizeof=len)
-
-    def start(self) -> None:
-        """Start the processes. They load their libraries while the first request may already wait."""
-        with self._lock:
-            if self._running:
-                return
-            self._running = True
-        for _ in range(self._count):
-            self._add_process()
-
-    def stop(self) -> None:
-        """End the processes. Requests that are being answered fail."""
-        with self._lock:
-            self._running = False
-            processes = list(self._all)
-            self._all.clear()
-        for process in processes:
-            process.stop()
 
     def layers(self, scene: TileScene) -> list[LayerAnswer]:
         """Return the layers that a scene has, the lowest first."""
@@ -140,30 +120,10 @@ class TileServer:
         place = point_place(scene.record, lon=lon, lat=lat, row=row, column=column)
         return point_answer(scene.record, place, self._ask(ReadRequest(point_pixels(scene, place))))
 
-    def processes(self) -> list[int]:
-        """Return the ids of the processes, for measurements."""
-        with self._lock:
-            return [process.pid for process in self._all if process.pid is not None]
-
     def kept_bytes(self) -> int:
         """Return the size of the tiles that are kept."""
         with self._lock:
             return int(self._tiles.currsize)
-
-    def _add_process(self) -> None:
-        process = TileProcess()
-        with self._lock:
-            if self._running:
-                self._all.add(process)
-                self._free.put(process)
-                return
-        process.stop()
-
-    def _replace(self, process: TileProcess) -> None:
-        with self._lock:
-            self._all.discard(process)
-        process.stop()
-        self._add_process()
 
     def _ask(self, request: DrawRequest | ReadRequest) -> Any:
         """Return the answer of a free process. If it has ended, another one is asked once.
@@ -173,24 +133,14 @@ class TileServer:
             TileServerError: No process answered in time.
         """
         for _ in range(2):
-            if not self._running:
-                break
             try:
-                process = self._free.get(timeout=self._seconds)
-            except queue.Empty:
-                raise TileServerError("all processes that draw tiles are busy; try again later") from None
-            try:
-                answer = process.ask(request, self._seconds)
+                answer = self.pool.ask(request)
             except ProcessEndedError:
-                self._replace(process)
                 continue
+            except NoFreeProcessError:
+                raise TileServerError("all processes that draw tiles are busy; try again later") from None
             except TimeLimitError:
-                self._replace(process)
                 raise TileServerError(f"the picture was not drawn within {self._seconds:g} seconds") from None
-            except BaseException:
-                self._replace(process)  # an answer may still be on its way, which no other request may get
-                raise
-            self._free.put(process)
             if isinstance(answer, Failure):
                 raise InputError(named_file(request), f"cannot be read ({answer.text})", "Map the scene again")
             return answer

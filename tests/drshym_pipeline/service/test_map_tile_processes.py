@@ -26,43 +26,43 @@ def scene(tmp_path) -> MapOnDisk:
 
 def test_a_process_that_ends_is_replaced_and_its_request_is_answered(scene):
     server = TileServer(processes=1)
-    server.start()
+    server.pool.start()
     try:
         first = server.image(scene, "mask")
-        (killed,) = server.processes()
+        (killed,) = server.pool.processes()
         os.kill(killed, signal.SIGKILL)
         assert server.image(scene, "mask") == first
-        assert killed not in server.processes()
-        assert len(server.processes()) == 1
+        assert killed not in server.pool.processes()
+        assert len(server.pool.processes()) == 1
     finally:
-        server.stop()
+        server.pool.stop()
 
 
 def test_a_process_that_hangs_is_replaced_after_the_time_limit(scene):
     server = TileServer(processes=1, seconds=2.0)
-    server.start()
+    server.pool.start()
     try:
         first = server.image(scene, "mask")
-        (stopped,) = server.processes()
+        (stopped,) = server.pool.processes()
         os.kill(stopped, signal.SIGSTOP)
         with pytest.raises(TileServerError, match="not drawn within 2 seconds"):
             server.image(scene, "mask")
         assert not psutil.pid_exists(stopped)
         assert server.image(scene, "mask") == first
     finally:
-        server.stop()
+        server.pool.stop()
 
 
 def test_several_threads_get_their_own_answers_and_stop_ends_all_processes(scene):
     server = TileServer(processes=2)
-    server.start()
-    processes = server.processes()
+    server.pool.start()
+    processes = server.pool.processes()
     assert len(processes) == 2
     expected = {(row, row + 1): (row, row + 1) for row in range(60)}
     with ThreadPoolExecutor(8) as pool:
         points = pool.map(lambda place: server.point(scene, row=place[0], column=place[1]), expected)
         assert [(point.row, point.column) for point in points] == list(expected.values())
-    server.stop()
+    server.pool.stop()
     assert not any(psutil.pid_exists(process) for process in processes)
     with pytest.raises(TileServerError):
         server.image(scene, "mask")
@@ -70,14 +70,14 @@ def test_several_threads_get_their_own_answers_and_stop_ends_all_processes(scene
 
 def test_kept_tiles_are_bounded_in_bytes(scene):
     server = TileServer(processes=1, cache_bytes=2_000)
-    server.start()
+    server.pool.start()
     try:
         place = server.tilejson(scene, "mask")
         sizes = [len(server.tile(scene, "mask", zoom, 0, 0)) for zoom in range(place["maxzoom"])]
         assert sizes
         assert server.kept_bytes() <= 2_000
     finally:
-        server.stop()
+        server.pool.stop()
 
 
 def test_no_process_is_left_when_the_service_is_killed(tmp_path):
@@ -90,8 +90,8 @@ def test_no_process_is_left_when_the_service_is_killed(tmp_path):
         "from drshym_pipeline.service.map_tiles import TileServer\n"
         "if __name__ == '__main__':\n"
         "    server = TileServer(processes=2)\n"
-        "    server.start()\n"
-        "    print(*server.processes(), flush=True)\n"
+        "    server.pool.start()\n"
+        "    print(*server.pool.processes(), flush=True)\n"
         "    time.sleep(600)\n"
     )
     root = Path(__file__).resolve().parents[3]

@@ -59,9 +59,9 @@ WORLD = {"EPSG:4326": 360.0, "EPSG:3857": 2 * math.pi * 6_378_137.0, "EPSG:3395"
 def server():
     """One process, because each test asks for one thing at a time."""
     server = TileServer(processes=1)
-    server.start()
+    server.pool.start()
     yield server
-    server.stop()
+    server.pool.stop()
 
 
 def picture(png: bytes) -> np.ndarray:
@@ -415,7 +415,7 @@ def test_a_map_that_is_made_again_in_another_folder_has_new_tiles(server, tmp_pa
 def paths_open_in(server: TileServer) -> set[Path]:
     import psutil
 
-    (process,) = server.processes()
+    (process,) = server.pool.processes()
     return {Path(file.path) for file in psutil.Process(process).open_files() if file.path.endswith(".tif")}
 
 

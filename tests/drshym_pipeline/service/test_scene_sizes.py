@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def sizes() -> Iterator[SceneSizes]:
     sizes = SceneSizes(processes=1)
-    sizes.start()
+    sizes.pool.start()
     yield sizes
-    sizes.stop()
+    sizes.pool.stop()
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def test_a_file_that_is_no_scene_is_an_error_of_the_file(sizes: SceneSizes, scen
 def being_asked(sizes: SceneSizes, scene: Path, pool: ThreadPoolExecutor) -> tuple[int, Future[int]]:
     """Return the id of a process that has got a request and cannot answer it, and the answer to come."""
     assert sizes.pixels([scene], "lake.tif") == 64 * 96
-    (process,) = sizes.processes()
+    (process,) = sizes.pool.processes()
     os.kill(process, signal.SIGSTOP)
     answer = pool.submit(sizes.pixels, [scene], "lake.tif")
-    while not sizes._free.empty():
+    while not sizes.pool._free.empty():
         time.sleep(0.01)
     return process, answer
 
@@ -72,12 +72,12 @@ def test_a_process_that_is_killed_while_it_looks_gives_an_error_and_the_next_req
             answer.result()
     assert caught.value.code == "worker_ended"
     assert sizes.pixels([scene], "lake.tif") == 64 * 96
-    assert sizes.processes() != [process]
+    assert sizes.pool.processes() != [process]
 
 
 def test_a_process_that_hangs_is_replaced_after_the_time_limit(scene: Path):
     sizes = SceneSizes(processes=1, seconds=3.0)
-    sizes.start()
+    sizes.pool.start()
     try:
         with ThreadPoolExecutor(1) as pool:
             process, answer = being_asked(sizes, scene, pool)
@@ -87,12 +87,12 @@ def test_a_process_that_hangs_is_replaced_after_the_time_limit(scene: Path):
         assert not psutil.pid_exists(process)
         assert sizes.pixels([scene], "lake.tif") == 64 * 96
     finally:
-        sizes.stop()
+        sizes.pool.stop()
 
 
 def test_a_process_that_has_ended_while_it_was_idle_costs_no_request(sizes: SceneSizes, scene: Path):
     assert sizes.pixels([scene], "lake.tif") == 64 * 96
-    (process,) = sizes.processes()
+    (process,) = sizes.pool.processes()
     os.kill(process, signal.SIGKILL)
     os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # all its threads have ended
     assert sizes.pixels([scene], "lake.tif") == 64 * 96
@@ -100,10 +100,10 @@ def test_a_process_that_has_ended_while_it_was_idle_costs_no_request(sizes: Scen
 
 def test_after_the_stop_no_process_is_left(scene: Path):
     sizes = SceneSizes()
-    sizes.start()
+    sizes.pool.start()
     assert sizes.pixels([scene], "lake.tif") == 64 * 96
-    processes = sizes.processes()
-    sizes.stop()
+    processes = sizes.pool.processes()
+    sizes.pool.stop()
     assert len(processes) == 2
     assert not any(map(psutil.pid_exists, processes))
     with pytest.raises(ProblemError):
@@ -127,10 +127,10 @@ if __name__ == "__main__":
     settings = ServiceSettings(root=scene.parent / "root", input_roots=(scene.parent,))
     create_app(settings)
     sizes = SceneSizes(processes=1)
-    sizes.start()
+    sizes.pool.start()
     request = SegmentRequest(domain="flood_sar", image_uri=str(scene))
     print(addressed_scene(request, settings, sizes).pixels)
-    sizes.stop()
+    sizes.pool.stop()
 """
 
 
