@@ -1,4 +1,4 @@
-"""What clients are told when a real service gets SIGTERM while it maps their scene."""
+"""The answers to clients when a real service gets SIGTERM while it maps their scene."""
 
 from __future__ import annotations
 
