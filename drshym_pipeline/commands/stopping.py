@@ -53,7 +53,7 @@ def stoppable() -> Iterator[None]:
 def stopping_signals() -> Iterator[None]:
     """Raise a KeyboardInterrupt for SIGINT and SIGTERM in the block; while a module is imported, after its import.
 
-    A later signal ends the process at once, also after the block: the end of Python waits for threads.
+    A second signal in the block ends the process at once.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
         yield
@@ -66,9 +66,8 @@ def stopping_signals() -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if not interrupt.is_requested:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Interrupt:
@@ -76,11 +75,6 @@ class _Interrupt:
 
     def __init__(self) -> None:
         self._requested_at: float | None = None
-
-    @property
-    def is_requested(self) -> bool:
-        """Return whether a signal has come."""
-        return self._requested_at is not None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise a KeyboardInterrupt, or end the process if that was requested before."""
