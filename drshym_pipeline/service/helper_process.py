@@ -10,6 +10,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from drshym_pipeline.service.spawning import start_uninterrupted
+
 _START_SECONDS: Final = 60.0  # the libraries are loaded from a cold disk on a busy machine
 _END_SECONDS: Final = 5.0
 READY: Final = "ready"
@@ -28,7 +30,8 @@ class HelperProcess:
     """One process, for one request at a time. It is started before it is asked for the first time.
 
     Args:
-        serve: The function that runs in it: it sends `READY`, then receives requests and sends the answers.
+        serve: The function that runs in it: it calls `ignore_interrupt`, sends `READY`, then receives requests and
+            sends the answers.
         name: The name of the process.
     """
 
@@ -36,7 +39,7 @@ class HelperProcess:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other,), name=name, daemon=True)
-        self._process.start()
+        start_uninterrupted(self._process)
         other.close()
         self._is_ready = False
 

@@ -7,7 +7,6 @@ module, and its request gets an error. The next request gets a new process.
 from __future__ import annotations
 
 import logging
-import signal
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from drshym_pipeline.errors import InputError
 from drshym_pipeline.service.helper_pool import HelperPool, NoFreeProcessError
 from drshym_pipeline.service.helper_process import READY, ProcessEndedError, TimeLimitError
 from drshym_pipeline.service.problems import ProblemError
+from drshym_pipeline.service.spawning import ignore_interrupt
 
 _PROCESSES: Final = 2  # one that hangs does not stop the other
 _SECONDS: Final = 60.0  # in a zip, an image may have its header at the end
@@ -35,7 +35,7 @@ class _Fault:
 
 def _serve(connection: Connection) -> None:
     """Answer each list of files with the pixels of its largest image, or the error, until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the service stops this one itself
+    ignore_interrupt()
     _warm_up()
     connection.send(READY)
     while True:

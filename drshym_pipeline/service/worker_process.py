@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 import traceback
@@ -24,6 +23,7 @@ from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapRecord, ModelReference
 from drshym_pipeline.service.failures import failure_of
 from drshym_pipeline.service.jobs import JobFailure, JobSpec
+from drshym_pipeline.service.spawning import ignore_interrupt
 from drshym_pipeline.storage import temporary_directory
 
 if TYPE_CHECKING:
@@ -113,10 +113,7 @@ def run_worker(connection: Connection, setup: WorkerSetup) -> None:
         connection: Receives `WorkOrder`s, sends messages.
         setup: What the worker needs to begin.
     """
-    # The terminal sends SIGINT to all processes of the service; the service itself then ends its workers. The signal
-    # was blocked by the process that started this one, because Python would end with a traceback until here.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    ignore_interrupt()
     threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
     os.nice(_LESS_PRIORITY)
     # A lock of the method "spawn" has a name in the system that stays when its process is killed, and the compressor of

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final, Literal, TypeAlias
@@ -18,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 import psutil
 
 from drshym_pipeline.service.jobs import Job
+from drshym_pipeline.service.spawning import start_uninterrupted
 from drshym_pipeline.service.worker_process import Message, WorkerSetup, WorkOrder, run_worker
 
 _MOST_WORKERS: Final = 8  # each has the model and the libraries in memory, about 0.8 GB
@@ -74,8 +72,7 @@ class Worker:
         self.process = context.Process(
             target=run_worker, args=(theirs, setup), name=f"drshym worker {number}", daemon=True
         )
-        with _interrupt_blocked():
-            self.process.start()
+        start_uninterrupted(self.process)
         theirs.close()  # else the pipe would stay open when the process has ended
         self.ready = False
         self.ended = False
@@ -137,13 +134,3 @@ class Worker:
         self.kill()
         self.connection.close()
         return self.process.exitcode
-
-
-@contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread: a process started meanwhile has it blocked until it unblocks it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -106,6 +106,7 @@ def test_workers_end_with_a_killed_service_and_its_jobs_are_done_after_the_resta
 def test_control_c_prints_no_traceback_of_a_worker(scene: Path, tmp_path: Path) -> None:
     body = """
     try:
+        print("waits", flush=True)
         time.sleep(600)
     except KeyboardInterrupt:
         engine.stop()
@@ -113,7 +114,8 @@ def test_control_c_prints_no_traceback_of_a_worker(scene: Path, tmp_path: Path) 
     """
     with service(tmp_path, body, tmp_path / "root", scene) as program:
         assert program.stdout is not None
-        assert program.stdout.readline().strip().isdigit()  # the worker is importing its libraries now
+        assert program.stdout.readline().strip().isdigit()  # the worker is being started now
+        assert program.stdout.readline() == "waits\n"
         os.killpg(program.pid, signal.SIGINT)
         out, err = program.communicate(timeout=LONG)
     assert (out, err, program.returncode) == ("stopped\n", "", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from drshym_pipeline.errors import one_line
 from drshym_pipeline.service.helper_process import READY
 from drshym_pipeline.service.map_tiles.drawing import Drawing, DrawRequest, ReadRequest, drawing_environment
+from drshym_pipeline.service.spawning import ignore_interrupt
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Failure:
 
 def serve_drawings(connection: Connection) -> None:
     """Answer requests until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the service stops this one itself
+    ignore_interrupt()
     import rio_tiler.reader  # noqa: F401  # loaded before the first request
 
     drawing = Drawing()
