@@ -9,6 +9,7 @@ if a scene did, and names it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from threading import Event
 from typing import Any
 
@@ -92,7 +93,8 @@ def run_scenes(
     listener = until_left(RunProgress(store.progress_path(context.run_id), None), left)
     tools = SceneTools(bucket, store, engine, listener, run_name(context.run))
     work = SceneWork(tools, chain_from(name, selected), partitions, wanted_checks(context.run))
-    yield from _emit_events(context, store, Prefetched(work, _AHEAD, left), len(partitions))
+    with closing(iter(Prefetched(work, _AHEAD, left))) as events:
+        yield from _emit_events(context, store, events, len(partitions))
 
 
 def _emit_events(

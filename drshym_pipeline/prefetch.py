@@ -7,6 +7,7 @@ nothing has to be copied from one process to another.
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 from collections.abc import Generator, Iterable
 from typing import Generic, TypeVar
@@ -63,6 +64,9 @@ class Prefetched(Generic[ItemT]):
         def make() -> None:
             if left.is_set():
                 return
+            # Python handles Ctrl+C in the main thread. A process that is started here, such as one that reads crops,
+            # inherits the block: it would print a traceback for the Ctrl+C that the terminal sends to all processes.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 for item in self._items:
                     if not put((item,)):

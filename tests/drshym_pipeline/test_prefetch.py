@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -85,3 +88,13 @@ def test_the_thread_ends_with_a_closed_iteration_whose_loop_is_interrupted() -> 
         error = interrupt  # its traceback keeps the loop, and what it iterates over
     assert alive() == 0
     assert error is not None
+
+
+def test_ctrl_c_is_blocked_in_a_process_that_is_started_in_the_background() -> None:
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+    def items():
+        yield subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert list(Prefetched(items(), 1)) == ["True\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

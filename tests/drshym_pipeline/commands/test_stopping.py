@@ -106,8 +106,15 @@ def test_a_stopped_map_leaves_no_file(tmp_path, number):
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_training_leaves_no_process_and_no_unfinished_file(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        pytest.param(signal.SIGINT, os.kill, id="interrupt"),
+        pytest.param(signal.SIGINT, os.killpg, id="terminal"),
+        pytest.param(signal.SIGTERM, os.kill, id="terminate"),
+    ],
+)
+def test_a_stopped_training_leaves_no_process_and_no_unfinished_file(tmp_path, number, send):
     recipe = {
         "name": "endless",
         "data": {"kind": "simulated", "simulated": {"train": 4, "valid": 3, "test": 2, "hard": 0, "size": 64}},
@@ -123,7 +130,7 @@ def test_a_stopped_training_leaves_no_process_and_no_unfinished_file(tmp_path, n
 
     out = tmp_path / "out"
     arguments = ["train", "--config", str(tmp_path / "recipe.yaml"), "--out", str(out), "--json", "--quiet"]
-    done = stopped(arguments, number, has_workers)
+    done = stopped(arguments, number, has_workers, send)
     assert_says_so(done, "train")
     assert not any(worker.is_running() for worker in workers)
     assert not list(out.rglob(".partial-*"))
