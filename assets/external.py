@@ -14,7 +14,13 @@ _LAYERS = {
 }
 
 external_assets = [
-    AssetSpec(name, description=description, group_name="inference", **asset_facts(name, "data"))
+    AssetSpec(
+        name,
+        description=description,
+        group_name="inference",
+        kinds={"geotiff"},
+        **asset_facts(name, "data", section="External assets"),
+    )
     for name, description in _LAYERS.items()
 ]
 EXTERNAL_NAMES = tuple(_LAYERS)

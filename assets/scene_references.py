@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.mapped_scenes import MappedScene, names_of, read_mapped_scene
 from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.references.mapped_scenes import MappedScene, names_of, read_mapped_scene
 from drshym_pipeline.sar.named_times import named_time
 from drshym_pipeline.sar.sidecar import SceneSidecar
 from drshym_pipeline.scene_store import SceneStore
@@ -22,10 +22,10 @@ from resources.sidecars import kept_sidecar, sidecar_place
 
 if TYPE_CHECKING:
     from drshym_pipeline.ancillary.tile_store import TileStore
-    from drshym_pipeline.reference_plan import ReferencePlan
+    from drshym_pipeline.references.reference_plan import ReferencePlan
 
-# `drshym_pipeline.earlier_maps` decides; scenes whose names are of other times are not even read. A name may have the
-# time of another part of the product, so some days more are.
+# `drshym_pipeline.references.earlier_maps` decides. Scenes whose names have other times are not read. A name may have
+# the time of another part of the product, so the limits here are some days wider.
 _NEAR, _SAME = timedelta(days=125), timedelta(days=5)
 _LAYERS_REMEDY = (
     "Bring the folder or bucket back, or set DRSHYM_ANCILLARY to that of the tiles and restart the services; then "
@@ -85,7 +85,7 @@ class ScenesBeside:
             InputError: The folder or bucket of layers cannot be used.
             UnavailableError: The bucket cannot be read now.
         """
-        from drshym_pipeline.reference_choice import choose_reference
+        from drshym_pipeline.references.reference_choice import choose_reference
 
         note = self.notes.get(scene, SceneSidecar())
         names: Iterable[str] = self.stamps if note.pre_event is not None else self._near(now.acquired_at)
@@ -131,7 +131,7 @@ class ScenesBeside:
 
     @cached_property
     def _days(self) -> Mapping[str, date]:
-        from drshym_pipeline.reference_choice import event_days
+        from drshym_pipeline.references.reference_choice import event_days
 
         return event_days(self.notes.values())
 

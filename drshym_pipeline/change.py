@@ -1,7 +1,7 @@
 """Flood apart from water that was there before: how the probability of flood and its area come about.
 
 The mask follows from the stored probabilities by the rule in `states`. Which scene is the reference, and whether it can
-be one, is decided in `pre_event`.
+be one, is decided in `references.pre_event`.
 """
 
 from __future__ import annotations

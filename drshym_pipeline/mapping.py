@@ -39,9 +39,9 @@ from drshym_pipeline.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
     from drshym_pipeline.ancillary.tile_store import TileStore
-    from drshym_pipeline.exclusion import TerrainExclusion
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.reference import ReferenceWater
+    from drshym_pipeline.references.exclusion import TerrainExclusion
+    from drshym_pipeline.references.reference import ReferenceWater
     from drshym_pipeline.sar.backscatter import BackscatterReader
     from drshym_pipeline.sar.sidecar import SceneSidecar
 
@@ -130,11 +130,11 @@ def map_scene(
         UnavailableError: The bucket of the tiles cannot be read now.
     """
     from drshym_pipeline.ancillary.places import open_tiles
-    from drshym_pipeline.pre_event import as_pre_event, map_pre_event
     from drshym_pipeline.products.backscatter_rasters import BackscatterFiles
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version, write_report
-    from drshym_pipeline.reference import combined
+    from drshym_pipeline.references.pre_event import as_pre_event, map_pre_event
+    from drshym_pipeline.references.reference import combined
     from drshym_pipeline.sar.backscatter import BackscatterReader
 
     check_prediction_options(batch_size, precision)
@@ -230,8 +230,8 @@ def _long_term(
     Returns:
         The probability of water before, what the terrain excludes, and what a reader of the map must know about both.
     """
-    from drshym_pipeline.exclusion import terrain_exclusion
-    from drshym_pipeline.reference_layers import long_term_reference
+    from drshym_pipeline.references.exclusion import terrain_exclusion
+    from drshym_pipeline.references.reference_layers import long_term_reference
 
     # Both read other files and write other rasters, so they are made side by side.
     with WorkerThreads(1, "terrain") as pool:

@@ -48,7 +48,7 @@ from drshym_pipeline.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, TileGrid
 
 if TYPE_CHECKING:
     from drshym_pipeline.model.bundle import ModelBundle
-    from drshym_pipeline.reference_plan import ReferencePlan
+    from drshym_pipeline.references.reference_plan import ReferencePlan
 
 __all__ = [
     "predict",
@@ -252,10 +252,10 @@ def stitch(
     Raises:
         InputError: A stage before has not run, a part of the probabilities is missing, or the area is out of range.
     """
-    from drshym_pipeline.event_scene import EventScene
     from drshym_pipeline.products.draw import draw_map
     from drshym_pipeline.products.report import map_version
-    from drshym_pipeline.reference_plan import ReferencePlan
+    from drshym_pipeline.references.event_scene import EventScene
+    from drshym_pipeline.references.reference_plan import ReferencePlan
     from drshym_pipeline.sar.scene import open_backscatter
 
     start = time.perf_counter()

@@ -21,9 +21,8 @@ ORDER = [
     "records", "tiling", "settings", "storage", "locking", "sar",
     "probabilities", "states", "change", "ancillary", "assessment", "scene_folder", "scene_store", "datasets", "model",
     "training", "stitching", "reprojection", "observation", "tile_work", "inference", "prediction", "map_threshold",
-    "reference", "event_scene", "pre_event", "reference_layers", "exclusion", "mapped_scenes", "earlier_maps",
-    "reference_plan", "layers_plan", "earlier_median", "mapped_pre_event", "reference_choice", "products", "stages",
-    "mapping", "tile_folders", "arrays", "api", "evaluation", "service", "console", "commands", "cli", "__main__",
+    "references", "products", "stages", "mapping", "tile_folders", "arrays", "api", "evaluation", "service", "console",
+    "commands", "cli", "__main__",
 ]  # fmt: skip
 LOCATION = ["drshym_pipeline", "resources", "assets", "sensors", "definitions"]
 # The same for the whole checkout.

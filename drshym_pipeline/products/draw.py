@@ -14,7 +14,6 @@ from pathlib import Path
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.assessment.scene_signs import SceneSigns, SignCounts, used_bands
 from drshym_pipeline.change import flood_threshold
-from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import TileProbabilities
 from drshym_pipeline.products.bands import Band, image_bands
@@ -32,7 +31,8 @@ from drshym_pipeline.products.style import mask_style
 from drshym_pipeline.products.vectors import write_flood_polygons
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import AreaEstimate, Exclusion, MappedSurfaces, ReferenceNote, StitchSummary
-from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.references.exclusion import TerrainExclusion
+from drshym_pipeline.references.reference import ReferenceWater
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.georeference import pixel_size_m
 from drshym_pipeline.sar.pixel_area import PixelAreas

@@ -13,11 +13,11 @@ import rasterio
 from numpy.typing import NDArray
 
 from drshym_pipeline.ancillary.layers import DRAINAGE, ELEVATION
-from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.products.bands import Band
 from drshym_pipeline.products.map_statistics import statistics_tags
 from drshym_pipeline.products.rasters import copy_cog, raster_profile
 from drshym_pipeline.records import Exclusion, SceneMeta
+from drshym_pipeline.references.exclusion import TerrainExclusion
 from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.states import EXCLUDED, EXCLUSION_REASONS, EXCLUSION_UNKNOWN, MASK_NOT_OBSERVED, excluded_from

@@ -27,7 +27,7 @@ from drshym_pipeline.records import (
     PreEventScene,
     ReferenceSources,
 )
-from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.references.reference import ReferenceWater
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.states import EXCLUDED, MASK_LEGEND, is_unseparated, mask_states
 

@@ -20,7 +20,7 @@ from drshym_pipeline.products.flood_bands import FloodStatistics, errors_of_pair
 from drshym_pipeline.products.rasters import copy_cog, raster_profile
 from drshym_pipeline.products.reference_texts import reference_tags
 from drshym_pipeline.records import AreaEstimate, FloodSeparation, SceneMeta
-from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.references.reference import ReferenceWater
 from drshym_pipeline.sar.completeness import check_written
 from drshym_pipeline.sar.pixel_area import PixelAreas
 from drshym_pipeline.scene_folder import Prediction

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drshym_pipeline.pre_event import scene_label
 from drshym_pipeline.records import (
     EarlierMaps,
     LayerTile,
@@ -14,6 +13,7 @@ from drshym_pipeline.records import (
     SceneMeta,
     counted,
 )
+from drshym_pipeline.references.pre_event import scene_label
 from drshym_pipeline.sar.named_times import acquired_text
 
 

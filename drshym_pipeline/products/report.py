@@ -35,7 +35,7 @@ from drshym_pipeline.records import (
     no_area_text,
     threshold_text,
 )
-from drshym_pipeline.reference import ReferenceIdentity
+from drshym_pipeline.references.reference import ReferenceIdentity
 from drshym_pipeline.sar.named_times import day_or_time
 from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
 from drshym_pipeline.states import WATER_BEFORE, flooded_state

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import AssetsDefinition, job, op
+from dagster import AssetsDefinition, AssetSpec, job, op
 
+from assets.external import external_assets
 from assets.graph import inference_assets, inference_checks, training_assets, training_checks
 from definitions import build_defs
 from drshym_pipeline.settings import PipelineSettings
@@ -130,6 +131,16 @@ def test_every_asset_has_a_section_in_the_page_of_the_lineage(asset: AssetsDefin
     headings = re.findall(r"^### `(\w+)`$", page.read_text("utf-8"), re.MULTILINE)
     assert spec.metadata["section"] == spec.key.to_user_string()
     assert spec.metadata["section"] in headings
+
+
+@pytest.mark.parametrize("spec", external_assets, ids=lambda spec: spec.key.to_user_string())
+def test_every_external_asset_is_described_like_the_others(spec: AssetSpec):
+    assert spec.description
+    assert spec.kinds
+    assert spec.owners == ["team:flood-mapping"]
+    assert spec.tags["holds"] == "data"
+    page = Path(str(spec.metadata["described in"].value))
+    assert f"### {spec.metadata['section']}" in page.read_text("utf-8").splitlines()
 
 
 def test_the_inference_assets_share_the_scenes_partitions():

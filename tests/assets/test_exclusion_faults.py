@@ -13,7 +13,6 @@ from assets.scene_faults import map_faults
 from drshym_pipeline import stages
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
-from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
 from drshym_pipeline.probabilities import open_probabilities
 from drshym_pipeline.products.draw import draw_map
@@ -25,7 +24,8 @@ from drshym_pipeline.records import (
     TerrainLayer,
     TerrainLimits,
 )
-from drshym_pipeline.reference import ReferenceWater, new_reference_raster
+from drshym_pipeline.references.exclusion import TerrainExclusion
+from drshym_pipeline.references.reference import ReferenceWater, new_reference_raster
 from drshym_pipeline.sar.scene import open_backscatter
 from drshym_pipeline.scene_folder import MapFolder, ProductKind
 from drshym_pipeline.storage import write_text

@@ -15,10 +15,10 @@ from drshym_pipeline import stages
 from drshym_pipeline.datasets.simulator.scene import simulate_scene
 from drshym_pipeline.datasets.simulator.writer import write_scene
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
-from drshym_pipeline.pre_event import map_pre_event
 from drshym_pipeline.prediction import plan_prediction
 from drshym_pipeline.probabilities import NOT_OBSERVED, open_probabilities
 from drshym_pipeline.products.draw import draw_map
+from drshym_pipeline.references.pre_event import map_pre_event
 from drshym_pipeline.sar.codes import BACKSCATTER_FILE
 from drshym_pipeline.sar.ingest import describe_scene
 from drshym_pipeline.sar.scene import open_backscatter

@@ -12,9 +12,9 @@ from pyproj import Transformer
 from rasterio.enums import Resampling
 
 from drshym_pipeline import reprojection
-from drshym_pipeline.event_scene import values_on
-from drshym_pipeline.pre_event import check_pre_event
 from drshym_pipeline.records import MapGrid, SceneMeta
+from drshym_pipeline.references.event_scene import values_on
+from drshym_pipeline.references.pre_event import check_pre_event
 from drshym_pipeline.reprojection import moved, new_image_raster, strips
 from tests.map_samples import scene
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from drshym_pipeline.scene_folder import PRODUCT_KINDS, product_name
 from drshym_pipeline.service.page_routes import add_page, page_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,3 +123,13 @@ def test_the_document_answers_get_and_head_and_nothing_outside_the_folder(client
     assert client.head("/").status_code == 200
     for path in ("/static/../page_routes.py", "/static/%2e%2e/page_routes.py", "/static/"):
         assert client.get(path).status_code == 404, path
+
+
+def test_the_page_has_a_title_for_every_file_of_a_map() -> None:
+    table = (page_files() / "texts.js").read_text("utf-8").partition("const FILES = [")[2].partition("];")[0]
+    ends = re.findall(r'^\s*\["([^"]+)", "[^"]+"\],$', table, re.MULTILINE)
+    names = [product_name("", kind) for kind in PRODUCT_KINDS]
+    assert sorted(ends) == sorted(names)
+    # The page uses the first end that fits, and `_flood_proba.tif` also ends with `_proba.tif`.
+    for name in names:
+        assert next(end for end in ends if name.endswith(end)) == name

@@ -14,10 +14,10 @@ from drshym_pipeline import stages
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import LAND_COVER, Cell
 from drshym_pipeline.cli import main
-from drshym_pipeline.layers_plan import LayersReference
 from drshym_pipeline.model.service_record import write_in_service
 from drshym_pipeline.records import MapRecord
-from drshym_pipeline.reference_plan import ReferencePlan
+from drshym_pipeline.references.layers_plan import LayersReference
+from drshym_pipeline.references.reference_plan import ReferencePlan
 from drshym_pipeline.scene_store import SceneStore
 from tests.ancillary_tiles import everywhere, write_tile
 from tests.releases.state import relocate, unpack

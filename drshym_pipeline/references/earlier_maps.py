@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drshym_pipeline.mapped_scenes import MappedScene, relative_orbit_of
 from drshym_pipeline.records import LeftOutMap, MapGrid, SceneMeta
+from drshym_pipeline.references.mapped_scenes import MappedScene, relative_orbit_of
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.sar.named_times import is_before
 

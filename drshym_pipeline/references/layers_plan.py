@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from drshym_pipeline.ancillary.tile_store import TileStore
-from drshym_pipeline.event_scene import EventScene
-from drshym_pipeline.exclusion import TerrainExclusion, exclusion_identity, terrain_exclusion
 from drshym_pipeline.records import MapGrid, SceneMeta, TerrainLimits
-from drshym_pipeline.reference import ReferenceWater
-from drshym_pipeline.reference_layers import long_term_identity, long_term_reference
-from drshym_pipeline.reference_plan import NoReference
+from drshym_pipeline.references.event_scene import EventScene
+from drshym_pipeline.references.exclusion import TerrainExclusion, exclusion_identity, terrain_exclusion
+from drshym_pipeline.references.reference import ReferenceWater
+from drshym_pipeline.references.reference_layers import long_term_identity, long_term_reference
+from drshym_pipeline.references.reference_plan import NoReference
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from drshym_pipeline.prefetch import Prefetched
 from drshym_pipeline.probabilities import encode
 from drshym_pipeline.progress import Progress, silent
 from drshym_pipeline.records import MapGrid, ReferenceLayer, ReferenceSources
-from drshym_pipeline.reference import ReferenceWater, new_reference_raster
+from drshym_pipeline.references.reference import ReferenceWater, new_reference_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.worker_threads import WorkerThreads
 

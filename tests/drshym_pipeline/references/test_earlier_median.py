@@ -14,12 +14,12 @@ from hypothesis.extra import numpy as arrays
 
 from assets.scene_faults import map_faults
 from drshym_pipeline import stages
-from drshym_pipeline.earlier_maps import NO_VALUE, choose_earlier
-from drshym_pipeline.earlier_median import EarlierReference, lower_median
-from drshym_pipeline.mapped_scenes import MappedScene, read_mapped_scene
 from drshym_pipeline.model.bundle import shipped_bundle
 from drshym_pipeline.probabilities import NOT_OBSERVED
-from drshym_pipeline.reference_plan import ReferencePlan
+from drshym_pipeline.references.earlier_maps import NO_VALUE, choose_earlier
+from drshym_pipeline.references.earlier_median import EarlierReference, lower_median
+from drshym_pipeline.references.mapped_scenes import MappedScene, read_mapped_scene
+from drshym_pipeline.references.reference_plan import ReferencePlan
 from drshym_pipeline.sar.sidecar import SceneSidecar
 from drshym_pipeline.scene_folder import MapFolder, PredictionFolder, ProductKind
 from drshym_pipeline.scene_store import SceneStore

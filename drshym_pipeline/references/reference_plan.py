@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from drshym_pipeline.event_scene import EventScene
-from drshym_pipeline.exclusion import TerrainExclusion
 from drshym_pipeline.records import LeftOutMap, ReferenceNote
-from drshym_pipeline.reference import ReferenceIdentity, ReferenceWater, combined
+from drshym_pipeline.references.event_scene import EventScene
+from drshym_pipeline.references.exclusion import TerrainExclusion
+from drshym_pipeline.references.reference import ReferenceIdentity, ReferenceWater, combined
 from drshym_pipeline.storage import sha256_json
 
 _KEY_DIGITS = 16

@@ -11,12 +11,12 @@ from typing import Any
 import rasterio
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.event_scene import EventScene, values_on, write_reference
-from drshym_pipeline.mapped_scenes import MappedScene
-from drshym_pipeline.pre_event import check_pre_event, pre_event_record, scene_label
 from drshym_pipeline.records import ReferenceSources, SceneMeta
-from drshym_pipeline.reference import ReferenceWater
-from drshym_pipeline.reference_plan import NoReference
+from drshym_pipeline.references.event_scene import EventScene, values_on, write_reference
+from drshym_pipeline.references.mapped_scenes import MappedScene
+from drshym_pipeline.references.pre_event import check_pre_event, pre_event_record, scene_label
+from drshym_pipeline.references.reference import ReferenceWater
+from drshym_pipeline.references.reference_plan import NoReference
 
 
 @dataclass(frozen=True)

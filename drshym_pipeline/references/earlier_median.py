@@ -20,7 +20,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
-from drshym_pipeline.earlier_maps import (
+from drshym_pipeline.probabilities import NOT_OBSERVED, is_water
+from drshym_pipeline.records import EarlierMap, EarlierMaps, LeftOutMap, MapGrid, ReferenceSources, counted
+from drshym_pipeline.references.earlier_maps import (
     MOST_MAPS,
     NO_VALUE,
     ComparedWater,
@@ -28,12 +30,10 @@ from drshym_pipeline.earlier_maps import (
     flood_reasons,
     left_out_map,
 )
-from drshym_pipeline.event_scene import EventScene, values_on, write_own_probability, write_reference
-from drshym_pipeline.mapped_scenes import MappedScene, relative_orbit_of
-from drshym_pipeline.probabilities import NOT_OBSERVED, is_water
-from drshym_pipeline.records import EarlierMap, EarlierMaps, LeftOutMap, MapGrid, ReferenceSources, counted
-from drshym_pipeline.reference import ReferenceWater
-from drshym_pipeline.reference_plan import NoReference
+from drshym_pipeline.references.event_scene import EventScene, values_on, write_own_probability, write_reference
+from drshym_pipeline.references.mapped_scenes import MappedScene, relative_orbit_of
+from drshym_pipeline.references.reference import ReferenceWater
+from drshym_pipeline.references.reference_plan import NoReference
 from drshym_pipeline.reprojection import moved
 
 # Raised when the same candidates would give another reference: maps of an earlier number are made again.

@@ -9,10 +9,10 @@ import pytest
 import rasterio
 from rasterio.enums import Resampling
 
-from drshym_pipeline.event_scene import values_on, whole_offset
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.records import MapGrid
-from drshym_pipeline.reference import new_reference_raster
+from drshym_pipeline.references.event_scene import values_on, whole_offset
+from drshym_pipeline.references.reference import new_reference_raster
 from drshym_pipeline.reprojection import moved
 
 GRID = MapGrid(crs="EPSG:32633", transform=(10.0, 0.0, 5e5, 0.0, -10.0, 5e6), height=40, width=60)

@@ -18,7 +18,7 @@ from rasterio.enums import Resampling
 from drshym_pipeline.observation import observed_rows
 from drshym_pipeline.probabilities import NOT_OBSERVED, StoredProbabilities
 from drshym_pipeline.records import MapGrid
-from drshym_pipeline.reference import new_reference_raster
+from drshym_pipeline.references.reference import new_reference_raster
 from drshym_pipeline.reprojection import moved, new_image_raster, turns
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.stitching import stitch_rows

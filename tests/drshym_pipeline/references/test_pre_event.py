@@ -19,10 +19,10 @@ from drshym_pipeline.arrays.array_errors import in_python
 from drshym_pipeline.cli import main
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.model.bundle import ModelBundle, shipped_bundle
-from drshym_pipeline.pre_event import check_pre_event
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.products.caption import area_text
 from drshym_pipeline.records import MapRecord
+from drshym_pipeline.references.pre_event import check_pre_event
 from drshym_pipeline.sar.ingest import describe_scene
 from drshym_pipeline.sar.scene_files import scene_paths
 from drshym_pipeline.scene_folder import OPTIONAL_KINDS, PRODUCT_KINDS, REFERENCE_KINDS

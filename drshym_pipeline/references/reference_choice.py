@@ -11,14 +11,14 @@ from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from drshym_pipeline.ancillary.tile_store import TileStore
-from drshym_pipeline.earlier_maps import choose_earlier
-from drshym_pipeline.earlier_median import EarlierReference
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.layers_plan import LayersReference, PlannedExclusion
-from drshym_pipeline.mapped_pre_event import plan_pre_event
-from drshym_pipeline.mapped_scenes import MappedScene, names_of
 from drshym_pipeline.records import LeftOutMap, SceneMeta, TerrainLimits
-from drshym_pipeline.reference_plan import PlannedReference, ReferencePlan
+from drshym_pipeline.references.earlier_maps import choose_earlier
+from drshym_pipeline.references.earlier_median import EarlierReference
+from drshym_pipeline.references.layers_plan import LayersReference, PlannedExclusion
+from drshym_pipeline.references.mapped_pre_event import plan_pre_event
+from drshym_pipeline.references.mapped_scenes import MappedScene, names_of
+from drshym_pipeline.references.reference_plan import PlannedReference, ReferencePlan
 from drshym_pipeline.sar.file_names import stem
 from drshym_pipeline.sar.sidecar import SceneSidecar, scene_name
 from drshym_pipeline.settings import ReferenceOption

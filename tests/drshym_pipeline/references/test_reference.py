@@ -9,7 +9,7 @@ import rasterio
 
 from drshym_pipeline.probabilities import NOT_OBSERVED
 from drshym_pipeline.records import EarlierMap, EarlierMaps, MapGrid, ReferenceLayer, ReferenceSources
-from drshym_pipeline.reference import ReferenceWater, combined, new_reference_raster
+from drshym_pipeline.references.reference import ReferenceWater, combined, new_reference_raster
 
 GRID = MapGrid(crs="EPSG:32633", transform=(10.0, 0.0, 5e5, 0.0, -10.0, 5e6), height=2, width=3)
 LAYER = ReferenceLayer(name="reference_water", title="a layer", tiles=(), known_pixels=3)

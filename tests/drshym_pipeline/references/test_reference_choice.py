@@ -10,12 +10,12 @@ import pytest
 
 from drshym_pipeline.ancillary.folder import AncillaryFolder
 from drshym_pipeline.ancillary.layers import ELEVATION, OCCURRENCE, Cell
-from drshym_pipeline.mapped_scenes import MappedScene, names_of
-from drshym_pipeline.reference_choice import choose_reference, event_days
-from drshym_pipeline.reference_plan import ReferencePlan
+from drshym_pipeline.references.mapped_scenes import MappedScene, names_of
+from drshym_pipeline.references.reference_choice import choose_reference, event_days
+from drshym_pipeline.references.reference_plan import ReferencePlan
 from drshym_pipeline.sar.sidecar import SceneSidecar
 from tests.ancillary_tiles import everywhere, write_tile
-from tests.drshym_pipeline.test_earlier_maps import MODEL, NOW, OTHER_MODEL, earlier, meta
+from tests.drshym_pipeline.references.test_earlier_maps import MODEL, NOW, OTHER_MODEL, earlier, meta
 
 
 def plan(note: SceneSidecar | None = None, *others: MappedScene, **options: Any) -> ReferencePlan:

@@ -16,7 +16,6 @@ import rasterio
 from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.event_scene import values_on, write_reference
 from drshym_pipeline.observation import row_windows
 from drshym_pipeline.prediction import PredictionPlan
 from drshym_pipeline.probabilities import NOT_OBSERVED, open_probabilities
@@ -31,7 +30,8 @@ from drshym_pipeline.records import (
     ReferenceSources,
     SceneMeta,
 )
-from drshym_pipeline.reference import ReferenceWater
+from drshym_pipeline.references.event_scene import values_on, write_reference
+from drshym_pipeline.references.reference import ReferenceWater
 from drshym_pipeline.reprojection import new_image_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE

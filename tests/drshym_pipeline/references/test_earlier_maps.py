@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from drshym_pipeline.earlier_maps import (
+from drshym_pipeline.records import BandSource, MapGrid, ModelReference, SceneMeta
+from drshym_pipeline.references.earlier_maps import (
     MOST_COMPARED,
     ComparedWater,
     choose_earlier,
     covered_share,
     flood_reasons,
 )
-from drshym_pipeline.mapped_scenes import MappedScene, relative_orbit_of
-from drshym_pipeline.records import BandSource, MapGrid, ModelReference, SceneMeta
+from drshym_pipeline.references.mapped_scenes import MappedScene, relative_orbit_of
 from drshym_pipeline.sar.sidecar import SceneSidecar
 from tests.map_samples import scene
 
