@@ -1,6 +1,6 @@
 """What an asset shows on its page: small pictures, tables and links.
 
-Metadata stays in Dagster's event log for ever, so pictures are thumbnails; the full files are linked.
+Metadata stays in Dagster's event log permanently, so pictures are thumbnails; the full files are linked.
 """
 
 import base64

@@ -128,7 +128,7 @@ MASK_AGREES_WITH_PROBABILITY = SceneCheck(
 )
 REFERENCE_IS_KNOWN = SceneCheck(
     "reference_is_known",
-    "The water before is known for at least nine tenths of the mapped water, so that flood is apart from it.",
+    "The water before is known for at least nine tenths of the mapped water, so that flood can be separated from it.",
     blocking=False,
     evaluate=_reference_is_known,
 )

@@ -1,9 +1,9 @@
-"""Carrying out the inference assets: one scene as Dagster's own steps, many scenes one after the other in one run.
+"""Run the inference assets: one scene as Dagster's own steps, many scenes one after the other in one run.
 
 In a run over many partitions (a backfill) the first asset of the run takes each scene through every step that was
-asked for before it turns to the next one. So the first maps are there early, a bad scene stops nothing but itself, the
+asked for before it starts the next one. So the first maps are there early, a bad scene does not stop the others, the
 model is loaded once, and the events of a scene (materialisations with their own data version, check results) reach
-Dagster as soon as they are true. Scenes are mapped in a thread (`scene_work`), so that the next one does not wait for
+Dagster as soon as they happen. Scenes are mapped in a thread (`scene_work`), so that the next one does not wait for
 Dagster's event log. The other assets of the run then have nothing left to do and are skipped. At the end the run fails
 if a scene did, and names it.
 """

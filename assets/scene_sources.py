@@ -67,7 +67,7 @@ def remove_from_bucket(bucket: SceneBucket, store: ArtefactStore, partition: str
     for key in store.sources(partition):
         try:
             path = bucket.local_path(key)
-        except InputError:  # somebody else has taken it away
+        except InputError:  # another process has deleted it
             continue
         if sha256_file(path) in kept:
             found = [path, *(table for kind in ("calibration", "noise") if (table := find_table(path, kind)))]

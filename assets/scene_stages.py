@@ -21,7 +21,7 @@ from assets.scene_checks import (
     TILES_COVER_THE_SCENE,
     SceneCheck,
 )
-from assets.scene_steps import SceneTools, lay_tiles, predict_tiles, report_scene, stage_raw_scene, stitch_tiles
+from assets.scene_steps import SceneTools, divide_scene, predict_tiles, report_scene, stage_raw_scene, stitch_tiles
 
 Step = Callable[[SceneTools, str], MaterializeResult[Any]]
 
@@ -65,7 +65,7 @@ _STAGES: Final = (
     ),
     Stage(
         name="tiles",
-        step=lay_tiles,
+        step=divide_scene,
         description="The overlapping windows that cover every pixel of the scene, one DrShymRecord each.",
         kinds=frozenset({"parquet"}),
         code_version="3",

@@ -86,7 +86,7 @@ def stage_raw_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]
     )
 
 
-def lay_tiles(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
+def divide_scene(tools: SceneTools, partition: str) -> MaterializeResult[Any]:
     """Write `tiles.jsonl` and the same as a Parquet table."""
     folder, engine = tools.store.scenes.staged(partition, tools.run), tools.engine
     tiles = write_tiles(folder, tile=engine.tile, overlap=engine.overlap, progress=tools.progress)

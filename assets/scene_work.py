@@ -1,6 +1,6 @@
 """The scenes of a run of many, taken through their stages one after the other, without a call to Dagster.
 
-What happens to them comes out as a stream of events: one thread passes an event to Dagster while another is already
+What happens to them is reported as events: one thread passes an event to Dagster while another is already
 mapping the next scene.
 """
 
@@ -49,7 +49,7 @@ class Ended:
 
 
 class Abandoned(BaseException):
-    """The run ended before all its scenes were done. This is no failure of a scene."""
+    """The run ended before all its scenes were done. No scene has failed."""
 
 
 def until_left(progress: Progress, left: Event) -> Progress:
@@ -108,7 +108,7 @@ class SceneWork:
             yield Ended(partition, name)
 
     def _checks(self, partition: str, name: str) -> Generator[Checked, None, str | None]:
-        """Evaluate the checks of an asset; return why the scene goes no further, or None."""
+        """Evaluate the checks of an asset; return why the scene is not processed further, or None."""
         for check in (check for check in STAGES[name].checks if self._is_wanted(name, check.name)):
             outcome = check.evaluate(self._tools.store, partition, self._tools.run)
             yield Checked(partition, name, check, outcome)

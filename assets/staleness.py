@@ -47,7 +47,7 @@ def model_of_map(store: ArtefactStore, found: MapFolder) -> MapModel:
 def report_staleness(context: AssetExecutionContext, store: ArtefactStore) -> int:
     """Evaluate `model_is_current` for every finished map, and count those made by another model.
 
-    A check runs with its asset; this is how the check of maps made long ago turns red when the model changes.
+    A check runs with its asset. With this function the check of older maps fails too when the model changes.
     """
     outdated = 0
     for partition in store.scenes.names():

@@ -22,8 +22,8 @@ def measure(step: int = 50, steps: int = 10) -> list[Row]:
     """Have chips mapped by two clients, show a tile of each map, and compare the memory after all with the early one.
 
     Args:
-        step: After this many maps the memory is measured, again and again.
-        steps: How often.
+        step: Number of maps between two measurements of the memory.
+        steps: Number of measurements.
     """
     found: list[float] = []
     with tempfile.TemporaryDirectory() as name:

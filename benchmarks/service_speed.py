@@ -48,9 +48,9 @@ class Extent:
         repeats: Maps of a chip in each way.
         clients: Clients at the same time.
         chips: Chips that each client has mapped, one after the other.
-        rounds: How often the clients do so.
+        rounds: Number of times that the clients do this.
         tiles: Map tiles.
-        idle: For how many seconds `/health` is asked for while nothing is mapped.
+        idle: Seconds during which `/health` is requested while nothing is mapped.
     """
 
     starts: int = 3
@@ -204,7 +204,7 @@ def load_rows(service: RunningService, chips: Sequence[Path], folder: Path, exte
 
 
 def _clients(service: RunningService, chips: Sequence[Path], count: int) -> None:
-    """Let one client per chip have its chip mapped so many times; the first error ends the measurement."""
+    """Let one client per chip have its chip mapped `count` times; the first error ends the measurement."""
 
     def one_client(chip: Path) -> None:
         with service.client() as client:
@@ -229,7 +229,7 @@ def _feed(engine: MappingEngine, chips: Sequence[Path], count: int, new_folder: 
 
 
 class _Health:
-    """Asks for `/health` again and again while the block runs; `seconds` has the time of each answer."""
+    """Requests `/health` repeatedly while the block runs; `seconds` has the time of each answer."""
 
     def __init__(self, service: RunningService) -> None:
         self._service = service

@@ -179,13 +179,13 @@ class Running:
     services: tuple[Service, ...]
 
     def check(self) -> None:
-        """Raise ServiceError if a service ends again and again, so that it makes no sense to wait for it."""
+        """Raise ServiceError if a service has ended so often that it makes no sense to wait for it."""
         for service in self.services:
             service.check()
 
 
 def _claim_port(port: int) -> None:
-    """Raise an error if a port is in use: otherwise the answer of another server would be taken for that of ours."""
+    """Raise an error if a port is in use: otherwise the answer of another server would be mistaken for ours."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

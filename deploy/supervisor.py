@@ -188,7 +188,7 @@ class Service:
         return f"{ending(code)} ({tail[-1].strip()})" if code > 0 and tail else ending(code)
 
     def check(self) -> None:
-        """Raise ServiceError when the service has ended before it was supervised, or fails again and again."""
+        """Raise ServiceError when the service has ended before it was supervised, or has failed too often."""
         if self._watcher is not None and self._failures < self._backoff.give_up:
             return
         code = self._process.poll()

@@ -74,7 +74,7 @@ def map_scene(
         ancillary: A folder of tiles of long-term water maps and elevation, or the address of a bucket with them as
             text, such as `s3://bucket/prefix`. With it flood is separated from the water that they show, and steep and
             high ground is excluded.
-        limits: From which terrain on ground is excluded; the default ones when None.
+        limits: The limits of slope and height; steeper or higher ground is excluded. The default limits when None.
         scene_id: The scene's name; taken from the file names by default.
         units: The unit of the pixel values, if it cannot be recognised: `db`, `power`, `amplitude`, `dn` or
             `intensity` (the square of `dn`).
@@ -174,7 +174,7 @@ def segment(
         denoise: Subtract the thermal noise from digital numbers, if the product has the tables for it.
         threshold: The probability from which a pixel is water, between 0 and 1; as for `map_scene`.
         ancillary: A folder of tiles of long-term water maps and elevation; as for `map_scene`.
-        limits: From which terrain on ground is excluded; the default ones when None.
+        limits: The limits of slope and height; steeper or higher ground is excluded. The default limits when None.
         tile: Tile side in pixels.
         overlap: Overlap of neighbouring tiles in pixels.
         batch_size: Tiles in one forward pass on a GPU; chosen for the machine when None.

@@ -1,4 +1,4 @@
-"""Flood apart from water that was there before: how the probability of flood and its area come about.
+"""Separate flood from water that was there before: compute the probability of flood and its area.
 
 The mask follows from the stored probabilities by the rule in `states`. Which scene is the reference, and whether it can
 be one, is decided in `references.pre_event`.

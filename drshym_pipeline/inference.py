@@ -1,9 +1,9 @@
-"""From a staged scene to calibrated probabilities, tile by tile, into one Zarr array.
+"""Compute the calibrated probabilities of a staged scene, tile by tile, and write them into one Zarr array.
 
-Backscatter is read through a `BackscatterReader`, the network comes out of a `ModelBundle`; nothing here knows file
-formats of scenes or how a network is built. A tile is read, computed and encoded in one go by one of several threads,
-while another writes what is done. Memory holds one row of tiles at a time; a row is also one shard of the array, so
-every shard is written once. Blending the tiles is `stitching`'s task.
+Backscatter is read through a `BackscatterReader`, and the network is that of a `ModelBundle`. This module knows neither
+file formats of scenes nor how a network is built. One of several threads reads, computes and encodes a tile, and
+another one writes the tiles that are ready. Memory holds one row of tiles at a time. A row is also one shard of the
+array, so every shard is written once. Blending the tiles is `stitching`'s task.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _results(work: TileWork, pool: ThreadPoolExecutor, workers: int, batch: int)
 
 
 class _Shards:
-    """Writes the rows of tiles, each once and whole; the threads compute the next tiles meanwhile."""
+    """Writes the rows of tiles, each once and whole; the threads compute the next tiles at the same time."""
 
     def __init__(self, array: Any, grid: TileGrid) -> None:
         self._array, self._grid = array, grid

@@ -36,7 +36,7 @@ def check_threshold(threshold: float | None) -> float | None:
     if not isinstance(threshold, Real) or isinstance(threshold, bool) or not 0.0 < threshold < 1.0:
         raise InputError("threshold", f"must be between 0 and 1, without both ends, got {threshold}", _REMEDY)
     steps = max(threshold_steps(float(threshold)), 1)
-    # Above 0.9999 the upper step is 1, which is no threshold; only pixels with the probability 1 are water.
+    # Above 0.9999 the upper step is 1, which is not a threshold; only pixels with the probability 1 are water.
     return steps / PROBABILITY_STEPS if steps < PROBABILITY_STEPS else float(threshold)
 
 

@@ -1,7 +1,7 @@
-"""From a Sentinel-1 GeoTIFF to a flood map in one go, as the command and the Python interface do it.
+"""Make a flood map of a Sentinel-1 GeoTIFF in one call, as the command and the Python interface do it.
 
 `map_scene` uses the same functions as the stages of the lineage graph (`stages`), without the tile records, and keeps
-nothing but the products. A step is done by the modules that are called; the scene is opened once and handed down.
+only the products. The modules that are called do the steps. The scene is opened once and passed to every step.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def map_scene(
         ancillary: A folder of tiles of long-term water maps and elevation, or the address of a bucket with them. With
             it flood is separated from water that they show, where no scene from before is known, and steep and high
             ground is excluded.
-        limits: From which terrain on ground is excluded; the default ones when None.
+        limits: The limits of slope and height; steeper or higher ground is excluded. The default limits when None.
         scene_id: The scene's name; taken from the file names by default.
         units: Unit of the pixel values; recognised by default.
         bands: Numbers of the bands to read, VV first; found from their names by default.

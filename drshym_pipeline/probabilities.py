@@ -103,7 +103,7 @@ class StoredProbabilities:
         """Return some tiles as stored: (tile, y, x) uint16 in steps of 1e-4, 65535 where not observed.
 
         Raises:
-            InputError: The tiles cannot be read, or their shard is gone.
+            InputError: The tiles cannot be read, or their shard is missing.
         """
         try:
             values: NDArray[np.uint16] = np.asarray(self._array[key])

@@ -89,7 +89,7 @@ def moved(source: Any, grid: MapGrid, rows: range, resampling: Resampling) -> ND
 def turns(source: Any, grid: MapGrid) -> tuple[float, ...]:
     """Return the degrees to add to the longitudes of a map grid, so that they are those of a raster of the same place.
 
-    Longitudes of 180 and of -180 are one place, and those of a raster or a grid may go on beyond both. So they can
+    Longitudes of 180 and of -180 are one place, and those of a raster or a grid may continue beyond both. So they can
     differ by a whole turn, or by two different numbers of turns in the two parts of a grid.
 
     Args:

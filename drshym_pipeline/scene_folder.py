@@ -274,7 +274,7 @@ class SceneFolder(_Artefact):
 
 @dataclass(frozen=True)
 class TilesFolder(_Artefact):
-    """A tile grid laid over a scene, and the records of its tiles.
+    """The tile grid of a scene, and the records of its tiles.
 
     Args:
         scene: The scene.

@@ -110,7 +110,7 @@ def _read(path: Path, model: type[RecordT]) -> RecordT | None:
 
 
 def _failure(path: Path) -> RunFailure:
-    remedy = "Delete the file; it only tells why a run has failed"
+    remedy = "Delete the file; it only says why a run has failed"
     values = read_json(path, remedy=remedy)
     if isinstance(values, dict):
         values = {name: values[name] for name in RunFailure.model_fields if values.get(name) is not None}

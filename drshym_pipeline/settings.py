@@ -59,9 +59,9 @@ class SourceConfig(Section):
     """A real set, used for training in addition to the main set.
 
     `weight` is the share of all crops drawn from it, `label_weight` the weight of its labels in the loss, and `events`
-    are the names of the events (of `real_land`: places) to use, all events if empty. Into a share of its crops,
-    `laid_water`, water of the main set is laid, so that real land is not always dry. Only `real_land` comes with the
-    package, so only its `root` may be left out.
+    are the names of the events (of `real_land`: places) to use, all events if empty. `laid_water` is the share of its
+    crops into which water of the main set is copied, so that real land is not always dry. Only `real_land` comes with
+    the package, so only its `root` may be left out.
     """
 
     kind: Literal["etci2021", "ombria", "emsr763", "real_land"] = Field(description="layout of the folder")
@@ -74,7 +74,7 @@ class SourceConfig(Section):
     )
     events: tuple[str, ...] = Field(default=(), description="names of the events or places to use; empty = all")
     laid_water: float = Field(
-        default=0.0, ge=0, le=1, description="share of its crops into which water of the main set is laid"
+        default=0.0, ge=0, le=1, description="share of its crops into which water of the main set is copied"
     )
 
     @model_validator(mode="after")
@@ -377,7 +377,7 @@ class ReferenceOptions:
     Args:
         reference: The setting `reference`.
         ancillary: The folder or address of long-term layers and elevation; None where they are not used.
-        limits: From which terrain on ground is excluded.
+        limits: The limits of slope and height; steeper or higher ground is excluded.
     """
 
     reference: ReferenceOption
@@ -443,7 +443,7 @@ class PipelineSettings(BaseSettings):
         default=365.0,
         ge=0,
         description="days that an older map of a scene is kept, and an older version of a scene without a map; the "
-        "newest map is kept for good",
+        "newest map is never deleted",
     )
     new_scenes_interval: int = Field(default=30, ge=1, description="seconds between two checks of the inbox")
     scenes_per_tick: int = Field(default=50, ge=1)
@@ -478,7 +478,7 @@ class PipelineSettings(BaseSettings):
 
     @property
     def terrain_limits(self) -> TerrainLimits:
-        """From which terrain on ground is excluded from a map."""
+        """The limits of slope and height; steeper or higher ground is excluded from a map."""
         return TerrainLimits(slope_deg=self.exclude_slope_deg, hand_m=self.exclude_hand_m)
 
     @property

@@ -1,14 +1,14 @@
 """The stages from a Sentinel-1 GeoTIFF to a flood map, as the lineage graph calls them.
 
-Each stage takes what the stage before returned, does one step and leaves an artefact that is never changed afterwards:
+Each stage takes what the stage before returned, does one step and writes an artefact that is never changed afterwards:
 the staged scene, the tiles, the probabilities, the drawn map, the finished map. A stage whose artefact is there already
 returns it. So a stage can be repeated after a kill, and two runs of one scene never change what the other one works on.
 The command does the same steps in one go (`mapping.map_scene`).
 
-A stage opens the scene once and hands it down: its description and its backscatter are `reader.meta` and `reader`. How
-a step is done is decided in the modules that are called. Of these, `products.draw`, `products.tiles` and
+A stage opens the scene once and passes it to every step: `reader.meta` is its description, and `reader` reads
+its backscatter. The modules that are called decide how a step is done. Of these, `products.draw`, `products.tiles` and
 `products.report` never read the state of a scene from the disk. rasterio, torch and zarr are imported when a stage
-runs, because the graph loads this module to draw itself.
+runs, because Dagster loads this module to draw the graph.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def write_tiles(
     overlap: int = DEFAULT_OVERLAP,
     progress: Progress = silent,
 ) -> TilesFolder:
-    """Lay the tile grid over a staged scene and write one record per tile, unless that has been done.
+    """Divide a staged scene into tiles and write one record per tile, unless that has been done.
 
     Args:
         folder: A staged scene.
@@ -131,12 +131,12 @@ def write_tiles(
     start = time.perf_counter()
     meta = folder.meta()
     grid = TileGrid(meta.height, meta.width, tile, overlap)
-    laid = folder.tiles(folder.grid_name(tile, overlap))
-    if _tiles_are_there(laid):
-        return laid
+    tiles = folder.tiles(folder.grid_name(tile, overlap))
+    if _tiles_are_there(tiles):
+        return tiles
     with (
         open_backscatter(meta, folder.directory, progress=progress) as reader,
-        atomic_directory(laid.directory) as temporary,
+        atomic_directory(tiles.directory) as temporary,
     ):
         fractions = write_tile_records(reader, grid, TilesFolder(folder, temporary), progress)
         rows, cols = grid.shape
@@ -152,15 +152,15 @@ def write_tiles(
             format=TILES_FORMAT,
         )
         write_json(TilesFolder(folder, temporary).summary_path, summary.model_dump(mode="json"))
-    return folder.tiles(laid.name, summary)
+    return folder.tiles(tiles.name, summary)
 
 
-def _tiles_are_there(laid: TilesFolder) -> bool:
+def _tiles_are_there(tiles: TilesFolder) -> bool:
     try:
-        summary = laid.summary()
+        summary = tiles.summary()
     except InputError:
         return False
-    return summary.format == TILES_FORMAT and laid.jsonl.is_file() and laid.parquet.is_file()
+    return summary.format == TILES_FORMAT and tiles.jsonl.is_file() and tiles.parquet.is_file()
 
 
 def predict(

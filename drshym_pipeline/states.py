@@ -1,7 +1,7 @@
 """The states of a map's pixels: the values of a mask, their names, and how they follow from stored probabilities.
 
-Only stored integers are compared, so everyone can derive a mask again from the files of its map. How the probability of
-flood comes about is said in `change`.
+Only stored integers are compared, so everyone can derive a mask again from the files of its map. `change` computes
+the probability of flood.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def mask_states(
     flood: NDArray[np.uint16],
     flood_threshold: float,
 ) -> NDArray[np.uint8]:
-    """Return the states of all pixels: a mask of water with flood apart from water that was there before.
+    """Return the states of all pixels: a mask of water with flood separated from water before.
 
     By precedence: 255 not observed; 250 excluded; of the water, 1 where the probability of flood is not below its
     threshold or is not known, and 2 elsewhere; 0 dry.

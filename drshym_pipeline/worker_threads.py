@@ -1,7 +1,7 @@
 """Threads that work for one block of code, and that end soon when the block is left by an exception, as after Ctrl+C.
 
 A `ThreadPoolExecutor` finishes all of its work at the end of its block, also if nobody needs the results any more. A
-command that the user stops would then go on for minutes. Nothing outside a thread can end it, so long work calls
+command that the user stops would then continue for minutes. Nothing outside a thread can end it, so long work calls
 `check_needed` where it can stop.
 """
 

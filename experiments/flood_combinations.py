@@ -77,7 +77,7 @@ def _regression(fitted: Sequence[Evidence], bands: int) -> tuple[Score, str]:
 
 
 def _histogram(found: Evidence, score: Score) -> NDArray[np.int64]:
-    """Return (2, steps): pixels that are no flood and flood by probability; 0 where the map has no water."""
+    """Return (2, steps): pixels that are not flood and flood, by probability; 0 where the map has no water."""
     steps = np.where(found.water, score(found), 0).astype(np.int64)
     return np.stack([np.bincount(steps[found.flood == wet], minlength=PROBABILITY_STEPS + 1) for wet in (False, True)])
 

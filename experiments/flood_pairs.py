@@ -1,6 +1,6 @@
 """Pairs of one place before and during a flood, with the flood as truth: simulated, OMBRIA and EMSR763.
 
-Unlike in the labelled chips, water that was there before is not ignored here: it is observed, and it is no flood.
+Unlike in the labelled chips, water that was there before is not ignored here: it is observed, and it is not flood.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class Plan:
         start: Folder of the bundle that every fit starts from.
         share: Share of real crops in all crops.
         label_weight: Weight of the labels of real crops in the loss.
-        laid_water: Share of the real crops into which simulated water is laid.
+        laid_water: Share of the real crops into which simulated water is copied.
     """
 
     recipe: TrainConfig
@@ -190,7 +190,7 @@ def table_markdown(rows: Sequence[dict[str, Any]], plan: Plan) -> str:
     lines = [
         f"Start: {ModelBundle.load(plan.start).version}. {plan.recipe.training.max_steps} steps per fit, seed "
         f"{plan.recipe.seed}; {plan.share:.0%} of the crops are real, and their labels have the weight "
-        f"{plan.label_weight:g}; simulated water is laid into {plan.laid_water:.0%} of them. "
+        f"{plan.label_weight:g}; simulated water is copied into {plan.laid_water:.0%} of them. "
         "There is one fit per place; another seed would give other figures. In the row over "
         "all places every place is mapped by the network that was not trained on it. The guard has simulated water "
         "under wind; every fit maps the same chips of it. In the row over all places the counts of all fits are added "
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--config", type=Path, default=SIMULATED_RECIPE, help="recipe of all fits")
     parser.add_argument("--share", type=float, default=Plan.share, help="real share of the crops")
     parser.add_argument("--label-weight", type=float, default=Plan.label_weight, help="weight of real labels")
-    parser.add_argument("--laid-water", type=float, default=Plan.laid_water, help="share of real crops with laid water")
+    parser.add_argument("--laid-water", type=float, default=Plan.laid_water, help="share of real crops that get water")
     parser.add_argument("--data", type=Path, default=None, help="another folder in the layout of real_land")
     parser.add_argument("--guard", type=Path, default=None, help="folder with a split wind or hard, to score as well")
     options = parser.parse_args(arguments)

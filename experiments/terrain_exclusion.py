@@ -33,7 +33,7 @@ def slope_of(heights: NDArray[np.float32], crs: Any, transform: Affine) -> NDArr
     Args:
         heights: (h, w) metres, NaN where not known.
         crs: The CRS of the grid.
-        transform: From (column, row) to (x, y).
+        transform: Affine transform from (column, row) to (x, y).
     """
     height, width = heights.shape
     corners = rasterio.transform.array_bounds(height, width, transform)

@@ -1,9 +1,9 @@
 """The run launcher of one machine: Dagster's default launcher, which also notices that the process of a run has ended.
 
-After a killed process, a restarted machine or a killed daemon a run stays "started" in Dagster for ever. Run monitoring
-asks the launcher about every started run. The answer FAILED ends the run, and Dagster's run retries start it again.
-Runs that are found interrupted when the services start are handled in the same way. A run that hangs while its process
-still runs is ended by its longest run time (`run_limits`).
+After a killed process, a restarted machine or a killed daemon a run stays "started" in Dagster without end. Run
+monitoring asks the launcher about every started run. The answer FAILED ends the run, and Dagster's run retries start it
+again. Runs that are found interrupted when the services start are handled in the same way. A run that hangs while its
+process still runs is ended by its longest run time (`run_limits`).
 
 The launcher compares process ids. Its answer is right only where the code server runs on the same machine (and in the
 same container) as the daemon. Elsewhere use the launcher of the cluster.

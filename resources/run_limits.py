@@ -17,8 +17,8 @@ TRAINING_TAG = "drshym/training"
 MAPPING_TAG = "drshym/mapping"
 ARCHIVE, NEW_SCENE = "archive", "new scene"
 
-# Run monitoring ends a run after this many seconds, so that a run that hangs does not block the limits for ever. The
-# times are much longer than the largest scene or recipe needs on a laptop.
+# Run monitoring ends a run after this many seconds, so that a run that hangs does not block the limits permanently.
+# The times are much longer than the largest scene or recipe needs on a laptop.
 LONGEST_TAG = MAX_RUNTIME_SECONDS_TAG
 LONGEST_TRAINING = 24 * 3600
 LONGEST_ARCHIVE = 48 * 3600  # many scenes in one run

@@ -3,7 +3,7 @@
 A scene that cannot be mapped is not retried, because the same file gives the same result. A corrected file has another
 run key and is mapped as a changed file. Dagster's run retries start an interrupted run again; its failure is written
 only if no retry follows. A run that a user terminates is not retried. This is written too, because otherwise its scene
-would be shown as waiting for ever.
+would be shown as waiting without end.
 """
 
 import time

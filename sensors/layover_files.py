@@ -26,14 +26,14 @@ def layover_files(inbox: Path) -> dict[str, list[int]]:
         if is_layover_file(path.name):
             try:
                 facts = path.stat()
-            except OSError:  # it was removed meanwhile
+            except OSError:  # it was deleted after the folder was listed
                 continue
             found[str(path)] = [facts.st_size, facts.st_mtime_ns]
     return found
 
 
 def scenes_of_layover(beside: ScenesBeside, before: Mapping[str, list[int]], now: Mapping[str, list[int]]) -> set[str]:
-    """Return the mapped scenes whose map of layover is new or has changed; one that is deleted is no change.
+    """Return the mapped scenes whose map of layover is new or has changed; a deleted one does not count.
 
     Args:
         beside: All scenes.

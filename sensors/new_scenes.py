@@ -41,7 +41,7 @@ def _remembered(store: ArtefactStore, cursor: str | None) -> Seen:
 def _has_failed(store: ArtefactStore, partition: str) -> bool:
     try:
         return store.scenes.status(partition).state == "failed"
-    except InputError:  # a damaged record is no reason to stop the sensor
+    except InputError:  # a damaged record must not stop the sensor
         return False
 
 

@@ -5,7 +5,7 @@ tick must remember. A file is used when its size and etag were the same in two t
 VV file waits some ticks for a VH file; then it is mapped alone, and mapped again with the VH file if that arrives
 later. The images of a SAFE folder wait for their calibration tables in the same way. A side-car, a calibration or noise
 table and the annotation of a product are more files of their scene: if one is added or changed later, the scene is
-mapped again. A side-car that is deleted is no change, unless the scene has failed with it.
+mapped again. A deleted side-car does not count as a change, unless the scene has failed with it.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def _renamed(seen: Seen, groups: Mapping[str, _Group]) -> Seen:
 
 
 def _with_tables(state: SceneState, group: _Group) -> SceneState:
-    """Return a state that knows the tables. Those of a scene that an earlier release mapped are no change."""
+    """Return a state that knows the tables; after an earlier release they do not count as a change."""
     if state.tables:
         return state
     tables = {file.key: file.fingerprint for file in group.tables} if state.mapped else {}

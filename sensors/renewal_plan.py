@@ -72,8 +72,8 @@ def affected_scenes(
     Args:
         before: The stamps that the last tick saw.
         stamps: The stamps of now, by scene.
-        may_use: Called with a scene and the scenes that have changed, are new or are gone: whether one of them can be
-            in its reference.
+        may_use: Called with a scene and the scenes that have changed, are new or were deleted. It returns whether one
+            of them can be in the reference of the scene.
     """
     changed = {name for name in {*before, *stamps} if before.get(name) != stamps.get(name)}
     return [name for name in stamps if changed and (name in changed or may_use(name, changed))]

@@ -1,4 +1,4 @@
-"""Small rasters with a fixed seed: Sentinel-1 backscatter, and rasters that must not be taken for it."""
+"""Small rasters with a fixed seed: Sentinel-1 backscatter, and rasters that must not be mistaken for it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ print(water.attrs["caption"])
 water
 
 # %% [markdown]
-# ## Flood apart from other water
+# ## Flood separated from other water
 #
 # With a scene from before the flood, water that was there before has a state of its own (mask value 2). A model that is
 # loaded once can map many scenes.

@@ -40,7 +40,7 @@ def open_bucket(address: str) -> BucketClient:
         address: `s3://bucket` or `s3://bucket/prefix`.
 
     Raises:
-        InputError: It is no address of a bucket, or the AWS_ variables do not go together.
+        InputError: It is not an address of a bucket, or the AWS_ variables do not go together.
     """
     return _opened(address, tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))))
 
@@ -74,7 +74,7 @@ def _parts(address: str) -> tuple[str, str]:
     """Return the bucket and the prefix of an address.
 
     Raises:
-        InputError: It has another scheme, or is no address of a bucket.
+        InputError: It has another scheme, or is not an address of a bucket.
     """
     remedy = "Give s3://bucket or s3://bucket/prefix, or a folder"
     if "@" in address.partition("//")[2].partition("/")[0]:  # a secret must not be shown

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_LISTED: Final = 200_000  # objects that are looked at for changes
 _REMEMBERED_SECONDS: Final = 30.0
-_LISTING_SHARE: Final = 50.0  # a listing is remembered for so many times the time it took
+_LISTING_SHARE: Final = 50.0  # a listing is remembered for this many times the time it took
 _MOST_REMEMBERED: Final = 20_000
 _PART_BYTES: Final = 4 << 20
 _DENIED: Final = ("401", "403")

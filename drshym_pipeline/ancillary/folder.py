@@ -57,7 +57,7 @@ class AncillaryFolder(TileStore):
         root: The folder.
 
     Raises:
-        InputError: It is no folder.
+        InputError: It is not a folder.
     """
 
     def __init__(self, root: Path) -> None:

@@ -62,7 +62,7 @@ def pixel_sides(transform: Affine, rows: int) -> tuple[NDArray[np.float64], NDAr
     """Return the lengths of the sides of pixels on a grid of degrees, on the WGS84 ellipsoid.
 
     Args:
-        transform: From (column, row) to longitude and latitude, with north at the top.
+        transform: Affine transform from (column, row) to longitude and latitude, with north at the top.
         rows: The number of rows.
 
     Returns:

@@ -1,7 +1,7 @@
 """Local copies of the tiles of a bucket: downloaded once, bounded in size, used by several processes at once.
 
-A copy is named after everything that decides its bytes, so a changed object is another file. Whoever reads a copy has a
-shared lock on it; only copies without one are removed, those first that were not used for the longest time. The system
+A copy is named after everything that decides its bytes, so a changed object is another file. A process that reads a
+copy has a shared lock on it. Only copies without a lock are removed, the least recently used ones first. The system
 releases the locks of a process when it ends.
 """
 
@@ -72,7 +72,7 @@ class TileCache:
                     if not self._is_whole(name, size):
                         self._make_room(size)
                         self._write(name, size, fetch)
-        raise UnavailableError(self.folder / name, "is removed by others again and again", "Try again")
+        raise UnavailableError(self.folder / name, "is deleted by other processes after every download", "Try again")
 
     def digest(self, name: str, copy: Callable[[], HeldCopy]) -> str:
         """Return the SHA-256 of a copy, which is read for it only if its hash is not known yet.
@@ -181,7 +181,7 @@ class TileCache:
 
 
 def _removed(path: Path) -> bool:
-    """Remove a copy, unless somebody reads it."""
+    """Remove a copy, unless a process reads it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

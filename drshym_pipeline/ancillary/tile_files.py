@@ -34,7 +34,7 @@ class TileWindow:
 
     Args:
         values: (rows, columns) as they are stored.
-        transform: From (column, row) to degrees.
+        transform: Affine transform from (column, row) to degrees.
         inner: The part that is to be used; the pixels around it are its neighbours in the same tile.
         fills: The values of pixels without a value.
     """

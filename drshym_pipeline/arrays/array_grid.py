@@ -101,7 +101,7 @@ def _steps(array: xr.DataArray, dim: Hashable, stored: float | None, label: str)
         )
     values: NDArray[Any] = np.asarray(array.coords[dim].values)
     if values.dtype.kind not in _NUMBER_KINDS:
-        raise InputError(label, f"its coordinates {dim} are no numbers", "Give the centres of the pixels in its CRS")
+        raise InputError(label, f"its coordinates {dim} are not numbers", "Give the centres of the pixels in its CRS")
     places = values.astype(np.float64)
     if len(places) == 1:
         if stored is None:

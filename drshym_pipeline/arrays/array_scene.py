@@ -183,7 +183,7 @@ def _number(array: xr.DataArray, name: str, default: float, label: str) -> float
         return float(array.attrs.get(name, default))
     except (TypeError, ValueError) as error:
         raise InputError(
-            label, f"its attribute {name} ({array.attrs[name]!r}) is no number", "Correct or delete it"
+            label, f"its attribute {name} ({array.attrs[name]!r}) is not a number", "Correct or delete it"
         ) from error
 
 

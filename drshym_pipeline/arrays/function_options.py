@@ -39,7 +39,7 @@ def checked_options(**given: Any) -> dict[str, Any]:
 
 
 def check_path(name: str, value: Any) -> None:
-    """Refuse what is no path.
+    """Raise an error for anything but a path.
 
     Raises:
         InputError: It is neither text nor a path.
@@ -49,7 +49,7 @@ def check_path(name: str, value: Any) -> None:
 
 
 def check_paths(name: str, value: Any) -> None:
-    """Refuse what is neither a path nor several.
+    """Raise an error for anything but a path or several paths.
 
     Raises:
         InputError: It is something else, such as an array.
@@ -61,7 +61,7 @@ def check_paths(name: str, value: Any) -> None:
 
 
 def check_model(value: Any) -> None:
-    """Refuse what is no model.
+    """Raise an error for anything but a model.
 
     Raises:
         InputError: It is neither a loaded model nor the path of one.

@@ -18,9 +18,9 @@ makes the network map too much water in one chip does the same in the next chip,
 independent errors would. An interval from per-pixel probabilities, or one that shrinks with the square root of the
 number of chips, is far too narrow. This module reads no pixels.
 
-The mapped share alone cannot tell a calm lake from one under wind. With at least 20 chips, `sign_interval` is fitted
-too, and the interval of a scene whose signs were counted comes from it. The interval by mapped share stays for bundles
-and predictions of earlier releases.
+The mapped share alone cannot distinguish a calm lake from one under wind. With at least 20 chips, `sign_interval` is
+fitted too, and the interval of a scene whose signs were counted comes from it. The interval by mapped share stays for
+bundles and predictions of earlier releases.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class AreaErrorModel(Section):
 
         p is the share of the observed area that is mapped as water. The interval is that of `sizes` at p, or without
         `sizes` p +- q (p + c), cut to [0, 1] and converted to an area. It does not cover ground that was not observed.
-        The interval by signs need not contain the mapped area: the signs can say that most of it is no water.
+        The interval by signs need not contain the mapped area: the signs can say that most of it is not water.
 
         Args:
             flooded_km2: Area mapped as water, in km2.

@@ -20,6 +20,6 @@ EXIT_CODES_HELP: Final = (
     "2 an input that cannot be used; 3 done in part: some scenes were mapped, others were not."
 )
 SERVE_EXIT_CODES_HELP: Final = (
-    "Exit codes: 0 stopped in good order by Ctrl+C or SIGTERM; 1 a fault of the program or the machine; "
+    "Exit codes: 0 stopped normally by Ctrl+C or SIGTERM; 1 a fault of the program or the machine; "
     "2 an option, a setting or a model that cannot be used."
 )

@@ -80,7 +80,7 @@ def pre_event_sources(paths: Sequence[Path]) -> list[Path]:
     if Path() in paths and product_folder(Path().absolute()) is None:  # an empty text is the current folder too
         raise InputError(
             "--pre",
-            "is empty, or is the current folder, which is no Sentinel-1 product",
+            "is empty, or is the current folder, which is not a Sentinel-1 product",
             "Give a GeoTIFF, a .SAFE folder or a zip of it from before the event, or leave --pre out",
         )
     found = group_sources(paths, None, None)
@@ -143,7 +143,7 @@ def folder_sidecars(folder: Path, out: Path, scenes: Sequence[SceneToMap]) -> li
 
 
 def folder_strays(folder: Path, out: Path) -> list[str]:
-    """Return the rasters in the SAFE folders of a folder that are no images of their product."""
+    """Return the rasters in the SAFE folders of a folder that are not images of their product."""
     from drshym_pipeline.sar.scene_files import stray_rasters
 
     folder = folder.resolve()

@@ -262,7 +262,7 @@ def _serve(settings: ServiceSettings) -> None:
         logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         _print_start(settings, listener)
-        # uvicorn sends the signal again when it has stopped in good order.
+        # uvicorn sends the signal again when it has stopped normally.
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     if not server.started:

@@ -17,7 +17,7 @@ from drshym_pipeline.datasets.grey_levels import LAND_DB, WATER_DB, Scale, find_
 from drshym_pipeline.errors import InputError
 
 _DARK_VV = (LAND_DB[0] + WATER_DB[0]) / 2  # between calm water and land
-_FLAT_PIXELS = 256  # a larger patch of one value is no backscatter: speckle differs from pixel to pixel
+_FLAT_PIXELS = 256  # a larger patch of one value is not backscatter: speckle differs from pixel to pixel
 _BLOCK_FAULT_PIXELS = 1000
 _BLOCK_FAULT_SIDE = 35  # odd, so that the square has a middle
 _FULL = 0.99

@@ -1,7 +1,7 @@
-"""Water of one training crop laid into the dry land of another.
+"""Copy water of one training crop into the dry land of another.
 
 `real_land` has much dry land of every kind and hardly any water. A network that sees real land only when it is dry
-could learn that real speckle means dry land. Water from a simulated crop, laid into real land, prevents this. NumPy
+could learn that real speckle means dry land. Water from a simulated crop, copied into real land, prevents this. NumPy
 and SciPy only; `crops` decides which crops are combined.
 """
 
@@ -36,7 +36,7 @@ def lay_water(
 
     Returns:
         dB and label of the combined crop. They are the land's own where the other crop has hardly any water, or water
-        that would not be visible there: laid into land as dark as itself it would teach the network to guess.
+        that would not be visible there: from water in land that is as dark, the network would learn to guess.
     """
     bands = len(land_db)
     if len(water_db) < bands:

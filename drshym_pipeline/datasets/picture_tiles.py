@@ -101,7 +101,7 @@ class PictureSet(ABC):
 
         Args:
             split: `train` or the name of an event.
-            labels: Not used, because there is only one kind of labels.
+            labels: Ignored: this set has one kind of labels.
             present_only: Whether incomplete tiles are left out with a log message. Otherwise they are refused.
 
         Raises:

@@ -141,7 +141,7 @@ class RealLand:
 
         Args:
             split: `train` or the name of a place.
-            labels: Not used, because there is only one kind of labels.
+            labels: Ignored: this set has one kind of labels.
             present_only: Whether incomplete patches are left out with a log message. Otherwise they are refused.
 
         Raises:

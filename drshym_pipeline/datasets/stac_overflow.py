@@ -67,7 +67,7 @@ class StacOverflow:
 
         Args:
             split: `test`, the only split.
-            labels: Not used, because there are only hand labels.
+            labels: Ignored: this set has hand labels only.
             present_only: Whether incomplete chips are left out with a log message. Otherwise they are refused.
 
         Raises:

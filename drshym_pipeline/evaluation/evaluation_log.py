@@ -141,7 +141,7 @@ def code_version(folder: Path = _HERE) -> str:
 
 @cache
 def running_version() -> str:
-    """Return the commit of the running code. It is read once, so files that the run itself writes are no changes."""
+    """Return the commit of the running code. It is read once, so files that the run itself writes do not count."""
     return code_version()
 
 

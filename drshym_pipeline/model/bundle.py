@@ -130,7 +130,7 @@ class ModelBundle:
 
     @property
     def novelty(self) -> dict[BandMode, NoveltyModel]:
-        """What tells scenes unlike the training chips apart, by band mode; empty for models of earlier releases."""
+        """What recognises scenes unlike the training chips, by band mode; empty for models of earlier releases."""
         return self.record.novelty
 
     @property

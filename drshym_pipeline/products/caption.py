@@ -95,7 +95,7 @@ def area_warning(flooded: AreaEstimate, separation: FloodSeparation | None) -> s
 
 
 def _separation_clause(meta: SceneMeta, separation: FloodSeparation | None, *, with_area: bool = False) -> str:
-    """Return whether flood is apart from other water, as the beginning of a sentence."""
+    """Return whether flood is separated from other water, as the beginning of a sentence."""
     if separation is None:
         return "Flood is not separated from permanent water"
     other = separation.other_water if with_area else None

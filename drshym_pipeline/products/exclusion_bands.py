@@ -80,7 +80,7 @@ class ExclusionRaster:
         """Yield the bands of a map with the excluded state in their masks; it is written and counted as they pass.
 
         Args:
-            bands: All bands of the map, without flood apart from other water.
+            bands: All bands of the map; flood is not separated from other water in them.
         """
         with rasterio.open(self._exclusion.raster) as source:
             for band in bands:

@@ -109,8 +109,8 @@ def legend_entries(stretch: tuple[float, float], words: FigureText) -> list[tupl
     """Return the colour samples of the legend and their labels.
 
     Args:
-        stretch: As in `compose`.
-        words: Likewise.
+        stretch: The VV values in dB that are shown as black and as white.
+        words: The text below the map.
     """
     box = (_SWATCH, _TEXT)
     share = OVERLAY.opacity

@@ -22,7 +22,7 @@ _List = TypeVar("_List", bound=Record)
 
 
 def pixel_window(window: Window) -> PixelWindow:
-    """Return a window as it stands in records."""
+    """Return a window as records contain it."""
     return PixelWindow(row=window.row, col=window.col, height=window.height, width=window.width)
 
 

@@ -1,4 +1,4 @@
-"""Flood apart from water that was there before, while the bands of a map pass through, and the figures of it."""
+"""Separate flood from water that was there before, band by band of a map, and compute the figures of the flood."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WATER_STATES: Final = ("flooded", "permanent")
 
 @dataclass(frozen=True)
 class FloodBand(Band):
-    """Some rows of a map with flood apart from water that was there before; all arrays are (rows, width).
+    """Some rows of a map with flood separated from water before; all arrays are (rows, width).
 
     Args:
         reference: The probability of water before as uint16 in steps of 1e-4, 65535 where not known.

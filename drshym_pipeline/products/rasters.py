@@ -116,7 +116,8 @@ class MapRasters:
         tags: The TIFF tags of both rasters.
         mask_tags: More tags of the mask. The probability has none of the reference: maps with and without one, or with
             another one, have the same bytes of it, so maps that use it as their reference stay the same.
-        water_separated: Whether flood is apart from water that was there before; this decides the name of its class.
+        water_separated: Whether flood is separated from water that was there before; this decides the name of its
+            class.
         terrain: Whether ground is excluded because of the terrain; this decides the colour of its class.
     """
 

@@ -32,8 +32,8 @@ def mask_style(*, water_separated: bool, unseparated: bool = False, terrain: boo
     """Return the QGIS style of a mask, as the text of its `.qml` file.
 
     Args:
-        water_separated: As in `states.water_state`, for the name of the flooded class.
-        unseparated: Likewise.
+        water_separated: Whether flood was separated from water that was there before; see `states.water_state`.
+        unseparated: Whether the flooded class has pixels for which the water before is not known.
         terrain: Whether ground is excluded because of the terrain, which then has its own colour.
     """
     qgis = ElementTree.Element("qgis", version="3.22", styleCategories="Symbology")

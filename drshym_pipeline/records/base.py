@@ -17,7 +17,7 @@ PrecisionOption = Literal["auto", "fp32", "bf16"]
 def _check_plain_name(text: str) -> str:
     if text in {".", ".."} or not {"/", "\\", "\0"}.isdisjoint(text):
         raise ValueError(
-            f"{text!r} is no plain name: files are named after it, so it must not have a / or \\, or be .."
+            f"{text!r} is not a simple name: files are named after it, so it must not have a / or \\, or be .."
         )
     return text
 

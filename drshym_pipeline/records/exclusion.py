@@ -17,7 +17,7 @@ ALL_EXCLUDED: Final = "all observed ground is excluded because of the terrain"
 
 
 class TerrainLimits(Record):
-    """From which terrain on nothing can be said about water.
+    """The limits of slope and height; steeper or higher ground is excluded from a map.
 
     A pixel is excluded where the slope is at least `slope_deg` degrees, or the height above the nearest drainage at
     least `hand_m` metres.

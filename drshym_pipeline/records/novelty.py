@@ -9,7 +9,7 @@ from pydantic import Field
 from drshym_pipeline.records.base import Record
 
 UNUSUAL_SHARE: Final = 0.1
-"""A scene with a larger share of unlike tiles is out of the ordinary."""
+"""A scene with a larger share of unlike tiles is unusual."""
 
 
 class SceneNovelty(Record):
@@ -35,7 +35,7 @@ class SceneNovelty(Record):
 
     @property
     def is_unusual(self) -> bool:
-        """Whether the scene is out of the ordinary. A scene without a score is not."""
+        """Whether the scene is unusual. A scene without a score is not."""
         return self.share is not None and self.share > UNUSUAL_SHARE
 
     def text(self) -> str:

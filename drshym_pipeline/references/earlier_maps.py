@@ -47,8 +47,8 @@ class EarlierChoice:
     """The candidates for the reference of a map.
 
     Args:
-        candidates: Those that are compared, the best first.
-        left_out: Those that cannot be used, and why.
+        candidates: The earlier maps that are compared, the best first.
+        left_out: The earlier maps that cannot be used, and why.
         warnings: What a reader of the map must know about the candidates, as sentences.
         reason: Why there are none, as a clause; empty if there are some.
         same_model: Whether the model of the map made them.
@@ -138,7 +138,7 @@ def flood_reasons(waters: Sequence[ComparedWater]) -> list[str]:
     of the scene itself and more than 0.2 % above it: they could all show a flood.
 
     Args:
-        waters: One of each candidate.
+        waters: The water of each candidate.
     """
     few = len(waters) <= _FEW
     factor, share = (_ABOVE_SCENE, _ABOVE_SCENE_SHARE) if few else (_FAR_ABOVE, _FAR_ABOVE_SHARE)
@@ -164,7 +164,7 @@ def _rank(item: tuple[float, MappedScene]) -> tuple[float, float, str]:
 
 
 def _nearness(now: SceneMeta, other: MappedScene) -> float:
-    """Return the share of a scene that an earlier one covers; 0 for one that is no candidate by time, pass or name."""
+    """Return the share of a scene that an earlier one covers; 0 if its time, pass or name excludes the earlier one."""
     meta = other.meta
     if meta.scene_id == now.scene_id or now.acquired_at is None or meta.acquired_at is None:
         return 0.0

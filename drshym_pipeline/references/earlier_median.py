@@ -118,7 +118,7 @@ def lower_median(values: Sequence[NDArray[np.uint16]]) -> NDArray[np.uint16]:
     """Return the median of the known values of each pixel; of an even number, the lower of the two middle ones.
 
     Args:
-        values: At least one array, all of one shape, in steps of 1e-4, 65535 where a value is not known. They are
+        values: Arrays of one shape, at least one, in steps of 1e-4, 65535 where a value is not known. They are
             changed.
 
     Returns:

@@ -50,9 +50,9 @@ class WrittenReference:
     """Pixels of a probability of water before on the map grid of a scene.
 
     Args:
-        known: Those that have a value.
-        compared: Those among them that the scene observes.
-        of_views: Observed pixels that each source of the values knows.
+        known: The number of pixels that have a value.
+        compared: The number of these pixels that the scene observes.
+        of_views: The numbers of observed pixels for which each source has a value.
     """
 
     known: int
@@ -64,7 +64,8 @@ def values_on(source: Any, grid: MapGrid) -> RowValues:
     """Return a function that gives the values of an open raster of probabilities on rows of a map grid.
 
     They are (rows, width) in steps of 1e-4, interpolated, 65535 where the raster has no value. Products of one track
-    often are on one grid, apart from their extents: their pixels are read as they are, which gives the same values.
+    are often on one grid and differ only in their extents. Their pixels are then read as they are, which gives the same
+    values.
     """
     offset = whole_offset(source, grid)
 
@@ -120,8 +121,8 @@ def write_reference(
 
     Args:
         now: The open scene.
-        views: At least one. Each is called with rows of the grid, and returns (rows, width) in steps of 1e-4, 65535
-            where the probability is not known.
+        views: Functions, at least one. Each is called with rows of the grid, and returns (rows, width) in steps of
+            1e-4, 65535 where the probability is not known.
         raster: The file of the result.
         work: An existing folder for a file that is needed only here.
         combine: Makes one array of those of all views, which it may change; None takes the first.

@@ -40,7 +40,7 @@ class TerrainExclusion:
 
     Args:
         raster: One band of uint8: the sum of the values of `states.EXCLUSION_REASONS`, 0 for none, 255 not known.
-        limits: From which terrain on a pixel is excluded.
+        limits: The limits of slope and height; steeper or higher ground is excluded.
         layers: Where the terrain comes from.
         identity: What changes its pixels, as plain values of JSON; the version of a map that uses it follows from them.
         warnings: What a reader of the map must know about it, as sentences.
@@ -96,7 +96,7 @@ def terrain_exclusion(
         folder: The tiles of elevation and of height above drainage.
         sources: The files of the scene, as the user gave them; a map of layover and shadow may be beside them.
         raster: The file of the result.
-        limits: From which terrain on a pixel is excluded; the default ones when None.
+        limits: The limits of slope and height; steeper or higher ground is excluded. The defaults when None.
         progress: Called after every block, with rows of the grid.
 
     Returns:

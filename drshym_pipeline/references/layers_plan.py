@@ -51,7 +51,7 @@ class PlannedExclusion:
     Args:
         folder: The tiles of elevation and of height above drainage.
         meta: The scene.
-        limits: From which terrain on a pixel is excluded.
+        limits: The limits of slope and height; steeper or higher ground is excluded.
     """
 
     folder: TileStore

@@ -55,7 +55,7 @@ class MappedPreEvent:
         if not written.compared and now.reader.meta.observed_fraction > 0:
             return _not_used(self.scene, "it has no observed pixel where this scene has one")
         record = pre_event_record(meta, self.scene.modality, written.compared, self.scene.pixel_spacing)
-        # Two scenes of which each was mapped by another model are no pair as the intervals of flood were fitted on.
+        # The intervals of flood were fitted on pairs that one model has mapped, so they do not hold for two models.
         one = raster if self.same_model else None
         return ReferenceWater(raster, ReferenceSources(pre_event=record), self.identity, self.warnings, one)
 

@@ -100,7 +100,7 @@ def as_pre_event() -> Iterator[None]:
     """
     try:
         yield
-    except TooManyPixelsError:  # a limit of the caller, and no fault of the scene as a reference
+    except TooManyPixelsError:  # a limit of the caller: the scene itself can be a reference
         raise
     except InputError as error:
         problem = f"cannot be used as the pre-event scene (--pre): {error.problem}"

@@ -70,7 +70,7 @@ def combined(references: Sequence[ReferenceWater], grid: MapGrid, raster: Path) 
     """Combine references of one map: each pixel has the value of the first one that knows it.
 
     Args:
-        references: At least one, in the order of precedence, each with other sources.
+        references: The references, at least one, in the order of precedence; each has other sources.
         grid: The grid of the map, on which all of them are.
         raster: The file of the result; it is not written if there is only one.
     """

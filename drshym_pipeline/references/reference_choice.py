@@ -60,7 +60,7 @@ def choose_reference(
         days: The days of events by their names, from the side-cars of all scenes.
         waiting: The names that a user may call each scene by that has no finished map.
         folder: Tiles of long-term layers and elevation. They are used where no other reference has a value.
-        limits: From which terrain on a pixel is excluded.
+        limits: The limits of slope and height; steeper or higher ground is excluded.
     """
     terrain = None if folder is None else PlannedExclusion(folder, now, limits or TerrainLimits())
     if option == "none":

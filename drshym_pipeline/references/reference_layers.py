@@ -35,8 +35,8 @@ from drshym_pipeline.worker_threads import WorkerThreads
 STAGE: Final = "reference_layers"
 PERMANENT_WATER: Final = 80  # class of WorldCover
 _PERMANENT_PROBABILITY: Final = 0.9
-# Herbaceous wetland and mangroves: under water for a part of the year, but the class does not say for how long.
-_UNDECIDED: Final = (90, 95)
+# Not among them are herbaceous wetland (90) and mangroves (95): they are under water for a part of the year, but the
+# class does not say for how long.
 _LAND_CLASSES: Final = (10, 20, 30, 40, 50, 60, 70, 100)
 _NO_CLASS: Final = 255
 _PERCENT: Final = 100

@@ -72,7 +72,7 @@ class ReferencePlan:
     """All sources of the reference of a map.
 
     Args:
-        sources: In the order of precedence.
+        sources: The sources, in the order of precedence.
         warnings: What a reader of the map must know about what is missing, as sentences.
         reason: Why there is no source, as a clause; empty if there is one.
         terrain: What the terrain excludes from the map; None where terrain is not used.

@@ -48,7 +48,7 @@ def _check_directory(path: Path, handle: IO[bytes]) -> None:
     tail = handle.read(_TAIL)
     end = tail.rfind(_END)
     if end < 0 or len(tail) < end + 22:
-        raise InputError(path, "no zip, or cut short", _AGAIN)
+        raise InputError(path, "is not a zip, or is incomplete", _AGAIN)
     count, length = struct.unpack_from("<HI", tail, end + 10)
     if end >= _RECORDS_64 and tail[end - _RECORDS_64 :].startswith(_END_64):
         count, length = struct.unpack_from("<QQ", tail, end - _RECORDS_64 + 32)
@@ -157,7 +157,7 @@ def packed_sizes(path: Path) -> list[tuple[int, int]]:
         path: A zip as for `unpacked`.
 
     Raises:
-        InputError: The zip cannot be used, or an image in it is no TIFF.
+        InputError: The zip cannot be used, or an image in it is not a TIFF.
     """
     sizes = []
     with _opened(path) as archive:

@@ -40,7 +40,7 @@ def check_order(scene: OpenScene, samples: tuple[BandSample, ...]) -> tuple[Band
         if np.ptp(sample.values) == 0:
             raise InputError(
                 role.path,
-                f"band {role.band} has one value only ({sample.values[0]:g}): it is no backscatter",
+                f"band {role.band} has one value only ({sample.values[0]:g}): it is not backscatter",
                 "Give a file with VV, or with VV and VH",
             )
     if len(scene.roles) < 2:

@@ -200,7 +200,7 @@ def _named_as_vv(name: str) -> str:
 
 @lru_cache(maxsize=1 << 16)  # the sensor asks for every file at every tick
 def twin_key(filename: str) -> str:
-    """Return the text that the two files of a scene share if their names differ by nothing but the polarisation.
+    """Return the text that the two files of a scene share if their names differ only by the polarisation.
 
     Unlike in `pair_key` the place of the polarisation, its separators and its letter case count: it is the name of the
     VV file without extension. The number of an image in a product does not count.
@@ -221,8 +221,8 @@ def pair_key(filename: str) -> tuple[str, Polarisation | None]:
 
     Returns:
         A pair such as `("pxs10", "VV")`; the polarisation is None when the name has none or several. A mode such as
-        `VV+VH` in the name does not count. A polarisation without a separator, as in `S1_VH10m`, is no word that could
-        be left out: the common part is then the name of the VV file, `S1_VV10m`.
+        `VV+VH` in the name does not count. A polarisation without a separator, as in `S1_VH10m`, is not
+        a word that could be left out: the common part is then the name of the VV file, `S1_VV10m`.
     """
     name = stem(filename)
     polarisation = _single_polarisation(name)

@@ -78,7 +78,7 @@ def bounds_of(transform: Affine, window: Window) -> tuple[float, float, float, f
     grid with south at the top, or are wrong for a rotated one.
 
     Args:
-        transform: From (column, row) to (x, y).
+        transform: Affine transform from (column, row) to (x, y).
         window: The pixels.
     """
     rows, cols = (window.row, window.row + window.height), (window.col, window.col + window.width)
@@ -298,7 +298,7 @@ def is_square_in_degrees(crs: str, transform: Affine) -> bool:
 
     Args:
         crs: `EPSG:n` or WKT.
-        transform: From (column, row) to (x, y).
+        transform: Affine transform from (column, row) to (x, y).
     """
     a, b, _, d, e, _ = transform[:6]
     return pyproj.CRS(crs).is_geographic and math.isclose(math.hypot(a, d), math.hypot(b, e), rel_tol=_SQUARE)
@@ -315,7 +315,7 @@ def pixel_size_m(crs: str, transform: Affine, height: int, width: int) -> tuple[
 
     Args:
         crs: `EPSG:n` or WKT.
-        transform: From (column, row) to (x, y).
+        transform: Affine transform from (column, row) to (x, y).
         height: Rows of the grid.
         width: Columns of the grid.
     """

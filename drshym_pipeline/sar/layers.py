@@ -1,4 +1,4 @@
-"""Which layer a name or a band's description says: an angle, a mask, a label and so on, that is no backscatter.
+"""Which layer a name or a band's description says: an angle, a mask, a label and so on, that is not backscatter.
 
 Only words are read, no pixel and no file. `scene_groups` applies this to files, `bands` to the bands of a file.
 
@@ -190,7 +190,7 @@ def _before(stem: str, words: Sequence[tuple[str, int]], count: int) -> str:
 
 
 def _known_product(stem: str) -> _Table | None:
-    """Return the unclear words that are layers in the product with this name; None when it is no known product."""
+    """Return the unclear words that are layers in the product with this name; None when it is not a known product."""
     if _ARD.search(stem):
         return _NRB
     if _HYP3_INSAR.search(stem):

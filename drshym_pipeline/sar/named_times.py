@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 _DATE = r"(?P<year>(?:19|20)\d{2})(?P<between>[-_]?)(?P<month>\d{2})(?P=between)(?P<day>\d{2})"
-# A clock time stands after a "T", or it is six digits right after the date. Four digits may be a tile, six an orbit.
+# A clock time follows a "T", or it is six digits right after the date. Four digits may be a tile, six an orbit.
 _CLOCK = (
     r"(?:[-_]{0,2}T[-_]?(?P<hour>\d{2})(?P<colon>[-:.]?)(?P<minute>\d{2})(?:(?P=colon)(?P<second>\d{2}))?(?!\d)"
     r"|[-_]?(?P<digits>\d{6})(?!\d))"

@@ -38,7 +38,7 @@ def _measure(crs: str, transform: Affine, rows: NDArray[np.float64], cols: NDArr
 
     Args:
         crs: `EPSG:n` or WKT.
-        transform: From (column, row) to (x, y).
+        transform: Affine transform from (column, row) to (x, y).
         rows: The rows of the upper left corners.
         cols: The columns of the upper left corners.
     """
@@ -75,7 +75,7 @@ class PixelAreas:
 
         Args:
             crs: `EPSG:n` or WKT.
-            transform: From (column, row) to (x, y).
+            transform: Affine transform from (column, row) to (x, y).
             height: Rows of the grid.
             width: Columns of the grid.
         """

@@ -40,7 +40,7 @@ _NORMALISED_GROWTH: Final = 0.55
 _NORMALISED_THOUGH_NAMED: Final = 0.3  # a name that states the units is some evidence for them
 _LARGEST: Final = 99.5  # percentile; single bright targets are above 1 in scaled dB too
 _AT_LIMIT_FROM, _AT_LIMIT = 0.995, 0.005
-# Backscatter that is smoother than speckle is believed only at a level that is usual.
+# Backscatter that is smoother than speckle is accepted only at a level that is usual.
 _USUAL: Final = (-28.0, -4.0)
 _USUAL_COUNTS: Final = (-22.0, -3.0)
 _USUAL_LEVEL: Final = (-28.0, -3.0)
@@ -121,7 +121,7 @@ def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: Unit
         if samples[0].values.size >= _ENOUGH_TO_CHECK and found.units in COUNTS:
             raise InputError(
                 subject,
-                "its valid pixels are too scattered to tell digital numbers from elevation or optical bands",
+                "its valid pixels are too scattered: digital numbers and elevation or optical bands look alike",
                 ORIGINAL,
             )
         note = "too few neighbouring valid pixels to check that the values are backscatter"

@@ -72,7 +72,7 @@ def check_sources(sources: Sequence[Path]) -> list[Path]:
 
 
 def _refuse_maps(dataset: Any, path: Path) -> None:
-    """Refuse the mask and the probability of a map that this program wrote: their values are no backscatter."""
+    """Refuse the mask and the probability of a map that this program wrote: their values are not backscatter."""
     if _MAP_TAG in dataset.tags():
         raise InputError(path, "is a map that this program wrote, not a scene", "Give the scene that the map shows")
 

@@ -24,8 +24,8 @@ from drshym_pipeline.sar.validity import FILL_VALUE, LEAST_DB, MOST_DB
 
 _SHARE: Final = 0.05  # of the valid pixels, from which on one value is named
 _LEVELS: Final = 20  # different values; with fewer, large shares are usual
-# The value has so many times the share of each of its neighbours in order. Rounded backscatter has less: its histogram
-# is smooth.
+# The share of the value is at least this many times that of each of its neighbours in order. Rounded backscatter has
+# less: its histogram is smooth.
 _TIMES: Final = 5.0
 _NEIGHBOURS: Final = 2  # on each side
 # Levels of open water and of land, for the warning: (water up to, land from) in dB.

@@ -41,7 +41,7 @@ def is_zip_name(name: str) -> bool:
 
 
 def is_product_zip_name(name: str) -> bool:
-    """Return whether a name is that of a zip with a Sentinel-1 product. In a folder, other zips are no scenes."""
+    """Return whether a name is that of a zip with a Sentinel-1 product. In a folder, other zips are not scenes."""
     return _PRODUCT_ZIP.match(name) is not None
 
 
@@ -81,7 +81,7 @@ def is_product_image(path: PurePath) -> bool:
 
 
 def is_stray_raster(path: PurePath) -> bool:
-    """Return whether a file of a SAFE folder is a raster that somebody has saved there, and no part of the product."""
+    """Return whether a file of a SAFE folder is a raster that a user has saved there, not a part of the product."""
     safe = safe_folder_of(path)
     if safe is None or path.suffix.lower() not in _IMAGES:
         return False
@@ -112,7 +112,7 @@ def choose_images(subject: Path, product: str, files: Sequence[PurePosixPath]) -
         files: The files in that folder, as paths below it.
 
     Raises:
-        InputError: It is no ground-range product, has no VV, or has no image.
+        InputError: It is not a ground-range product, has no VV, or has no image.
     """
     measured = [file for file in files if file.parent.name == MEASUREMENT_FOLDER]
     kinds = {kind for name in (product, *(file.name for file in measured)) if (kind := _kind(name)) is not None}
@@ -156,7 +156,7 @@ def product_images(folder: Path) -> list[Path]:
     A link is not followed, because it may point to any file.
 
     Raises:
-        InputError: It is no ground-range product, has no VV, has no image, or cannot be read.
+        InputError: It is not a ground-range product, has no VV, has no image, or cannot be read.
     """
     files: list[PurePosixPath] = []
     try:

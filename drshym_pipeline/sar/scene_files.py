@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 SCENE_SUFFIXES: Final = (".tif", ".tiff")
 _IN_PROGRESS: Final = (".part", ".tmp", "~")
-# Rasters that this program writes beside a map's record. They are no scenes, even when a folder contains its own maps.
+# Rasters that this program writes beside a map's record. They are not scenes, even when a folder contains its own maps.
 MAP_RASTERS: Final = (
     "_mask",
     "_flood_proba",
@@ -139,7 +139,7 @@ def scene_paths(folder: Path, results: Path) -> list[Path]:
 
 
 def stray_rasters(folder: Path, results: Path) -> list[Path]:
-    """List the rasters in the SAFE folders of a folder that are no images of the product, and so are not mapped.
+    """List the rasters in the SAFE folders of a folder that are not images of the product, and so are not mapped.
 
     Args:
         folder: The folder that is searched.

@@ -27,7 +27,7 @@ _EXTENSIONS: Final = (".tif", ".tiff")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Companion:
-    """A raster that belongs to a scene and is no scene itself.
+    """A raster that belongs to a scene and is not a scene itself.
 
     Args:
         key: The file.
@@ -183,7 +183,7 @@ def refuse_companion(path: Path) -> None:
         return
     raise InputError(
         path,
-        f"its name says that it is no backscatter ({layer.layer})",
+        f"its name says that it is not backscatter ({layer.layer})",
         "Give the scene itself. If this is backscatter, rename it",
     )
 

@@ -58,7 +58,7 @@ def is_scene_id(text: str) -> bool:
 
 
 def safe_file_stem(stem: str, longest: int) -> str:
-    """Return a name for a file on this machine, without extension, for a name that somebody else has given.
+    """Return a name for a file on this machine, without extension, for a name that a user has given.
 
     It has only the characters that a scene's name may have, and the words in it that say something stay separate. Two
     names may give one result, so the caller must not put two such files into one folder.
@@ -155,7 +155,7 @@ def _with_digest(safe: str, text: str) -> Iterator[str]:
 
 
 def _replaced(text: str, replacement: str, kept: str = "_-.") -> str:
-    """Return a text with a replacement for each run of characters that are no letters, digits or `kept`.
+    """Return a text with a replacement for each run of characters that are not letters, digits or `kept`.
 
     Letters keep their accents, in the composed form, because two programs may write one name in two forms.
     """

@@ -1,4 +1,4 @@
-"""Statistics of a whole scene and of the values that are no measurements; the memory does not grow with the scene."""
+"""Statistics of a whole scene and of the values that are not measurements; the memory does not grow with the scene."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class BackscatterHistogram:
 
 
 class ExcludedValues:
-    """Counts the values of one band that the file gives as data, but that are no measurements.
+    """Counts the values of one band that the file gives as data, but that are not measurements.
 
     Args:
         polarisation: The band.

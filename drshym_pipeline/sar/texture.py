@@ -1,4 +1,4 @@
-"""Local statistics that tell radar backscatter from elevation, classes, indices and pictures. Arrays only.
+"""Local statistics that distinguish radar backscatter from elevation, classes, indices and pictures. Arrays only.
 
 The speckle of a radar image is multiplicative: the local deviation grows with the local mean, and in dB it is nearly
 the same everywhere. Elevation models, masks and optical bands do not behave like that. In twenty scenes of BigEarthNet
@@ -6,7 +6,7 @@ and SEN12MS-CR the median deviation of VV in 5 x 5 pixels, around a fitted plane
 differ by a factor of 1.4 to 1.6; docs/input_contract.md has the table.
 
 Thermal noise is added, and products subtract its mean. Over calm water this leaves power near zero, whose logarithm has
-any deviation and any level. So the speckle that tells units apart is measured in the bright cells, if it is weaker
+any deviation and any level. So the speckle that distinguishes units is measured in the bright cells, if it is weaker
 there.
 """
 

@@ -2,7 +2,7 @@
 
 `sample` reads the values, `units` and `plausibility` decide what they mean.
 
-Pixels at the noise of the instrument are no evidence of a unit. Where a product subtracts the mean noise, the power of
+Pixels at the noise of the instrument say nothing about the unit. Where a product subtracts the mean noise, the power of
 calm water is near zero, and its dB have any level and a strong deviation, as land has in 20 log10 of power. So the
 spread is that of the means of cells, the speckle is measured without dark cells (`texture`), and a strong deviation is
 only that of speckle if it grows with the mean. That of noise does not: noise is added.
@@ -46,7 +46,7 @@ _STRONG, _NOISE_GROWTH, _NO_GROWTH = 1.2, 0.75, 0.3
 _MOST_AMPLITUDE: Final = ((0.15, 0.25, 0.34, 0.42, 0.46), (3.0, 1.3, 1.1, 1.0, 0.5))
 # The largest deviation of right dB: below that of doubled ones. One look, with independent pixels, has 5.6 dB.
 _MOST_DB: Final = ((0.1, 0.2, 0.3, 0.42, 0.46), (6.0, 3.0, 2.1, 1.95, 1.0))
-# From these odds on, values are taken for amplitude, or for power if their speckle does not decide. In crops of the 28
+# From these odds on, values count as amplitude, or as power if their speckle does not decide. In crops of the 28
 # scenes, as they are or after filters, no wrong choice was as clear.
 CLEAR_AMPLITUDE: Final = math.log(80.0)
 CLEAR_POWER: Final = math.log(2000.0)
@@ -57,7 +57,7 @@ _CERTAIN: Final = math.log(1e9)
 _FILL_BELOW: Final = -150.0
 FILL_ABOVE: Final = 1e10
 _MOST_FILLS: Final = 3  # different numbers for "no data" in one file
-_REPEATED, _FEW_REPEATED = 0.002, 20  # the share and the number of equal extreme values that are no chance
+_REPEATED, _FEW_REPEATED = 0.002, 20  # the share and the number of equal extreme values that are not equal by chance
 
 COUNTS: Final[tuple[Units, ...]] = ("intensity", "dn")
 UNIT_NAMES: Final[dict[Units, str]] = {

@@ -1,6 +1,6 @@
 """Find out what the values of a scene are: dB, power, amplitude, digital numbers or their square.
 
-The decision uses a sample of the scene, each band apart (`unit_evidence`). `plausibility` then decides whether the
+The decision uses a sample of the scene, each band separately (`unit_evidence`). `plausibility` then decides whether the
 values are radar backscatter at all. No file is read here. docs/input_contract.md has the rules in words.
 """
 
@@ -40,7 +40,7 @@ from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
 _MOST_OUTSIDE: Final = 0.02
 _PICTURE_LIMIT: Final = 255
 _WEAK_SPECKLE: Final = 0.7  # of that of a ground-range product
-_MANY, _MANY_OF = 20, 0.001  # the number and the share of equal values that are no chance
+_MANY, _MANY_OF = 20, 0.001  # the number and the share of equal values that are not equal by chance
 _LEAST_NEGATIVE: Final = -0.01  # power after noise removal may be a little less than zero
 _CALIBRATED: Final[tuple[Units, ...]] = ("power", "amplitude")
 _FAMILY_NAMES: Final = {"db": "dB", "calibrated": "linear power or amplitude", "counts": "digital numbers"}

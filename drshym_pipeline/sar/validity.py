@@ -1,7 +1,7 @@
 """Which values of a band are measurements: one rule for all files, units and bands. Arrays only.
 
 A value is a measurement if it is finite, if neither the nodata tag nor a mask of the file excludes it, and if it is
-inside the physical limits after the conversion to dB. The two bands of a pixel are judged apart.
+inside the physical limits after the conversion to dB. The two bands of a pixel are judged separately.
 docs/input_contract.md has the rules in words.
 """
 

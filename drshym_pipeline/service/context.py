@@ -30,7 +30,7 @@ from drshym_pipeline.service.settings import ServiceSettings
 _SWEEP_SECONDS: Final = 600.0
 _SWEEP_AFTER_MAP_SECONDS: Final = 20.0  # many small maps are followed by one sweep
 _DISK_SECONDS: Final = 60.0
-# Threads that do nothing but wait for a map. Those that do the work of other requests must never all wait.
+# Threads that only wait for a map. Those that do the work of other requests must never all wait.
 _MOST_WAITING: Final = 64
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
-"""`MappingEngine`: jobs go in, maps come out. The queue, the workers and the list of jobs behind one object.
+"""`MappingEngine` runs jobs and returns maps. It has the queue, the workers and the list of jobs.
 
-The HTTP layer calls it from several threads. One thread of the engine listens to the workers; whoever finds an idle
-worker and a waiting job brings them together, so a job starts without delay. Everything that changes is changed under
+The HTTP layer calls it from several threads. One thread of the engine listens to the workers. The thread that finds
+an idle worker and a waiting job gives the job to the worker, so a job starts without delay. All changes are made under
 one lock.
 """
 
@@ -146,7 +146,7 @@ class MappingEngine:
         """Start the workers, and `open` the engine before if that was not done; returns before they are ready.
 
         Raises:
-            InputError: As in `open`.
+            InputError: The same errors as those of `open`.
         """
         if self._opened is None:
             self.open()
@@ -187,7 +187,7 @@ class MappingEngine:
     def ready(self) -> bool:
         """Whether scenes are mapped now: every worker has loaded the model and mapped a warm-up scene.
 
-        When a worker is replaced later, the others go on, and the engine stays ready while any is.
+        When a worker is replaced later, the others continue, and the engine stays ready while at least one is ready.
         """
         with self._lock:
             return not self._stopped and self._dispatcher.ready

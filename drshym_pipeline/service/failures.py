@@ -143,7 +143,7 @@ def worker_ended(scene_name: str, exit_code: int | None) -> JobFailure:
 
     Args:
         scene_name: Name of the scene.
-        exit_code: As in `multiprocessing.Process.exitcode`: negative for a signal.
+        exit_code: The exit code of the process; negative for a signal, as in `multiprocessing.Process.exitcode`.
     """
     if exit_code is not None and exit_code < 0:
         how = f"was ended by the signal {_signal_name(-exit_code)}"

@@ -29,7 +29,7 @@ _TYPES: Final = {
     ".qml": "application/xml",
     ".zip": "application/zip",
 }
-# A page of a map has styles and pictures inside, and no script. `sandbox` keeps it apart from the service's own page.
+# A page of a map has styles and pictures inside, and no script. `sandbox` separates it from the service's own page.
 _REPORT_POLICY: Final = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _CHUNK: Final = 1 << 20
 _MOST_DIGITS: Final = 20
@@ -147,7 +147,7 @@ def _is_known(header: str | None, etag: str) -> bool:
 
 
 class _Pipe(io.RawIOBase):
-    """What a zip is written to: its bytes are taken out again and again. It cannot be read or moved back."""
+    """Receives the bytes of a zip. They are taken out repeatedly, so it cannot be read or moved back."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

@@ -151,8 +151,8 @@ class JobQueue:
     def _retry_after(self, capacity: Capacity) -> int:
         """Return after how many seconds it is worth asking again.
 
-        That is when the workers have probably taken a tenth of the jobs that wait, at least one: others ask again too,
-        so one free place would be gone at once.
+        That is when the workers have probably taken a tenth of the jobs that wait, at least one. Other
+        clients ask again too, so one free place would be taken at once.
         """
         seconds = sum(self._recent) / len(self._recent) if self._recent else _FIRST_GUESS_SECONDS
         jobs = max(1.0, _ROOM * len(self._waiting))

@@ -166,7 +166,7 @@ class JobStore:
         path: The SQLite file; created if missing, with its folder.
 
     Raises:
-        InputError: The file is no list of jobs, or of a newer release.
+        InputError: The file is not a list of jobs, or is of a newer release.
         JobsNotStoredError: It cannot be written.
     """
 
@@ -183,7 +183,9 @@ class JobStore:
             raise self._not_stored(error) from error
         except sqlite3.DatabaseError as error:
             self._database.close()
-            raise InputError(path, f"is no list of jobs ({error})", "Move the file away, then start again") from error
+            raise InputError(
+                path, f"is not a list of jobs ({error})", "Move the file away, then start again"
+            ) from error
         except InputError:
             self._database.close()
             raise

@@ -25,7 +25,7 @@ class RequestRate:
 
     Args:
         rate: Requests per time in the notation of the library limits, such as `600/minute`. Map tiles and pictures are
-            counted apart, and ten times as many are allowed.
+            counted separately, and ten times as many are allowed.
 
     Raises:
         InputError: The rate cannot be understood.

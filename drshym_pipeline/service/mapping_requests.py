@@ -68,7 +68,7 @@ def addressed_scene(request: SegmentRequest, settings: ServiceSettings, sizes: S
 
     Raises:
         ForbiddenError: An address is outside the configured folders.
-        InputError: A file is missing, is no scene, or is too large.
+        InputError: A file is missing, is not a scene, or is too large.
         ProblemError: Its size could not be looked up.
     """
     given = _addressed(request.image_uri, settings)
@@ -91,7 +91,7 @@ def uploaded_scene(upload: Upload, name: str | None, settings: ServiceSettings, 
 
     Raises:
         ProblemError: There is no file, a name cannot be used, or the size could not be looked up.
-        InputError: A file is no scene, or is too large; it is named as the user does.
+        InputError: A file is not a scene, or is too large; it is named as the user does.
     """
     files = _ordered_files(upload.named(SCENE_FIELD))
     if not files:
@@ -195,7 +195,7 @@ def _checked_pixels(sources: Sequence[Path], name: str, settings: ServiceSetting
 
     Raises:
         TooManyPixelsError: The scene has more pixels than the service maps.
-        InputError: A file is no GeoTIFF, a folder or zip is no product.
+        InputError: A file is not a GeoTIFF, or a folder or zip is not a product.
         ProblemError: Its size could not be looked up.
     """
     pixels = sizes.pixels(sources, name)

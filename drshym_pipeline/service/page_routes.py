@@ -1,6 +1,6 @@
 """The routes of the page: `/` is the document, `/static/...` are its style, its modules and Leaflet.
 
-The page needs no token, because it contains nothing but the program; its requests to the API do. It has no build step:
+The page needs no token, because it contains only the program; its requests to the API do. It has no build step:
 the files in `page/` are served as they are. The document has no script and no style inside it, and pictures are drawn
 into canvases, so the strictest content security policy fits it; `guards` sets that and the other security headers.
 """

@@ -132,7 +132,7 @@ def fault_response(error: BaseException, request_line: str) -> Response:
         return problem_response("disk_full", "The disk of the service is full. Ask its operator to make space.")
     fault = uuid.uuid4().hex
     _log.error("fault %s in %s", fault, request_line, exc_info=error)
-    detail = f"The service has a fault. Its log has the reason under the id {fault}; tell it to the operator."
+    detail = f"The service has a fault. Its log has the reason under the id {fault}. Send this id to the operator."
     return problem_response("fault", detail)
 
 

@@ -99,16 +99,16 @@ def plan_deletions(
 ) -> list[Deletion]:
     """Return what is to be deleted.
 
-    Folders of jobs that have not ended are kept, whatever else is true of them. The current map of a scene is deleted
-    because of its age, or because all maps together are larger than the quota; then the oldest maps are deleted first.
-    The newest map of all, and those in `just_made`, are never deleted for the quota.
+    Folders of jobs that have not ended are always kept. The current map of a scene is deleted because of its age, or
+    because all maps together are larger than the quota; then the oldest maps are deleted first. The newest map of all,
+    and those in `just_made`, are never deleted for the quota.
 
     Args:
         maps: What is in the folder of the scenes.
         uploads: What is in the folder of the uploads.
         limits: How much is kept for how long.
         moment: The current time, in seconds since 1970.
-        active: The folders of maps and uploads that jobs use which have not ended.
+        active: The folders of maps and uploads of jobs that have not ended.
         just_made: The folders of maps that were finished by the job whose end is the reason for this call.
     """
     deletions: list[Deletion] = []
@@ -127,7 +127,7 @@ def plan_deletions(
 
 
 def _map_reason(found: StoredMap, limits: Limits, moment: float, just_made: bool) -> Reason | None:
-    """Return why a map is deleted whatever the quota is, None if it is not."""
+    """Return why a map is deleted with any quota, None if it is not."""
     age = moment - found.changed_at
     if found.current:
         return "age" if age > limits.keep_seconds and not just_made else None
@@ -167,8 +167,9 @@ def sweep(
         catalogue: The scenes of the service.
         uploads: The folder with one folder per upload.
         limits: How much is kept for how long.
-        active: As in `plan_deletions`. Ask for it before this call: a job that begins meanwhile has a young folder.
-        just_made: As in `plan_deletions`.
+        active: The folders of maps and uploads of jobs that have not ended. List them before this call: the folder of a
+            job that begins at the same time is new, and is not deleted.
+        just_made: The folders of maps that were finished by the job whose end is the reason for this call.
     """
     catalogue.remove_leftovers()
     remove_abandoned(uploads)

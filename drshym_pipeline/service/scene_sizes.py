@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Fault:
-    """An error that is no fault of the file, as a traceback."""
+    """An error that the file has not caused, as a traceback."""
 
     text: str
 
@@ -73,7 +73,7 @@ def largest_image(sources: Sequence[Path]) -> int:
         sources: Its files, or one SAFE folder or one zip.
 
     Raises:
-        InputError: A file is no GeoTIFF, a folder or zip is no product.
+        InputError: A file is not a GeoTIFF, or a folder or zip is not a product.
     """
     from drshym_pipeline.sar.archives import packed_sizes
     from drshym_pipeline.sar.safe_open import open_scene_file
@@ -110,7 +110,7 @@ class SceneSizes:
             name: What an error calls the scene.
 
         Raises:
-            InputError: A file is no GeoTIFF, a folder or zip is no product.
+            InputError: A file is not a GeoTIFF, or a folder or zip is not a product.
             ProblemError: The process that looked at the scene has ended, or it took too long.
         """
         try:

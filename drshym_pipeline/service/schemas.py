@@ -22,7 +22,7 @@ ImageUris: TypeAlias = ImageUri | Annotated[tuple[ImageUri, ...], Field(min_leng
 
 
 def _number(value: Any) -> Any:
-    """Refuse what is no number in JSON: pydantic would read `true` as 1, and texts as numbers."""
+    """Raise an error for anything but a number in JSON: pydantic would read `true` as 1, and texts as numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("number_type", "must be a number")
     return value

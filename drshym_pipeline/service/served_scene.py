@@ -48,7 +48,7 @@ class ServedScene:
 
     Args:
         id: Its id in addresses.
-        origin: Who made it.
+        origin: The program that made it.
         folder: The folder of its products.
         record: The record of the map.
         backscatter: The image in dB, where it was kept.

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 
 
@@ -26,7 +25,7 @@ def listed(text: str, separator: str) -> list[str]:
         separator: What is between two values that are not JSON.
 
     Raises:
-        ValueError: It begins like JSON and is no list of texts.
+        ValueError: It begins like JSON and is not a list of texts.
     """
     if not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(separator) if part.strip()]

@@ -1,4 +1,4 @@
-"""The form of an upload: its parts are taken apart as they arrive, and its files are written to the disk.
+"""The form of an upload: it is split into its parts as they arrive, and its files are written to the disk.
 
 The bytes are counted as they arrive, whatever the headers say. The name that a user gives to a file is kept for
 messages; the name on the disk is made of it by the rules for scene names and never leads out of the upload's folder.
@@ -82,7 +82,7 @@ def stored_name(name: str) -> str:
 
 
 class UploadForm:
-    """Takes the parts of a form apart as they arrive.
+    """Splits a form into its parts as they arrive.
 
     The parser calls it for each piece; it only notes what is to be written, because writing is the task of a thread.
 

@@ -57,12 +57,13 @@ def _boundary(request: Request, most: int) -> bytes:
     """Return what separates the parts of a form.
 
     Raises:
-        ProblemError: The body is no form, or its header says that it is too large.
+        ProblemError: The body is not a form, or its header says that it is too large.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise ProblemError(
-            "unsupported_media_type", "The body must be multipart/form-data, as of a form with a file. Send it so."
+            "unsupported_media_type",
+            "The body must be multipart/form-data, as of a form with a file. Send it in this form.",
         )
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most + _FORM_BYTES:
@@ -149,7 +150,7 @@ async def received_upload(request: Request, folder: Path, limits: UploadLimits) 
         limits: What the upload may be.
 
     Raises:
-        ProblemError: The body is no form, is too large, has fields that are not known, or is too slow.
+        ProblemError: The body is not a form, is too large, has fields that are not known, or is too slow.
         ClientDisconnect: The client went away.
     """
     boundary = _boundary(request, limits.most)

@@ -243,7 +243,7 @@ def _map(spec: JobSpec, model: ChosenModel, *, ancillary: str | None, progress: 
 
 
 class _Reporter:
-    """Sends the progress of a job: every stage, and within a stage not more often than somebody can read it."""
+    """Sends the progress of a job: every stage, and within a stage not more often than a person can read it."""
 
     def __init__(self, job_id: str, connection: Connection) -> None:
         self._job_id, self._connection = job_id, connection

@@ -44,7 +44,7 @@ def read_chip(chips: TiledFolder, index: int) -> NDArray[np.uint16]:
 def _check_version(dataset: Any, path: Path, version: str) -> None:
     found = dataset.tags().get(SCENE_VERSION_TAG)
     if found is None:
-        raise InputError(path, "is no chip of this release of `drshym tile`", CUT_AGAIN)
+        raise InputError(path, "is not a chip of this release of `drshym tile`", CUT_AGAIN)
     if found != version:
         raise InputError(path, f"is of another version of the scene ({found}) than its record ({version})", CUT_AGAIN)
 

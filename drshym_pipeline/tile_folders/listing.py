@@ -23,7 +23,6 @@ from drshym_pipeline.records import (
     describe_validation,
     read_drshym_record,
 )
-from drshym_pipeline.sar.scene_files import is_scene_name
 from drshym_pipeline.storage import read_json
 from drshym_pipeline.tiling import TileGrid
 
@@ -157,7 +156,7 @@ def tiles_among(rasters: Sequence[Path]) -> list[TileFile]:
         if beside.exists():
             value = _json(other)  # raises an error if it is damaged
             if _TILE_NAME.fullmatch(other.stem):
-                _record(value, other)  # raises an error: it is no tile record, though the name is that of a tile
+                _record(value, other)  # raises an error: it is not a tile record, though the name is that of a tile
         raise InputError(
             other,
             f"has no tile record beside it ({beside.name}), but "
@@ -208,7 +207,7 @@ def check_list(path: Path, listed: Sequence[ListedTile], scene: TiledScene, reme
     grid = grid_of(scene)
     windows = iter((tile_id(scene.scene_id, index), pixel_window(window)) for index, window in enumerate(grid))
     for tile in listed:
-        if not any((tile.image_id, tile.window) == place for place in windows):  # goes on from the tile before
+        if not any((tile.image_id, tile.window) == place for place in windows):  # continues after the tile before
             raise InputError(path, f"its tile {tile.image_id} is not of the grid of the scene, or not in order", remedy)
 
 
@@ -277,13 +276,3 @@ def _check_window(tile: TileFile, scene: TiledScene, index: int) -> None:
             f"is not of the grid of its scene (tiles of {scene.grid.tile} pixels, overlap {scene.grid.overlap})",
             f"{CUT_AGAIN}, and predict these tiles",
         )
-
-
-def folder_tiles(folder: Path) -> list[TileFile]:
-    """Return the tiles that are directly in a folder; other rasters are left out.
-
-    Raises:
-        InputError: A record is damaged.
-    """
-    rasters = sorted(path for path in folder.iterdir() if is_scene_name(path.name) and path.is_file())
-    return [tile for tile in map(read_tile, rasters) if tile is not None]

@@ -84,7 +84,7 @@ class PredictedTiles:
         """Return some tiles, not observed past the end of the scene.
 
         Raises:
-            InputError: A tile is damaged, or has values that are no probabilities.
+            InputError: A tile is damaged, or has values that are not probabilities.
         """
         indices = range(*key.indices(len(self.grid)))
         values = np.full((len(indices), self.grid.tile, self.grid.tile), NOT_OBSERVED, np.uint16)

@@ -39,7 +39,7 @@ def read_state(path: Path) -> State:
         path: File with a state dict, or with a dict that contains one as `state_dict`, `model` or a similar name.
 
     Raises:
-        InputError: The file is missing, is no checkpoint, contains anything but plain values, or has values that are
+        InputError: The file is missing, is not a checkpoint, contains anything but plain values, or has values that are
             not finite.
     """
     if not path.is_file():
@@ -125,7 +125,7 @@ def infer_network(
     candidates = (network.model_copy(update={"encoder": name}) for name in _TRIED_ENCODERS)
     found = next((candidate for candidate in candidates if _fits(candidate, state)), None)
     if found is None:
-        raise InputError(path, "is no Unet with a plain ResNet encoder", "Name its encoder with --encoder")
+        raise InputError(path, "is not a Unet with a plain ResNet encoder", "Name its encoder with --encoder")
     return found
 
 
@@ -152,7 +152,7 @@ def convert_checkpoint(
         name: Name of the model; `unet_<encoder>` by default.
 
     Raises:
-        InputError: The file is no checkpoint of a network that this program can build, or the threshold is out of
+        InputError: The file is not a checkpoint of a network that this program can build, or the threshold is out of
             range.
     """
     if not 0.0 < threshold < 1.0:

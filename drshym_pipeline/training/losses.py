@@ -141,7 +141,7 @@ def shore_weights(truth: Tensor, mask: Tensor) -> Tensor:
     """Return the weight of each pixel in the boundary-aware loss.
 
     A pixel with labelled pixels of the other class within 1 pixel gets 1 + `SHORE_GAIN`. A pixel with such pixels
-    within 3 pixels gets half of the gain, and all others get 1. The edge of the labelled area is no shore.
+    within 3 pixels gets half of the gain, and all others get 1. The edge of the labelled area is not a shore.
 
     Args:
         truth: (N, h, w) float in [0, 1], 1 water and 0 dry.

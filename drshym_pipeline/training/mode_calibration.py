@@ -73,10 +73,10 @@ def calibrate_mode(
 ) -> ModeCalibration:
     """Fit one band mode: temperature and perhaps bias, then the threshold, then the area errors of the resulting maps.
 
-    Every pixel of another set counts so many times that the set has its weight in the fits of temperature and bias. In
-    the mean IoU that the threshold is chosen for, another set is one unit with its weight: its pixels are counted
-    together. Nearly all chips of real land are either dry or all water. With one IoU per chip, the dry ones would not
-    count at all, and the others would always prefer the lowest threshold.
+    Every pixel of another set is counted several times, so that the set has its weight in the fits of temperature and
+    bias. In the mean IoU that the threshold is chosen for, another set is one unit with its weight: its pixels are
+    counted together. Nearly all chips of real land are either dry or all water. With one IoU per chip, the dry ones
+    would not count at all, and the others would always prefer the lowest threshold.
 
     Args:
         by_event: One histogram per validation chip, by event; chips without a counted pixel are left out.
@@ -131,7 +131,7 @@ def calibrate_mode(
 
 
 def multiplied(other: CalibrationSet, rest: float, main_pixels: int) -> dict[str, list[LogitHistogram]]:
-    """Return the chips of another set with their pixels counted so many times that the set has its weight.
+    """Return the chips of another set with their pixels counted several times, so that the set has its weight.
 
     Args:
         other: The set.

@@ -18,8 +18,8 @@ def check_training(config: TrainConfig) -> None:
         config: The recipe.
 
     Raises:
-        InputError: The network cannot be built, the crop is no multiple of 32, batches are too small for BatchNorm, an
-            additional source is not there or not complete, a chip is used for training and for calibration, or the
+        InputError: The network cannot be built, the crop is not a multiple of 32, batches are too small for BatchNorm,
+            an additional source is not there or not complete, a chip is used for training and for calibration, or the
             bundle to start from cannot be loaded.
     """
     check_network(config.network)

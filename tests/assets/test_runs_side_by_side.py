@@ -144,7 +144,7 @@ def test_kept_in_the_store_the_source_leaves_the_watched_folder_when_it_is_mappe
     assert not dropped.exists()
     (kept,) = [path for path in lineage.store.scenes.folder.rglob(scene_file.name) if path.is_file()]
     assert kept.read_bytes() == scene_file.read_bytes()
-    assert lineage.map_all(ticks=3) == {}, "a file that has gone is no new scene"
+    assert lineage.map_all(ticks=3) == {}, "a file that was deleted is not a new scene"
     lineage.serve(shipped_bundle())
     assert lineage.run("map_scene", SCENE).success, "a later model reads the copy"
     assert len(lineage.store.scenes.finished_maps(SCENE)) == 2

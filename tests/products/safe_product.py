@@ -20,7 +20,7 @@ from drshym_pipeline.tiling import Window
 from tests.look_alikes import backscatter_db
 
 PRODUCT = "S1A_IW_GRDH_1SDV_20210111T002146_20210111T002211_036088_043AE5_A1B2"
-SCENE = PRODUCT[:-5]  # the name of the scene: the last four digits only tell copies of one product apart
+SCENE = PRODUCT[:-5]  # the name of the scene: the last four digits only distinguish copies of one product
 _STEP = 40  # pixels between two values of a vector
 
 Array = NDArray[np.float64]

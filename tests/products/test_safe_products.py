@@ -248,10 +248,10 @@ def fewest(patch: pytest.MonkeyPatch, name: str, value: int) -> None:
 
 
 BAD_ZIPS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], Any], str]] = {
-    "cut short": (lambda path, _: path.write_bytes(path.read_bytes()[:-2000]), "cut short"),
-    "empty": (lambda path, _: path.write_bytes(b""), "cut short"),
+    "cut short": (lambda path, _: path.write_bytes(path.read_bytes()[:-2000]), "incomplete"),
+    "empty": (lambda path, _: path.write_bytes(b""), "incomplete"),
     "nothing in it": (lambda path, _: zipfile.ZipFile(path, "w").close(), "contains no .SAFE folder"),
-    "no zip": (lambda path, _: path.write_bytes(b"no zip at all" * 100), "no zip"),
+    "no zip": (lambda path, _: path.write_bytes(b"no zip at all" * 100), "is not a zip"),
     "another file": (lambda path, _: with_entry(path, "readme.txt"), "does not contain one .SAFE folder alone"),
     "macOS": (lambda path, _: with_entry(path, "__MACOSX/x"), "does not contain one .SAFE folder alone"),
     "two products": (lambda path, _: with_entry(path, "S1B.SAFE/x"), "more than one product"),
@@ -363,7 +363,7 @@ def test_predict_folder_maps_products_beside_other_scenes_once_each(capfd, safe:
     shutil.rmtree(folder / "sub")
     again = ["predict-folder", "--in", folder, "--out", folder / "maps", "--ckpt", checkpoint, "--overwrite"]
     code, printed = run(capfd, *again)
-    assert (code, len(printed["maps"])) == (0, 3), "maps of products in the folder are no scenes"
+    assert (code, len(printed["maps"])) == (0, 3), "maps of products in the folder are not scenes"
 
 
 @pytest.mark.parametrize("part", [".", "measurement"])

@@ -1,4 +1,4 @@
-"""Real chips in other forms give the same map, and real rasters that are no backscatter are refused."""
+"""Real chips in other forms give the same map, and real rasters that are not backscatter are refused."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_a_single_look_complex_product_is_refused_with_an_alternative(real_data)
 def test_a_label_and_a_land_cover_are_refused_by_name_and_by_their_values(real_data, tmp_path):
     folder = real_data / "sen1floods11/v1.1/data/flood_events/HandLabeled/LabelHand"
     for path in (folder / "Spain_7370579_LabelHand.tif", real_data / "stac_overflow" / "ayt12_jrc_seasonality.tif"):
-        with pytest.raises(InputError, match="its name says that it is no backscatter"):
+        with pytest.raises(InputError, match="its name says that it is not backscatter"):
             describe_scene([path])
         renamed = tmp_path / f"S1_{path.stem[:5]}_VV.tif"
         shutil.copyfile(path, renamed)

@@ -1,4 +1,4 @@
-"""Cases about values: their units, and rasters that are no backscatter."""
+"""Cases about values: their units, and rasters that are not backscatter."""
 
 from __future__ import annotations
 

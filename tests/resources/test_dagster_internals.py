@@ -67,19 +67,19 @@ def test_every_name_has_a_test_here():
     ("tag", "value", "loses"),
     [
         (dagster_internals.AUTO_RETRY_RUN_ID_TAG, "dagster/auto_retry_run_id", "no retry is recognised as started"),
-        (dagster_internals.GRPC_INFO_TAG, ".dagster/grpc_info", "runs of other machines are taken for dead ones"),
+        (dagster_internals.GRPC_INFO_TAG, ".dagster/grpc_info", "runs of other machines are mistaken for dead ones"),
         (dagster_internals.MAX_RUNTIME_SECONDS_TAG, "dagster/max_runtime", "a run that hangs is never ended"),
         (dagster_internals.PARTITION_NAME_TAG, "dagster/partition", "failures are not kept under their scene"),
         (dagster_internals.RETRY_NUMBER_TAG, "dagster/retry_number", "a failure counts its attempts wrongly"),
-        (dagster_internals.RETRY_STRATEGY_TAG, "dagster/retry_strategy", "retries go on in the middle"),
-        (dagster_internals.RUN_FAILURE_REASON_TAG, "dagster/failure_reason", "an interruption is told as a fault"),
+        (dagster_internals.RETRY_STRATEGY_TAG, "dagster/retry_strategy", "retries continue in the middle"),
+        (dagster_internals.RUN_FAILURE_REASON_TAG, "dagster/failure_reason", "an interruption is reported as a fault"),
         (dagster_internals.WILL_RETRY_TAG, "dagster/will_retry", "failures are kept although a retry follows"),
         (dagster_internals.CODE_VERSION_TAG, "dagster/code_version", "maps of a backfill look outdated"),
         (dagster_internals.DATA_VERSION_TAG, "dagster/data_version", "maps of a backfill have no data version"),
         (
             dagster_internals.DATA_VERSION_IS_USER_PROVIDED_TAG,
             "dagster/data_version_is_user_provided",
-            "data versions of a backfill are taken for computed ones",
+            "data versions of a backfill are mistaken for computed ones",
         ),
     ],
 )
@@ -180,7 +180,7 @@ def test_the_default_launcher_reports_the_process_that_it_starts():
 
 
 def test_run_monitoring_ends_a_run_by_the_launchers_answer():
-    """Names: CheckRunHealthResult, WorkerStatus, LaunchRunContext. Without them dead runs block the limits for ever."""
+    """Names: CheckRunHealthResult, WorkerStatus, LaunchRunContext. Without them dead runs block the limits forever."""
     from dagster._core.launcher import RunLauncher
     from dagster._daemon.monitoring import run_monitoring
 

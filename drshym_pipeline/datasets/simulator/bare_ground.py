@@ -24,7 +24,7 @@ from drshym_pipeline.datasets.simulator.terrain import spectral_noise
 
 _Float = NDArray[np.float32]
 
-_NATURAL_SHARE = 0.4  # of the acquisitions with bare fields: also patches of bare ground that are no fields
+_NATURAL_SHARE = 0.4  # of the acquisitions with bare fields: also patches of bare ground that are not fields
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class ReadRequest:
 
 @contextmanager
 def drawing_environment() -> Iterator[None]:
-    """Set a GDAL environment with little memory, which reads nothing but the files that are named."""
+    """Set a GDAL environment with little memory, which reads only the files that are named."""
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 

@@ -21,8 +21,8 @@ def tilejson_of(scene: TileScene, layer: Layer, place: WebMap, address: str) -> 
         scene: The scene.
         layer: The layer.
         place: The place of the scene.
-        address: That of the service, such as `http://127.0.0.1:8080`. Programs that read the description from a file
-            have no other way to know it.
+        address: The address of the service, such as `http://127.0.0.1:8080`. Programs that read the description from
+            a file have no other way to know it.
     """
     middle = ((place.west + place.east) / 2.0 + 180.0) % 360.0 - 180.0
     return {

@@ -11,7 +11,7 @@ const { L } = window;
 const MOST_ZOOM = 19;
 // From the lowest to the highest; the mask is above everything.
 const ORDER = ["backscatter_before", "backscatter", "proba", "reference", "flood_proba", "exclusion", "mask"];
-// The picture from before, the picture now, and what was computed from them: the swipe clips them apart.
+// The picture from before, the picture now, and what was computed from them: the swipe clips them separately.
 const PRINTED_PX = 660; // width of the map on paper: A4 without margins
 const PANES = { before: 210, now: 220, results: 230 };
 const RADAR_PANES = { backscatter_before: "before", backscatter: "now" };

@@ -6,7 +6,7 @@ const OPEN_WATER = "open water, flood not separated";
 // All other sentences are for both.
 const PROBLEMS = {
   foreign_origin: "The service accepts this only from its own page. Open the page at the address of the service.",
-    job_ended: "The scene has been mapped already, so this cannot be cancelled. You can delete its map.",
+  job_ended: "The scene has been mapped already, so this cannot be cancelled. You can delete its map.",
   no_web_map: "A web map cannot show this scene. Open it again to see its plain picture.",
   not_found: "The service does not have this. Load the page again.",
   outside_scene: "This place is outside the map.",

@@ -107,7 +107,7 @@ function send(form, startRow) {
   for (const file of files) sent.add(file);
   transmit(body, row, (accepted) => {
     for (const file of files) sent.delete(file);
-    // Meanwhile the user may have chosen the files of the next scene.
+    // The user may have chosen the files of the next scene during the upload.
     if (accepted && files.every((file) => [...byId("scene-files").files].includes(file))) empty(form);
   });
 }

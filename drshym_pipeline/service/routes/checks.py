@@ -17,7 +17,7 @@ ANY_REQUEST: Final = ("malformed_request", "unknown_host", "token_needed", "inva
 FROM_PAGE: Final = ("foreign_origin",)
 """Codes of the errors of routes that change something."""
 FAULTS: Final = ("fault", "not_ready")
-"""Codes of the errors that are no fault of the request."""
+"""Codes of the errors that the request has not caused."""
 
 SceneId = Annotated[str, Path(description="id of a mapped scene", min_length=1, max_length=255, examples=["S1_scene"])]
 JobId = Annotated[str, Path(description="id of a job", min_length=1, max_length=100, examples=["0123456789abcdef"])]

@@ -1,4 +1,4 @@
-"""`POST /v1/segment` and `POST /v1/segment/upload`: a scene goes in, a map or a job comes out."""
+"""`POST /v1/segment` and `POST /v1/segment/upload`: receive a scene and answer with a map or a job."""
 
 from __future__ import annotations
 

@@ -331,7 +331,7 @@ def test_a_name_of_a_scene_that_leads_into_another_folder_is_refused(made, capfd
     error = capfd.readouterr().err
     assert file in error
     assert "scene_id" in error
-    assert "plain name" in error
+    assert "simple name" in error
 
 
 @pytest.mark.parametrize("name", ["..", "../s_tile_00001", "s/tile", "s\\tile"])
@@ -341,7 +341,7 @@ def test_a_name_of_a_tile_that_leads_into_another_folder_is_refused(made, checkp
     assert run("predict-folder", "--ckpt", checkpoint, "--in", made / "chips", "--out", made / "out") == 2
     error = capfd.readouterr().err
     assert "s_tile_00001.json: field 'image_id'" in error
-    assert "plain name" in error
+    assert "simple name" in error
 
 
 # What the remedies say works.

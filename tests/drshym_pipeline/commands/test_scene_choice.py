@@ -107,7 +107,7 @@ def test_a_side_raster_is_skipped_in_a_folder_and_refused_by_name(run, tmp_path,
     code, mapped, err = run("segment", folder / "rome_dem.tif", folder / "rome.tif", out="b")
     assert (code, mapped) == (3, ["rome"])
     (line,) = [line for line in err.splitlines() if line.startswith("error:")]
-    assert "rome_dem.tif: its name says that it is no backscatter (elevation)" in line
+    assert "rome_dem.tif: its name says that it is not backscatter (elevation)" in line
 
 
 def test_a_folder_with_side_rasters_alone_is_refused_and_they_are_named(run, tmp_path, scene_file):

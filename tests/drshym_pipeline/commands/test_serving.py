@@ -194,7 +194,7 @@ def test_a_second_service_in_a_folder_is_refused(tmp_path, capsys):
 
 def test_a_damaged_list_of_jobs_is_refused(tmp_path, capsys):
     (tmp_path / "jobs.sqlite").write_bytes(b"no database, but longer than its header " * 100)
-    assert refusal(capsys, tmp_path).startswith(f"{tmp_path / 'jobs.sqlite'}: is no list of jobs")
+    assert refusal(capsys, tmp_path).startswith(f"{tmp_path / 'jobs.sqlite'}: is not a list of jobs")
 
 
 def test_a_job_that_cannot_be_read_is_refused(tmp_path, capsys):

@@ -155,7 +155,7 @@ class Source:
 
 
 def test_water_of_the_main_set_is_laid_into_a_share_of_the_crops_of_another_source(store):
-    """The first chip of the store has water; the second, which is dry, is taken for real land."""
+    """The first chip of the store has water; the second, which is dry, is used as real land."""
     drawn = {}
     for share in (0.0, 0.5, 1.0):
         sources = [Source([store.refs[0]], 0.5, 1.0), Source([store.refs[1]], 0.5, 1.0, laid_water=share)]

@@ -1,4 +1,4 @@
-"""Water laid into real land: which pixels change, and when nothing is laid."""
+"""Water copied into real land: which pixels change, and when nothing is copied."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_the_style_shows_every_value_of_the_mask_and_makes_dry_land_transparent(
     assert blue > max(red, green), "flood is blue"
     *grey, opacity = map(int, renderer.get("nodataColor").split(","))
     assert len(set(grey)) == 1
-    assert 0 < opacity < 255, "what was not observed is not taken for dry land"
+    assert 0 < opacity < 255, "what was not observed is not shown as dry land"
     assert "flooded" in mask_style(water_separated=True)
 
 

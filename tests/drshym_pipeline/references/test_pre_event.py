@@ -1,4 +1,4 @@
-"""Flood apart from other water: a scene is mapped with a scene from before the event."""
+"""Flood separated from other water: a scene is mapped with a scene from before the event."""
 
 from __future__ import annotations
 

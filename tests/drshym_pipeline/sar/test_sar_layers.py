@@ -1,4 +1,4 @@
-"""Layers that are no backscatter, by the names of files and bands of known products."""
+"""Layers that are not backscatter, by the names of files and bands of known products."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def test_a_companion_given_as_a_scene_is_refused_in_one_line_and_renamed_it_is_r
 ):
     write_tiff(scene_db, "rome.tif", descriptions=("VV", "VH"))
     path = write_tiff(scene_db, name, descriptions=("VV", "VH"))
-    with pytest.raises(InputError, match="no backscatter") as caught:
+    with pytest.raises(InputError, match="not backscatter") as caught:
         describe_scene([path])
     assert "\n" not in str(caught.value)
     assert "rename it" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""Calm water whose noise was subtracted: its pixels are no evidence of the units of a scene."""
+"""Calm water whose noise was subtracted: its pixels say nothing about the units of a scene."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_amplitude_of_calm_water_is_never_read_as_power(land, water_db, units: U
         try:
             assert find_units(samples(raw, bands), NAMED, subject="x.tif").units == units
         except InputError:
-            # Water alone may be too dark to tell amplitude from power or from normalised values.
+            # Water alone may be too dark to distinguish amplitude from power or from normalised values.
             assert units == "amplitude"
 
 

@@ -77,7 +77,7 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_back(tmp_path):
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert client.get("/health").status_code == 200
     assert client.get("/static/main.js").status_code == 200
-    # Pictures are counted apart, because a map asks for many of them.
+    # Pictures are counted separately, because a map asks for many of them.
     for _ in range(30):
         problem_of(client.get("/v1/scenes/x/tiles/mask/0/0/0.png"), 503, "not_ready")
     said = problem_of(client.get("/v1/scenes/x/tiles/mask/0/0/0.png"), 429, "too_many_requests")
@@ -108,7 +108,7 @@ def test_a_fault_has_an_id_that_is_in_the_log_and_no_trace_of_the_program(tmp_pa
     detail = problem_of(response, 500, "fault")
     assert "secret" not in response.text
     assert "/root" not in response.text
-    fault = detail.partition("under the id ")[2].partition(";")[0]
+    fault = detail.partition("under the id ")[2].partition(". ")[0]
     logged = next(line for line in caplog.records if fault in line.getMessage())
     assert "secret of /root/the/machine" in str(logged.exc_info)
 

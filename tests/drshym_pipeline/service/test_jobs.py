@@ -105,7 +105,7 @@ def limit_pages(store: JobStore, *, to_present_size: bool) -> None:
 def test_a_file_that_is_no_list_of_jobs_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(InputError, match=r"jobs\.sqlite: is no list of jobs"):
+    with pytest.raises(InputError, match=r"jobs\.sqlite: is not a list of jobs"):
         JobStore(path)
     assert path.read_bytes().startswith(b"no database")
 

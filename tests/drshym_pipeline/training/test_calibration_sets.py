@@ -1,4 +1,4 @@
-"""Calibration with real sets beside the validation chips: their weight, and what is kept apart."""
+"""Calibration with real sets beside the validation chips: their weight, and what is stated separately."""
 
 from __future__ import annotations
 

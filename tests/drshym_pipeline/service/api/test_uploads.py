@@ -53,7 +53,7 @@ _ZEROS = zip_of(**{f"{_PRODUCT}/measurement/s1a-iw-grd-vv-x-001.tiff": bytes(8 <
 BAD_FILES = {
     "zero bytes": ("scene.tif", b"", "scene.tif: the file is empty"),
     "HTML": ("scene.tif", b"<!doctype html><title>Login</title>", "scene.tif: not a TIFF"),
-    "HTML as a zip": ("product.zip", b"<!doctype html><title>Login</title>", "product.zip: no zip, or cut short"),
+    "HTML as a zip": ("product.zip", b"<!doctype html><title>Login</title>", "product.zip: is not a zip"),
     "a picture": ("scene.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "scene.png: not a TIFF"),
     "a name with signs": ("a?b<c>.tif", b"no TIFF", "a?b<c>.tif: not a TIFF"),
     "only the header of a TIFF": ("scene.tif", b"II*\0", "scene.tif: damaged or cut short"),
@@ -216,7 +216,7 @@ def test_an_upload_that_stops_in_the_middle_leaves_nothing(client, settings, hea
 def test_an_upload_that_is_longer_than_it_says_is_refused(client, settings):
     body = _FILE + bytes(100_000) + b"\r\n--b--\r\n"
     received = raw(client, f"{_FORM}\r\nContent-Length: 5000", body, close=False)
-    # Either the form is not whole, or what follows it is no request.
+    # Either the form is not whole, or what follows it is not a request.
     assert received.startswith(b"HTTP/1.1 400")
     assert nothing_is_left(settings)
 
