@@ -86,7 +86,7 @@ def test_other_tensors_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     state = original().state_dict()
     state["encoder.conv1.weight"] = torch.zeros(48, 1, 7, 7)
-    with pytest.raises(InputError, match="no Unet with a plain ResNet encoder"):
+    with pytest.raises(InputError, match="not a Unet with a plain ResNet encoder"):
         convert_checkpoint(save(tmp_path, state), tmp_path / "bundle")
     with pytest.raises(InputError, match="another architecture"):
         convert_checkpoint(save(tmp_path, state), tmp_path / "bundle", encoder="resnet34")
