@@ -177,6 +177,14 @@ def _family(sample: BandSample, subject: str) -> str:
     )
 
 
+_OTHER_KIND: Final[dict[Units, Units]] = {
+    "power": "amplitude",
+    "amplitude": "power",
+    "dn": "intensity",
+    "intensity": "dn",
+}
+
+
 def _kind(hint: Units | None) -> str | None:
     """Return whether a hint says that the values are proportional to power or to its root."""
     if hint in ("power", "intensity"):
@@ -261,19 +269,22 @@ def _stated(samples: Sequence[BandSample], family: str, given: Units, subject: s
             f"its values are not {UNIT_NAMES[given]} ({seen})",
             "Leave --units out, or correct the side-car",
         )
-    if given in ("amplitude", "dn") and only_power(texture_as(samples[0], "power")):
-        other: Units = "power" if given == "amplitude" else "intensity"
-        raise InputError(
-            subject,
-            f"its values behave like {other}, not like {given} ({seen})",
-            f"If the product's documentation says {UNIT_NAMES[other]}, pass --units {other}; otherwise {OR_ORIGINAL}",
-        )
     if family == "db":
         return UnitsFound(given, "given by the user")
+    likelier: Units = _OTHER_KIND[given]
     odds = odds_of_power(samples, calibrated=family == "calibrated")
-    if (odds if _kind(given) == "power" else -odds) >= -DOUBTFUL_ODDS:
+    odds, clear = (odds, CLEAR_AMPLITUDE) if _kind(given) == "power" else (-odds, CLEAR_POWER)
+    local = texture_as(samples[0], "power")
+    # Of a filtered product this is not certain: a filter changes the deviation and the spread of a scene.
+    if odds < -clear and (only_power(local) or speckle_strength(local) is not None):
+        raise InputError(
+            subject,
+            f"its values behave like {likelier}, not like {given} ({seen})",
+            f"If the product's documentation says {UNIT_NAMES[likelier]}, pass --units {likelier}; "
+            f"otherwise {OR_ORIGINAL}",
+        )
+    if odds >= -DOUBTFUL_ODDS:
         return UnitsFound(given, "given by the user")
-    likelier = {"power": "amplitude", "amplitude": "power", "dn": "intensity", "intensity": "dn"}[given]
     note = (
         f"read as {given}, as stated, but the values look more like {likelier}; those of a filtered product may do so"
     )

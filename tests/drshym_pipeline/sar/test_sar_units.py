@@ -67,14 +67,6 @@ def test_units_that_the_user_states_are_used(units):
 def test_units_that_the_user_states_wrongly_are_refused_and_following_the_remedy_gives_the_right_ones(units, given):
     if given == units:
         return
-    if (units, given) == ("dn", "intensity"):
-        with pytest.raises(InputError, match=r"-30\.\d dB, which is not backscatter.*original Sentinel-1 product"):
-            find_units(scene(units), claims(units), subject="x.tif", given=given)
-        return
-    if (units, given) == ("amplitude", "power"):  # so does a filtered product
-        found = find_units(scene(units), claims(units), subject="x.tif", given=given)
-        assert any(f"look more like {units}" in warning for warning in found.warnings)
-        return
     with pytest.raises(InputError, match=r"^x\.tif: its values (are not|behave like)") as caught:
         find_units(scene(units), claims(units), subject="x.tif", given=given)
     stated = re.search(r"pass --units (\w+)", caught.value.remedy, re.IGNORECASE)
@@ -254,6 +246,19 @@ def test_a_name_that_says_db_refuses_other_values():
     for units in ("power", "dn"):
         with pytest.raises(InputError, match="say dB, but its values are not dB"):
             find_units(scene(units), Claims(claims(units).dtype, hint="db", named=True), subject="x.tif")
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("units", ["power", "amplitude"])
+def test_units_that_the_user_states_rightly_are_used_for_filtered_products_too(units, window):
+    named = Claims("float32", named=True)
+    assert find_units(scene(units, 2, filtered(window)), named, subject="x.tif", given=units).units == units
+
+
+def test_units_that_contradict_the_values_of_a_filtered_product_are_used_with_a_warning():
+    named = Claims("float32", named=True)
+    found = find_units(scene("amplitude", 2, filtered(5)), named, subject="x.tif", given="power")
+    assert any("look more like amplitude" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("factor", [50, 100, 200, 1000])
