@@ -21,7 +21,7 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from drshym_pipeline.errors import InputError
-from drshym_pipeline.records import ControlPoint
+from drshym_pipeline.records import ControlPoint, counted
 from drshym_pipeline.tiling import Window
 
 _FEWEST_POINTS = 4
@@ -106,7 +106,8 @@ def control_points(dataset: Any, path: Path) -> tuple[ControlPoint, ...]:
     points, crs = dataset.gcps
     if len(points) < _FEWEST_POINTS:
         missing = "no transform" if dataset.crs is not None else "no CRS"
-        raise InputError(path, f"{missing} and no ground control points (GCPs)", NO_GEOREFERENCE)
+        found = f"only {counted(len(points), 'ground control point')}" if points else "no ground control points"
+        raise InputError(path, f"{missing} and {found} (GCPs; {_FEWEST_POINTS} are needed)", NO_GEOREFERENCE)
     if crs is None:
         raise InputError(path, "its ground control points have no CRS", NO_GEOREFERENCE)
     text = crs_text(crs)

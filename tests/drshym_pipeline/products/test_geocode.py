@@ -152,7 +152,10 @@ def test_a_coarse_product_keeps_its_own_spacing(tmp_path):
 @pytest.mark.parametrize(
     ("points", "problem"),
     [
-        ([(0, 0, 3.0, 45.0), (0, 50, 3.1, 45.0), (40, 0, 3.0, 44.9)], "no ground control points"),
+        (
+            [(0, 0, 3.0, 45.0), (0, 50, 3.1, 45.0), (40, 0, 3.0, 44.9)],
+            r"only 3 ground control points \(GCPs; 4 are needed\)",
+        ),
         ([(row, 0, 3.0, 45.0 - row / 400) for row in range(0, 40, 8)], "do not make a map"),
         ([(row, col, 3.0, 45.0) for row in (0, 40) for col in (0, 50)], "do not make a map"),
         ([(row, col, 500.0 + col, 445.0) for row in (0, 40) for col in (0, 50)], "do not make a map"),
