@@ -259,8 +259,9 @@ def _serve(settings: ServiceSettings) -> None:
         # Before the address is printed, and before anything is logged.
         app.state.service.open()
         listener = held.enter_context(listen(settings.host, settings.port))
-        logging.basicConfig(format=_LOG_FORMAT, level=logging.INFO, stream=sys.stderr)
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        level = logging.ERROR if printing().quiet else logging.INFO
+        logging.basicConfig(format=_LOG_FORMAT, level=level, stream=sys.stderr)
+        logging.getLogger("uvicorn").setLevel(max(level, logging.WARNING))
         _print_start(settings, listener)
         # uvicorn sends the signal again when it has stopped normally.
         with suppress(KeyboardInterrupt):

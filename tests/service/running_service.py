@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -18,19 +18,23 @@ START_SECONDS = 600.0  # a busy machine needs minutes; a service that ends while
 
 
 @contextlib.contextmanager
-def running_service(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+def running_service(
+    folder: Path, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+) -> Iterator[str]:
     """Start a service with one worker, wait until it maps scenes, and stop it afterwards. Yields its address.
 
     Args:
         folder: Its maps and its log are in this folder.
         environment: Variables beside those of the test.
+        options: More options of the command.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "service.log"
     command = [sys.executable, "-m", "drshym_pipeline", "serve", "--root", str(folder / "root"), "--port", "0"]
+    command += ["--workers", "1", *options]
     variables = {**os.environ, "DAGSTER_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT), **(environment or {})}
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, "--workers", "1"], cwd=ROOT, env=variables, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=output)
     try:
         yield _address_when_ready(process, log)
     finally:

@@ -1,4 +1,4 @@
-"""The answers to clients when a real service gets SIGTERM while it maps their scene."""
+"""What a real service answers when it gets SIGTERM while it maps a scene, and what it prints until then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from drshym_pipeline.service.engine import JOBS_FILE
 from drshym_pipeline.service.jobs import JobStore
-from tests.service.running_service import running_service
+from tests.service.running_service import map_upload, running_service
 from tests.small_scenes import write_lake_scene
 
 pytestmark = pytest.mark.system
@@ -39,3 +39,15 @@ def test_a_scene_that_is_being_mapped_is_mapped_after_the_next_start(tmp_path: P
     assert [(job.id, job.state) for job in store.open_jobs()] == [(answer.json()["id"], "queued")]
     store.close()
     assert "Traceback" not in (tmp_path / "service" / "service.log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("options", "logged"), [((), True), (("--quiet",), False)])
+def test_a_quiet_service_prints_its_address_and_nothing_else(
+    tmp_path: Path, options: tuple[str, ...], logged: bool
+) -> None:
+    scene = write_lake_scene(tmp_path / "scene.tif", shape=(64, 64))
+    with running_service(tmp_path / "service", options=options) as address, httpx.Client(base_url=address) as client:
+        map_upload(client, scene)
+    lines = (tmp_path / "service" / "service.log").read_text("utf-8").splitlines()
+    assert sum("listens on" in line for line in lines) == 1
+    assert (len(lines) > 1) is logged, lines
