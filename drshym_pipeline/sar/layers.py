@@ -43,8 +43,11 @@ LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
 # A new word begins after a separator and, as in `localIncidenceAngle`, at a capital letter.
 _BORDER = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _POLARISATIONS: Final = frozenset({"vv", "vh", "hh", "hv"})
-# Words that say nothing about the layer: how the raster was processed, or its number.
-_PLAIN = re.compile(r"geo|tc|rtc|norm|db|deg|degrees?|m|metres?|meters?|map|layer|band|\d+")
+# Words that say nothing about the layer: how the raster was processed, what a user did with it, or its number.
+_PLAIN = re.compile(
+    r"geo|tc|rtc|norm|db|deg|degrees?|m|metres?|meters?|map|layer|band|\d+"
+    r"|clip(?:ped)?|crop(?:ped)?|subset|reprojected|resampled|utm\d*[ns]?|copy"
+)
 # "corrected with dem", "use_inci_angle_from_ellipsoid": the layer was used, and the values are something else.
 _USED: Final = frozenset({"by", "for", "from", "of", "on", "to", "use", "using", "with", "without", "no"})
 
