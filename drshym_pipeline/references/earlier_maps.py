@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drshym_pipeline.records import LeftOutMap, MapGrid, SceneMeta
+from drshym_pipeline.references.grid_points import points_in_degrees
 from drshym_pipeline.references.mapped_scenes import MappedScene, relative_orbit_of
 from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.sar.named_times import is_before
@@ -187,10 +188,7 @@ def _nearness(now: SceneMeta, other: MappedScene) -> float:
 @lru_cache(maxsize=4096)
 def _points(grid: MapGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return longitudes and latitudes of points all over a grid, which are the middles of equal cells."""
-    along = (np.arange(_POINTS) + 0.5) / _POINTS
-    places: Any = np.stack(np.meshgrid(along * grid.width, along * grid.height)).reshape(2, -1)
-    lons, lats = to_degrees(grid.crs).transform(*(grid.affine @ places))
-    return np.asarray(lons), np.asarray(lats)
+    return points_in_degrees(grid, (np.arange(_POINTS) + 0.5) / _POINTS)
 
 
 def covered_share(grid: MapGrid, other: MapGrid) -> float:

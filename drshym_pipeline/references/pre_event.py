@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -31,11 +30,11 @@ from drshym_pipeline.records import (
     SceneMeta,
 )
 from drshym_pipeline.references.event_scene import values_on, write_reference
+from drshym_pipeline.references.grid_points import points_in_degrees
 from drshym_pipeline.references.reference import ReferenceWater
 from drshym_pipeline.reprojection import new_image_raster
 from drshym_pipeline.sar.backscatter import BackscatterReader
 from drshym_pipeline.sar.codes import NOT_OBSERVED_CODE
-from drshym_pipeline.sar.georeference import to_degrees
 from drshym_pipeline.sar.named_times import acquired_text, is_before
 from drshym_pipeline.sar.pixel_limit import TooManyPixelsError
 from drshym_pipeline.stitching import stitch_rows
@@ -142,19 +141,12 @@ def _unknown_order(now: SceneMeta, before: SceneMeta) -> str:
 
 def _are_apart(one: MapGrid, other: MapGrid) -> bool:
     """Return whether the extents of two grids in degrees do not touch."""
-    (lons, lats), (other_lons, other_lats) = _degrees(one), _degrees(other)
+    along = np.linspace(0.0, 1.0, _POINTS)
+    (lons, lats), (other_lons, other_lats) = points_in_degrees(one, along), points_in_degrees(other, along)
     middle = float(lons[len(lons) // 2])
     # Longitudes count from the middle of one grid, so that the antimeridian is an ordinary place.
     turned, other_turned = ((values - middle + 180.0) % 360.0 - 180.0 for values in (lons, other_lons))
     return _apart(lats, other_lats) or _apart(turned, other_turned)
-
-
-def _degrees(grid: MapGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return longitudes and latitudes of points all over a grid."""
-    along = np.linspace(0.0, 1.0, _POINTS)
-    places: Any = np.stack(np.meshgrid(along * grid.width, along * grid.height)).reshape(2, -1)
-    lons, lats = to_degrees(grid.crs).transform(*(grid.affine @ places))
-    return np.asarray(lons), np.asarray(lats)
 
 
 def _apart(some: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
