@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from drshym_pipeline.service.server import Server
 from drshym_pipeline.service.settings import ServiceSettings
 
 SMALL_TILES = {"tile": 64, "overlap": 16}
+# The loggers of the service and of the server around it.
+_SERVICE_LOGGERS = {"drshym_pipeline", "uvicorn", "starlette", "fastapi", "asyncio"}
 _START_SECONDS = 600.0  # a busy machine needs minutes
 
 
@@ -52,6 +55,15 @@ def served(settings: ServiceSettings, *, wait: bool = True) -> Iterator[httpx.Cl
         finally:
             server.should_exit = True
             thread.join()
+
+
+def service_tracebacks(records: list[logging.LogRecord]) -> list[logging.LogRecord]:
+    """Return the records of the service that hold a traceback.
+
+    Records of other packages are left out: an SQLite connection of an earlier test, closed by the garbage
+    collector during this one in another thread, is logged by sqlalchemy with a traceback.
+    """
+    return [line for line in records if line.exc_info and line.name.partition(".")[0] in _SERVICE_LOGGERS]
 
 
 def _await_start(server: Server, thread: threading.Thread) -> None:

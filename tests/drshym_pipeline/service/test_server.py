@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 
 from drshym_pipeline.service.engine import JOBS_FILE
 from drshym_pipeline.service.jobs import JobStore
-from tests.http_service import ExplicitSettings, ask_for, problem_of, served
+from tests.http_service import ExplicitSettings, ask_for, problem_of, served, service_tracebacks
 from tests.small_scenes import write_lake_scene
 
 
@@ -36,7 +37,7 @@ def test_a_request_that_waits_is_answered_with_its_job_when_the_service_stops(tm
     store = JobStore(settings.root / JOBS_FILE)
     assert [job.id for job in store.open_jobs()] == [jobs[0]["id"]], "it is mapped after the next start"
     store.close()
-    assert [record for record in caplog.records if record.exc_info] == []
+    assert service_tracebacks(caplog.records) == []
 
 
 @pytest.mark.system
@@ -54,4 +55,11 @@ def test_an_upload_that_takes_too_long_for_the_end_is_told_so(settings, caplog):
     status = int(lines[0].split()[1])
     kind = next(line.partition(": ")[2] for line in lines if line.lower().startswith("content-type"))
     problem_of(httpx.Response(status, headers={"content-type": kind}, text=lines[-1]), 503, "not_ready")
-    assert [record for record in caplog.records if record.exc_info] == []
+    assert service_tracebacks(caplog.records) == []
+
+
+@pytest.mark.parametrize("logger", ["drshym_pipeline.service.engine", "uvicorn.error", "asyncio"])
+def test_a_traceback_of_the_service_is_found_and_one_of_another_package_is_not(logger, caplog):
+    for name in ("sqlalchemy.pool.impl.NullPool", logger):
+        logging.getLogger(name).error("ended", exc_info=OSError("gone"))
+    assert [line.name for line in service_tracebacks(caplog.records)] == [logger]
