@@ -45,6 +45,8 @@ def write_lake_scene(
     water = (rows - height / 2) ** 2 + (cols - width / 2) ** 2 < (min(shape) * lake) ** 2
     levels = {"VV": (-9.0, -21.0), "VH": (-15.0, -27.0)}
     layers = []
+    if bands == ("VH",):
+        rng.normal(0, 1.2, shape)  # the speckle of VV, so that this file has another one
     for band in bands:
         land, open_water = levels[band]
         values = np.where(water, open_water, land) + rng.normal(0, 1.2, shape)

@@ -85,6 +85,7 @@ _UNCLEAR_WORDS: Final[dict[Layer, str]] = {
     "number of looks": r"looks",
     "water": r"water|wm|fm",
     "label": r"truth|qc",
+    "probability": r"prob",
     "picture": r"preview|overview",
     "ratio": r"ratio",
     "change": r"change|difference|diff",
@@ -125,7 +126,8 @@ class NamedLayer:
     Args:
         layer: The layer.
         rest: The name without the words of the layer.
-        clear: Whether the name alone is enough. Otherwise the file is a layer only beside a scene with the name `rest`.
+        clear: Whether the name alone is enough. Otherwise the file is a layer only beside a scene with the name `rest`,
+            or beside the one VV or VH file of its folder if `rest` is empty.
     """
 
     layer: Layer

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
@@ -17,12 +18,15 @@ from drshym_pipeline.sar.unit_evidence import (
     COUNTS,
     FEW,
     FILL_ABOVE,
+    OR_ORIGINAL,
     ORIGINAL,
     UNIT_NAMES,
+    WEAK_SPECKLE,
     BandSample,
     Claims,
     UnitsFound,
     shown_values,
+    speckle_strength,
     texture_as,
 )
 from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
@@ -30,11 +34,18 @@ from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
 # Medians of a whole scene in dB that are possible. Calm lakes are near -25 dB in VV, cities near -3 dB.
 _LEVELS: Final[dict[Polarisation, tuple[float, float]]] = {"VV": (-32.0, 3.0), "VH": (-45.0, -2.0)}
 _COUNTS_LESS: Final = 4.0  # digital numbers contain the noise of the instrument
+# Digital numbers are calibrated later, so their level is less certain; but no scene is so bright.
+_COUNTS_MOST: Final[dict[Polarisation, float]] = {"VV": 0.0, "VH": -5.0}
 # Limits of the local statistics; `texture` says what they were chosen on.
 _SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
 _SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
 _MOST_UNEVEN: Final = 2.0
 _LEAST_GROWTH: Final = 0.5
+# In 33 real scenes as digital numbers the growth is 0.85 or more. Of |dB| that are read as digital numbers it is 0.48
+# to 0.87, of (dB + 35) x 10 it is 0.74 or less.
+_LEAST_COUNTS_GROWTH: Final = 0.7
+_UNSIGNED_GROWTH: Final = 0.9
+_UNSIGNED: Final = (-36.0, -4.0)  # medians of VV or VH in dB
 # For values in 0 .. 1.
 _NORMALISED_GROWTH: Final = 0.55
 _NORMALISED_THOUGH_NAMED: Final = 0.3  # a name that states the units is some evidence for them
@@ -46,6 +57,7 @@ _USUAL_COUNTS: Final = (-22.0, -3.0)
 _USUAL_LEVEL: Final = (-28.0, -3.0)
 _USUAL_RATIO: Final = (2.5, 14.0)  # of the medians of VV and VH in dB; 4 to 12 in real scenes
 _COPIED: Final = 0.5  # the share of equal values from which on a band is a copy
+_DERIVED: Final = 0.999  # the correlation in dB from which on a band was computed from the other; 0.98 in real scenes
 _ENOUGH_TO_CHECK: Final = 1000  # values; with fewer, a scene is too small for local statistics
 
 
@@ -92,7 +104,8 @@ def check_levels(samples: Sequence[BandSample], units: Units, subject: str) -> N
         db = to_db(sample.values, units)
         db = db[(db >= LEAST_DB) & (db <= MOST_DB) & (sample.values != 0)]
         least, most = _LEVELS[sample.polarisation]
-        least += _COUNTS_LESS if units in COUNTS else 0.0
+        if units in COUNTS:
+            least, most = least + _COUNTS_LESS, _COUNTS_MOST[sample.polarisation]
         middle = float(np.median(db)) if db.size else float("nan")
         if not least <= middle <= most:
             level = f"a median of {middle:.1f} dB" if db.size else "no value inside the physical limits"
@@ -102,6 +115,35 @@ def check_levels(samples: Sequence[BandSample], units: Units, subject: str) -> N
                 f"({least:g} to {most:g} dB are possible; {shown_values(sample.values)})",
                 ORIGINAL,
             )
+
+
+def refuse_unsigned(vv: BandSample, claims: Claims, subject: str) -> None:
+    """Refuse dB that lost their sign and would be read as digital numbers.
+
+    Args:
+        vv: VV, or the first band.
+        claims: What the file says. Nothing is refused if it states units.
+        subject: The file to name in an error.
+
+    Raises:
+        InputError: The values are no whole numbers, their opposite is a possible level of VV or VH (as digital
+            numbers, that is below -18 dB), and the local deviation grows less than that of digital numbers or is
+            weaker.
+    """
+    values = vv.values
+    if claims.hint is not None or values.size < FEW or bool((values == np.round(values)).all()):
+        return
+    if not _UNSIGNED[0] <= -float(np.median(values)) <= _UNSIGNED[1]:
+        return
+    local = texture_as(vv, "dn")
+    grows = local is not None and local.growth is not None and local.growth >= _UNSIGNED_GROWTH
+    strength = speckle_strength(local)
+    if not grows or strength is None or strength < WEAK_SPECKLE:
+        raise InputError(
+            subject,
+            f"its values may be dB that lost their sign ({shown_values(values)})",
+            f"If they are, multiply them by -1; otherwise {OR_ORIGINAL}",
+        )
 
 
 def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: UnitsFound, subject: str) -> UnitsFound:
@@ -132,7 +174,8 @@ def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: Unit
             subject, f"not a radar image: no speckle, {shown}, as in elevation, angles or classes", ORIGINAL
         )
     speckle = local.deviation_db >= _SPECKLE_DB and local.unevenness <= _MOST_UNEVEN
-    grows = local.growth is None or local.growth >= _LEAST_GROWTH
+    least = _LEAST_COUNTS_GROWTH if found.units in COUNTS else _LEAST_GROWTH
+    grows = local.growth is None or local.growth >= least
     if speckle and grows:
         return _with_level_note(samples, found)
     if found.units in COUNTS and (claims.integers or claims.hint is None):
@@ -174,12 +217,18 @@ def check_second_band(samples: Sequence[BandSample], found: UnitsFound, subject:
     """Compare VH with VV.
 
     Raises:
-        InputError: VH is a copy of VV.
+        InputError: VH is a copy of VV, or was computed from it.
     """
     if len(samples) < 2 or samples[0].values.size < FEW:
         return found
     if float((samples[0].values == samples[1].values).mean()) > _COPIED:
         raise InputError(subject, "its VH is a copy of its VV", "Give a file with VV, or with VV and VH")
+    if _computed_from(*(to_db(sample.values, found.units) for sample in samples)):
+        raise InputError(
+            subject,
+            "its VH was computed from its VV: their dB are a linear function of each other",
+            "Give a file with VV, or with VV and VH",
+        )
     notes = []
     vv, vh = (float(np.nanmedian(to_db(sample.values, found.units))) for sample in samples)
     if not _USUAL_RATIO[0] <= vv - vh <= _USUAL_RATIO[1]:
@@ -191,3 +240,12 @@ def check_second_band(samples: Sequence[BandSample], found: UnitsFound, subject:
     if local is not None and (local.flat > 0.5 or local.deviation_db < _SMOOTH_DB):
         notes.append("VH has no speckle, as if it were no backscatter, or cut at a limit")
     return UnitsFound(found.units, found.evidence, (*found.warnings, *notes))
+
+
+def _computed_from(vv_db: NDArray[np.floating], vh_db: NDArray[np.floating]) -> bool:
+    """Return whether the dB of one band are a linear function of those of the other."""
+    both = np.isfinite(vv_db) & np.isfinite(vh_db)
+    vv, vh = vv_db[both], vh_db[both]
+    if vv.size < FEW or np.ptp(vv) == 0 or np.ptp(vh) == 0:
+        return False
+    return abs(float(np.corrcoef(vv, vh)[0, 1])) > _DERIVED

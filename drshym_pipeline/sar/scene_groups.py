@@ -145,7 +145,8 @@ def group_files(keys: Sequence[str]) -> tuple[list[SceneGroup], list[Companion]]
     """Group files into scenes and their companions.
 
     A file is a companion if its name says so. Words that may be part of any name, such as `area`, count only in the
-    names of known products and beside a scene of the same name (`rome_area.tif` beside `rome.tif`).
+    names of known products and beside a scene of the same name (`rome_area.tif` beside `rome.tif`). A name that is only
+    such a word (`slope.tif`) counts if the other files of its folder are one scene with a polarisation in its name.
 
     Args:
         keys: Paths with forward slashes, in the order of the result.
@@ -154,7 +155,7 @@ def group_files(keys: Sequence[str]) -> tuple[list[SceneGroup], list[Companion]]
         The scenes with their companions, and all companions, also those without a scene.
     """
     layers = {key: layer_of_name(stem(key)) for key in keys}
-    beside = {_plain(PurePosixPath(key)) for key, layer in layers.items() if layer is None}
+    beside = _names_of_scenes(key for key, layer in layers.items() if layer is None)
     named = {
         key: layer
         for key, layer in layers.items()
@@ -170,6 +171,20 @@ def group_files(keys: Sequence[str]) -> tuple[list[SceneGroup], list[Companion]]
         if owner is not None:
             found.setdefault(owner.name, []).append(companions[-1])
     return [replace(scene, companions=tuple(found.get(scene.name, ()))) for scene in scenes], companions
+
+
+def _names_of_scenes(keys: Iterable[str]) -> set[str]:
+    """Return the names of scenes without polarisation, and the empty name in folders with one polarised scene."""
+    names: dict[str, set[str]] = {}  # the names of each folder
+    polarised = set()
+    for key in keys:
+        path = PurePosixPath(key)
+        name, polarisation = pair_key(path.name)
+        names.setdefault(_below(path, ""), set()).add(_below(path, name))
+        if polarisation is not None:
+            polarised.add(_below(path, ""))
+    alone = {folder for folder, found in names.items() if len(found) == 1 and folder in polarised}
+    return alone.union(*names.values())
 
 
 def refuse_companion(path: Path) -> None:
@@ -189,8 +204,11 @@ def refuse_companion(path: Path) -> None:
 
 
 def _scene_beside(path: Path, rest: str) -> bool:
-    names = (f"{rest}{band}{end}" for band in ("", "_VV", "_vv", "-VV", "-vv") for end in _EXTENSIONS)
-    return bool(rest) and any(path.with_name(name).is_file() for name in names)
+    if rest:
+        names = (f"{rest}{band}{end}" for band in ("", "_VV", "_vv", "-VV", "-vv") for end in _EXTENSIONS)
+        return any(path.with_name(name).is_file() for name in names)
+    others = [other.name for other in path.parent.iterdir() if other.suffix.lower() in _EXTENSIONS]
+    return "" in _names_of_scenes(name for name in others if layer_of_name(stem(name)) is None)
 
 
 def _below(path: PurePosixPath, name: str) -> str:

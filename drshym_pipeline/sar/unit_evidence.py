@@ -53,6 +53,7 @@ CLEAR_POWER: Final = math.log(2000.0)
 DOUBTFUL_ODDS: Final = math.log(15.0)  # worth a warning
 HINT_ODDS: Final = math.log(1e5)  # of a word in the name or in the tags
 _CERTAIN: Final = math.log(1e9)
+WEAK_SPECKLE: Final = 0.7  # of that of a ground-range product
 # No unit of backscatter has values beyond these limits.
 _FILL_BELOW: Final = -150.0
 FILL_ABOVE: Final = 1e10

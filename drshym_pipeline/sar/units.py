@@ -13,7 +13,13 @@ import numpy as np
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Units
-from drshym_pipeline.sar.plausibility import check_backscatter, check_levels, check_second_band, refuse_normalised
+from drshym_pipeline.sar.plausibility import (
+    check_backscatter,
+    check_levels,
+    check_second_band,
+    refuse_normalised,
+    refuse_unsigned,
+)
 from drshym_pipeline.sar.unit_evidence import (
     CLEAR_AMPLITUDE,
     CLEAR_POWER,
@@ -24,6 +30,7 @@ from drshym_pipeline.sar.unit_evidence import (
     OR_ORIGINAL,
     ORIGINAL,
     UNIT_NAMES,
+    WEAK_SPECKLE,
     BandSample,
     Claims,
     UnitsFound,
@@ -39,7 +46,6 @@ from drshym_pipeline.sar.validity import LEAST_DB, MOST_DB
 
 _MOST_OUTSIDE: Final = 0.02
 _PICTURE_LIMIT: Final = 255
-_WEAK_SPECKLE: Final = 0.7  # of that of a ground-range product
 _MANY, _MANY_OF = 20, 0.001  # the number and the share of equal values that are not equal by chance
 _LEAST_NEGATIVE: Final = -0.01  # power after noise removal may be a little less than zero
 _CALIBRATED: Final[tuple[Units, ...]] = ("power", "amplitude")
@@ -75,6 +81,8 @@ def find_units(
             f"{sample.polarisation} like {_FAMILY_NAMES[name]}" for sample, name in zip(samples, families, strict=True)
         )
         raise InputError(subject, f"its bands have different units: {seen}", "Write both bands in the same units")
+    if families[0] == "counts":
+        refuse_unsigned(samples[0], claims, subject)
     found = (
         _found(samples, claims, families[0], subject, whole[0])
         if given is None
@@ -119,7 +127,7 @@ def _with_right_factor(samples: Sequence[BandSample], found: UnitsFound, subject
     strength = speckle_strength(texture_as(samples[0], "db"))
     if odds >= DOUBTFUL_ODDS:
         note = f"the dB are unusual: they may be {other} ({shown})"
-    elif strength is not None and strength < _WEAK_SPECKLE:
+    elif strength is not None and strength < WEAK_SPECKLE:
         note = "the speckle is weak: the image is filtered or averaged, or its dB are 10 log10 of amplitude"
     else:
         return found

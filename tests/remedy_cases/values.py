@@ -214,6 +214,20 @@ def _copied_band(write: Write, patch: pytest.MonkeyPatch) -> Case:
 
 
 @case
+def _computed_band(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(np.stack([CLEAN[0], CLEAN[0] - 7.0]), "S1_a.tif", descriptions=("VV", "VH"))
+    return Case(
+        Request([path]), "with VV, or with VV and VH", [Request([write(CLEAN[0], "S1_a_VV.tif")]), whole(write)]
+    )
+
+
+@case
+def _db_without_sign(write: Write, patch: pytest.MonkeyPatch) -> Case:
+    path = write(-CLEAN, "a.tif")
+    return Case(Request([path], "dn"), "multiply them by -1", [Request([write(CLEAN, "S1_b.tif")]), whole(write)])
+
+
+@case
 def _scattered_counts(write: Write, patch: pytest.MonkeyPatch) -> Case:
     holes = np.random.default_rng(1).random(CLEAN.shape[1:]) < 0.8
     return original(write, write(np.where(holes, 0, COUNTS).astype(np.uint16), "S1_a.tif"))

@@ -194,6 +194,27 @@ def test_a_word_like_area_is_a_companion_beside_its_scene_and_else_a_scene():
     assert [group.ordered for group in group_files(["rome_area.tif", "rome_VV.tif"])[0]] == [["rome_VV.tif"]]
 
 
+@pytest.mark.parametrize("word", ["slope", "area", "water", "theta", "prob", "inc"])
+def test_a_name_that_is_only_such_a_word_is_a_companion_beside_one_polarised_scene(word):
+    for pair in (["d/vv.tif", "d/vh.tif"], ["d/iw-vv.rtc.tiff"], ["d/s_VV.tif", "d/s_VH.tif"]):
+        scenes, companions = group_files([*pair, f"d/{word}.tif"])
+        assert [group.ordered for group in scenes] == [pair]
+        assert [(found.key, found.scene) for found in companions] == [(f"d/{word}.tif", scenes[0].stem)]
+    for others in ([], ["d/rome.tif"], ["d/a_VV.tif", "d/b_VV.tif"], ["e/vv.tif", "e/vh.tif"]):
+        scenes, companions = group_files([*others, f"d/{word}.tif"])
+        assert f"d/{word}.tif" in [key for group in scenes for key in group.ordered]
+        assert companions == []
+
+
+def test_a_name_that_is_only_such_a_word_is_refused_as_a_scene_beside_one(scene_db, write_tiff):
+    alone = write_tiff(scene_db, "a/slope.tif", descriptions=("VV", "VH"))
+    assert describe_scene([alone]).mode == "vv_vh"
+    write_tiff(scene_db[0], "b/vv.tif")
+    write_tiff(scene_db[1], "b/vh.tif")
+    with pytest.raises(InputError, match="not backscatter"):
+        describe_scene([write_tiff(scene_db, "b/slope.tif", descriptions=("VV", "VH"))])
+
+
 def test_many_files_are_grouped_in_time_that_grows_with_their_number():
     keys = [f"a/S1_{number:05d}{end}.tif" for number in range(4_000) for end in ("_VV", "_VH", "_dem", "_area")]
     scenes, companions = group_files(keys)

@@ -325,3 +325,55 @@ def test_depths_below_sea_level_are_no_db():
     depths = np.where(elevation(1) > 0, elevation(1) - 75.0, 0.0)
     with pytest.raises(InputError):
         find_units([sample(depths)], Claims("int16", named=True), subject="S1_VV.tif")
+
+
+@pytest.mark.parametrize("given", [None, "dn", "intensity"])
+@pytest.mark.parametrize("band", [0, 1])
+def test_db_without_their_sign_are_refused_also_when_units_are_stated(band, given):
+    vv = sample(np.abs(backscatter_db()[band]))
+    with pytest.raises(InputError, match="may be dB that lost their sign") as caught:
+        find_units([vv], Claims("float32", named=True), subject="x.tif", given=given)
+    assert "multiply them by -1" in caught.value.remedy
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+@pytest.mark.parametrize("below", [10.0, 12.0])
+def test_dark_digital_numbers_are_not_taken_for_db_without_their_sign(rounded, below):
+    # Medians of 24 and 19: the level of dB without sign.
+    raw = from_db(backscatter_db()[0] - below, "dn")
+    assert 4 < np.median(raw) < 36
+    vv = sample(raw.round() if rounded else raw)
+    assert find_units([vv], Claims("float32", named=True), subject="x.tif", given="dn").units == "dn"
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.5])
+@pytest.mark.parametrize("offset", [-7.0, -3.0])
+def test_a_second_band_that_was_computed_from_the_first_is_refused(factor, offset):
+    vv = backscatter_db()[0].astype(np.float64)
+    for units in ("db", "power"):
+        raw = np.stack([from_db(values, units) for values in (vv, factor * vv + offset)])  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="its VH was computed from its VV"):
+            find_units(pair(raw), FLOAT, subject="x.tif", given=units)  # type: ignore[arg-type]
+
+
+def test_bands_that_are_filtered_strongly_are_not_taken_for_computed_ones():
+    db = 10.0 * np.log10(ndimage.uniform_filter(10.0 ** (backscatter_db() / 10.0), (0, 9, 9)))
+    assert find_units(pair(db), Claims("float32", named=True), subject="x.tif").units == "db"
+
+
+@pytest.mark.parametrize(("factor", "right"), [(1.0, True), (2.0, True), (5.0, False), (10.0, False)])
+def test_digital_numbers_that_are_too_large_are_refused(factor, right):
+    samples = [sample(factor * band.patches[0], band.polarisation) for band in scene("dn")]
+    if right:
+        assert find_units(samples, COUNTS, subject="x.tif").units == "dn"
+        return
+    with pytest.raises(InputError, match="which is not backscatter"):
+        find_units(samples, COUNTS, subject="x.tif")
+
+
+@pytest.mark.parametrize("given", ["dn", "intensity"])
+@pytest.mark.parametrize(("factor", "offset"), [(10.0, 35.0), (100.0, 35.0), (100.0, 0.0), (1000.0, 0.0)])
+def test_a_linear_function_of_db_is_not_read_as_digital_numbers(factor, offset, given):
+    vv = sample(factor * np.abs(backscatter_db()[0] + offset))
+    with pytest.raises(InputError):
+        find_units([vv], Claims("float32", named=True), subject="x.tif", given=given)
