@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +19,9 @@ from rasterio.control import GroundControlPoint
 
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import SceneMeta
+from drshym_pipeline.sar.codes import decode_db
 from drshym_pipeline.sar.reader import strips
-from drshym_pipeline.sar.scene import SceneReader, describe_scene, read_scene_meta, stage_scene
+from drshym_pipeline.sar.scene import SceneReader, describe_scene, open_backscatter, read_scene_meta, stage_scene
 from drshym_pipeline.tiling import Window
 from tests.units import from_db
 
@@ -185,6 +189,54 @@ def test_a_half_staged_scene_is_staged_again(scene_db, write_tiff, tmp_path):
     (directory / "source" / "scene.tif").unlink()
     _, directory = stage_scene([path], tmp_path / "scenes")
     np.testing.assert_array_equal(read_all(meta, directory), scene_db)
+
+
+def staged_db(directory: Path) -> np.ndarray:
+    """Return the dB of a staged scene as the later stages read them."""
+    meta = read_scene_meta(directory)
+    with open_backscatter(meta, directory) as reader:
+        reader.check_whole()
+        return decode_db(reader.read(Window(0, 0, meta.height, meta.width)))
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path, Path], object], str]] = {
+    "no record": ("scene_meta.json", lambda path, other: path.unlink(), "Stage the scene again"),
+    "a record cut short": ("scene_meta.json", lambda path, other: _cut(path), "Stage the scene again"),
+    "backscatter cut short": ("backscatter.tif", lambda path, other: _cut(path), "Stage the scene again"),
+    "backscatter that is no TIFF": (
+        "backscatter.tif", lambda path, other: path.write_text("no TIFF"), "Stage the scene again",
+    ),
+    "backscatter of another scene": (
+        "backscatter.tif", lambda path, other: shutil.copyfile(other, path), "Stage the scene again",
+    ),
+    "another source": ("source/scene.tif", lambda path, other: shutil.copyfile(other, path), "Stage the scene again"),
+    "no source": ("source/scene.tif", lambda path, other: path.unlink(), "Copy it there again"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_following_the_remedy_for_a_damaged_staged_scene_gives_the_same_backscatter(
+    scene_db, write_tiff, tmp_path, damage
+):
+    name, make, remedy = DAMAGES[damage]
+    path, other = write_tiff(scene_db), write_tiff(scene_db[:1, :40], "other.tif")
+    _, directory = stage_scene([path], tmp_path / "scenes")
+    right = staged_db(directory)
+    make(directory / name, other)
+    if name.startswith("source"):
+        (directory / "backscatter.tif").unlink()  # as retention does; it is made from the source again
+    with pytest.raises(InputError) as caught:
+        staged_db(directory)
+    assert caught.value.remedy == remedy
+    if remedy == "Copy it there again":
+        shutil.copyfile(path, directory / name)
+    else:
+        assert stage_scene([path], tmp_path / "scenes")[1] == directory
+    np.testing.assert_array_equal(staged_db(directory), right)
 
 
 def test_two_files_of_one_name_are_both_kept(scene_db, write_tiff, tmp_path):

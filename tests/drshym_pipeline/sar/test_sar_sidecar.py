@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,29 @@ def test_the_side_car_beside_a_pair_is_found_and_none_is_an_empty_one(tmp_path: 
     assert sidecar_of(sources) == SceneSidecar()
     (tmp_path / "x.drshym.json").write_bytes(b'\xef\xbb\xbf{"units": "db"}')  # some editors write this mark
     assert sidecar_of(sources).units == "db"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"units": "decibel"}', '{"unit": "db"}', '{"bands": [0]}'])
+def test_following_either_remedy_for_a_broken_side_car_gives_the_right_map(tmp_path, write_tiff, random_bundle, text):
+    db = backscatter_db(64, 80).astype(np.float32)
+    reference = random_bundle.reference("checkpoint")
+    note, wrong = tmp_path / "S1_a.drshym.json", tmp_path / "out"
+
+    def mask(folder: str) -> bytes:
+        record = map_scene([write_tiff(db, "S1_a.tif")], tmp_path / folder, random_bundle, reference)
+        return (tmp_path / folder / record.files["mask"]).read_bytes()
+
+    right = mask("right")
+    note.write_text(text)
+    with pytest.raises(InputError) as caught:
+        mask("out")
+    assert not list(wrong.glob("*.tif"))
+    example = re.search(r"\{.*\}", caught.value.remedy)
+    assert example is not None and caught.value.remedy.endswith("or remove the file")
+    note.write_text(example[0])
+    assert mask("written") == right
+    note.unlink()
+    assert mask("removed") == right
 
 
 def test_a_side_car_that_cannot_be_read_is_an_error_and_not_an_empty_one(tmp_path: Path):
