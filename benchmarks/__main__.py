@@ -29,6 +29,7 @@ GROUPS = {
     "engines": "engines:measure",
     "speed": "scene_speed:measure",
     "memory": "scene_memory:measure",
+    "checks": "input_checks:measure",
     "pre-event": "pre_event_cost:measure",
     "layers": "layer_cost:measure",
     "layers-full": "layer_cost:measure_full",

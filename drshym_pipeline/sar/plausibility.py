@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from drshym_pipeline.errors import InputError
 from drshym_pipeline.records import Polarisation, Units
 from drshym_pipeline.sar.radiometry import to_db
+from drshym_pipeline.sar.texture import has_no_speckle
 from drshym_pipeline.sar.unit_evidence import (
     COUNTS,
     FEW,
@@ -25,6 +26,7 @@ from drshym_pipeline.sar.unit_evidence import (
     BandSample,
     Claims,
     UnitsFound,
+    patches_as,
     shown_values,
     speckle_strength,
     texture_as,
@@ -38,7 +40,6 @@ _COUNTS_LESS: Final = 4.0  # digital numbers contain the noise of the instrument
 _COUNTS_MOST: Final[dict[Polarisation, float]] = {"VV": 0.0, "VH": -5.0}
 # Limits of the local statistics; `texture` says what they were chosen on.
 _SPECKLE_DB: Final = 0.5  # from this deviation on, it is speckle
-_SMOOTH_DB: Final = 0.03  # below this deviation nothing of a radar image is left
 _MOST_UNEVEN: Final = 2.0
 _LEAST_GROWTH: Final = 0.5
 # In 33 real scenes as digital numbers the growth is 0.85 or more. Of |dB| that are read as digital numbers it is 0.48
@@ -169,7 +170,7 @@ def check_backscatter(samples: Sequence[BandSample], claims: Claims, found: Unit
         note = "too few neighbouring valid pixels to check that the values are backscatter"
         return UnitsFound(found.units, found.evidence, (*found.warnings, note))
     shown = f"the local deviation is {local.deviation_db:.2f} dB"
-    if local.flat > 0.5 or local.deviation_db < _SMOOTH_DB:
+    if local.smooth:
         raise InputError(
             subject, f"not a radar image: no speckle, {shown}, as in elevation, angles or classes", ORIGINAL
         )
@@ -236,8 +237,7 @@ def check_second_band(samples: Sequence[BandSample], found: UnitsFound, subject:
             f"VV is {vv - vh:.1f} dB above VH in the median; {_USUAL_RATIO[0]:g} to {_USUAL_RATIO[1]:g} dB are usual: "
             "are the bands VV and VH?"
         )
-    local = texture_as(samples[1], found.units)
-    if local is not None and (local.flat > 0.5 or local.deviation_db < _SMOOTH_DB):
+    if has_no_speckle(patches_as(samples[1], found.units)):
         notes.append("VH has no speckle, as if it were no backscatter, or cut at a limit")
     return UnitsFound(found.units, found.evidence, (*found.warnings, *notes))
 

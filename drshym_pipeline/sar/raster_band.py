@@ -189,14 +189,19 @@ class SceneBands:
             # Exactly 0 dB beside a bright value is a bright target or a limit, and not noise removal.
             high = [band & np.less(layer.values, BRIGHT_DB) for band, layer in zip(high, layers, strict=True)]
         return [
-            BandValues(layer.values, layer.given, self._floor(index, window, low[index] & high[1 - index]))
+            BandValues(layer.values, layer.given, self._floor(index, window, low[index] & high[1 - index], layer))
             for index, layer in enumerate(layers)
         ]
 
-    def _floor(self, index: int, window: Window, cut: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    def _floor(self, index: int, window: Window, cut: NDArray[np.bool_], layer: BandValues) -> NDArray[np.bool_] | None:
         """Return the pixels that noise removal cut at zero, without those of a border."""
         if not cut.any() or self.units is None:
             return None
+        # Most windows have no border, even if all pixels around the window were missing: those need not be read.
+        missing = below_floor(layer.values, self.units) | ~layer.given
+        border = solid(np.pad(missing, _HALO, constant_values=True))[_HALO:-_HALO, _HALO:-_HALO]
+        if not (cut & border).any():
+            return cut
         height, width = self.shape
         top, left = max(0, window.row - _HALO), max(0, window.col - _HALO)
         bottom, right = min(height, window.rows.stop + _HALO), min(width, window.cols.stop + _HALO)

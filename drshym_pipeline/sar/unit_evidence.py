@@ -162,13 +162,18 @@ def _without_extremes(band: BandSample) -> BandSample:
 @lru_cache(maxsize=2)  # several rules ask for the same statistics, one after the other
 def texture_as(sample: BandSample, units: Units) -> Texture | None:
     """Return the local statistics of a band that is read in given units."""
+    return texture(patches_as(sample, units))
+
+
+def patches_as(sample: BandSample, units: Units) -> list[NDArray[np.float64]]:
+    """Return the patches of a band in dB, if they are read in given units; NaN where there is no measurement."""
     patches = []
     for patch in sample.patches:
         db = to_db(patch, units)
         # Amplitude that is read as power, or the other way round, is beyond the limits by up to a factor of two.
         usable = (db > 2 * LEAST_DB) & (db < 2 * MOST_DB) & (patch != 0)
         patches.append(np.where(usable, db, np.nan))
-    return texture(patches)
+    return patches
 
 
 def _power_level_db(sample: BandSample) -> NDArray[np.float64]:

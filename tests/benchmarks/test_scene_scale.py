@@ -9,13 +9,16 @@ import pytest
 import rasterio
 import torch
 
-from benchmarks import layer_cost, pre_event_cost, scene_memory
+from benchmarks import input_checks, layer_cost, pre_event_cost, scene_memory
 from benchmarks.bare_forward import bare_forward
 from benchmarks.big_scene import write_big_scene
 from benchmarks.original_method import map_in_memory
 from benchmarks.profile_scene import summarise
+from drshym_pipeline.errors import InputError
 from drshym_pipeline.mapping import map_scene
+from drshym_pipeline.sar.scene import describe_scene
 from drshym_pipeline.tiling import TileGrid
+from tests.small_scenes import write_lake_scene
 
 
 @pytest.mark.system
@@ -97,6 +100,18 @@ def test_a_pre_event_scene_is_measured_against_the_scene_alone():
 
 
 @pytest.mark.system
+def test_the_checks_of_values_are_measured_against_a_map_without_them(tmp_path):
+    chip, scene = input_checks.measure((256, 256), repeats=1, chips=1)
+    assert "512 x 512 chip" in chip.what and "256 x 256" in scene.what
+    assert all(len(row.samples["checked"]) == len(row.samples["unchecked"]) == 1 for row in (chip, scene))
+    # Without the checks nothing looks at the values; after the block they are checked again.
+    path = write_lake_scene(tmp_path / "a.tif", linear=True)
+    with input_checks.unchecked():
+        assert describe_scene([path]).units == "db"
+    with pytest.raises(InputError, match="may be power or amplitude"):
+        describe_scene([path])
+
+
 def test_layers_are_measured_against_the_scene_alone():
     (row,) = layer_cost.measure(shape=(520, 520), repeats=1)
     assert row.command == layer_cost.COMMAND and "reading the layers" in row.measured

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drshym_pipeline.sar.radiometry import to_db
+from drshym_pipeline.sar.raster_band import BandValues, SceneBands
 from drshym_pipeline.sar.validity import (
     FLOOR_DB,
     LEAST_DB,
@@ -17,6 +20,8 @@ from drshym_pipeline.sar.validity import (
     observed,
     solid,
 )
+from drshym_pipeline.tiling import Window
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -75,3 +80,42 @@ def test_only_squares_of_missing_pixels_are_solid():
     expected = np.zeros_like(missing)
     expected[5:40, 5:40] = True
     np.testing.assert_array_equal(solid(missing), expected)
+
+
+class MadeBand:
+    """A band in memory, for `SceneBands`."""
+
+    noise = table = None
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def read(self, window: Window) -> BandValues:
+        values = self.values[window.rows, window.cols]
+        return BandValues(values, np.isfinite(values) & (values != 0))
+
+
+def made_scene(rng: np.random.Generator) -> SceneBands:
+    """Return a scene in power with blocks and scattered pixels of zero in either band."""
+    height, width = (int(side) for side in rng.integers(30, 130, 2))
+    values = rng.uniform(0.01, 0.3, (2, height, width)).astype(np.float32)
+    for _ in range(rng.integers(0, 5)):
+        row, col, rows, cols = rng.integers(0, height), rng.integers(0, width), *rng.integers(1, 60, 2)
+        values[rng.integers(0, 2), row : row + rows, col : col + cols] = 0
+    values[1][rng.random((height, width)) < rng.choice([0.0, 0.01, 0.3])] = 0
+    return SceneBands([MadeBand(band) for band in values], (height, width), "power")  # type: ignore[list-item]
+
+
+@given(st.integers(0, 1 << 32), st.integers(1, 70), st.integers(1, 70))
+@examples(100)
+def test_what_is_cut_and_what_is_a_border_does_not_depend_on_the_windows(seed: int, rows: int, cols: int):
+    scene = made_scene(np.random.default_rng(seed))
+    height, width = scene.shape
+    whole = Window(0, 0, height, width)
+    expected = scene.decibels(scene.read(whole), whole)
+    found = np.empty_like(expected)
+    for row in range(0, height, rows):
+        for col in range(0, width, cols):
+            window = Window(row, col, min(rows, height - row), min(cols, width - col))
+            found[:, window.rows, window.cols] = scene.decibels(scene.read(window), window)
+    np.testing.assert_array_equal(found, expected)
