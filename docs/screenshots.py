@@ -54,6 +54,17 @@ def dagster_pages(page: Any, address: str, out: Path) -> None:
     page.screenshot(path=out / "map.png")
 
 
+def report_page(page: Any, home: Path, out: Path) -> None:
+    """Take a picture of the report page of the demo's flood in the valley, down to its provenance."""
+    reports = (home / "store" / "scenes").glob("*_calm_valley/*/maps/*/*_report.html")
+    newest = max(reports, key=lambda path: path.name)  # the name has the date: the scene of the flood
+    page.goto(newest.resolve().as_uri())
+    page.wait_for_timeout(SETTLE_MS)
+    end = page.get_by_role("heading", name="Provenance").bounding_box()["y"]
+    clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": end}
+    page.screenshot(path=out / "report_page.jpg", type="jpeg", quality=80, full_page=True, clip=clip)
+
+
 def mlflow_page(page: Any, address: str, out: Path) -> None:
     """Take a picture of the registered version with its card; MLflow is never idle, so wait for the load only."""
     page.goto(f"{address}/#/models/drshym-flood/versions/1", wait_until="load")
@@ -113,6 +124,7 @@ def service_pages(browser: Any, out: Path) -> None:
 def local_pages(browser: Any, out: Path) -> None:
     """Take the pictures of Dagster and MLflow on the local instance."""
     home = Path(os.environ.get("DAGSTER_HOME", local.ROOT / ".dagster"))
+    report_page(browser.new_page(viewport={"width": 820, "height": 800}), home, out)
     page = browser.new_page(viewport={"width": 1600, "height": 900}, device_scale_factor=1.5)
     with local.dagster(home, local.free_port()) as running:
         dagster_pages(page, running.address, out)

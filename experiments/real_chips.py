@@ -39,10 +39,13 @@ IMAGE = ROOT / "docs" / "images" / "real_chips.png"
 LAND_IMAGE = ROOT / "docs" / "images" / "real_land.png"
 LAND_FOLDER = "real_db"
 LABEL_NOT_KNOWN = "truth not known"
-# Blue, orange and purple of the Okabe-Ito palette on light and middle grey: colour-blind readers can distinguish them.
+WATER_NOT_JUDGED = "water, truth not known"
+# Blue, orange, purple and sky blue of the Okabe-Ito palette on light and middle grey: colour-blind readers can distinguish them.
 HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
 DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
+UNJUDGED = (86, 180, 233)
 _COLORS = np.array((HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED), np.uint8)  # in the order of the gallery's codes
+_NOT_KNOWN_CODE = 4
 _SCALES = ((-25.0, 0.0), (-32.0, -5.0))  # dB, VV and VH
 _COLUMNS = ("VV, -25 to 0 dB", "VH, -32 to -5 dB", "truth", "probability and mask", "difference")
 _EARLIER = "earlier model"
@@ -138,8 +141,14 @@ def truth_colors(chip: MappedChip) -> NDArray[np.uint8]:
 
 
 def difference_colors(chip: MappedChip) -> NDArray[np.uint8]:
-    """Return the colours of the difference, (h, w, 3): hit, false, missed, dry in both, not known, not observed."""
-    return _COLORS[difference_codes(chip.water, chip.label, observed_everywhere(chip.db))]
+    """Return the colours of the difference, (h, w, 3): hit, false, missed, dry in both, not known, not observed.
+
+    Mapped water whose truth is not known has a colour of its own, so that the map of a chip without a label is seen.
+    """
+    codes = difference_codes(chip.water, chip.label, observed_everywhere(chip.db))
+    colors: NDArray[np.uint8] = _COLORS[codes]
+    colors[chip.water & (codes == _NOT_KNOWN_CODE)] = UNJUDGED
+    return colors
 
 
 def draw(chips: Sequence[MappedChip], title: str, earlier: Sequence[MappedChip] = ()) -> bytes:
@@ -182,6 +191,7 @@ def draw(chips: Sequence[MappedChip], title: str, earlier: Sequence[MappedChip] 
         "missed water": MISSED,
         "dry": DRY,
         LABEL_NOT_KNOWN: IGNORED,
+        WATER_NOT_JUDGED: UNJUDGED,
         "not observed": NOT_OBSERVED,
     }
     patches = [

@@ -17,6 +17,7 @@ from experiments.real_chips import (
     IGNORED,
     MISSED,
     NOT_OBSERVED,
+    UNJUDGED,
     MappedChip,
     difference_colors,
     draw,
@@ -38,9 +39,11 @@ def chip(label, water, missing=()):
 
 
 def test_hits_false_and_missed_water_and_unknown_pixels_have_different_colours():
-    shown = chip([1, 0, 1, 0, -1, -1], [True, True, False, False, True, False], missing=[5])
-    assert [tuple(color) for color in difference_colors(shown)[0]] == [HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED]
-    assert [tuple(color) for color in truth_colors(shown)[0]] == [HIT, DRY, HIT, DRY, IGNORED, NOT_OBSERVED]
+    shown = chip([1, 0, 1, 0, -1, -1, -1], [True, True, False, False, True, False, False], missing=[6])
+    expected = [HIT, FALSE, MISSED, DRY, UNJUDGED, IGNORED, NOT_OBSERVED]
+    assert [tuple(color) for color in difference_colors(shown)[0]] == expected
+    expected = [HIT, DRY, HIT, DRY, IGNORED, IGNORED, NOT_OBSERVED]
+    assert [tuple(color) for color in truth_colors(shown)[0]] == expected
 
 
 @pytest.mark.parametrize(
