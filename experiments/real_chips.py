@@ -40,7 +40,8 @@ LAND_IMAGE = ROOT / "docs" / "images" / "real_land.png"
 LAND_FOLDER = "real_db"
 LABEL_NOT_KNOWN = "truth not known"
 WATER_NOT_JUDGED = "water, truth not known"
-# Blue, orange, purple and sky blue of the Okabe-Ito palette on light and middle grey: colour-blind readers can distinguish them.
+# Blue, orange, purple and sky blue of the Okabe-Ito palette on light and middle grey: colour-blind readers can
+# distinguish them.
 HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
 DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
 UNJUDGED = (86, 180, 233)
