@@ -79,8 +79,10 @@ def map_warnings(
     found += _exclusion_warnings(meta, exclusion, flooded, has_model_interval=has_model_interval)
     found += source_warnings
     found.append("Preliminary automatic result, not validated in the field.")
-    if flooded is not None and (outside := area_warning(flooded, separation)):
-        found.append(outside)
+    if flooded is not None:
+        found += _area_warnings(
+            flooded, separation, is_fitted=prediction.area_errors.quantile is not None and not chosen
+        )
     if observed_fraction == 0.0:
         found.append("Nothing was observed: the scene holds no valid measurement.")
     if meta.mode != prediction.summary.mode:
@@ -103,6 +105,26 @@ def map_warnings(
     elif prediction.area_errors.quantile is None and flooded is not None:
         found.append("The model has no fitted area errors: the interval is the whole observed area.")
     return tuple(found)
+
+
+def _area_warnings(flooded: AreaEstimate, separation: FloodSeparation | None, *, is_fitted: bool) -> list[str]:
+    """Return what the interval says about the mapped area, as sentences.
+
+    Args:
+        flooded: The area of the flooded class.
+        separation: How flood was separated from water that was there before; None when it was not.
+        is_fitted: Whether the interval of all water is fitted and not the whole observed area.
+    """
+    outside = area_warning(flooded, separation)
+    found = [] if outside is None else [outside]
+    # The interval of a part that was not fitted always begins at 0, and another sentence says so.
+    if is_fitted and (separation is None or separation.interval_source) and flooded.may_be_none():
+        what = "water" if separation is None else "flood"
+        found.append(
+            f"The interval begins at 0: the {what} is no more than the errors that such a map can have, so it is "
+            f"possible that there is no {what} here. Check the radar image before you use the area."
+        )
+    return found
 
 
 def _exclusion_warnings(

@@ -100,6 +100,10 @@ class AreaEstimate(Record):
             "you use the area."
         )
 
+    def may_be_none(self) -> bool:
+        """Return whether something is mapped, and the printed interval begins at 0."""
+        return self._number(self.low_km2) == "0" != self._number(self.km2)
+
     def _number(self, km2: float) -> str:
         return area_figure(km2, self.high_km2 - self.low_km2)
 

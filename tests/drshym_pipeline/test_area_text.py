@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from drshym_pipeline.assessment.area import AreaErrorModel
 from drshym_pipeline.products.caption import area_text, write_caption
 from drshym_pipeline.products.map_texts import map_warnings
-from drshym_pipeline.records import AreaEstimate, area_figure
+from drshym_pipeline.records import AreaEstimate, PredictionSummary, area_figure
+from drshym_pipeline.scene_folder import Prediction
 from tests.examples import examples
 from tests.map_samples import BOTH, of, prediction, scene
 
@@ -75,6 +76,24 @@ def test_a_mapped_area_outside_its_interval_is_a_warning(numbers, words):
         assert "probability map" in warning
         assert text.endswith(f" {warning}")
         assert found.count(warning) == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "warned"),
+    [((12.3, 0.0, 15.0), True), ((12.3, 0.001, 15.0), False), ((12.3, 2.0, 15.0), False), ((0.0, 0.0, 3.0), False)],
+)
+def test_a_fitted_interval_that_begins_at_0_is_a_warning(numbers, warned):
+    meta, area, summary = scene(10, 10, bands=BOTH), estimate(*numbers), prediction(mode="vv_vh")
+    errors = AreaErrorModel(quantile=0.5, chips=100)
+
+    def said(summary: PredictionSummary, errors: AreaErrorModel) -> list[str]:
+        found = map_warnings(meta, Prediction(summary=summary, area_errors=errors), 1.0, flooded=area)
+        return [line for line in found if line.startswith("The interval begins at 0")]
+
+    assert len(said(summary, errors)) == warned
+    # Without fitted errors, or with a chosen threshold, the interval is the whole area, and other sentences say so.
+    assert said(summary, AreaErrorModel()) == []
+    assert said(summary.model_copy(update={"model_threshold": 0.9}), errors) == []
 
 
 def test_the_record_of_an_area_of_earlier_releases_is_read():
