@@ -19,6 +19,7 @@ from drshym_pipeline.products.expiry import delete_expired
 from drshym_pipeline.records import MapRecord, now
 from drshym_pipeline.scene_store import SceneStore
 from drshym_pipeline.storage import TEMPORARY_PREFIX, process_start
+from tests.processes import has_ended
 from tests.system.pipeline_runs import RENAMED, Pipeline, is_asked_to_end, kill, pipeline, quick_home, wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -139,7 +140,7 @@ def test_a_scene_is_mapped_after_an_orderly_stop_of_the_services(tmp_path: Path,
             stopped = other.submit(stack.close)
             wait_until(lambda: is_asked_to_end(process), "the request to end the process")
         stopped.result()
-    assert not process.is_running()
+    assert has_ended(process)
     with pipeline(tmp_path) as services:
         runs = services.mapped("S1_stopped")
     assert [each.status for each in runs] == [DagsterRunStatus.FAILURE, DagsterRunStatus.SUCCESS]

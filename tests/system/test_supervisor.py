@@ -15,6 +15,7 @@ import pytest
 
 from deploy.service_logs import ServiceLog
 from deploy.supervisor import Backoff, Service, ServiceError, ending, group_members
+from tests.processes import has_ended
 
 QUICK = Backoff(first=0.05, longest=0.1, healthy=3600.0, give_up=3)
 WAIT_SECONDS = 60.0
@@ -199,6 +200,6 @@ def test_processes_of_a_killed_service_are_kept_or_ended_and_all_end_with_the_st
     child = psutil.Process(int(service.log.path.read_text().split()[1]))
     service.process.kill()
     until(lambda: ups(service) == 2)
-    assert (child.is_running() and child.status() != psutil.STATUS_ZOMBIE) is keep
+    assert has_ended(child) is not keep
     service.stop(patience=5)
-    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: has_ended(child))

@@ -18,6 +18,7 @@ import yaml
 from drshym_pipeline.commands import stopping
 from drshym_pipeline.commands.exit_codes import ExitCode
 from drshym_pipeline.model.bundle import shipped_path
+from tests.processes import has_ended
 
 COMMAND = [sys.executable, "-m", "drshym_pipeline"]
 
@@ -132,7 +133,7 @@ def test_a_stopped_training_leaves_no_process_and_no_unfinished_file(tmp_path, n
     arguments = ["train", "--config", str(tmp_path / "recipe.yaml"), "--out", str(out), "--json", "--quiet"]
     done = stopped(arguments, number, has_workers, send)
     assert_says_so(done, "train")
-    assert not any(worker.is_running() for worker in workers)
+    assert all(has_ended(worker) for worker in workers)
     assert not list(out.rglob(".partial-*"))
 
 
@@ -149,7 +150,7 @@ def test_a_stopped_registration_ends_its_process_and_prints_one_line(tmp_path, n
 
     done = stopped(["register", str(shipped_path()), "--json"], number, has_child, os.killpg)
     assert_says_so(done, "register")
-    assert not started[0].is_running()
+    assert has_ended(started[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
