@@ -26,7 +26,10 @@ _CHIPS_AT_ONCE = 9  # maps of a chip that are measured together: one takes only 
 
 @contextlib.contextmanager
 def unchecked() -> Iterator[None]:
-    """Leave out the checks of values until the end of the block: scenes are read as dB."""
+    """Leave out the checks of values until the end of the block: scenes are read as dB.
+
+    The functions are replaced, because the program has no switch for this: no map is to be made without the checks.
+    """
     from drshym_pipeline.sar import ingest
     from drshym_pipeline.sar.raster_band import SceneBands
     from drshym_pipeline.sar.unit_evidence import UnitsFound

@@ -46,7 +46,6 @@ HIT, FALSE, MISSED = (0, 114, 178), (230, 159, 0), (204, 61, 140)
 DRY, IGNORED, NOT_OBSERVED = (245, 245, 245), (190, 190, 190), (110, 110, 110)
 UNJUDGED = (86, 180, 233)
 _COLORS = np.array((HIT, FALSE, MISSED, DRY, IGNORED, NOT_OBSERVED), np.uint8)  # in the order of the gallery's codes
-_NOT_KNOWN_CODE = 4
 _SCALES = ((-25.0, 0.0), (-32.0, -5.0))  # dB, VV and VH
 _COLUMNS = ("VV, -25 to 0 dB", "VH, -32 to -5 dB", "truth", "probability and mask", "difference")
 _EARLIER = "earlier model"
@@ -146,9 +145,9 @@ def difference_colors(chip: MappedChip) -> NDArray[np.uint8]:
 
     Mapped water whose truth is not known has a colour of its own, so that the map of a chip without a label is seen.
     """
-    codes = difference_codes(chip.water, chip.label, observed_everywhere(chip.db))
-    colors: NDArray[np.uint8] = _COLORS[codes]
-    colors[chip.water & (codes == _NOT_KNOWN_CODE)] = UNJUDGED
+    observed = observed_everywhere(chip.db)
+    colors: NDArray[np.uint8] = _COLORS[difference_codes(chip.water, chip.label, observed)]
+    colors[chip.water & (chip.label < 0) & observed] = UNJUDGED
     return colors
 
 

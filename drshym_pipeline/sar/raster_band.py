@@ -143,6 +143,21 @@ class RasterBand:
         return BandValues(values, given)
 
 
+def _border(
+    layer: BandValues, units: Units, padding: int | tuple[tuple[int, int], tuple[int, int]]
+) -> NDArray[np.bool_]:
+    """Return which pixels of a window are in a border of missing values.
+
+    Args:
+        layer: The values of the window, and perhaps of pixels around it.
+        units: Their units.
+        padding: The rows before and after, and the columns before and after, that are taken as missing, or one number
+            for all four. With them, `layer` has `_HALO` pixels around the window on each side.
+    """
+    missing = below_floor(layer.values, units) | ~layer.given
+    return solid(np.pad(missing, padding, constant_values=True))[_HALO:-_HALO, _HALO:-_HALO]
+
+
 class SceneBands:
     """The bands of one scene, read window by window as dB. Only one thread may read at a time.
 
@@ -198,21 +213,16 @@ class SceneBands:
         if not cut.any() or self.units is None:
             return None
         # Most windows have no border, even if all pixels around the window were missing: those need not be read.
-        missing = below_floor(layer.values, self.units) | ~layer.given
-        border = solid(np.pad(missing, _HALO, constant_values=True))[_HALO:-_HALO, _HALO:-_HALO]
-        if not (cut & border).any():
+        if not (cut & _border(layer, self.units, _HALO)).any():
             return cut
         height, width = self.shape
         top, left = max(0, window.row - _HALO), max(0, window.col - _HALO)
         bottom, right = min(height, window.rows.stop + _HALO), min(width, window.cols.stop + _HALO)
         around = self.bands[index].read(Window(top, left, bottom - top, right - left))
-        missing = below_floor(around.values, self.units) | ~around.given
         rows, cols = window.row - top, window.col - left
         # Outside the scene everything is missing: zeros along the edge are a border, however narrow it is.
         below, beside = bottom - window.rows.stop, right - window.cols.stop
-        padding = ((_HALO - rows, _HALO - below), (_HALO - cols, _HALO - beside))
-        border = solid(np.pad(missing, padding, constant_values=True))
-        return cut & ~border[_HALO : _HALO + window.height, _HALO : _HALO + window.width]
+        return cut & ~_border(around, self.units, ((_HALO - rows, _HALO - below), (_HALO - cols, _HALO - beside)))
 
     def decibels(self, layers: Sequence[BandValues], window: Window) -> NDArray[np.float32]:
         """Return the values of a window as (bands, height, width) float32 dB, NaN where a band has no measurement.

@@ -207,7 +207,10 @@ def _scene_beside(path: Path, rest: str) -> bool:
     if rest:
         names = (f"{rest}{band}{end}" for band in ("", "_VV", "_vv", "-VV", "-vv") for end in _EXTENSIONS)
         return any(path.with_name(name).is_file() for name in names)
-    others = [other.name for other in path.parent.iterdir() if other.suffix.lower() in _EXTENSIONS]
+    try:
+        others = [other.name for other in path.parent.iterdir() if other.suffix.lower() in _EXTENSIONS]
+    except OSError:  # the file can be opened, but its folder cannot be listed
+        return False
     return "" in _names_of_scenes(name for name in others if layer_of_name(stem(name)) is None)
 
 

@@ -125,7 +125,8 @@ def _correlation(cells: NDArray[np.float64], rest: NDArray[np.float64]) -> float
     def products(values: NDArray[np.float64], down: int, right: int) -> NDArray[np.float64]:
         """Return the sum of the products of all pixels of each cell with those at a distance."""
         one, other = values[:, : _SIDE - down, : _SIDE - right], values[:, down:, right:]
-        return np.einsum("nij,nij->n", one, other)  # type: ignore[no-any-return]
+        found: NDArray[np.float64] = np.einsum("nij,nij->n", one, other)
+        return found
 
     power = products(rest, 0, 0) / products(there, 0, 0)
     varied = power > _ROUNDING**2 * products(np.nan_to_num(cells), 0, 0)

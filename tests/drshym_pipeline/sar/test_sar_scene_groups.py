@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,6 +215,16 @@ def test_a_name_that_is_only_such_a_word_is_refused_as_a_scene_beside_one(scene_
     write_tiff(scene_db[1], "b/vh.tif")
     with pytest.raises(InputError, match="not backscatter"):
         describe_scene([write_tiff(scene_db, "b/slope.tif", descriptions=("VV", "VH"))])
+
+
+def test_a_scene_in_a_folder_that_cannot_be_listed_is_read(scene_db, write_tiff, monkeypatch):
+    path = write_tiff(scene_db, "slope.tif", descriptions=("VV", "VH"))
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert describe_scene([path]).mode == "vv_vh"
 
 
 def test_many_files_are_grouped_in_time_that_grows_with_their_number():

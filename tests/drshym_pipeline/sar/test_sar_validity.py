@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drshym_pipeline.sar.radiometry import to_db
-from drshym_pipeline.sar.raster_band import BandValues, SceneBands
+from drshym_pipeline.sar.raster_band import BandValues, RasterBand, SceneBands
 from drshym_pipeline.sar.validity import (
     FLOOR_DB,
     LEAST_DB,
@@ -103,7 +105,7 @@ def made_scene(rng: np.random.Generator) -> SceneBands:
         row, col, rows, cols = rng.integers(0, height), rng.integers(0, width), *rng.integers(1, 60, 2)
         values[rng.integers(0, 2), row : row + rows, col : col + cols] = 0
     values[1][rng.random((height, width)) < rng.choice([0.0, 0.01, 0.3])] = 0
-    return SceneBands([MadeBand(band) for band in values], (height, width), "power")  # type: ignore[list-item]
+    return SceneBands([cast("RasterBand", MadeBand(band)) for band in values], (height, width), "power")
 
 
 @given(st.integers(0, 1 << 32), st.integers(1, 70), st.integers(1, 70))
